@@ -1,0 +1,71 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """One image as the network takes it.
+
+    `pixels` is (H, W, 3) uint8, already resized, channels in the order the configuration
+    names (INPUT.FORMAT). `source_height` and `source_width` are those of the upright source.
+    """
+
+    pixels: NDArray[np.uint8]
+    source_height: int
+    source_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """What the network found in one image, sorted by falling score, on the host.
+
+    boxes: (N, 4) float32, XYXY in pixels of the model input (not yet of the source image).
+    scores: (N,) float32 in 0..1.
+    classes: (N,) int64, 0-based.
+    masks: (N, M, M) float32 foreground probabilities within each box, or None without masks.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    masks: NDArray[np.float32] | None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Engine(Protocol):
+    """A model that can be run. Stateless; safe to call from one thread at a time."""
+
+    name: str
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        """Detects in each input; the answer does not depend on what else is in the batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MaskCrop:
+    """A binary mask that covers only its box.
+
+    `pixels` is (h, w) bool; its top left pixel lies at column `x`, row `y` of the source image.
+    """
+
+    x: int
+    y: int
+    pixels: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """One instance in source pixels. `box` is XYXY, clipped to the image."""
+
+    class_id: int
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    mask: MaskCrop | None

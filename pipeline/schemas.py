@@ -1,0 +1,118 @@
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import LesionserveError
+
+MaskFormat = Literal["rle", "polygon", "none"]
+VisualizationFormat = Literal["jpeg", "png", "none"]
+
+
+class Schema(BaseModel):
+    """A frozen part of the public contract: unknown fields and NaN are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PredictOptions(Schema):
+    """What a client may ask for, as query parameters of both halves."""
+
+    masks: MaskFormat = Field(default="rle", description="how each lesion's mask is written")
+    visualization: VisualizationFormat = Field(
+        default="jpeg", description="encoding of the picture with the lesions drawn on"
+    )
+    score_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="drop detections below this score; can only raise the model's own threshold",
+    )
+
+
+class ModelInfo(Schema):
+    """Which model answered. `sha256` is that of the weights file, in hex."""
+
+    name: str
+    version: str
+    sha256: str
+    engine: str
+
+
+class ImageInfo(Schema):
+    """The source image, upright: EXIF orientation is applied to width and height (pixels)."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    format: str = Field(description="JPEG, PNG, TIFF, WEBP or BMP")
+
+
+class RleMask(Schema):
+    """COCO's compressed run-length encoding; `pycocotools.mask.decode` reads it as it is."""
+
+    format: Literal["rle"] = "rle"
+    size: tuple[int, int] = Field(description="height and width of the source image")
+    counts: str
+
+
+class PolygonMask(Schema):
+    """COCO's segmentation lists: each polygon [x1, y1, x2, y2, ...] in source pixels."""
+
+    format: Literal["polygon"] = "polygon"
+    polygons: list[list[float]]
+
+
+Mask = Annotated[RleMask | PolygonMask, Field(discriminator="format")]
+
+
+class Detection(Schema):
+    """One lesion. `box` is XYXY in pixels of the upright source image, areas are in pixels."""
+
+    id: int = Field(description="position in the answer, by falling score, from 0")
+    class_id: int
+    label: str
+    score: float = Field(ge=0, le=1)
+    box: tuple[float, float, float, float]
+    box_area: float
+    mask_area: int | None = Field(description="null where the model predicts no masks")
+    mask: Mask | None
+
+
+class Metrics(Schema):
+    """What goes into the record; `scores` and `box_areas` are in the order of the detections."""
+
+    class_distribution: dict[str, int] = Field(description="every class of the model, 0 included")
+    scores: list[float]
+    box_areas: list[float]
+
+
+class Prediction(Schema):
+    """The answer of both halves."""
+
+    request_id: str
+    model: ModelInfo
+    image: ImageInfo
+    detections: list[Detection]
+    metrics: Metrics
+    visualization: str | None = Field(description="base64 of the encoded picture, or null")
+    timings_ms: dict[str, float] = Field(description="milliseconds spent in each stage")
+
+
+class Problem(Schema):
+    """RFC 9457 problem details, sent as `application/problem+json`."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="stable, machine-readable name of the error")
+    request_id: str
+
+    @classmethod
+    def of(cls, error: LesionserveError, request_id: str) -> "Problem":
+        return cls(
+            title=error.title,
+            status=error.status,
+            detail=str(error),
+            code=error.code,
+            request_id=request_id,
+        )
