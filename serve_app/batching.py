@@ -1,0 +1,122 @@
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from time import monotonic
+from typing import Generic, TypeVar
+
+from pipeline.errors import Overloaded
+from serve_app.threads import in_thread
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting(Generic[T, R]):
+    item: T
+    result: asyncio.Future[R]
+
+
+class Batcher(Generic[T, R]):
+    """Runs `function` on whatever waits, one batch at a time.
+
+    A batch is sealed only when the function is free, so an item alone starts at once and a
+    crowd is served together; nothing waits for a timer. Every admitted item gets exactly one
+    result: its own value, its own error, or nothing at all where its caller has gone.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Sequence[T]], Sequence[R]],
+        pool: Executor,
+        *,
+        max_batch_size: int,
+        max_waiting: int,
+    ) -> None:
+        """`function` runs in `pool`, never twice at once, and answers in the order of its input."""
+        self._function = function
+        self._pool = pool
+        self._max_batch_size = max_batch_size
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Waiting[T, R]] = deque()
+        self._arrival = asyncio.Event()
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+        self._busy_since: float | None = None
+
+    async def submit(self, item: T) -> R:
+        """The result for `item`. Raises Overloaded where the queue is full or closed."""
+        if self._closed:
+            raise Overloaded("The service is shutting down.")
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded("Too many images are waiting for the model.")
+        entry: _Waiting[T, R] = _Waiting(item, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        self._wake()
+        try:
+            return await entry.result
+        except asyncio.CancelledError:
+            # Gone before it was sealed: it must not hold a place in the queue.
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            raise
+
+    async def close(self) -> None:
+        """Admits nothing more and returns once everything admitted has its result."""
+        self._closed = True
+        if self._task is not None:
+            self._arrival.set()
+            await self._task
+
+    def busy_for(self) -> float:
+        """Seconds for which the batch now in the function has been there; 0 when it is free."""
+        return 0.0 if self._busy_since is None else monotonic() - self._busy_since
+
+    def _wake(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="batcher")
+        self._arrival.set()
+
+    async def _run(self) -> None:
+        while True:
+            while not self._waiting:
+                if self._closed:
+                    return
+                self._arrival.clear()
+                await self._arrival.wait()
+            await self._process(self._seal())
+
+    def _seal(self) -> list[_Waiting[T, R]]:
+        size = min(len(self._waiting), self._max_batch_size)
+        return [self._waiting.popleft() for _ in range(size)]
+
+    async def _process(self, batch: list[_Waiting[T, R]]) -> None:
+        outcome = await self._outcome(batch)
+        if isinstance(outcome, BaseException) and len(batch) > 1:
+            # One bad image must not fail its neighbours: each now answers for itself.
+            for entry in batch:
+                if not entry.result.done():
+                    await self._process([entry])
+            return
+        for position, entry in enumerate(batch):
+            if entry.result.done():
+                continue
+            if isinstance(outcome, BaseException):
+                entry.result.set_exception(outcome)
+            else:
+                entry.result.set_result(outcome[position])
+
+    async def _outcome(self, batch: list[_Waiting[T, R]]) -> Sequence[R] | BaseException:
+        self._busy_since = monotonic()
+        run = asyncio.ensure_future(in_thread(self._pool, self._checked, batch))
+        await asyncio.wait([run])
+        self._busy_since = None
+        error = run.exception()
+        return run.result() if error is None else error
+
+    def _checked(self, batch: list[_Waiting[T, R]]) -> Sequence[R]:
+        results = self._function([entry.item for entry in batch])
+        assert len(results) == len(batch), "the batched function must answer each item once"
+        return results

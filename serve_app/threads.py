@@ -1,0 +1,26 @@
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def in_thread(
+    pool: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Runs blocking `function` in `pool`: the one door for work that would block the loop.
+
+    Where the awaiting task is cancelled the function runs on and its result is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(pool, lambda: _call(function, *args, **kwargs))
+
+
+def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:
+        # A future refuses StopIteration and would stay pending for ever.
+        raise RuntimeError("blocking work raised StopIteration") from error

@@ -1,0 +1,225 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipeline.errors import Overloaded
+from serve_app.batching import Batcher
+
+
+class Gate:
+    """A batched function that works only when it is let, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self._permits = threading.Semaphore(0)
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        self.entered.release()
+        assert self._permits.acquire(timeout=10), "the test never opened the gate"
+        if any(item < 0 for item in items):
+            raise ValueError(f"cannot take {min(items)}")
+        return [item * 10 for item in items]
+
+    def open(self, times: int = 1) -> None:
+        self._permits.release(times)
+
+    async def until_entered(self) -> None:
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def batcher(gate: Gate, pool: ThreadPoolExecutor) -> AsyncIterator[Batcher[int, int]]:
+    made = Batcher(gate, pool, max_batch_size=3, max_waiting=5)
+    yield made
+    gate.open(100)
+    await made.close()
+
+
+async def submit(batcher: Batcher[int, int], *items: int) -> list[asyncio.Task[int]]:
+    """Submits in order and returns once every item is in the queue."""
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def occupy(batcher: Batcher[int, int], gate: Gate, item: int = 1) -> asyncio.Task[int]:
+    """Puts one item into the function, so that whatever follows has to wait."""
+    [task] = await submit(batcher, item)
+    await gate.until_entered()
+    return task
+
+
+async def test_an_item_alone_starts_at_once(batcher, gate):
+    task = await occupy(batcher, gate, 7)
+    gate.open()
+    assert await task == 70
+    assert gate.batches == [[7]]
+
+
+async def test_items_that_arrive_while_the_function_is_busy_form_one_batch(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    rest = await submit(batcher, 2, 3, 4)
+    gate.open(2)
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
+    assert gate.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_is_never_larger_than_allowed_and_keeps_the_order(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    rest = await submit(batcher, 2, 3, 4, 5, 6)
+    gate.open(3)
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40, 50, 60]
+    assert gate.batches == [[1], [2, 3, 4], [5, 6]]
+
+
+async def test_an_item_cancelled_while_waiting_never_reaches_the_function(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    second, third = await submit(batcher, 2, 3)
+    second.cancel()
+    await asyncio.sleep(0)
+    gate.open(2)
+    assert await asyncio.gather(first, third) == [10, 30]
+    assert gate.batches == [[1], [3]]
+    assert second.cancelled()
+
+
+async def test_a_cancelled_item_gives_its_place_in_the_queue_back(batcher, gate):
+    await occupy(batcher, gate)
+    waiting = await submit(batcher, 2, 3, 4, 5, 6)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    [late] = await submit(batcher, 7)
+    gate.open(3)
+    assert await late == 70
+
+
+async def test_an_item_cancelled_inside_the_function_leaves_its_neighbours_alone(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    second, third = await submit(batcher, 2, 3)
+    gate.open()
+    await first
+    await gate.until_entered()
+    second.cancel()
+    gate.open()
+    assert await third == 30
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+async def test_one_bad_item_does_not_fail_its_neighbours(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    rest = await submit(batcher, 2, -3, 4)
+    gate.open(5)
+    results = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert results[:2] == [10, 20]
+    assert isinstance(results[2], ValueError)
+    assert results[3] == 40
+    assert gate.batches == [[1], [2, -3, 4], [2], [-3], [4]]
+
+
+async def test_an_item_cancelled_before_its_own_second_run_is_skipped(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    bad, gone = await submit(batcher, -2, 3)
+    gate.open()
+    await first
+    await gate.until_entered()
+    gone.cancel()
+    gate.open(2)
+    with pytest.raises(ValueError, match="cannot take -2"):
+        await bad
+    assert gate.batches == [[1], [-2, 3], [-2]]
+
+
+async def test_a_single_item_that_fails_is_not_run_twice(batcher, gate):
+    task = await occupy(batcher, gate, -1)
+    gate.open()
+    with pytest.raises(ValueError, match="cannot take -1"):
+        await task
+    assert gate.batches == [[-1]]
+
+
+async def test_the_batcher_works_on_after_a_failure(batcher, gate):
+    bad = await occupy(batcher, gate, -1)
+    [good] = await submit(batcher, 2)
+    gate.open(2)
+    with pytest.raises(ValueError, match="cannot take"):
+        await bad
+    assert await good == 20
+
+
+async def test_a_full_queue_refuses_the_next_item(batcher, gate):
+    await occupy(batcher, gate)
+    await submit(batcher, 2, 3, 4, 5, 6)
+    with pytest.raises(Overloaded):
+        await batcher.submit(7)
+
+
+async def test_closing_finishes_what_was_admitted_and_admits_nothing_more(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    [second] = await submit(batcher, 2)
+    closing = asyncio.create_task(batcher.close())
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="shutting down"):
+        await batcher.submit(3)
+    gate.open(2)
+    await closing
+    assert await asyncio.gather(first, second) == [10, 20]
+
+
+async def test_closing_an_idle_batcher_returns(pool):
+    await Batcher(list, pool, max_batch_size=1, max_waiting=1).close()
+
+
+async def test_a_function_that_loses_an_item_fails_instead_of_mixing_results_up(pool):
+    batcher: Batcher[int, int] = Batcher(lambda items: [], pool, max_batch_size=2, max_waiting=2)
+    with pytest.raises(AssertionError, match="answer each item once"):
+        await batcher.submit(1)
+    await batcher.close()
+
+
+async def test_a_function_that_raises_stop_iteration_does_not_hang_its_caller(pool):
+    batcher: Batcher[int, int] = Batcher(
+        lambda items: [next(iter([]))], pool, max_batch_size=2, max_waiting=2
+    )
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await batcher.submit(1)
+    await batcher.close()
+
+
+async def test_it_tells_whether_the_function_is_busy(batcher, gate):
+    assert batcher.busy_for() == 0
+    task = await occupy(batcher, gate)
+    assert batcher.busy_for() > 0
+    gate.open()
+    await task
+    assert batcher.busy_for() == 0
+
+
+async def test_a_crowd_gets_exactly_one_answer_each(pool):
+    calls: list[int] = []
+
+    def remember(items: Sequence[int]) -> list[int]:
+        calls.extend(items)
+        return [-item for item in items]
+
+    batcher = Batcher(remember, pool, max_batch_size=4, max_waiting=100)
+    answers = await asyncio.gather(*(batcher.submit(item) for item in range(100)))
+    await batcher.close()
+    assert answers == [-item for item in range(100)]
+    assert calls == list(range(100))
