@@ -1,0 +1,60 @@
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class AnchorGenerator(nn.Module):
+    """Anchors of every position of every feature map (Faster R-CNN).
+
+    sizes, aspect_ratios: one list per feature map; strides: pixels between positions;
+    offset: of the first anchor's center, in strides from the image's top left corner.
+    Every feature map has the same number of anchors per position (`per_position`).
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[Sequence[float]],
+        aspect_ratios: Sequence[Sequence[float]],
+        strides: Sequence[int],
+        offset: float,
+    ) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.offset = offset
+        self.per_position = len(sizes[0]) * len(aspect_ratios[0])
+        for level, (level_sizes, level_ratios) in enumerate(zip(sizes, aspect_ratios, strict=True)):
+            anchors = cell_anchors(level_sizes, level_ratios)
+            self.register_buffer(f"cell_anchors_{level}", anchors, persistent=False)
+
+    def forward(self, grid_sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """For each (height, width) of a feature map, (height * width * A, 4) XYXY anchors."""
+        return [
+            self.grid_anchors(self.get_buffer(f"cell_anchors_{level}"), size, stride)
+            for level, (size, stride) in enumerate(zip(grid_sizes, self.strides, strict=True))
+        ]
+
+    def grid_anchors(self, anchors: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+        # Bounded by the grid's end, so that rounding of the offset never adds a position.
+        y, x = (
+            torch.arange(self.offset * stride, n * stride, stride, dtype=torch.float32).to(anchors)
+            for n in size
+        )
+        shift_y, shift_x = (grid.reshape(-1) for grid in torch.meshgrid(y, x, indexing="ij"))
+        shifts = torch.stack((shift_x, shift_y, shift_x, shift_y), dim=1)
+        return (shifts[:, None] + anchors).reshape(-1, 4)
+
+
+def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
+    """(len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
+
+    A size is the square root of the area, an aspect ratio is height / width.
+    """
+    anchors = []
+    for size in sizes:
+        for ratio in aspect_ratios:
+            width = math.sqrt(size**2.0 / ratio)
+            height = ratio * width
+            anchors.append([-width / 2.0, -height / 2.0, width / 2.0, height / 2.0])
+    return torch.tensor(anchors, dtype=torch.float32)

@@ -1,0 +1,59 @@
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms as torchvision_batched_nms
+
+# Keeps exp() of a predicted log-size finite: at most 1000 pixels from an anchor of 16.
+SCALE_CLAMP = math.log(1000.0 / 16)
+
+
+def apply_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float]) -> Tensor:
+    """Moves and scales boxes by predicted deltas (Fast R-CNN, appendix C of R-CNN).
+
+    deltas: (N, K * 4), K sets of (dx, dy, dw, dh) for each box; boxes: (N, 4) XYXY.
+    Returns (N, K * 4) XYXY in float32.
+    """
+    deltas = deltas.float()
+    boxes = boxes.to(deltas.dtype)
+    widths = boxes[:, 2] - boxes[:, 0]
+    heights = boxes[:, 3] - boxes[:, 1]
+    center_x = boxes[:, 0] + 0.5 * widths
+    center_y = boxes[:, 1] + 0.5 * heights
+
+    dx = deltas[:, 0::4] / weights[0]
+    dy = deltas[:, 1::4] / weights[1]
+    dw = (deltas[:, 2::4] / weights[2]).clamp(max=SCALE_CLAMP)
+    dh = (deltas[:, 3::4] / weights[3]).clamp(max=SCALE_CLAMP)
+
+    x = dx * widths[:, None] + center_x[:, None]
+    y = dy * heights[:, None] + center_y[:, None]
+    w = dw.exp() * widths[:, None]
+    h = dh.exp() * heights[:, None]
+    corners = torch.stack((x - 0.5 * w, y - 0.5 * h, x + 0.5 * w, y + 0.5 * h), dim=-1)
+    return corners.reshape(deltas.shape)
+
+
+def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Clips (..., 4) XYXY boxes to an image of (height, width)."""
+    height, width = image_size
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack(
+        (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=-1
+    )
+
+
+def nonempty(boxes: Tensor, threshold: float = 0.0) -> Tensor:
+    """(N,) bool: which (N, 4) XYXY boxes have both sides longer than `threshold`."""
+    return (boxes[:, 2] - boxes[:, 0] > threshold) & (boxes[:, 3] - boxes[:, 1] > threshold)
+
+
+def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Indices kept by non-maximum suppression within each group, by falling score.
+
+    boxes: (N, 4) XYXY; scores and groups: (N,).
+    """
+    # Suppression compares coordinates of different groups after an offset: float32 is the least.
+    keep: Tensor = torchvision_batched_nms(boxes.float(), scores, groups, iou_threshold)
+    return keep

@@ -1,0 +1,94 @@
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import CheckpointMismatch, ModelError
+
+State = dict[str, Tensor]
+
+# Written by older Detectron2 or by training, and no part of the function that the model computes.
+IGNORED_SUFFIXES = ("num_batches_tracked", "pixel_mean", "pixel_std")
+IGNORED_PARTS = ("anchor_generator.cell_anchors",)
+
+
+def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> State:
+    """Reads a checkpoint's weights onto the CPU, without anything of the training.
+
+    Takes `{'model': state}` and bare state dicts, of any floating dtype, from files of
+    `torch.save`. A model zoo `.pkl` runs code when opened: it is read only with `trust_pickle`.
+    Raises ModelError where the file cannot be read, CheckpointMismatch where it holds no weights.
+    """
+    content = _read_pickle(path, trust_pickle) if path.suffix == ".pkl" else _read_torch(path)
+    state = content.get("model", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise CheckpointMismatch(f"{path.name} holds a {type(state).__name__}, not a state dict")
+    return _clean(state, path.name)
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"cannot read {path.name}: {error.strerror}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(
+            f"{path.name} is not a checkpoint of plain tensors that can be opened safely: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
+
+
+def _read_pickle(path: Path, trusted: bool) -> Any:
+    if not trusted:
+        raise ModelError(
+            f"{path.name} is a pickle, which can run any code when it is opened. If you trust "
+            "where it came from, convert it once with `lesionserve pack --trust-pickle`"
+        )
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file, encoding="latin1")
+    except (OSError, pickle.UnpicklingError, EOFError) as error:
+        raise ModelError(f"cannot read the pickle {path.name}: {error}") from error
+
+
+def _clean(state: Mapping[str, Any], name: str) -> State:
+    prefix = "module." if state and all(str(key).startswith("module.") for key in state) else ""
+    weights: State = {}
+    for key, value in state.items():
+        key = str(key).removeprefix(prefix)
+        if key.endswith(IGNORED_SUFFIXES) or any(part in key for part in IGNORED_PARTS):
+            continue
+        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        if not isinstance(tensor, Tensor):
+            raise CheckpointMismatch(f"{name}: {key} is a {type(value).__name__}, not a tensor")
+        weights[key] = tensor
+    return weights
+
+
+def load_strictly(model: nn.Module, state: State) -> None:
+    """Copies the weights in; every name and shape must match.
+
+    Raises CheckpointMismatch, which lists what is missing, unexpected and mis-shaped.
+    """
+    expected = model.state_dict()
+    problems = [
+        f"missing {key} {tuple(expected[key].shape)}" for key in expected if key not in state
+    ]
+    problems += [
+        f"unexpected {key} {tuple(state[key].shape)}" for key in state if key not in expected
+    ]
+    problems += [
+        f"{key} has shape {tuple(state[key].shape)}, the configuration asks for "
+        f"{tuple(expected[key].shape)}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if problems:
+        raise CheckpointMismatch(
+            "the checkpoint does not fit the configuration:\n  " + "\n  ".join(problems)
+        )
+    model.load_state_dict(state)

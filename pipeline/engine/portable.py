@@ -1,0 +1,54 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.batches import predict_by_shape
+from pipeline.contract import Instances, ModelInput
+from pipeline.engine.build import build_model
+from pipeline.engine.checkpoint import load_strictly, read_checkpoint
+from pipeline.engine.config import read_config
+from pipeline.engine.maskrcnn import MaskRCNN
+from pipeline.engine.roi_heads import Detections
+
+
+class PortableEngine:
+    """A Detectron2 Mask R-CNN in plain PyTorch, in float32. Use `open` to read one from files."""
+
+    name = "portable"
+
+    def __init__(self, model: MaskRCNN, device: str) -> None:
+        self.model = model.to(device)
+        self.device = torch.device(device)
+
+    @classmethod
+    def open(cls, config: Path, weights: Path, device: str) -> "PortableEngine":
+        """Raises UnsupportedConfig, CheckpointMismatch or ModelError."""
+        model = build_model(read_config(config))
+        load_strictly(model, read_checkpoint(weights))
+        return cls(model, device)
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        return predict_by_shape(
+            inputs, self.model.backbone.size_divisibility, self._predict_same_shape
+        )
+
+    @torch.inference_mode()
+    def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        return [to_instances(found) for found in self.model([self._to_tensor(i) for i in inputs])]
+
+    def _to_tensor(self, one: ModelInput) -> Tensor:
+        """(3, H, W) uint8 on the device; arrays from a shared store may be read-only."""
+        pixels = torch.from_numpy(np.array(one.pixels, copy=not one.pixels.flags.writeable))
+        return pixels.to(self.device).permute(2, 0, 1)
+
+
+def to_instances(found: Detections) -> Instances:
+    return Instances(
+        boxes=found.boxes.cpu().numpy(),
+        scores=found.scores.cpu().numpy(),
+        classes=found.classes.cpu().numpy(),
+        masks=None if found.masks is None else found.masks.cpu().numpy(),
+    )

@@ -1,0 +1,51 @@
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.contract import ModelInput
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Detectron2's `ResizeShortestEdge` at test time, to the pixel.
+
+    shortest_edge: wanted length of the shorter side in pixels (INPUT.MIN_SIZE_TEST), 0 keeps the
+    size. longest_edge: the longer side's limit (MAX_SIZE_TEST). channel_order: of the output
+    (INPUT.FORMAT).
+    """
+
+    shortest_edge: int
+    longest_edge: int
+    channel_order: Literal["BGR", "RGB"]
+
+    def __call__(self, image: NDArray[np.uint8]) -> ModelInput:
+        """image: (H, W, 3) uint8 BGR, upright."""
+        height, width = image.shape[:2]
+        size = self.output_size(height, width)
+        if self.channel_order == "RGB":
+            image = image[:, :, ::-1]
+        if size != (height, width):
+            # Pillow's bilinear filter averages when it shrinks, and so did the training.
+            resized = Image.fromarray(np.ascontiguousarray(image)).resize(
+                (size[1], size[0]), Image.Resampling.BILINEAR
+            )
+            image = np.asarray(resized)
+        return ModelInput(np.ascontiguousarray(image), height, width)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after the resize; rounds as Detectron2 does, half up."""
+        if self.shortest_edge == 0:
+            return height, width
+        scale = self.shortest_edge * 1.0 / min(height, width)
+        if height < width:
+            new_height, new_width = float(self.shortest_edge), scale * width
+        else:
+            new_height, new_width = scale * height, float(self.shortest_edge)
+        longest = max(new_height, new_width)
+        if longest > self.longest_edge:
+            shrink = self.longest_edge * 1.0 / longest
+            new_height, new_width = new_height * shrink, new_width * shrink
+        return int(new_height + 0.5), int(new_width + 0.5)
