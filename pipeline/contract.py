@@ -42,6 +42,7 @@ class Engine(Protocol):
     """A model that can be run. Stateless; safe to call from one thread at a time."""
 
     name: str
+    num_classes: int
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         """Detects in each input; the answer does not depend on what else is in the batch."""

@@ -1,11 +1,13 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.contract import ModelInput
+from pipeline.engine.config import read_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Resize:
     shortest_edge: int
     longest_edge: int
     channel_order: Literal["BGR", "RGB"]
+
+    @classmethod
+    def from_config(cls, tree: Mapping[str, Any]) -> "Resize":
+        """From a Detectron2 configuration tree, with Detectron2's defaults."""
+        section = read_input(tree)
+        return cls(section.MIN_SIZE_TEST, section.MAX_SIZE_TEST, section.FORMAT)
 
     def __call__(self, image: NDArray[np.uint8]) -> ModelInput:
         """image: (H, W, 3) uint8 BGR, upright."""

@@ -75,20 +75,19 @@ def load_strictly(model: nn.Module, state: State) -> None:
     Raises CheckpointMismatch, which lists what is missing, unexpected and mis-shaped.
     """
     expected = model.state_dict()
+    missing = [key for key in expected if key not in state]
+    unexpected = [key for key in state if key not in expected]
+    misshaped = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+    found = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
     problems = [
-        f"missing {key} {tuple(expected[key].shape)}" for key in expected if key not in state
-    ]
-    problems += [
-        f"unexpected {key} {tuple(state[key].shape)}" for key in state if key not in expected
-    ]
-    problems += [
-        f"{key} has shape {tuple(state[key].shape)}, the configuration asks for "
-        f"{tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
+        f"{len(names)} {what}: {', '.join(names)}" for what, names in found.items() if names
     ]
     if problems:
         raise CheckpointMismatch(
-            "the checkpoint does not fit the configuration:\n  " + "\n  ".join(problems)
+            f"the checkpoint does not fit the configuration; {'; '.join(problems)}"
         )
     model.load_state_dict(state)

@@ -242,10 +242,18 @@ def parse_config(tree: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate({"MODEL": {}, **without_unread(tree)})
     except ValidationError as error:
-        refused = "; ".join(describe(error))
         raise UnsupportedConfig(
-            f"the portable engine cannot honour {refused}. Detectron2 is needed for this model"
+            f"the portable engine cannot honour {'; '.join(describe(error))}. "
+            "Detectron2 is needed for this model"
         ) from error
+
+
+def read_input(tree: Mapping[str, Any]) -> Input:
+    """The INPUT section alone, which both engines share."""
+    try:
+        return Input.model_validate(without_unread(tree.get("INPUT", {}), "INPUT."))
+    except ValidationError as error:
+        raise UnsupportedConfig(f"cannot honour INPUT: {'; '.join(describe(error))}") from error
 
 
 def without_unread(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

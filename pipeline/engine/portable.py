@@ -22,6 +22,7 @@ class PortableEngine:
     def __init__(self, model: MaskRCNN, device: str) -> None:
         self.model = model.to(device)
         self.device = torch.device(device)
+        self.num_classes = model.roi_heads.box_predictor.num_classes
 
     @classmethod
     def open(cls, config: Path, weights: Path, device: str) -> "PortableEngine":

@@ -113,6 +113,7 @@ class BoxPredictor(nn.Module):
         topk: int,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.cls_score = nn.Linear(in_features, num_classes + 1)
         self.bbox_pred = nn.Linear(in_features, 4 * (1 if class_agnostic else num_classes))
         self.sigmoid = sigmoid

@@ -1,0 +1,94 @@
+import hashlib
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from pipeline.errors import BundleError
+from pipeline.schemas import Schema
+
+MANIFEST_FILE = "manifest.json"
+
+
+class Manifest(Schema):
+    """What a bundle is: names, versions, and the SHA-256 (hex) of each of its files.
+
+    `digest` is the SHA-256 of the manifest itself, written as canonical JSON without it.
+    """
+
+    format: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=100)
+    version: str = Field(min_length=1, max_length=100)
+    class_names: list[str] = Field(min_length=1)
+    dtype: Literal["float32", "float16"]
+    files: dict[str, str]
+    python: str
+    torch: str
+    detectron2: str | None = Field(description="the version that trained it, where it was known")
+    digest: str = ""
+
+    def sealed(self) -> "Manifest":
+        return self.model_copy(update={"digest": self.compute_digest()})
+
+    def compute_digest(self) -> str:
+        body = self.model_dump(exclude={"digest"})
+        canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        text = json.dumps(self.model_dump(), indent=2, sort_keys=True)
+        (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads and checks the manifest alone. Raises BundleError where it is absent or damaged."""
+    try:
+        text = (folder / MANIFEST_FILE).read_text(encoding="utf-8")
+        manifest = Manifest.model_validate_json(text)
+    except OSError as error:
+        raise BundleError(f"no bundle: cannot read {MANIFEST_FILE} ({error.strerror})") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise BundleError(f"{MANIFEST_FILE} is damaged: {summary(error)}") from error
+    if manifest.digest != manifest.compute_digest():
+        raise BundleError(f"{MANIFEST_FILE} was changed since the bundle was packed")
+    return manifest
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compares the folder with the manifest, file by file. Raises BundleError."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    listed = set(manifest.files) | {MANIFEST_FILE}
+    if missing := sorted(listed - present):
+        raise BundleError(f"the bundle lacks {', '.join(missing)}")
+    if stray := sorted(present - listed):
+        raise BundleError(f"the bundle holds files that its manifest does not: {', '.join(stray)}")
+    for name, expected in manifest.files.items():
+        if sha256_of(folder / name) != expected:
+            raise BundleError(f"{name} is damaged: its SHA-256 is not the manifest's")
+
+
+def check_versions(manifest: Manifest) -> None:
+    """Refuses a bundle of another major version of Python or torch. Raises BundleError."""
+    here = {"Python": platform.python_version(), "torch": metadata.version("torch")}
+    made = {"Python": manifest.python, "torch": manifest.torch}
+    for what, version in made.items():
+        if version.split(".")[0] != here[what].split(".")[0]:
+            raise BundleError(
+                f"the bundle was made by {what} {version}, which {what} {here[what]} cannot be "
+                "trusted to read; pack it again from the checkpoint"
+            )
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def summary(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)

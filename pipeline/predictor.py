@@ -1,0 +1,59 @@
+from collections.abc import Sequence
+from time import perf_counter
+
+from pipeline.contract import Engine
+from pipeline.decode import DEFAULT_LIMITS, ImageLimits, decode
+from pipeline.errors import CheckpointMismatch
+from pipeline.postprocess import postprocess
+from pipeline.preprocess import Resize
+from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+
+
+class LesionPredictor:
+    """The whole way from an image file's bytes to the answer, in this process."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        resize: Resize,
+        class_names: Sequence[str],
+        info: ModelInfo,
+        limits: ImageLimits = DEFAULT_LIMITS,
+    ) -> None:
+        if engine.num_classes != len(class_names):
+            raise CheckpointMismatch(
+                f"the model has {engine.num_classes} classes, but {len(class_names)} names were "
+                f"given: {', '.join(class_names)}"
+            )
+        self.engine = engine
+        self.resize = resize
+        self.class_names = tuple(class_names)
+        self.info = info
+        self.limits = limits
+
+    def __call__(
+        self, data: bytes, options: PredictOptions, request_id: str = "local"
+    ) -> Prediction:
+        """Raises ImageError for an image that is not accepted."""
+        started = perf_counter()
+        source = decode(data, self.limits)
+        model_input = self.resize(source.pixels)
+        prepared = perf_counter()
+        (instances,) = self.engine.predict([model_input])
+        predicted = perf_counter()
+        shape = model_input.pixels.shape
+        findings = postprocess(source, (shape[0], shape[1]), instances, self.class_names, options)
+        finished = perf_counter()
+        return Prediction(
+            request_id=request_id,
+            model=self.info,
+            image=source.info,
+            detections=findings.detections,
+            metrics=findings.metrics,
+            visualization=findings.visualization,
+            timings_ms={
+                "preprocess": 1000 * (prepared - started),
+                "predictor": 1000 * (predicted - prepared),
+                "postprocess": 1000 * (finished - predicted),
+            },
+        )
