@@ -92,6 +92,10 @@ def build_stage(
     config: ResNets, index: int, in_channels: int, out_channels: int, stride: int, dilated: bool
 ) -> nn.Sequential:
     """The blocks of one stage; only the first one strides and widens."""
+    bottleneck_channels = config.NUM_GROUPS * config.WIDTH_PER_GROUP * 2**index
+    if config.DEPTH >= 50:
+        require_norm(config.NORM, bottleneck_channels, "MODEL.RESNETS")
+    require_norm(config.NORM, out_channels, "MODEL.RESNETS")
 
     def block(position: int) -> nn.Module:
         channels = out_channels if position else in_channels
@@ -101,7 +105,7 @@ def build_stage(
         return BottleneckBlock(
             channels,
             out_channels,
-            bottleneck_channels=config.NUM_GROUPS * config.WIDTH_PER_GROUP * 2**index,
+            bottleneck_channels=bottleneck_channels,
             stride=block_stride,
             norm=config.NORM,
             groups=config.NUM_GROUPS,
@@ -109,7 +113,6 @@ def build_stage(
             dilation=2 if dilated else 1,
         )
 
-    require_norm(config.NORM, out_channels, "MODEL.RESNETS")
     return nn.Sequential(*(block(i) for i in range(BLOCKS_PER_STAGE[config.DEPTH][index])))
 
 

@@ -12,7 +12,7 @@ from pipeline.errors import CheckpointMismatch, ModelError
 State = dict[str, Tensor]
 
 # Written by older Detectron2 or by training, and no part of the function that the model computes.
-IGNORED_SUFFIXES = ("num_batches_tracked", "pixel_mean", "pixel_std")
+IGNORED_SUFFIXES = ("num_batches_tracked", "pixel_mean", "pixel_std", "fed_loss_cls_weights")
 IGNORED_PARTS = ("anchor_generator.cell_anchors",)
 
 

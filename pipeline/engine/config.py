@@ -90,10 +90,10 @@ class Rpn(Section):
     HEAD_NAME: Literal["StandardRPNHead"] = "StandardRPNHead"
     IN_FEATURES: Annotated[list[str], Field(min_length=1)] = ["res4"]
     BBOX_REG_WEIGHTS: Weights = (1.0, 1.0, 1.0, 1.0)
-    PRE_NMS_TOPK_TEST: Positive = 6000
-    POST_NMS_TOPK_TEST: Positive = 1000
+    PRE_NMS_TOPK_TEST: Count = 6000
+    POST_NMS_TOPK_TEST: Count = 1000
     NMS_THRESH: float = 0.7
-    CONV_DIMS: Annotated[list[Literal[-1] | Positive], Field(min_length=1)] = [-1]
+    CONV_DIMS: list[Literal[-1] | Positive] = [-1]
 
 
 class RoiHeads(Section):
@@ -108,7 +108,7 @@ class RoiBoxHead(Section):
     NAME: Literal["FastRCNNConvFCHead"] = Field(default="", validate_default=True)
     BBOX_REG_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
     POOLER_RESOLUTION: Positive = 14
-    POOLER_SAMPLING_RATIO: Count = 0
+    POOLER_SAMPLING_RATIO: int = 0
     POOLER_TYPE: Pooler = "ROIAlignV2"
     NUM_FC: Count = 0
     FC_DIM: Positive = 1024
@@ -122,7 +122,7 @@ class RoiBoxHead(Section):
 class RoiMaskHead(Section):
     NAME: Literal["MaskRCNNConvUpsampleHead"] = "MaskRCNNConvUpsampleHead"
     POOLER_RESOLUTION: Positive = 14
-    POOLER_SAMPLING_RATIO: Count = 0
+    POOLER_SAMPLING_RATIO: int = 0
     POOLER_TYPE: Pooler = "ROIAlignV2"
     NUM_CONV: Count = 0
     CONV_DIM: Positive = 256
@@ -137,15 +137,15 @@ class Model(Section):
     LOAD_PROPOSALS: Literal[False] = False
     PIXEL_MEAN: tuple[float, float, float] = (103.530, 116.280, 123.675)
     PIXEL_STD: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    BACKBONE: Backbone = Field(default_factory=Backbone)
-    RESNETS: ResNets = Field(default_factory=ResNets)
-    FPN: Fpn = Field(default_factory=Fpn)
-    PROPOSAL_GENERATOR: ProposalGenerator = Field(default_factory=ProposalGenerator)
-    ANCHOR_GENERATOR: Anchors = Field(default_factory=Anchors)
-    RPN: Rpn = Field(default_factory=Rpn)
-    ROI_HEADS: RoiHeads = Field(default_factory=RoiHeads)
-    ROI_BOX_HEAD: RoiBoxHead = Field(default_factory=RoiBoxHead)
-    ROI_MASK_HEAD: RoiMaskHead = Field(default_factory=RoiMaskHead)
+    BACKBONE: Backbone = Field(default={}, validate_default=True)
+    RESNETS: ResNets = Field(default={}, validate_default=True)
+    FPN: Fpn = Field(default={}, validate_default=True)
+    PROPOSAL_GENERATOR: ProposalGenerator = Field(default={}, validate_default=True)
+    ANCHOR_GENERATOR: Anchors = Field(default={}, validate_default=True)
+    RPN: Rpn = Field(default={}, validate_default=True)
+    ROI_HEADS: RoiHeads = Field(default={}, validate_default=True)
+    ROI_BOX_HEAD: RoiBoxHead = Field(default={}, validate_default=True)
+    ROI_MASK_HEAD: RoiMaskHead = Field(default={}, validate_default=True)
 
 
 class Augmentation(Section):
@@ -154,16 +154,16 @@ class Augmentation(Section):
 
 class Test(Section):
     DETECTIONS_PER_IMAGE: int = 100
-    AUG: Augmentation = Field(default_factory=Augmentation)
+    AUG: Augmentation = Field(default={}, validate_default=True)
 
 
 class Config(Section):
     """A Detectron2 configuration that the portable engine runs exactly as Detectron2 would."""
 
     VERSION: Literal[2] = 2
-    INPUT: Input = Field(default_factory=Input)
+    INPUT: Input = Field(default={}, validate_default=True)
     MODEL: Model
-    TEST: Test = Field(default_factory=Test)
+    TEST: Test = Field(default={}, validate_default=True)
 
 
 # Keys that Detectron2 reads in training alone, or for meta-architectures and heads that are not

@@ -31,7 +31,7 @@ class ROIPooler(nn.Module):
     """ROIAlign of each box from the pyramid level that suits its size.
 
     strides: of the feature maps, each twice the one before. aligned: ROIAlignV2, which shifts
-    by half a pixel. sampling_ratio: samples per bin and side; 0 adapts to the box.
+    by half a pixel. sampling_ratio: samples per bin and side; 0 or less adapts to the box.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class BoxPredictor(nn.Module):
         """boxes: (R, K * 4) or (R, 4); scores: (R, K + 1), background last."""
         finite = boxes.isfinite().all(dim=1) & scores.isfinite().all(dim=1)
         boxes, scores = boxes[finite], scores[finite, :-1]
-        boxes = clip(boxes.reshape(len(boxes), -1, 4), image_size)
+        boxes = clip(boxes.unflatten(1, (-1, 4)), image_size)
 
         rows, classes = (scores > self.score_thresh).nonzero(as_tuple=True)
         boxes = boxes[rows, classes if boxes.shape[1] > 1 else 0]

@@ -25,7 +25,7 @@ class RPNHead(nn.Module):
             hidden.add_module(f"conv{i}", Conv2d(channels, width, 3, relu=True))
             channels = width
         # A single convolution has no number in the checkpoint's names.
-        self.conv = hidden if len(conv_dims) > 1 else hidden[0]
+        self.conv = hidden[0] if len(conv_dims) == 1 else hidden
         self.objectness_logits = nn.Conv2d(channels, num_anchors, 1)
         self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, 1)
 

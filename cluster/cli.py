@@ -1,0 +1,149 @@
+"""The `lesionserve` command. Each command imports what it needs only when it runs, so that
+`lesionserve --help` and calls to a remote gateway start without PyTorch or Ray."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cluster import console
+from pipeline.errors import LesionserveError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Serve a Detectron2 lesion model: an authenticated gateway before an autoscaling graph.",
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_BUNDLE = ROOT / "weights" / "demo"
+LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
+
+Engine = Literal["auto", "portable", "detectron2"]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
+]
+BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="image files")],
+    bundle: Annotated[Path | None, typer.Option(help="a model bundle [default: the demo]")] = None,
+    config: Annotated[Path | None, typer.Option(help="a Detectron2 YAML")] = None,
+    weights: Annotated[Path | None, typer.Option(help="its checkpoint (.pth)")] = None,
+    classes: Annotated[str | None, typer.Option(help="class names in order: a,b,c")] = None,
+    engine: Annotated[Engine, typer.Option()] = "auto",
+    url: Annotated[str | None, typer.Option(help="a gateway to ask instead")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="its API key", envvar="LESIONSERVE_API_KEY")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="the CA that signed its certificate")] = None,
+    format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
+    out: Annotated[Path | None, typer.Option(help="write JSON and overlays here")] = None,
+    masks: Annotated[Literal["rle", "polygon", "none"], typer.Option()] = "rle",
+    score_threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    debug: Debug = False,
+) -> None:
+    """Find lesions in images, in this process or through a gateway."""
+    from cluster import predict as predicting
+    from pipeline.schemas import PredictOptions
+
+    local = predicting.Local(bundle, config, weights, classes, engine)
+    remote = predicting.Remote(url, key, ca)
+    predicting.check_choice(local, remote)
+    options = PredictOptions(
+        masks=masks,
+        visualization="none" if out is None else "jpeg",
+        score_threshold=score_threshold,
+    )
+    with predicting.open_source(local, remote, DEMO_BUNDLE) as source:
+        failures = predicting.predict_files(images, source, options, format_, out)
+    raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def pack(
+    target: Annotated[Path, typer.Argument(help="the bundle's folder, to be made")],
+    weights: Annotated[Path, typer.Option(help="a Detectron2 checkpoint")],
+    config: Annotated[Path, typer.Option(help="its YAML")],
+    classes: Annotated[str, typer.Option(help="class names in order: a,b,c")],
+    name: Annotated[str, typer.Option(help="the model's name")],
+    version: Annotated[str, typer.Option(help="the model's version")],
+    golden: Annotated[
+        list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="store float16: half the size")] = False,
+    engine: Annotated[Engine, typer.Option(help="records the golden cases")] = "auto",
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="open a .pkl, which can run any code")
+    ] = False,
+    detectron2: Annotated[
+        str | None, typer.Option(help="the Detectron2 version that trained it")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Make a model bundle of a Detectron2 checkpoint and its YAML."""
+    from cluster.predict import class_list
+    from pipeline import bundle
+
+    source = bundle.Source(
+        weights=weights,
+        config=config,
+        class_names=class_list(classes),
+        name=name,
+        version=version,
+        golden=golden or (),
+        half=half,
+        trust_pickle=trust_pickle,
+        detectron2=detectron2,
+    )
+    with console.status("packing"):
+        packed = bundle.pack(source, target, engine)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    console.say(
+        f"packed {packed.manifest.name} {packed.manifest.version} into {target} "
+        f"({size / 1e6:.1f} MB, {len(golden or ())} golden cases)"
+    )
+    if not golden:
+        console.say("without golden cases (--golden) a bundle cannot prove what it detects")
+
+
+@app.command()
+def verify(
+    bundle: BundleArgument = DEMO_BUNDLE,
+    engine: Annotated[Engine, typer.Option()] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Check a bundle's files and run its golden cases."""
+    from pipeline.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    with console.status("running the golden cases"):
+        runner = opened.load_engine(engine)
+        count = opened.check_golden(runner)
+    console.say(
+        f"{opened.manifest.name} {opened.manifest.version}: {len(opened.manifest.files)} files "
+        f"intact, {count} golden cases reproduced by the {runner.name} engine"
+    )
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
+    # A reader that leaves early, such as `head`, is no failure worth a traceback.
+    try:
+        app()
+    except LesionserveError as error:
+        console.fail(str(error), error)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+import sys
+import traceback
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
+
+# What a program may read goes to stdout; everything said to a person goes to stderr.
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_debug = False
+
+
+def set_debug(value: bool) -> bool:
+    """The callback of --debug."""
+    global _debug
+    _debug = _debug or value
+    return value
+
+
+def say(message: str) -> None:
+    ERR.print(message, markup=False)
+
+
+def fail(message: str, error: BaseException) -> None:
+    """One clear line; the traceback too with --debug."""
+    if _debug:
+        traceback.print_exception(error, file=sys.stderr)
+    say(f"lesionserve: {message}")
+
+
+def status(what: str) -> Status:
+    return ERR.status(what)
+
+
+def progress(*, visible: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=ERR,
+        disable=not visible,
+    )

@@ -1,0 +1,198 @@
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from cluster import console
+from pipeline.errors import LesionserveError, ServiceError
+from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
+
+Predict = Callable[[bytes, PredictOptions], Prediction]
+Engine = Literal["auto", "portable", "detectron2"]
+
+# A prediction may wait in a queue; the gateway's own deadline is shorter than this.
+REMOTE_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Local:
+    """A model in this process: a bundle, or a Detectron2 YAML with its checkpoint."""
+
+    bundle: Path | None
+    config: Path | None
+    weights: Path | None
+    classes: str | None
+    engine: Engine
+
+    @property
+    def checkpoint(self) -> tuple[Path | None, Path | None, str | None]:
+        return self.config, self.weights, self.classes
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A gateway. Its certificate is always verified; `ca` names a private authority."""
+
+    url: str | None
+    key: str | None
+    ca: Path | None
+
+
+def check_choice(local: Local, remote: Remote) -> None:
+    """Raises typer.BadParameter (exit code 2) unless exactly one model is named."""
+    given = [part is not None for part in local.checkpoint]
+    if any(given) and not all(given):
+        raise typer.BadParameter("--config, --weights and --classes belong together")
+    if remote.url is not None and (any(given) or local.bundle is not None):
+        raise typer.BadParameter("--url asks a gateway; it goes with no local model")
+    if any(given) and local.bundle is not None:
+        raise typer.BadParameter("give either --bundle or --config, --weights and --classes")
+    if remote.url is not None and remote.key is None:
+        raise typer.BadParameter("--url needs --key, or LESIONSERVE_API_KEY in the environment")
+
+
+@contextmanager
+def open_source(local: Local, remote: Remote, demo: Path) -> Iterator[Predict]:
+    if remote.url is not None:
+        verify = True if remote.ca is None else str(remote.ca)
+        with httpx.Client(verify=verify, timeout=REMOTE_TIMEOUT_S) as client:
+            yield lambda data, options: ask(client, remote, data, options)
+        return
+    with console.status("loading the model"):
+        predictor = open_local(local, demo)
+    yield predictor
+
+
+def open_local(local: Local, demo: Path) -> Predict:
+    # PyTorch is loaded only for a model of this process.
+    from pipeline.bundle import open_bundle
+    from pipeline.config_file import load_config_file
+    from pipeline.engines import open_engine
+    from pipeline.predictor import LesionPredictor
+    from pipeline.preprocess import Resize
+
+    if local.config is None or local.weights is None or local.classes is None:
+        bundle = open_bundle(local.bundle or demo)
+        return bundle.predictor(bundle.load_engine(local.engine))
+    engine = open_engine(local.config, local.weights, local.engine)
+    with local.weights.open("rb") as file:
+        sha256 = file_digest(file, "sha256").hexdigest()
+    info = ModelInfo(
+        name=local.weights.stem, version="unversioned", sha256=sha256, engine=engine.name
+    )
+    resize = Resize.from_config(load_config_file(local.config))
+    return LesionPredictor(engine, resize, class_list(local.classes), info)
+
+
+def class_list(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise typer.BadParameter("class names must be distinct and not empty", param_hint="classes")
+    return names
+
+
+def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptions) -> Prediction:
+    """Posts one image to a gateway. Raises ServiceError with the gateway's own reason."""
+    assert remote.url is not None
+    try:
+        response = client.post(
+            f"{remote.url.rstrip('/')}/predict/",
+            params=options.model_dump(exclude_none=True),
+            files={"file": ("image", data)},
+            headers={"Authorization": f"Api-Key {remote.key}"},
+        )
+        response.raise_for_status()
+        return Prediction.model_validate_json(response.content)
+    except httpx.HTTPStatusError as error:
+        raise ServiceError(describe(error.response)) from error
+    except httpx.HTTPError as error:
+        raise ServiceError(f"cannot reach the gateway: {error}") from error
+    except ValidationError as error:
+        raise ServiceError("the gateway's answer is not a prediction") from error
+
+
+def describe(response: httpx.Response) -> str:
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        return f"the gateway answered {response.status_code}"
+    return f"{problem.title}: {problem.detail} (HTTP {problem.status}, {problem.request_id})"
+
+
+def predict_files(
+    paths: Sequence[Path],
+    predict: Predict,
+    options: PredictOptions,
+    format_: Literal["table", "json"],
+    out: Path | None,
+) -> int:
+    """Predicts each file and goes on after a bad one; returns how many were bad."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    failures = 0
+    with console.progress(visible=len(paths) > 1) as progress:
+        for index, path in enumerate(progress.track(paths, description="predicting")):
+            try:
+                prediction = predict(path.read_bytes(), options)
+            except (LesionserveError, OSError) as error:
+                failures += 1
+                reason = error.strerror if isinstance(error, OSError) else error
+                console.fail(f"{path}: {reason}", error)
+                continue
+            if out is not None:
+                prediction = save(prediction, out / output_name(paths, index))
+            report(path, prediction, format_)
+    return failures
+
+
+def output_name(paths: Sequence[Path], index: int) -> str:
+    """The file's stem; numbered where another file of the same call shares it."""
+    stem = paths[index].stem
+    twins = [i for i, path in enumerate(paths) if path.stem == stem]
+    return stem if len(twins) == 1 else f"{stem}-{twins.index(index) + 1}"
+
+
+def save(prediction: Prediction, base: Path) -> Prediction:
+    """Writes the picture beside the JSON, and gives the answer without it."""
+    assert prediction.visualization is not None
+    overlay = base.with_name(f"{base.name}.overlay.jpg")
+    overlay.write_bytes(base64.b64decode(prediction.visualization))
+    bare = prediction.model_copy(update={"visualization": None})
+    base.with_name(f"{base.name}.json").write_text(bare.model_dump_json(indent=1) + "\n")
+    return bare
+
+
+def report(path: Path, prediction: Prediction, format_: Literal["table", "json"]) -> None:
+    if format_ == "json":
+        typer.echo(prediction.model_dump_json())
+    else:
+        Console(highlight=False).print(table(path.name, prediction))
+
+
+def table(title: str, prediction: Prediction) -> Table:
+    """A readable summary: one row per lesion, the class counts below."""
+    counts = ", ".join(f"{n} {c}" for c, n in prediction.metrics.class_distribution.items() if n)
+    size = f"{prediction.image.width}x{prediction.image.height}"
+    view = Table(
+        title=f"{title} ({size}): {len(prediction.detections)} lesions",
+        caption=f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in ("#", "class", "score", "box (x1, y1, x2, y2)", "box area", "mask area"):
+        view.add_column(heading, justify="left" if heading == "class" else "right")
+    for one in prediction.detections:
+        box = ", ".join(f"{side:.0f}" for side in one.box)
+        area = "" if one.mask_area is None else f"{one.mask_area}"
+        row = (str(one.id), one.label, f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
+        view.add_row(*row)
+    return view
