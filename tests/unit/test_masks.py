@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco
+
+from pipeline.contract import MaskCrop
+from pipeline.masks import encode_polygons, encode_rle, paste
+
+HEIGHT, WIDTH = 60, 80
+
+HOSTILE_BOXES = {
+    "ordinary": (10.3, 20.6, 41.9, 50.2),
+    "tiny": (10.4, 20.4, 10.9, 20.7),
+    "thin": (5.2, 0.0, 5.9, 60.0),
+    "partly outside": (-20.5, -10.5, 30.5, 25.5),
+    "larger than the image": (-300.0, -200.0, 400.0, 300.0),
+    "the whole image": (0.0, 0.0, 80.0, 60.0),
+    "at the far corner": (70.1, 50.1, 80.0, 60.0),
+}
+
+
+@st.composite
+def placed_masks(draw):
+    height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    pixels = draw(
+        arrays.arrays(np.bool_, (draw(st.integers(1, height)), draw(st.integers(1, width))))
+    )
+    y = draw(st.integers(0, height - pixels.shape[0]))
+    x = draw(st.integers(0, width - pixels.shape[1]))
+    return MaskCrop(x=x, y=y, pixels=pixels), height, width
+
+
+def in_full(crop, height, width):
+    full = np.zeros((height, width), dtype=np.uint8)
+    rows, columns = crop.pixels.shape
+    full[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.pixels
+    return full
+
+
+def rasterized(mask, height, width):
+    if not mask.polygons:
+        return np.zeros((height, width), dtype=np.uint8)
+    return coco.decode(coco.merge(coco.frPyObjects(mask.polygons, height, width)))
+
+
+def sampled(probabilities, box, height, width):
+    """The textbook formula, in float64 and one weight per pixel and cell, over the full image."""
+
+    def weights(low, high, size):
+        centres = (np.arange(size) + 0.5 - low) / (high - low) * len(probabilities) - 0.5
+        return np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(len(probabilities))))
+
+    rows, columns = weights(box[1], box[3], height), weights(box[0], box[2], width)
+    return rows @ probabilities.astype(np.float64) @ columns.T
+
+
+def annulus(size):
+    y, x = np.mgrid[:size, :size] - size / 2 + 0.5
+    return (np.hypot(x, y) < size / 2) & (np.hypot(x, y) > size / 4)
+
+
+@pytest.mark.parametrize("box", HOSTILE_BOXES.values(), ids=HOSTILE_BOXES)
+def test_a_pasted_mask_is_the_bilinear_formula_at_the_threshold(box):
+    probabilities = np.random.default_rng(0).random((28, 28), dtype=np.float32)
+    expected = sampled(probabilities, box, HEIGHT, WIDTH)
+    decided = np.abs(expected - 0.5) > 1e-4
+    actual = in_full(paste(probabilities, box, HEIGHT, WIDTH), HEIGHT, WIDTH)
+    assert decided.mean() > 0.99
+    assert np.array_equal(actual[decided], expected[decided] >= 0.5)
+
+
+def test_a_sure_mask_fills_exactly_the_pixels_whose_centres_lie_in_its_box():
+    crop = paste(np.ones((28, 28), np.float32), (10, 20, 31, 50), HEIGHT, WIDTH)
+    assert (crop.x, crop.y, crop.pixels.shape) == (10, 20, (30, 21))
+    assert crop.pixels.all()
+
+
+def test_a_probability_equal_to_the_threshold_belongs_to_the_mask():
+    crop = paste(np.full((4, 4), 0.5, np.float32), (8, 8, 16, 16), HEIGHT, WIDTH)
+    assert crop.pixels[1:-1, 1:-1].all()
+
+
+def test_the_threshold_can_be_chosen():
+    probabilities = np.full((28, 28), 0.6, np.float32)
+    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.7).pixels.size == 0
+    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.3).pixels.size >= 400
+
+
+def test_a_crop_is_trimmed_to_its_mask():
+    probabilities = np.zeros((28, 28), np.float32)
+    probabilities[14, 14] = 1
+    crop = paste(probabilities, (0, 0, 56, 56), HEIGHT, WIDTH)
+    assert crop.pixels.shape == (2, 2)
+    assert crop.pixels.any(axis=0).all()
+    assert crop.pixels.any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    ("probability", "box"),
+    [(0.1, (10, 10, 30, 30)), (1.0, (200, 200, 300, 300)), (1.0, (9, 9, 9, 30))],
+    ids=["nothing sure", "outside the image", "an empty box"],
+)
+def test_a_mask_without_pixels_is_empty(probability, box):
+    crop = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
+    assert crop.pixels.shape == (0, 0)
+    assert encode_polygons(crop).polygons == []
+    assert encode_rle(crop, HEIGHT, WIDTH).counts == _coco_counts(crop, HEIGHT, WIDTH)
+
+
+def _coco_counts(crop, height, width):
+    encoded = coco.encode(np.asfortranarray(in_full(crop, height, width)))
+    return encoded["counts"].decode()
+
+
+@settings(deadline=None, max_examples=300)
+@given(placed_masks())
+def test_a_crop_encodes_to_the_run_lengths_of_its_full_mask(placed):
+    crop, height, width = placed
+    rle = encode_rle(crop, height, width)
+    assert rle.size == (height, width)
+    assert rle.counts == _coco_counts(crop, height, width)
+
+
+@settings(deadline=None, max_examples=300)
+@given(placed_masks())
+def test_polygons_rasterize_to_exactly_their_mask(placed):
+    crop, height, width = placed
+    actual = rasterized(encode_polygons(crop), height, width)
+    assert np.array_equal(actual, in_full(crop, height, width))
+
+
+def test_a_full_image_is_one_run_and_one_polygon():
+    crop = MaskCrop(x=0, y=0, pixels=np.ones((6, 9), np.bool_))
+    assert encode_polygons(crop).polygons == [[0, 0, 9, 0, 9, 6, 0, 6]]
+    assert encode_rle(crop, 6, 9).counts == _coco_counts(crop, 6, 9)
+
+
+def test_a_ring_is_cut_through_its_hole():
+    crop = MaskCrop(x=7, y=5, pixels=annulus(40))
+    polygons = encode_polygons(crop)
+    assert len(polygons.polygons) == 2
+    assert np.array_equal(rasterized(polygons, 60, 60), in_full(crop, 60, 60))
+
+
+def test_a_large_disc_needs_only_its_corners():
+    y, x = np.mgrid[:400, :400]
+    disc = (x - 200) ** 2 + (y - 200) ** 2 < 190**2
+    (polygon,) = encode_polygons(MaskCrop(x=0, y=0, pixels=disc)).polygons
+    corners = np.array(polygon).reshape(-1, 2)
+    steps = np.roll(corners, -1, axis=0) - corners
+    assert ((steps == 0).sum(axis=1) == 1).all()
+    assert ((steps[0::2, 0] == 0).all()) != ((steps[0::2, 1] == 0).all())
