@@ -141,7 +141,7 @@ class BoxPredictor(nn.Module):
         """boxes: (R, K * 4) or (R, 4); scores: (R, K + 1), background last."""
         finite = boxes.isfinite().all(dim=1) & scores.isfinite().all(dim=1)
         boxes, scores = boxes[finite], scores[finite, :-1]
-        boxes = clip(boxes.unflatten(1, (-1, 4)), image_size)
+        boxes = clip(torch.unflatten(boxes, 1, (-1, 4)), image_size)
 
         rows, classes = (scores > self.score_thresh).nonzero(as_tuple=True)
         boxes = boxes[rows, classes if boxes.shape[1] > 1 else 0]
