@@ -59,8 +59,9 @@ def build_backbone(model: Model) -> FPN:
     strides = [resnet.strides[name] for name in names]
     require(
         strides == [strides[0] * 2**i for i in range(len(strides))] and strides[-1] == 32,
-        f"MODEL.FPN.IN_FEATURES have strides {strides}; a pyramid doubles them up to 32 (its top "
-        "level is pooled from p5). Detectron2 cannot run this either",
+        f"MODEL.FPN.IN_FEATURES = {names} have strides {strides} with RESNETS.RES5_DILATION = "
+        f"{model.RESNETS.RES5_DILATION}; a pyramid doubles them up to 32 (its top level is pooled "
+        "from p5). Detectron2 cannot run this either",
     )
     require_norm(model.FPN.NORM, model.FPN.OUT_CHANNELS, "MODEL.FPN")
     return FPN(resnet, names, model.FPN.OUT_CHANNELS, model.FPN.NORM, model.FPN.FUSE_TYPE)
