@@ -7,6 +7,7 @@ Orientation is read once, here, and the two agree by construction.
 """
 
 import io
+import logging
 import re
 import struct
 import zlib
@@ -29,28 +30,25 @@ from PIL import (
 from pipeline.errors import BrokenImage, ImageTooLarge, UnsupportedImage
 from pipeline.schemas import ImageInfo
 
+# At DEBUG Pillow logs the values of EXIF tags, which may name a patient.
+logging.getLogger("PIL").setLevel(logging.INFO)
+
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 
-# What Pillow 13 raises on damaged files. DecompressionBombError is unreachable behind our own
-# size check unless the limits are raised above Pillow's; MemoryError is Pillow's word for an
-# impossible buffer as well, and behind the size check the host's own shortage is the rarer case.
+# What Pillow raises on damaged files. MemoryError is not among them: behind our own size check
+# it means that the host is short of memory, which is not the image's fault.
 PILLOW_ERRORS = (
     OSError,  # truncated or undecodable data; UnidentifiedImageError
     SyntaxError,  # malformed structure
     ValueError,  # metadata bombs, impossible tiles; UnicodeDecodeError
     TypeError,  # TIFF tags of the wrong type
     KeyError,  # TIFF tags that are missing
-    IndexError,
-    AttributeError,
-    EOFError,  # WebP frames that do not decode
-    OverflowError,  # TIFF offsets beyond C's integers
-    ZeroDivisionError,
-    AssertionError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
+    IndexError,  # segments shorter than their kind
+    EOFError,  # frames that end early
+    OverflowError,  # offsets beyond C's integers
+    struct.error,  # numbers cut short
     zlib.error,
-    Image.DecompressionBombError,
+    Image.DecompressionBombError,  # a second, larger size hidden behind the first
 )
 
 # Chunks, segments, strips and bytes of junk between them: far above any real file's count,
