@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    name = "gateway"
+
+    def ready(self) -> None:
+        from gateway import checks  # noqa: F401, importing it registers them

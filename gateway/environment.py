@@ -1,0 +1,141 @@
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.decode import DEFAULT_LIMITS, FORMATS, ImageLimits
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+CommaSeparated = BeforeValidator(_split)
+
+
+class Environment(BaseModel):
+    """The gateway's settings as the environment gives them; the aliases are the variables' names.
+
+    There is no secret by default. Debug mode makes its own for the life of the process.
+    """
+
+    # The values stay out of the error messages: some of them are secret.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    debug: bool = Field(False, alias="LESIONSERVE_DEBUG")
+    secret_key: SecretStr | None = Field(None, alias="LESIONSERVE_SECRET_KEY", min_length=50)
+    service_token: SecretStr | None = Field(None, alias="LESIONSERVE_SERVICE_TOKEN", min_length=32)
+    upstream_url: str = Field("http://127.0.0.1:8000", alias="LESIONSERVE_UPSTREAM_URL")
+    upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
+    database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
+    allowed_hosts: Annotated[list[str], CommaSeparated] = Field(
+        ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
+    )
+    deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)
+    image_formats: Annotated[tuple[Literal[FORMATS], ...], CommaSeparated] = Field(
+        FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1
+    )
+    max_image_bytes: int = Field(
+        DEFAULT_LIMITS.max_bytes, alias="LESIONSERVE_MAX_IMAGE_BYTES", gt=0, le=1 << 30
+    )
+    max_image_pixels: int = Field(
+        DEFAULT_LIMITS.max_pixels, alias="LESIONSERVE_MAX_IMAGE_PIXELS", gt=0
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="LESIONSERVE_LOG_LEVEL"
+    )
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Self:
+        """Raises ImproperlyConfigured, which names every variable that is missing or wrong."""
+        names = [field.alias for field in cls.model_fields.values()]
+        try:
+            return cls.model_validate(
+                {name: variables[name] for name in names if name in variables}
+            )
+        except ValidationError as error:
+            lines = [_line(details["loc"], details["msg"]) for details in error.errors()]
+            raise ImproperlyConfigured("\n".join(lines)) from None
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("an http:// or https:// URL is needed")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
+            raise ValueError("a sqlite:/// or postgresql:// URL is needed")
+        try:
+            dj_database_url.parse(value)
+        except ValueError:
+            raise ValueError("the database URL cannot be read") from None
+        return value
+
+    @model_validator(mode="after")
+    def _is_secure(self) -> Self:
+        if self.debug:
+            return self
+        if self.secret_key is None:
+            raise ValueError("LESIONSERVE_SECRET_KEY: required outside debug mode")
+        if self.service_token is None:
+            raise ValueError("LESIONSERVE_SERVICE_TOKEN: required outside debug mode")
+        if "*" in self.allowed_hosts:
+            raise ValueError("LESIONSERVE_ALLOWED_HOSTS: name the hosts; '*' is for debug mode")
+        return self
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(
+            formats=self.image_formats,
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+        )
+
+    def databases(self) -> dict[str, Any]:
+        """Django's DATABASES."""
+        config: dict[str, Any] = dict(dj_database_url.parse(self.database_url))
+        if config["ENGINE"] == "django.db.backends.sqlite3":
+            config["NAME"] = str(Path(config["NAME"]).absolute())
+            # IMMEDIATE takes the write lock at the start, where waiting for it works; a
+            # transaction that turns to writing later fails at once instead. WAL lets readers in
+            # meanwhile, and its default, synchronous=FULL, makes a committed row survive.
+            config["OPTIONS"] = {
+                "timeout": 5,
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+            }
+        else:
+            config["OPTIONS"] = {**config.get("OPTIONS", {}), "connect_timeout": 5}
+        return {"default": config}
+
+    def secret(self, value: SecretStr | None) -> str:
+        """The secret, or in debug mode one for the life of this process."""
+        if value is None:
+            assert self.debug
+            return secrets.token_urlsafe(48)
+        return value.get_secret_value()
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{location[0]}: {message}" if location else message

@@ -1,0 +1,21 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from gateway.keys.models import ApiKey
+
+
+class Command(BaseCommand):
+    help = "Revokes an API key at once, for good."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("prefix", help="the id of the key, as list_keys shows it")
+
+    def handle(self, *args: Any, prefix: str, **options: Any) -> None:
+        key = ApiKey.objects.filter(id=prefix).first()
+        if key is None:
+            raise CommandError("no key has this id; list_keys shows them")
+        key.revoke(timezone.now())
+        self.stderr.write(f"Revoked: {key}")

@@ -1,0 +1,80 @@
+"""The errors that only a gateway knows, as branches of pipeline.errors' tree.
+
+LesionserveError
+├── RequestRefused                  the request is at fault, whatever image it holds
+│   ├── Forbidden              403
+│   ├── NotFound               404
+│   ├── MethodNotAllowed       405
+│   ├── LengthRequired         411  a body whose length is not announced
+│   ├── BodyTooLarge           413
+│   └── UnsupportedMediaType   415
+└── ServiceError
+    ├── InternalError          500
+    ├── UpstreamFault          502  the ingress gave no answer that can be relayed
+    └── Unavailable            503  pipeline.errors: here, the ingress cannot be reached
+        ├── NotReady           503  no model can answer yet
+        └── DatabaseUnavailable 503 gateway.database: no request is served unrecorded
+"""
+
+from pipeline.errors import BadRequest, LesionserveError, ServiceError, Unauthorized, Unavailable
+
+
+class RequestRefused(LesionserveError):
+    status, code, title = 400, "bad_request", "Bad request"
+
+
+class Forbidden(RequestRefused):
+    status, code, title = 403, "forbidden", "Forbidden"
+
+
+class NotFound(RequestRefused):
+    status, code, title = 404, "not_found", "Not found"
+
+
+class MethodNotAllowed(RequestRefused):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"Only {allow} is allowed here.")
+        self.allow = allow
+
+
+class LengthRequired(RequestRefused):
+    status, code, title = 411, "length_required", "Length required"
+
+
+class BodyTooLarge(RequestRefused):
+    status, code, title = 413, "body_too_large", "Body too large"
+
+
+class UnsupportedMediaType(RequestRefused):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class InternalError(ServiceError):
+    pass
+
+
+class UpstreamFault(ServiceError):
+    status, code, title = 502, "upstream_fault", "Bad gateway"
+
+
+class NotReady(Unavailable):
+    code, title = "not_ready", "Service not ready"
+
+
+def error_of(status: int, allow: str) -> LesionserveError:
+    """The error behind an answer that Django or a library made: all it tells is the status."""
+    if status == 401:
+        return Unauthorized("A valid API key is required.")
+    if status == 403:
+        return Forbidden("This is not allowed.")
+    if status == 404:
+        return NotFound("There is nothing here.")
+    if status == 405:
+        return MethodNotAllowed(allow)
+    if status == 413:
+        return BodyTooLarge("The body is too large.")
+    if status < 500:
+        return BadRequest("The request is malformed.")
+    return InternalError("The request could not be completed.")

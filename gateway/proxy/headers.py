@@ -1,0 +1,38 @@
+from collections.abc import Iterable
+
+from gateway.proxy.errors import BodyTooLarge, LengthRequired, UnsupportedMediaType
+from pipeline.errors import BadRequest
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def values(headers: Headers, name: bytes) -> list[str]:
+    """Every value of one header, from the raw headers of ASGI; `name` is in lower case."""
+    return [value.decode("latin-1").strip() for key, value in headers if key.lower() == name]
+
+
+def body_length(headers: Headers, limit: int) -> int:
+    """The length the client announces, 0 without a body; nothing of the body is read.
+
+    Raises LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
+    """
+    if values(headers, b"transfer-encoding"):
+        raise LengthRequired("The body's length must be announced in Content-Length.")
+    lengths = values(headers, b"content-length")
+    if not lengths:
+        return 0
+    if len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        raise BadRequest("Content-Length is not a number.")
+    if len(lengths[0]) > 18 or int(lengths[0]) > limit:
+        raise BodyTooLarge(f"The body has more than {limit} bytes.")
+    return int(lengths[0])
+
+
+def require_multipart(headers: Headers) -> None:
+    """Raises UnsupportedMediaType unless the body is plain multipart/form-data."""
+    types = values(headers, b"content-type")
+    if len(types) != 1 or types[0].partition(";")[0].strip().lower() != "multipart/form-data":
+        raise UnsupportedMediaType("Send the image as multipart/form-data.")
+    encodings = [encoding.lower() for encoding in values(headers, b"content-encoding")]
+    if encodings not in ([], ["identity"]):
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")

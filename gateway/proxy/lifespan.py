@@ -1,0 +1,45 @@
+import asyncio
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from django.conf import settings
+
+from gateway.database import close_connections
+from gateway.proxy.upstream import Upstream
+
+
+class Lifespan:
+    """Opens what lives as long as the server, which Django's ASGI handler has no place for.
+
+    The pooled client lies in the lifespan's state; each request finds it in its own
+    `scope["state"]`.
+    """
+
+    def __init__(self, app: ASGI3Application) -> None:
+        self.app = app
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+    async def _live(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await receive()
+        upstream = Upstream.connect(
+            url=settings.UPSTREAM_URL,
+            token=settings.SERVICE_TOKEN,
+            deadline_s=settings.DEADLINE_S,
+            ca=settings.UPSTREAM_CA,
+        )
+        scope["state"]["upstream"] = upstream
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await upstream.close()
+        await asyncio.to_thread(close_connections)
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,70 @@
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPResponseStartEvent
+
+from gateway.proxy.errors import error_of
+from gateway.proxy.problems import problem
+from pipeline.errors import LesionserveError
+
+# Awaited with the status and its error, or None, before the first byte of an answer leaves;
+# returns the error that the client is to be told, if any.
+Settle = Callable[[int, LesionserveError | None], Awaitable[LesionserveError | None]]
+
+
+async def settled(status: int, error: LesionserveError | None) -> LesionserveError | None:
+    """For answers that wait for nothing."""
+    return error
+
+
+class Reply:
+    """The one way out: stands in for `send`, so that every answer passes here once.
+
+    An answer of 400 or above leaves as problem+json, whoever made it. A view tells its error in
+    `scope["error"]`; of Django's own answers only the status is kept.
+    """
+
+    def __init__(
+        self, scope: dict[str, Any], send: ASGISendCallable, settle: Settle = settled
+    ) -> None:
+        self.started = False
+        self._scope = scope
+        self._send = send
+        self._settle = settle
+        self._replaced = False
+
+    async def __call__(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif not self._replaced:
+            await self._send(message)
+
+    async def refuse(self, error: LesionserveError) -> None:
+        await self._finish(error.status, error, [])
+
+    async def _start(self, message: HTTPResponseStartEvent) -> None:
+        status, headers = message["status"], list(message["headers"])
+        error = self._error_behind(status, headers) if status >= 400 else None
+        await self._finish(status, error, headers)
+
+    def _error_behind(self, status: int, headers: list[tuple[bytes, bytes]]) -> LesionserveError:
+        error: LesionserveError | None = self._scope.get("error")
+        if error is not None and error.status == status:
+            return error
+        allow = next((value for name, value in headers if name.lower() == b"allow"), b"")
+        return error_of(status, allow.decode("latin-1"))
+
+    async def _finish(
+        self, status: int, error: LesionserveError | None, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        body = b""
+        error = await self._settle(status, error)
+        if error is not None:
+            self._replaced = True
+            status = error.status
+            headers, body = problem(error, self._scope["request_id"])
+        self.started = True
+        headers = [*headers, (b"x-request-id", self._scope["request_id"].encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        if self._replaced:
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})

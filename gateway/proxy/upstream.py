@@ -1,0 +1,217 @@
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.proxy.errors import NotReady, UpstreamFault
+from pipeline.errors import (
+    BadRequest,
+    BrokenImage,
+    DeadlineExceeded,
+    ImageTooLarge,
+    LesionserveError,
+    Overloaded,
+    Unavailable,
+    UnsupportedImage,
+)
+from pipeline.schemas import ImageInfo, PredictOptions, Prediction, Problem
+
+# What the client is told as the ingress told it. Any other refusal (of our token, of our path)
+# is a fault between the two.
+_RELAYED = {
+    error.code: error
+    for error in (
+        BadRequest,
+        UnsupportedImage,
+        BrokenImage,
+        ImageTooLarge,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+    )
+}
+
+# Ray Serve's own words, in plain text: it sheds with 429 or 503 and gives up with 408.
+_SHED = (429, 503)
+_GAVE_UP = (408,)
+
+# Room for the picture of the largest image, in base64; more is no answer of ours.
+_MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+_LIMITS = httpx.Limits(
+    # Far more than any ingress serves at once; what comes on top is shed, not queued here.
+    max_connections=128,
+    max_keepalive_connections=32,
+    # Below the 5 s after which uvicorn, and with it Ray Serve, closes an idle connection:
+    # a request never meets a connection that is just being closed.
+    keepalive_expiry=3.0,
+)
+_CONNECT_S = 2.0
+_POOL_S = 0.5
+_READY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is the JSON of `prediction`, as it came."""
+
+    body: bytes
+    prediction: Prediction
+
+
+class Manifest(BaseModel):
+    """What of the model's manifest the gateway shows."""
+
+    name: str
+    version: str
+
+
+class Upstream:
+    """The ingress as the gateway sees it. Every failure is one of our errors."""
+
+    def __init__(self, client: httpx.AsyncClient, deadline_s: float) -> None:
+        self._client = client
+        self._deadline_s = deadline_s
+
+    @classmethod
+    def connect(cls, url: str, token: str, deadline_s: float, ca: Path | None = None) -> Self:
+        client = httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "User-Agent": "lesionserve-gateway",
+                "Accept-Encoding": "identity",  # nothing that inflates
+            },
+            # The deadline ends reading and writing; these only bound what must be quick.
+            timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
+            limits=_LIMITS,
+            verify=True if ca is None else ssl.create_default_context(cafile=str(ca)),
+            trust_env=False,  # no proxy, and no credentials from a .netrc
+        )
+        return cls(client, deadline_s)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def predict(
+        self, image: bytes, info: ImageInfo, options: PredictOptions, request_id: str
+    ) -> Answer:
+        """Sends the raw bytes and returns the validated answer.
+
+        Raises what the ingress refuses the request for, or Overloaded, Unavailable,
+        DeadlineExceeded or UpstreamFault.
+        """
+        headers = {
+            "Content-Type": f"image/{info.format.lower()}",
+            "X-Request-ID": request_id,
+            "X-Deadline-Ms": str(int(self._deadline_s * 1000)),
+        }
+        request = self._client.build_request(
+            "POST",
+            "/predict",
+            params=options.model_dump(exclude_none=True),
+            headers=headers,
+            content=image,
+        )
+        status, body = await self._send(request, self._deadline_s)
+        if status != 200:
+            raise _refusal(status, body)
+        return _answer(body, request_id)
+
+    async def ready(self) -> Manifest:
+        """The model that is ready to answer. Raises NotReady."""
+        try:
+            status, body = await self._get("/readyz")
+            if status == 200:
+                status, body = await self._get("/model")
+            if status == 200:
+                return Manifest.model_validate_json(body)
+        except (LesionserveError, ValidationError) as error:
+            raise NotReady("The inference service cannot be reached.") from error
+        raise NotReady("The inference service is not ready.")
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        return await self._send(self._client.build_request("GET", path), _READY_S)
+
+    async def _send(self, request: httpx.Request, deadline_s: float) -> tuple[int, bytes]:
+        with _translated_errors():
+            async with asyncio.timeout(deadline_s):
+                response = await self._client.send(request, stream=True)
+                try:
+                    return response.status_code, await _read(response)
+                finally:
+                    await response.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise UpstreamFault("The inference service gave no valid answer.")
+    return bytes(body)
+
+
+def _answer(body: bytes, request_id: str) -> Answer:
+    try:
+        prediction = Prediction.model_validate_json(body)
+    except ValidationError as error:
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    if prediction.request_id != request_id:
+        raise UpstreamFault("The inference service answered another request.")
+    return Answer(body, prediction)
+
+
+def _refusal(status: int, body: bytes) -> LesionserveError:
+    try:
+        problem = Problem.model_validate_json(body)
+    except ValidationError:
+        problem = None
+    if problem is not None and problem.code in _RELAYED:
+        error = _RELAYED[problem.code]
+        if error.status == status:
+            return error(problem.detail)
+    if status in _SHED:
+        return Overloaded("The inference service has no room for the request now; try again.")
+    if status in _GAVE_UP:
+        return DeadlineExceeded("The inference service did not finish in time.")
+    return UpstreamFault("The inference service failed.")
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise DeadlineExceeded("The inference service did not finish in time.") from error
+    except httpx.PoolTimeout as error:
+        raise Overloaded("The gateway has no room for the request now; try again.") from error
+    except httpx.DecodingError as error:
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    except httpx.RemoteProtocolError as error:
+        if _hung_up(error):
+            raise Unavailable("The inference service broke off; try again.") from error
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    except httpx.TransportError as error:
+        if _is_tls(error):
+            raise UpstreamFault("The inference service cannot be trusted.") from error
+        raise Unavailable("The inference service cannot be reached.") from error
+
+
+def _hung_up(error: httpx.RemoteProtocolError) -> bool:
+    # httpx has one class for a server that is gone and one that speaks no HTTP.
+    return "without sending" in str(error)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,13 @@
+from django.contrib import admin
+from django.urls import path
+
+from gateway.proxy.api import api
+from gateway.usage.metrics import exposition
+from gateway.web.views import page
+
+urlpatterns = [
+    path("", page),
+    path("metrics", exposition),
+    path("admin/", admin.site.urls),
+    path("", api.urls),
+]

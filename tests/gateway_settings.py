@@ -1,0 +1,24 @@
+"""The gateway's settings as the tests run it: its own module, on a database of its own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["LESIONSERVE_SECRET_KEY"] = "a secret key that is good enough for nothing but tests"
+os.environ["LESIONSERVE_SERVICE_TOKEN"] = "a service token for nothing but tests"
+os.environ["LESIONSERVE_ALLOWED_HOSTS"] = "localhost,127.0.0.1"
+os.environ.setdefault("DATABASE_URL", "sqlite:////nonexistent/only-the-test-database-is-used")
+
+from gateway.settings import *  # noqa: E402, F403
+from gateway.settings import DATABASES  # noqa: E402
+
+# A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
+_folder = tempfile.TemporaryDirectory(prefix="lesionserve-tests-")
+DATABASES["default"]["TEST"] = {
+    **DATABASES["default"].get("TEST", {}),
+    **(
+        {"NAME": str(Path(_folder.name) / "gateway.sqlite3")}
+        if DATABASES["default"]["ENGINE"].endswith("sqlite3")
+        else {}
+    ),
+}
