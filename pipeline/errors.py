@@ -14,6 +14,7 @@ LesionserveError
 └── ServiceError                    the request was fine, the service was not
     ├── Unauthorized           401  no valid credential
     ├── Overloaded             503  no room for the request now; try again
+    ├── Unavailable            503  nobody there to answer it now; try again
     ├── PredictionFailed       500  the model failed on this image
     └── DeadlineExceeded       504  not finished within the time allowed
 
@@ -82,6 +83,10 @@ class Unauthorized(ServiceError):
 
 class Overloaded(ServiceError):
     status, code, title = 503, "overloaded", "Service overloaded"
+
+
+class Unavailable(ServiceError):
+    status, code, title = 503, "unavailable", "Service unavailable"
 
 
 class PredictionFailed(ServiceError):

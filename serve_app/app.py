@@ -1,0 +1,39 @@
+from ray import serve
+from ray.serve import Application, Deployment
+
+from pipeline.bundle import open_bundle
+from serve_app.args import AppArgs, Fused, Size
+from serve_app.graph import FusedGraph, StagedGraph
+from serve_app.ingress import FrontDoor
+from serve_app.stages import OpenBundle, Pipeline, Postprocess, Predictor, Preprocess
+
+
+def build_app(args: AppArgs) -> Application:
+    """The application that configs/serve/*.yaml name; Serve hands it their `args`."""
+    return wire(args, open_bundle)
+
+
+def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
+    """The only place where the graph is wired. Tests bring an `open_bundle` of their own."""
+    front_door = _deployment(serve.ingress()(FrontDoor), args.graph.ingress)
+    if isinstance(args.graph, Fused):
+        pipeline = _deployment(Pipeline, args.graph.pipeline)
+        return front_door.bind(args, FusedGraph, pipeline.bind(args, open_bundle))
+    return front_door.bind(
+        args,
+        StagedGraph,
+        _deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),
+        _deployment(Predictor, args.graph.predictor).bind(args, open_bundle),
+        _deployment(Postprocess, args.graph.postprocess).bind(args),
+    )
+
+
+def _deployment(stage: type, size: Size) -> Deployment:
+    decorate = serve.deployment(
+        name=stage.__name__,
+        # A model that does not load will not load the next time either: say so at once.
+        max_constructor_retry_count=1,
+        **size.options(),
+    )
+    deployment: Deployment = decorate(stage)
+    return deployment

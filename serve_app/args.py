@@ -1,0 +1,123 @@
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.decode import ImageLimits
+
+# The clone or the installed wheel: bundles and profiles lie beside the packages in both.
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Args(BaseModel):
+    """A frozen group of settings; a key it does not know is an error that names the key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Autoscaling(Args):
+    """Ray Serve keeps (queued + running) / replicas near `target_ongoing_requests`."""
+
+    min_replicas: int = Field(ge=0)
+    max_replicas: int = Field(ge=1)
+    target_ongoing_requests: float = Field(gt=0)
+    upscale_delay_s: float = Field(default=30, ge=0)
+    downscale_delay_s: float = Field(default=600, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas is larger than max_replicas")
+        return self
+
+
+class Size(Args):
+    """How much of the machine one deployment gets, and how much may wait for it."""
+
+    num_replicas: int | None = Field(default=None, ge=1)
+    autoscaling: Autoscaling | None = None
+    num_cpus: float = Field(gt=0)
+    num_gpus: float = Field(default=0, ge=0)
+    max_ongoing_requests: int = Field(ge=1, description="at one replica, at once")
+    max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")
+    max_surge_percent: int = Field(default=0, ge=0, le=100)
+    graceful_shutdown_timeout_s: float = Field(default=20, gt=0)
+
+    @model_validator(mode="after")
+    def _fixed_or_autoscaled(self) -> Self:
+        if (self.num_replicas is None) == (self.autoscaling is None):
+            raise ValueError("give either num_replicas or autoscaling")
+        return self
+
+    @property
+    def most_replicas(self) -> int:
+        if self.autoscaling is not None:
+            return self.autoscaling.max_replicas
+        return self.num_replicas or 1
+
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of `serve.deployment`."""
+        sizes = self.model_dump(exclude={"autoscaling", "num_cpus", "num_gpus"}, exclude_none=True)
+        sizes["ray_actor_options"] = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
+        if self.autoscaling is not None:
+            sizes["autoscaling_config"] = self.autoscaling.model_dump()
+        return sizes
+
+
+class Fused(Args):
+    """One replica hosts all three stages: fewest hops, for one small machine."""
+
+    layout: Literal["fused"]
+    ingress: Size
+    pipeline: Size
+
+
+class Staged(Args):
+    """Each stage is a deployment of its own, scaled by itself, for several machines or GPUs."""
+
+    layout: Literal["staged"]
+    ingress: Size
+    preprocess: Size
+    predictor: Size
+    postprocess: Size
+
+
+class Model(Args):
+    """Which model runs, on what."""
+
+    bundle: Path = Field(description="relative paths start at the installation, not at the cwd")
+    engine: Literal["auto", "portable", "detectron2"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    torch_threads: int = Field(ge=1, description="Ray allows 1 where num_cpus is below 1")
+    max_batch_size: int = Field(ge=1)
+    stuck_after_s: float = Field(
+        default=120, gt=0, description="a batch that runs longer marks its replica unhealthy"
+    )
+
+    @field_validator("bundle")
+    @classmethod
+    def _anchored(cls, bundle: Path) -> Path:
+        return ROOT / bundle
+
+
+class Deadlines(Args):
+    """Seconds from a request's arrival to its answer."""
+
+    default_s: float = Field(default=30, gt=0, description="where the caller names none")
+    max_s: float = Field(default=60, gt=0, description="what a caller may ask for at most")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.default_s > self.max_s:
+            raise ValueError("default_s is larger than max_s")
+        return self
+
+
+class AppArgs(Args):
+    """The `args` of the application in configs/serve/*.yaml."""
+
+    model: Model
+    graph: Annotated[Fused | Staged, Field(discriminator="layout")]
+    image: ImageLimits = ImageLimits()
+    deadline: Deadlines = Deadlines()
+    threads: int = Field(ge=1, description="of each stage that decodes or draws")

@@ -1,0 +1,79 @@
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ray.serve.schema import LoggingConfig, ServeDeploySchema
+
+from serve_app.args import AppArgs
+
+
+class ConfigError(Exception):
+    """A profile that cannot be used. `str(error)` names the file and the key."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpOptions(Strict):
+    """Ray's HTTPOptionsSchema, except that nothing listens on every interface by default."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    keep_alive_timeout_s: int = Field(default=90, ge=1)
+    request_timeout_s: float | None = Field(default=None, gt=0)
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_ca_certs: str | None = None
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Self:
+        # Ray takes a lone key or certificate to mean plain HTTP.
+        if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
+            raise ValueError("ssl_keyfile and ssl_certfile belong together")
+        return self
+
+
+class Application(Strict):
+    name: str
+    route_prefix: str = "/"
+    import_path: Literal["serve_app.app:build_app"]
+    args: AppArgs
+
+
+class Profile(Strict):
+    """A file of configs/serve: what `serve deploy` takes, with every key checked.
+
+    Ray's own schema ignores keys that it does not know.
+    """
+
+    proxy_location: Literal["Disabled", "HeadOnly", "EveryNode"] = "EveryNode"
+    http_options: HttpOptions = HttpOptions()
+    logging_config: LoggingConfig = LoggingConfig()
+    applications: list[Application] = Field(min_length=1, max_length=1)
+
+    @property
+    def application(self) -> Application:
+        return self.applications[0]
+
+
+def load_profile(path: Path) -> Profile:
+    """Raises ConfigError where the file is missing, is not YAML, or holds a wrong key or value."""
+    try:
+        document: Any = yaml.safe_load(path.read_text())
+        profile = Profile.model_validate(document)
+        ServeDeploySchema.model_validate(document)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error)}") from error
+    return profile
+
+
+def _first(error: ValidationError) -> str:
+    """`applications.0.args.graph.fused.pipeline.num_cpu: Extra inputs are not permitted`."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

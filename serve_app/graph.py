@@ -1,0 +1,77 @@
+import asyncio
+from typing import Any, Protocol
+
+from ray.serve.handle import DeploymentHandle
+
+from pipeline.schemas import PredictOptions
+from serve_app.faults import RAY_ERRORS, translate
+
+
+class Graph(Protocol):
+    """The stages as the ingress sees them, wherever they run."""
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        """The Prediction in JSON. Raises LesionserveError; ReplicaLost where asking again helps.
+
+        Cancelling the call cancels what it started.
+        """
+        ...
+
+    async def manifest(self) -> dict[str, Any]:
+        """The manifest of the loaded model; waits until one is loaded."""
+        ...
+
+
+class FusedGraph:
+    """One hop: a replica of Pipeline does it all."""
+
+    def __init__(self, pipeline: DeploymentHandle[Any]) -> None:
+        # By value, 4 MiB is the limit of a hop in either direction, and an upload or a PNG
+        # drawing may be larger; by reference, what is small travels inline all the same.
+        self._pipeline = pipeline.options(_by_reference=True)
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        answer: bytes = await _last(self._pipeline.remote(request_id, data, options))
+        return answer
+
+    async def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = await _last(self._pipeline.manifest.remote())
+        return manifest
+
+
+class StagedGraph:
+    """A chain of replicas. Its arrays go from stage to stage by reference, not through here."""
+
+    def __init__(
+        self,
+        preprocess: DeploymentHandle[Any],
+        predictor: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
+    ) -> None:
+        self._preprocess = preprocess.options(_by_reference=True)
+        self._predictor = predictor.options(_by_reference=True)
+        self._postprocess = postprocess.options(_by_reference=True)
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        prepared = self._preprocess.remote(data)
+        found = self._predictor.remote(prepared)
+        answer = self._postprocess.remote(request_id, prepared, found, options)
+        encoded: bytes = await _last(prepared, found, answer)
+        return encoded
+
+    async def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = await _last(self._predictor.manifest.remote())
+        return manifest
+
+
+async def _last(*chain: Any) -> Any:
+    """The result of the last of `chain`, DeploymentResponses; Ray's errors end here."""
+    try:
+        return await chain[-1]
+    except RAY_ERRORS as error:
+        raise translate(error) from error
+    except asyncio.CancelledError:
+        # Serve lets the calls run on where only their awaiting was cancelled.
+        for response in chain:
+            response.cancel()
+        raise

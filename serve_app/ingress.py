@@ -1,0 +1,175 @@
+import asyncio
+import re
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+from ray.serve.handle import DeploymentHandle
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from pipeline.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    LesionserveError,
+    Overloaded,
+    Unauthorized,
+    Unavailable,
+)
+from pipeline.schemas import PredictOptions, Problem
+from serve_app.args import AppArgs
+from serve_app.body import read_image
+from serve_app.faults import ReplicaLost
+from serve_app.graph import Graph
+from serve_app.tokens import Tokens
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NO_STORE = {"Cache-Control": "no-store"}
+_RETRY_AFTER_S = "1"
+_READY_WITHIN_S = 2.0
+
+
+class Ingress:
+    """The HTTP routes over a graph. Every error becomes a status in `_problem`, and only there."""
+
+    def __init__(self, graph: Graph, tokens: Tokens, args: AppArgs) -> None:
+        self._graph = graph
+        self._tokens = tokens
+        self._max_bytes = args.image.max_bytes
+        self._deadline = args.deadline
+        self._answered_at: float | None = None
+
+    def app(self) -> FastAPI:
+        # No redirect may drop a body, and the gateway is where the API is documented.
+        app = FastAPI(openapi_url=None, redirect_slashes=False)
+        app.add_api_route("/predict", self.predict, methods=["POST"])
+        app.add_api_route("/model", self.model, methods=["GET"])
+        app.add_api_route("/readyz", self.readyz, methods=["GET"])
+        app.add_api_route("/healthz", self.healthz, methods=["GET"])
+        for kind in (LesionserveError, HTTPException, Exception):
+            app.add_exception_handler(kind, self._problem)
+        return app
+
+    async def predict(self, request: Request) -> Response:
+        self._tokens.check(request.headers.get("authorization"))
+        options = _options(request)
+        seconds = self._seconds(request)
+        retried = False
+        try:
+            async with asyncio.timeout(seconds):
+                data = await read_image(request, self._max_bytes)
+                try:
+                    answer = await self._graph.predict(_request_id(request), data, options)
+                except ReplicaLost:
+                    # Inference is pure, so another replica may be asked, once.
+                    retried = True
+                    answer = await self._graph.predict(_request_id(request), data, options)
+        except TimeoutError as error:
+            if retried:
+                raise Unavailable("No replica came back to finish the request.") from error
+            raise DeadlineExceeded(f"Not finished within {seconds:g} s.") from error
+        self._answered_at = monotonic()
+        return Response(answer, media_type="application/json", headers=_NO_STORE)
+
+    async def model(self, request: Request) -> Response:
+        self._tokens.check(request.headers.get("authorization"))
+        return JSONResponse(await self._manifest(self._deadline.default_s), headers=_NO_STORE)
+
+    async def readyz(self) -> Response:
+        """Ready means that a loaded model answers, or has just done so: a busy one is ready."""
+        if self._answered_at is None or monotonic() - self._answered_at > _READY_WITHIN_S:
+            await self._manifest(_READY_WITHIN_S)
+        return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+
+    async def healthz(self) -> Response:
+        return JSONResponse({"status": "ok"}, headers=_NO_STORE)
+
+    async def _manifest(self, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._graph.manifest()
+        except TimeoutError as error:
+            raise Unavailable("The model is not loaded.") from error
+
+    def _seconds(self, request: Request) -> float:
+        asked = request.headers.get("x-deadline-ms")
+        if asked is None:
+            return self._deadline.default_s
+        if not re.fullmatch(r"[0-9]{1,9}", asked):
+            raise BadRequest("X-Deadline-Ms must be a whole number of milliseconds.")
+        return min(int(asked) / 1000, self._deadline.max_s)
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        request_id = _request_id(request)
+        if isinstance(error, HTTPException):  # the router's 404 and 405
+            status = HTTPStatus(error.status_code)
+            code = status.name.lower()
+            problem = Problem(
+                title=status.phrase,
+                status=status,
+                detail=status.description,
+                code=code,
+                request_id=request_id,
+            )
+        elif isinstance(error, LesionserveError):
+            problem = Problem.of(error, request_id)
+        else:  # a fault of ours; its traceback goes to the log, not to the caller
+            problem = Problem.of(LesionserveError("The service failed."), request_id)
+        return Response(
+            problem.model_dump_json(),
+            status_code=problem.status,
+            media_type="application/problem+json",
+            headers=_NO_STORE | _hints(error),
+        )
+
+
+def _hints(error: Exception) -> dict[str, str]:
+    """The headers that tell a caller what to do about the error."""
+    if isinstance(error, HTTPException):
+        return dict(error.headers or {})
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Overloaded | Unavailable):
+        return {"Retry-After": _RETRY_AFTER_S}
+    return {}
+
+
+def _request_id(request: Request) -> str:
+    """The caller's id where it is well formed, else our own; the same for the whole request."""
+    if not hasattr(request.state, "request_id"):
+        given = request.headers.get("x-request-id", "")
+        request.state.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+    request_id: str = request.state.request_id
+    return request_id
+
+
+def _options(request: Request) -> PredictOptions:
+    given = request.query_params.multi_items()
+    options = dict(given)
+    for name in options:
+        if sum(name == other for other, _ in given) > 1:
+            raise BadRequest(f"Option {name[:40]!r} is given more than once.")
+    try:
+        return PredictOptions.model_validate(options)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0])[:40]
+        raise BadRequest(f"Option {name!r}: {first['msg']}.") from error
+
+
+class FrontDoor:
+    """The ingress as a Serve deployment: a graph over the stages' handles, and the routes on it."""
+
+    def __init__(
+        self, args: AppArgs, graph: Callable[..., Graph], *stages: DeploymentHandle[Any]
+    ) -> None:
+        self._app = Ingress(graph(*stages), Tokens.from_environment(), args).app()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Serve calls this in the replica, so that the app need not be pickled."""
+        return self._app

@@ -1,0 +1,173 @@
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pipeline.bundle import Bundle
+from pipeline.contract import Instances, ModelInput
+from pipeline.decode import DecodedImage, decode
+from pipeline.errors import Overloaded, PredictionFailed
+from pipeline.postprocess import postprocess
+from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+from serve_app.args import AppArgs
+from serve_app.batching import Batcher
+from serve_app.threads import in_thread
+
+OpenBundle = Callable[[Path], Bundle]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What Preprocess hands on. Both arrays may arrive read-only."""
+
+    source: DecodedImage
+    model_input: ModelInput
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Predictor hands on, with the model that found it: the two never part."""
+
+    instances: Instances
+    model: ModelInfo
+    class_names: tuple[str, ...]
+    took_ms: float
+
+
+class Preprocess:
+    """Bytes -> upright image and model input."""
+
+    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        self._limits = args.image
+        self._resize = open_bundle(args.model.bundle).resize
+        self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="preprocess")
+
+    async def __call__(self, data: bytes) -> Prepared:
+        return await in_thread(self._pool, self._prepare, data)
+
+    def _prepare(self, data: bytes) -> Prepared:
+        started = perf_counter()
+        source = decode(data, self._limits)
+        model_input = self._resize(source.pixels)
+        return Prepared(source, model_input, _since(started))
+
+
+class Predictor:
+    """Model inputs -> instances, batched. Built only if the golden cases reproduce."""
+
+    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        """Raises ModelError where the bundle is not what it says."""
+        self._stuck_after_s = args.model.stuck_after_s
+        # Everything that touches the model happens in this one thread.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._pool.submit(self._load, args, open_bundle).result()
+        self._batcher = Batcher(
+            self._predict,
+            self._pool,
+            max_batch_size=args.model.max_batch_size,
+            max_waiting=_admitted(args),
+        )
+
+    async def __call__(self, prepared: Prepared) -> Found:
+        started = perf_counter()
+        instances = await self._batcher.submit(prepared.model_input)
+        return Found(instances, self._info, self._class_names, _since(started))
+
+    async def manifest(self) -> dict[str, Any]:
+        return self._manifest
+
+    async def check_health(self) -> None:
+        busy = self._batcher.busy_for()
+        if busy > self._stuck_after_s:
+            raise PredictionFailed(f"The model has been at one batch for {busy:.0f} s.")
+
+    def _load(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        # Here, so that replicas of the other stages do not carry torch.
+        import torch
+
+        # Ray sets OMP_NUM_THREADS=1 for a replica with less than one CPU.
+        torch.set_num_threads(args.model.torch_threads)
+        self._out_of_memory = torch.OutOfMemoryError
+        bundle = open_bundle(args.model.bundle)
+        self._engine = bundle.load_engine(args.model.engine, args.model.device)
+        bundle.check_golden(self._engine)
+        self._info = bundle.info(self._engine.name)
+        self._class_names = tuple(bundle.class_names)
+        self._manifest = bundle.manifest.model_dump(mode="json")
+
+    def _predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        try:
+            return self._engine.predict(inputs)
+        except self._out_of_memory as error:
+            raise Overloaded("The model ran out of memory.") from error
+        except RuntimeError as error:
+            raise PredictionFailed("The model failed on this image.") from error
+
+
+class Postprocess:
+    """Instances -> the answer in source pixels, written as JSON."""
+
+    def __init__(self, args: AppArgs) -> None:
+        self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
+
+    async def __call__(
+        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+    ) -> bytes:
+        """A `Prediction` in JSON: encoded here once, so that the ingress only passes it on."""
+        return await in_thread(self._pool, self._answer, request_id, prepared, found, options)
+
+    def _answer(
+        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+    ) -> bytes:
+        started = perf_counter()
+        height, width = prepared.model_input.pixels.shape[:2]
+        findings = postprocess(
+            prepared.source, (height, width), found.instances, found.class_names, options
+        )
+        prediction = Prediction(
+            request_id=request_id,
+            model=found.model,
+            image=prepared.source.info,
+            detections=findings.detections,
+            metrics=findings.metrics,
+            visualization=findings.visualization,
+            timings_ms={
+                "preprocess": prepared.took_ms,
+                "predictor": found.took_ms,
+                "postprocess": _since(started),
+            },
+        )
+        return prediction.model_dump_json().encode()
+
+
+class Pipeline:
+    """The three stages in one replica."""
+
+    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        self._preprocess = Preprocess(args, open_bundle)
+        self._predictor = Predictor(args, open_bundle)
+        self._postprocess = Postprocess(args)
+
+    async def __call__(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        prepared = await self._preprocess(data)
+        found = await self._predictor(prepared)
+        return await self._postprocess(request_id, prepared, found, options)
+
+    async def manifest(self) -> dict[str, Any]:
+        return await self._predictor.manifest()
+
+    async def check_health(self) -> None:
+        await self._predictor.check_health()
+
+
+def _admitted(args: AppArgs) -> int:
+    """How many requests Serve lets into one replica of the predictor, and so into its queue."""
+    graph = args.graph
+    return (graph.pipeline if graph.layout == "fused" else graph.predictor).max_ongoing_requests
+
+
+def _since(started: float) -> float:
+    return (perf_counter() - started) * 1000

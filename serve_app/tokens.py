@@ -1,0 +1,39 @@
+import hmac
+import os
+
+from pipeline.errors import Unauthorized
+
+VARIABLE = "LESIONSERVE_SERVICE_TOKENS"
+
+
+MIN_LENGTH = 32
+
+
+class TokenError(Exception):
+    """The service tokens cannot be used. `str(error)` names the variable."""
+
+
+class Tokens:
+    """The service tokens that are accepted; several at once, so that they can be rotated."""
+
+    def __init__(self, *accepted: str) -> None:
+        """Raises TokenError where there is none, or one that could be guessed."""
+        if not accepted:
+            raise TokenError(f"{VARIABLE} must hold at least one service token")
+        if any(len(token) < MIN_LENGTH for token in accepted):
+            raise TokenError(f"{VARIABLE}: a service token needs {MIN_LENGTH} characters")
+        self._accepted = [token.encode() for token in accepted]
+
+    @classmethod
+    def from_environment(cls) -> "Tokens":
+        """Raises TokenError."""
+        listed = os.environ.get(VARIABLE, "").split(",")
+        return cls(*(token.strip() for token in listed if token.strip()))
+
+    def check(self, authorization: str | None) -> None:
+        """Raises Unauthorized, in the same time whichever token came how close."""
+        scheme, _, token = (authorization or "").partition(" ")
+        given = token.strip().encode()
+        matches = [hmac.compare_digest(given, accepted) for accepted in self._accepted]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise Unauthorized("A valid service token is needed.")

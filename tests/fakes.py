@@ -1,0 +1,99 @@
+"""A bundle without weights, for tests of everything around the model.
+
+`open_fake_bundle` has the signature of `pipeline.bundle.open_bundle`; tests/integration holds
+the fake to what the demo bundle does. The fake model finds one lesion in the left half of each
+image, and an image's first pixel (BGR) can make it misbehave.
+"""
+
+import io
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.bundle import WEIGHTS_FILE, Bundle
+from pipeline.contract import Engine, Instances, ModelInput
+from pipeline.errors import BundleError
+from pipeline.manifest import Manifest
+from pipeline.preprocess import Resize
+
+FAILS = (0, 0, 255)
+DIES = (0, 255, 0)
+IS_SLOW = (255, 0, 0)
+SLOW_S = 3.0
+
+MANIFEST = Manifest(
+    name="fake",
+    version="1",
+    class_names=["LSIL", "HSIL"],
+    dtype="float32",
+    files={WEIGHTS_FILE: "0" * 64},
+    python="3.11",
+    torch="2.10",
+    detectron2=None,
+).sealed()
+
+
+class FakeEngine:
+    name = "fake"
+    num_classes = 2
+
+    def __init__(self) -> None:
+        self.batch_sizes: list[int] = []
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        self.batch_sizes.append(len(inputs))
+        return [self._find(one.pixels) for one in inputs]
+
+    def _find(self, pixels: np.ndarray) -> Instances:
+        first = tuple(pixels[0, 0].tolist())
+        if first == FAILS:
+            raise RuntimeError("the fake model fails on this image")
+        if first == DIES:
+            os._exit(1)
+        if first == IS_SLOW:
+            time.sleep(SLOW_S)
+        height, width = pixels.shape[:2]
+        return Instances(
+            boxes=np.array([[0, 0, width / 2, height]], np.float32),
+            scores=np.array([0.9], np.float32),
+            classes=np.array([1], np.int64),
+            masks=np.ones((1, 28, 28), np.float32),
+        )
+
+
+class FakeBundle(Bundle):
+    @property
+    def resize(self) -> Resize:
+        return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
+
+    def load_engine(self, engine="auto", device="auto") -> Engine:
+        return FakeEngine()
+
+    def check_golden(self, engine: Engine) -> int:
+        return 0
+
+
+def open_fake_bundle(path: Path) -> Bundle:
+    return FakeBundle(path, MANIFEST)
+
+
+class UnreproducibleBundle(FakeBundle):
+    def check_golden(self, engine: Engine) -> int:
+        raise BundleError("golden case a.png: the HSIL with score 0.900 was not found again")
+
+
+def open_unreproducible_bundle(path: Path) -> Bundle:
+    return UnreproducibleBundle(path, MANIFEST)
+
+
+def png(first: tuple[int, int, int] = (9, 9, 9), width: int = 40, height: int = 20) -> bytes:
+    """An image whose first pixel is `first` (BGR)."""
+    pixels = np.full((height, width, 3), 120, np.uint8)
+    pixels[0, 0] = first[::-1]
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
