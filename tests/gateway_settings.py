@@ -9,8 +9,8 @@ os.environ["LESIONSERVE_SERVICE_TOKEN"] = "a service token for nothing but tests
 os.environ["LESIONSERVE_ALLOWED_HOSTS"] = "localhost,127.0.0.1"
 os.environ.setdefault("DATABASE_URL", "sqlite:////nonexistent/only-the-test-database-is-used")
 
-from gateway.settings import *  # noqa: E402, F403
-from gateway.settings import DATABASES  # noqa: E402
+from gateway.settings import *  # noqa: F403
+from gateway.settings import DATABASES
 
 # A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
 _folder = tempfile.TemporaryDirectory(prefix="lesionserve-tests-")

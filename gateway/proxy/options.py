@@ -9,7 +9,7 @@ def read_options(query: QueryDict) -> PredictOptions:
     """Raises BadRequest, which names the option, for one that is unknown, repeated or wrong."""
     for name, values in query.lists():
         if name not in PredictOptions.model_fields:
-            raise BadRequest(f"There is no option {ascii(name[:40])}.")
+            raise BadRequest(f"There is no option {name[:40]!a}.")
         if len(values) != 1:
             raise BadRequest(f"The option '{name}' is given more than once.")
     try:

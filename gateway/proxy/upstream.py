@@ -20,7 +20,7 @@ from pipeline.errors import (
     Unavailable,
     UnsupportedImage,
 )
-from pipeline.schemas import ImageInfo, PredictOptions, Prediction, Problem
+from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 
 # What the client is told as the ingress told it. Any other refusal (of our token, of our path)
 # is a fault between the two.
