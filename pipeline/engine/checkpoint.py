@@ -60,7 +60,7 @@ def _clean(state: Mapping[str, Any], name: str) -> State:
     weights: State = {}
     for key, value in state.items():
         key = str(key).removeprefix(prefix)
-        if key.endswith(IGNORED_SUFFIXES) or any(part in key for part in IGNORED_PARTS):
+        if is_ignored(key):
             continue
         tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
         if not isinstance(tensor, Tensor):
@@ -69,12 +69,16 @@ def _clean(state: Mapping[str, Any], name: str) -> State:
     return weights
 
 
+def is_ignored(key: str) -> bool:
+    return key.endswith(IGNORED_SUFFIXES) or any(part in key for part in IGNORED_PARTS)
+
+
 def load_strictly(model: nn.Module, state: State) -> None:
     """Copies the weights in; every name and shape must match.
 
     Raises CheckpointMismatch, which lists what is missing, unexpected and mis-shaped.
     """
-    expected = model.state_dict()
+    expected = {key: value for key, value in model.state_dict().items() if not is_ignored(key)}
     missing = [key for key in expected if key not in state]
     unexpected = [key for key in state if key not in expected]
     misshaped = [
@@ -90,4 +94,5 @@ def load_strictly(model: nn.Module, state: State) -> None:
         raise CheckpointMismatch(
             f"the checkpoint does not fit the configuration; {'; '.join(problems)}"
         )
-    model.load_state_dict(state)
+    # Not strict a second time: a model of Detectron2's own has the ignored keys.
+    model.load_state_dict(state, strict=False)
