@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from cluster import console
+from pipeline.contract import EngineName
 from pipeline.errors import LesionserveError
 
 app = typer.Typer(
@@ -22,7 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO_BUNDLE = ROOT / "weights" / "demo"
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 
-Engine = Literal["auto", "portable", "detectron2"]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
@@ -37,7 +37,7 @@ def predict(
     config: Annotated[Path | None, typer.Option(help="a Detectron2 YAML")] = None,
     weights: Annotated[Path | None, typer.Option(help="its checkpoint (.pth)")] = None,
     classes: Annotated[str | None, typer.Option(help="class names in order: a,b,c")] = None,
-    engine: Annotated[Engine, typer.Option()] = "auto",
+    engine: Annotated[EngineName, typer.Option()] = "auto",
     url: Annotated[str | None, typer.Option(help="a gateway to ask instead")] = None,
     key: Annotated[
         str | None, typer.Option(help="its API key", envvar="LESIONSERVE_API_KEY")
@@ -78,7 +78,7 @@ def pack(
         list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="store float16: half the size")] = False,
-    engine: Annotated[Engine, typer.Option(help="records the golden cases")] = "auto",
+    engine: Annotated[EngineName, typer.Option(help="records the golden cases")] = "auto",
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="open a .pkl, which can run any code")
     ] = False,
@@ -89,9 +89,9 @@ def pack(
 ) -> None:
     """Make a model bundle of a Detectron2 checkpoint and its YAML."""
     from cluster.predict import class_list
-    from pipeline import bundle
+    from pipeline import packing
 
-    source = bundle.Source(
+    source = packing.Source(
         weights=weights,
         config=config,
         class_names=class_list(classes),
@@ -103,7 +103,7 @@ def pack(
         detectron2=detectron2,
     )
     with console.status("packing"):
-        packed = bundle.pack(source, target, engine)
+        packed = packing.pack(source, target, engine)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     console.say(
         f"packed {packed.manifest.name} {packed.manifest.version} into {target} "
@@ -116,7 +116,7 @@ def pack(
 @app.command()
 def verify(
     bundle: BundleArgument = DEMO_BUNDLE,
-    engine: Annotated[Engine, typer.Option()] = "auto",
+    engine: Annotated[EngineName, typer.Option()] = "auto",
     debug: Debug = False,
 ) -> None:
     """Check a bundle's files and run its golden cases."""

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster import console
+from pipeline.contract import EngineName
 from pipeline.errors import LesionserveError, ServiceError
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
 
 Predict = Callable[[bytes, PredictOptions], Prediction]
-Engine = Literal["auto", "portable", "detectron2"]
 
 # A prediction may wait in a queue; the gateway's own deadline is shorter than this.
 REMOTE_TIMEOUT_S = 120
@@ -31,7 +31,7 @@ class Local:
     config: Path | None
     weights: Path | None
     classes: str | None
-    engine: Engine
+    engine: EngineName
 
     @property
     def checkpoint(self) -> tuple[Path | None, Path | None, str | None]:

@@ -1,15 +1,11 @@
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from pipeline.contract import Engine
+from pipeline.contract import DeviceName, Engine, EngineName
 from pipeline.detectron2 import Detectron2Engine
 from pipeline.engine.portable import PortableEngine
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
-
-EngineName = Literal["auto", "portable", "detectron2"]
-DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def open_engine(

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import torch
 import yaml
 from PIL import Image
 
-from pipeline.bundle import Source, open_bundle, pack
+from pipeline.bundle import open_bundle
 from pipeline.errors import BundleError, CheckpointMismatch, ModelError
 from pipeline.manifest import Manifest, read_manifest
+from pipeline.packing import Source, pack
 from tests.models import write_model
 
 
@@ -188,3 +191,8 @@ def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
     info = opened.info("portable")
     assert (info.name, info.version, info.engine) == ("small", "1.0", "portable")
     assert info.sha256 == opened.manifest.files["model.pth"]
+
+
+def test_reading_a_bundles_names_and_sizes_loads_no_pytorch() -> None:
+    code = "import sys, pipeline.bundle; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
