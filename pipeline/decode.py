@@ -116,8 +116,9 @@ def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageInfo:
 def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedImage:
     """Decodes as Detectron2's `read_image(path, "BGR")` does, bit for bit, and more strictly.
 
-    16-bit grey is scaled by 1/256, where Pillow's conversion would clip it. Transparency is
-    dropped, not composed. Raises what `inspect` raises.
+    It differs where that reader errs: 16-bit grey is scaled by 1/256, not clipped, and a TIFF is
+    turned upright once, not twice. Transparency is dropped, not composed. Of a JPEG with several
+    pictures (MPO, as phones write) the first is taken. Raises what `inspect` raises.
     """
     info, header = _inspect(data, limits)
     if info.format == "PNG":
@@ -165,7 +166,8 @@ def _pixels(image: Image.Image, header: _Header) -> NDArray[np.uint8]:
     if upright.mode.startswith("I;16"):
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     upright.info.pop("transparency", None)  # dropped either way; Pillow warns of it
-    return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
+    rgb = upright if upright.mode == "RGB" else upright.convert("RGB")  # which would copy it
+    return np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
 
 
 def _damage(error: BaseException) -> str:
@@ -250,7 +252,7 @@ def _read_jpeg(data: bytes, limits: ImageLimits) -> _Header:
             size = _u16(segment, 3, ">"), _u16(segment, 1, ">")
             _check_size(*size, limits)
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0"):
-            exif += segment[6:]
+            exif = exif or segment
         elif marker == 0xE1 and segment.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
             xmp = segment
         elif marker == 0xDA:

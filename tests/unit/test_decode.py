@@ -92,6 +92,8 @@ def ordinary_images():
     yield "progressive JPEG", encoded(rgb, "JPEG", progressive=True, subsampling=2)
     yield "grey JPEG", encoded(rgb.convert("L"), "JPEG")
     yield "CMYK JPEG", encoded(rgb.convert("CMYK"), "JPEG")
+    second = Image.fromarray(255 - picture())
+    yield "phone JPEG", encoded(rgb, "MPO", save_all=True, append_images=[second])
     yield "lossy WebP", encoded(rgb, "WEBP")
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
         yield f"{mode} PNG", encoded(rgb.convert(mode), "PNG")
