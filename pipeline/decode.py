@@ -10,6 +10,7 @@ import io
 import logging
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,8 +31,10 @@ from PIL import (
 from pipeline.errors import BrokenImage, ImageTooLarge, UnsupportedImage
 from pipeline.schemas import ImageInfo
 
-# At DEBUG Pillow logs the values of EXIF tags, which may name a patient.
+# At DEBUG Pillow logs the values of EXIF tags, which may name a patient. Its warnings differ with
+# each damaged file, and Python remembers every text it has shown: a leak under hostile load.
 logging.getLogger("PIL").setLevel(logging.INFO)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 

@@ -2,6 +2,8 @@ import io
 import itertools
 import logging
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -364,6 +366,18 @@ def test_decoding_warns_of_nothing():
         warnings.simplefilter("error")
         for data in ORDINARY.values():
             decode(data)
+
+
+def test_damaged_metadata_fills_no_log(tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(encoded(picture(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01"))
+    script = (
+        "import sys; from pipeline.decode import decode; decode(open(sys.argv[1], 'rb').read())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, damaged], capture_output=True, check=True, timeout=60
+    )
+    assert run.stderr == b""
 
 
 def test_threads_may_decode_at_once():
