@@ -1,0 +1,313 @@
+"""The HTTP contract of the ingress, over a graph that is a fake; no Ray, no socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from pipeline.errors import BrokenImage, Overloaded, PredictionFailed, Unavailable
+from pipeline.schemas import PredictOptions, Problem
+from serve_app.faults import ReplicaLost
+from serve_app.ingress import Ingress
+from serve_app.tokens import Tokens
+from tests.unit.test_stages import app_args
+
+TOKEN, NEXT_TOKEN = "t" * 32, "n" * 32
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+IMAGE = AUTHORIZED | {"Content-Type": "image/png"}
+
+
+class FakeGraph:
+    """Answers `{}`; raises the next of `errors` first, and waits for ever where it hangs."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+        self.calls: list[tuple[str, bytes, PredictOptions]] = []
+        self.hangs = False
+        self.loaded = True
+        self.cancelled = 0
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        self.calls.append((request_id, data, options))
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.hangs:
+            await self._hang()
+        return b"{}"
+
+    async def manifest(self) -> dict[str, str]:
+        if not self.loaded:
+            await self._hang()
+        return {"name": "fake"}
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+@pytest.fixture
+def graph() -> FakeGraph:
+    return FakeGraph()
+
+
+@pytest.fixture
+async def client(graph: FakeGraph) -> AsyncIterator[httpx.AsyncClient]:
+    args = app_args(image={"max_bytes": 1000})
+    app = Ingress(graph, Tokens(TOKEN, NEXT_TOKEN), args).app()
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as made:
+        yield made
+
+
+def problem(response: httpx.Response, status: int, code: str) -> Problem:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    read = Problem.model_validate_json(response.content)
+    assert (read.status, read.code) == (status, code)
+    return read
+
+
+async def test_a_raw_image_reaches_the_graph_as_it_is(client, graph):
+    response = await client.post("/predict", content=b"pixels", headers=IMAGE)
+    assert (response.status_code, response.content) == (200, b"{}")
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert graph.calls[0][1:] == (b"pixels", PredictOptions())
+
+
+async def test_an_image_posted_as_a_form_reaches_the_graph_as_it_is(client, graph):
+    files = {"file": ("../../x.png", b"\r\n--pixels--\r\n", "image/png")}
+    response = await client.post("/predict", files=files, headers=AUTHORIZED)
+    assert response.status_code == 200
+    assert graph.calls[0][1] == b"\r\n--pixels--\r\n"
+
+
+async def test_options_travel_as_query_parameters(client, graph):
+    query = "masks=polygon&visualization=none&score_threshold=0.5"
+    await client.post(f"/predict?{query}", content=b"x", headers=IMAGE)
+    expected = PredictOptions(masks="polygon", visualization="none", score_threshold=0.5)
+    assert graph.calls[0][2] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "option"),
+    [
+        ("masks=yes", "masks"),
+        ("visualization=gif", "visualization"),
+        ("score_threshold=2", "score_threshold"),
+        ("score_threshold=nan", "score_threshold"),
+        ("score_threshold=a", "score_threshold"),
+        ("score_threshold=", "score_threshold"),
+        ("masks=rle&masks=none", "masks"),
+        ("mask=rle", "mask"),
+    ],
+)
+async def test_a_wrong_option_is_named(client, graph, query, option):
+    response = await client.post(f"/predict?{query}", content=b"x", headers=IMAGE)
+    assert f"'{option}'" in problem(response, 400, "bad_request").detail
+    assert graph.calls == []
+
+
+@pytest.mark.parametrize("token", [TOKEN, NEXT_TOKEN])
+async def test_each_configured_token_is_accepted(client, token):
+    headers = IMAGE | {"Authorization": f"Bearer {token}"}
+    assert (await client.post("/predict", content=b"x", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "Bearer", "Bearer ", "Basic " + TOKEN, "Bearer " + TOKEN[:-1], "Bearer é"]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/model")])
+async def test_without_a_valid_token_nothing_is_answered(client, graph, value, method, path):
+    headers = [(b"authorization", value.encode())] if value is not None else []
+    response = await client.request(method, path, headers=headers)
+    problem(response, 401, "unauthorized")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert graph.calls == []
+
+
+async def test_a_well_formed_request_id_is_kept(client, graph):
+    headers = IMAGE | {"X-Request-ID": "Ab1._-"}
+    await client.post("/predict", content=b"x", headers=headers)
+    assert graph.calls[0][0] == "Ab1._-"
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a/b", "é"])
+async def test_a_malformed_request_id_is_replaced(client, graph, given):
+    headers = [*((k, v) for k, v in IMAGE.items()), ("X-Request-ID", given.encode())]
+    await client.post("/predict", content=b"x", headers=headers)
+    assert len(graph.calls[0][0]) == 36
+
+
+async def test_a_problem_carries_the_request_id(client):
+    headers = IMAGE | {"X-Request-ID": "mine"}
+    response = await client.post("/predict?masks=no", content=b"x", headers=headers)
+    assert problem(response, 400, "bad_request").request_id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (BrokenImage("cut"), 422, "broken_image"),
+        (Overloaded("full"), 503, "overloaded"),
+        (Unavailable("gone"), 503, "unavailable"),
+        (PredictionFailed("no"), 500, "prediction_failed"),
+    ],
+)
+async def test_errors_of_the_graph_become_problems(client, graph, error, status, code):
+    graph.errors = [error]
+    response = await client.post("/predict", content=b"x", headers=IMAGE)
+    assert problem(response, status, code).detail == str(error)
+    assert ("retry-after" in response.headers) == (status == 503)
+
+
+async def test_an_unforeseen_error_says_nothing_about_itself(client, graph):
+    graph.errors = [KeyError("/secret/path")]
+    response = await client.post("/predict", content=b"x", headers=IMAGE)
+    assert "secret" not in problem(response, 500, "internal_error").detail
+
+
+async def test_a_request_whose_replica_dies_is_answered_by_another(client, graph):
+    graph.errors = [ReplicaLost("gone")]
+    response = await client.post("/predict", content=b"x", headers=IMAGE)
+    assert response.status_code == 200
+    assert graph.calls[0] == graph.calls[1]
+
+
+async def test_a_request_is_tried_no_more_than_twice(client, graph):
+    graph.errors = [ReplicaLost("gone")] * 3
+    response = await client.post("/predict", content=b"x", headers=IMAGE)
+    problem(response, 503, "unavailable")
+    assert len(graph.calls) == 2
+
+
+async def test_the_deadline_ends_the_request_and_its_children(client, graph):
+    graph.hangs = True
+    headers = IMAGE | {"X-Deadline-Ms": "20"}
+    response = await client.post("/predict", content=b"x", headers=headers)
+    problem(response, 504, "deadline_exceeded")
+    assert graph.cancelled == 1
+
+
+async def test_a_second_try_that_finds_no_replica_in_time_is_unavailable(client, graph):
+    graph.errors, graph.hangs = [ReplicaLost("gone")], True
+    headers = IMAGE | {"X-Deadline-Ms": "20"}
+    response = await client.post("/predict", content=b"x", headers=headers)
+    problem(response, 503, "unavailable")
+    assert graph.cancelled == 1
+
+
+@pytest.mark.parametrize("given", ["", "soon", "-1", "1.5", "1e3", "9" * 10])
+async def test_a_malformed_deadline_is_refused(client, given):
+    headers = IMAGE | {"X-Deadline-Ms": given}
+    problem(await client.post("/predict", content=b"x", headers=headers), 400, "bad_request")
+
+
+async def test_a_body_over_the_limit_is_refused_unread(client, graph):
+    async def endless():
+        raise AssertionError("the body was read")
+        yield b""
+
+    headers = IMAGE | {"Content-Length": "1001"}
+    response = await client.post("/predict", content=endless(), headers=headers)
+    problem(response, 413, "image_too_large")
+
+
+async def test_a_body_that_grows_over_the_limit_is_refused(client, graph):
+    async def growing():
+        for _ in range(1000):
+            yield b"x" * 100
+
+    response = await client.post("/predict", content=growing(), headers=IMAGE)
+    problem(response, 413, "image_too_large")
+    assert graph.calls == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/json"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "image/png", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_other_bodies_are_unsupported(client, headers):
+    response = await client.post("/predict", content=b"x", headers=AUTHORIZED | headers)
+    problem(response, 415, "unsupported_image")
+
+
+def part(name="file", filename='; filename="a"', extra="", content="x"):
+    disposition = f'Content-Disposition: form-data; name="{name}"{filename}'
+    return f"--B\r\n{disposition}\r\n{extra}\r\n{content}\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "--B--\r\n",
+        "no boundary at all",
+        part(),
+        part(name="image") + "--B--\r\n",
+        part(filename="") + "--B--\r\n",
+        part() + part() + "--B--\r\n",
+        part() + part(name="other", filename="") + "--B--\r\n",
+        part(extra="Content-Transfer-Encoding: base64\r\n") + "--B--\r\n",
+        part(extra="X-Long: " + "y" * 5000 + "\r\n") + "--B--\r\n",
+        part().replace("--B", "--C") + "--C--\r\n",
+    ],
+)
+async def test_a_form_other_than_one_file_is_refused(client, graph, body):
+    headers = AUTHORIZED | {"Content-Type": "multipart/form-data; boundary=B"}
+    response = await client.post("/predict", content=body.encode(), headers=headers)
+    problem(response, 400, "bad_request")
+    assert graph.calls == []
+
+
+@pytest.mark.parametrize("parameters", ["", "; boundary=", "; boundary=" + "b" * 300])
+async def test_a_form_needs_a_usable_boundary(client, parameters):
+    headers = AUTHORIZED | {"Content-Type": "multipart/form-data" + parameters}
+    response = await client.post("/predict", content=part().encode(), headers=headers)
+    problem(response, 400, "bad_request")
+
+
+async def test_other_paths_and_methods_are_problems_too(client):
+    problem(await client.get("/nowhere"), 404, "not_found")
+    problem(await client.post("/predict/", headers=IMAGE), 404, "not_found")
+    response = await client.get("/predict")
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+async def test_the_process_is_alive_whatever_the_model_does(client, graph):
+    graph.loaded = False
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_it_is_ready_once_a_loaded_model_answers(client):
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_it_is_not_ready_while_the_model_loads(client, graph, monkeypatch):
+    monkeypatch.setattr("serve_app.ingress._READY_WITHIN_S", 0.01)
+    graph.loaded = False
+    response = await client.get("/readyz")
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_a_model_too_busy_to_say_so_is_still_ready(client, graph):
+    await client.post("/predict", content=b"x", headers=IMAGE)
+    graph.loaded = False
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_the_manifest_is_for_token_holders(client):
+    response = await client.get("/model", headers=AUTHORIZED)
+    assert response.json() == {"name": "fake"}

@@ -1,0 +1,176 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from serve_app.args import ROOT, AppArgs
+from serve_app.config import ConfigError, load_profile
+from serve_app.tokens import TokenError, Tokens
+
+PROFILES = sorted((ROOT / "configs/serve").glob("*.yaml"))
+LOCAL = ROOT / "configs/serve/local.yaml"
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return yaml.safe_load(LOCAL.read_text())
+
+
+def args_of(document: dict[str, Any]) -> dict[str, Any]:
+    return document["applications"][0]["args"]
+
+
+def load(document: dict[str, Any], folder: Path) -> AppArgs:
+    path = folder / "profile.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return load_profile(path).application.args
+
+
+def test_there_is_a_profile_for_each_kind_of_machine():
+    assert [path.stem for path in PROFILES] == ["cluster", "gpu", "local"]
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_satisfies_ray_and_us(path):
+    ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
+    args = load_profile(path).application.args
+    assert args.graph.layout == ("fused" if path == LOCAL else "staged")
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_queues_at_least_two_batches_at_its_predictor(path):
+    args = load_profile(path).application.args
+    size = args.graph.pipeline if args.graph.layout == "fused" else args.graph.predictor
+    assert size.max_ongoing_requests >= 2 * args.model.max_batch_size
+
+
+def test_the_local_profile_fits_on_two_cores_without_a_gpu():
+    graph = load_profile(LOCAL).application.args.graph
+    sizes = [graph.ingress, graph.pipeline]
+    assert sum(size.num_cpus for size in sizes) <= 2
+    assert sum(size.num_gpus for size in sizes) == 0
+
+
+def test_a_relative_bundle_is_found_from_any_working_directory():
+    assert load_profile(LOCAL).application.args.model.bundle == ROOT / "weights/demo"
+
+
+def _set(document: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    target: Any = document
+    for key in parents:
+        target = target[int(key) if key.isdigit() else key]
+    target[last] = value
+
+
+A = "applications.0."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("http_optons", {}),
+        ("http_options.hots", "127.0.0.1"),
+        ("http_options.port", 0),
+        ("logging_config.level", "INFO"),
+        (A + "runtime_env", {}),
+        (A + "deployments", []),
+        (A + "import_path", "somebody.elses:app"),
+        (A + "args.modle", {}),
+        (A + "args.model.bundel", "x"),
+        (A + "args.model.engine", "tensorflow"),
+        (A + "args.model.max_batch_size", 0),
+        (A + "args.model.torch_threads", 0),
+        (A + "args.image.max_byts", 1),
+        (A + "args.deadline.max_s", -1),
+        (A + "args.threads", "many"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(document, tmp_path, key, value):
+    _set(document, key, value)
+    with pytest.raises(ConfigError) as caught:
+        load(document, tmp_path)
+    assert f"{tmp_path / 'profile.yaml'}: {key}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("layout", "nested"),
+        ("pipeline.num_cpu", 1),
+        ("pipeline.num_cpus", 0),
+        ("pipeline.max_queued_requests", -1),
+        ("pipeline.autoscaling", {"min_replicas": 1, "max_replicas": 2}),
+    ],
+)
+def test_a_wrong_size_is_named(document, tmp_path, key, value):
+    _set(args_of(document)["graph"], key, value)
+    with pytest.raises(ConfigError, match=key):
+        load(document, tmp_path)
+
+
+def test_a_size_is_either_fixed_or_autoscaled(document, tmp_path):
+    scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
+    _set(args_of(document)["graph"], "pipeline.autoscaling", scaling)
+    with pytest.raises(ConfigError, match="either num_replicas or autoscaling"):
+        load(document, tmp_path)
+
+
+def test_bounds_that_cross_are_refused(document, tmp_path):
+    _set(args_of(document), "deadline", {"default_s": 60, "max_s": 30})
+    with pytest.raises(ConfigError, match="default_s is larger than max_s"):
+        load(document, tmp_path)
+
+
+def test_half_of_a_tls_setting_is_refused(document, tmp_path):
+    _set(document, "http_options.ssl_keyfile", "key.pem")
+    with pytest.raises(ConfigError, match="ssl_keyfile and ssl_certfile belong together"):
+        load(document, tmp_path)
+
+
+def test_a_layout_needs_the_sizes_of_its_own_deployments(document, tmp_path):
+    graph = args_of(document)["graph"]
+    graph["layout"] = "staged"
+    with pytest.raises(ConfigError, match=r"staged\.preprocess: Field required"):
+        load(document, tmp_path)
+
+
+def test_a_profile_that_is_not_there_or_not_yaml_is_one_clear_line(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        load_profile(tmp_path / "nowhere.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_profile(broken)
+
+
+def test_an_autoscaled_size_is_what_serve_expects():
+    args = load_profile(ROOT / "configs/serve/gpu.yaml").application.args
+    options = args.graph.predictor.options()
+    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 1}
+    assert options["autoscaling_config"]["max_replicas"] == 2
+    assert "num_replicas" not in options
+
+
+def test_settings_are_frozen(document):
+    args = AppArgs.model_validate(copy.deepcopy(args_of(document)))
+    with pytest.raises(ValueError, match="frozen"):
+        args.threads = 3
+
+
+@pytest.mark.parametrize("value", [None, "", " , "])
+def test_without_a_service_token_nothing_starts(monkeypatch, value):
+    monkeypatch.delenv("LESIONSERVE_SERVICE_TOKENS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", value)
+    with pytest.raises(TokenError, match="LESIONSERVE_SERVICE_TOKENS"):
+        Tokens.from_environment()
+
+
+def test_a_service_token_that_could_be_guessed_is_refused(monkeypatch):
+    monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "t" * 32 + ",secret")
+    with pytest.raises(TokenError, match="32 characters"):
+        Tokens.from_environment()
