@@ -26,6 +26,7 @@ def _split(value: Any) -> Any:
 
 
 CommaSeparated = BeforeValidator(_split)
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Environment(BaseModel):
@@ -43,7 +44,7 @@ class Environment(BaseModel):
     upstream_url: str = Field("http://127.0.0.1:8000", alias="LESIONSERVE_UPSTREAM_URL")
     upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
     database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
-    allowed_hosts: Annotated[list[str], CommaSeparated] = Field(
+    allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
     )
     deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)

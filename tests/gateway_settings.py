@@ -12,13 +12,8 @@ os.environ.setdefault("DATABASE_URL", "sqlite:////nonexistent/only-the-test-data
 from gateway.settings import *  # noqa: F403
 from gateway.settings import DATABASES
 
-# A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
-_folder = tempfile.TemporaryDirectory(prefix="lesionserve-tests-")
-DATABASES["default"]["TEST"] = {
-    **DATABASES["default"].get("TEST", {}),
-    **(
-        {"NAME": str(Path(_folder.name) / "gateway.sqlite3")}
-        if DATABASES["default"]["ENGINE"].endswith("sqlite3")
-        else {}
-    ),
-}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
+    _folder = tempfile.TemporaryDirectory(prefix="lesionserve-tests-")
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder.name) / "gateway.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["timeout"] = 1  # what the tests of a held lock wait for

@@ -1,0 +1,176 @@
+import json
+
+from conftest import (
+    FakeIngress,
+    Gateway,
+    assert_problem,
+    assert_refused,
+    form,
+    head,
+    jpeg,
+    part,
+    prediction,
+    problem,
+    running_gateway,
+    the_final_record,
+    the_record,
+)
+
+
+def test_an_image_is_answered_as_the_ingress_answered(gateway: Gateway, ingress, key):
+    response = gateway.predict(form(part(jpeg())), key)
+
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json() == prediction(response.headers["X-Request-ID"])
+
+
+def test_the_record_of_an_answer_tells_all_but_the_image(gateway: Gateway, ingress, key):
+    image = jpeg(64, 48)
+    body = form(part(image))
+    response = gateway.predict(body, key)
+
+    record = the_record()
+    assert str(record.request_id) == response.headers["X-Request-ID"]
+    assert (record.state, record.status, record.error_code) == ("succeeded", 200, "")
+    assert record.key_id == key.split("_")[1]
+    assert (record.image_format, record.image_width, record.image_height) == ("JPEG", 64, 48)
+    assert record.image_pixels == 64 * 48
+    assert (record.body_bytes, record.image_bytes) == (len(body), len(image))
+    assert (record.model_name, record.model_version) == ("fake", "7")
+    assert (record.detection_count, record.class_counts) == (1, {"LSIL": 0, "HSIL": 1})
+    assert record.attempts == 1
+    assert record.latency_ms > 0
+    assert record.received_at <= record.finished_at
+
+
+def test_the_ingress_gets_the_bytes_and_no_header_of_the_client(gateway: Gateway, ingress, key):
+    image = jpeg()
+    mine = ["X-Request-ID: mine", "X-Request-Timeout-Seconds: 0", "X-Forwarded-For: 1.2.3.4"]
+    response = gateway.predict(
+        form(part(image)), key, *mine, query="?masks=none&score_threshold=0.5"
+    )
+
+    (sent,) = ingress.sent
+    assert sent.body == image
+    assert sorted(sent.query.split("&")) == [
+        "masks=none",
+        "score_threshold=0.5",
+        "visualization=jpeg",
+    ]
+    assert sent.headers["content-type"] == "image/jpeg"
+    assert sent.headers["authorization"] == "Bearer a service token for nothing but tests"
+    assert sent.headers["x-request-id"] == response.headers["X-Request-ID"] != "mine"
+    assert sent.headers["x-deadline-ms"] == "30000"
+    assert set(sent.headers) == {
+        "host", "accept", "accept-encoding", "authorization", "connection", "content-length",
+        "content-type", "user-agent", "x-deadline-ms", "x-request-id",
+    }  # fmt: skip
+
+
+def test_a_key_may_come_as_authorization(gateway: Gateway, ingress, key):
+    header = key.replace("X-API-Key:", "Authorization: Api-Key")
+    assert gateway.predict(form(part(jpeg())), header).status == 200
+
+
+def test_what_the_ingress_finds_wrong_with_the_image_is_relayed(gateway: Gateway, ingress, key):
+    ingress.answer = lambda sent: problem(422, "broken_image", "The image is cut off.")
+    told = assert_refused(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
+    assert told["detail"] == "The image is cut off."
+    assert told["request_id"] != "upstream"
+    assert the_record().attempts == 1
+
+
+def test_a_shed_request_may_be_retried(gateway: Gateway, ingress, key):
+    ingress.answer = lambda sent: problem(503, "overloaded")
+    response = gateway.predict(form(part(jpeg())), key)
+    assert_refused(response, 503, "overloaded", "shed")
+    assert response.headers["Retry-After"] == "2"
+
+
+def test_an_ingress_without_a_model_is_unavailable(gateway: Gateway, ingress, key):
+    ingress.answer = lambda sent: problem(503, "unavailable")
+    response = gateway.predict(form(part(jpeg())), key)
+    assert_refused(response, 503, "unavailable", "failed")
+    assert response.headers["Retry-After"] == "2"
+
+
+def test_our_token_refused_is_no_fault_of_the_client(gateway: Gateway, ingress, key):
+    ingress.answer = lambda sent: problem(401, "unauthorized")
+    assert_refused(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault", "failed")
+
+
+def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress, key):
+    def without(name: str, request_id: str) -> bytes:
+        answer = prediction(request_id)
+        del answer[name]
+        return json.dumps(answer).encode()
+
+    def nan(request_id: str) -> bytes:
+        answer = prediction(request_id)
+        answer["detections"][0]["score"] = float("nan")
+        return json.dumps(answer).encode()
+
+    lies = [
+        lambda sent: (200, b"<html>it works</html>"),
+        lambda sent: (200, without("model", sent.headers["x-request-id"])),
+        lambda sent: (200, nan(sent.headers["x-request-id"])),
+        lambda sent: (200, json.dumps(prediction("another")).encode()),
+        lambda sent: (302, b""),
+        lambda sent: (500, b"Traceback (most recent call last):"),
+        lambda sent: problem(422, "unheard_of"),
+        lambda sent: problem(200, "broken_image"),
+    ]
+    for lie in lies:
+        ingress.answer = lie
+        told = assert_problem(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault")
+        assert "Traceback" not in told["detail"]
+
+
+def test_a_slow_ingress_is_cut_off_at_the_deadline(ingress: FakeIngress, key):
+    ingress.holds = True
+    url = f"http://127.0.0.1:{ingress.port}"
+    with running_gateway(UPSTREAM_URL=url, DEADLINE_S=0.2) as gateway:
+        response = gateway.predict(form(part(jpeg())), key)
+    assert_refused(response, 504, "deadline_exceeded", "failed")
+    assert ingress.sent[0].headers["x-deadline-ms"] == "200"
+    assert ingress.was_dropped.wait(30)
+
+
+def test_without_an_ingress_the_gateway_lives_and_says_so(key):
+    with running_gateway(UPSTREAM_URL="http://127.0.0.1:1") as gateway:
+        assert gateway.get("/healthz").json() == {"status": "ok"}
+        assert_problem(gateway.get("/readyz"), 503, "not_ready")
+        response = gateway.predict(form(part(jpeg())), key)
+    assert_refused(response, 503, "unavailable", "failed")
+    assert response.headers["Retry-After"] == "2"
+
+
+def test_a_client_that_leaves_is_recorded_and_ends_the_work(gateway: Gateway, ingress, key):
+    ingress.holds = True
+    body = form(part(jpeg()))
+    request = head(
+        "POST /predict/",
+        key,
+        "Content-Type: multipart/form-data; boundary=a-boundary",
+        f"Content-Length: {len(body)}",
+    )
+    with gateway.connect() as connection:
+        connection.sendall(request + body)
+        assert ingress.was_asked.wait(30)
+    assert ingress.was_dropped.wait(30)
+    assert the_final_record().state == "aborted"
+
+
+def test_a_client_that_leaves_while_it_sends_is_recorded(gateway: Gateway, ingress, key):
+    request = head(
+        "POST /predict/",
+        key,
+        "Content-Type: multipart/form-data; boundary=a-boundary",
+        "Content-Length: 100000",
+    )
+    with gateway.connect() as connection:
+        connection.sendall(request + b"--a-boundary\r\n")
+    assert the_final_record().state == "aborted"
+    assert ingress.sent == []

@@ -1,0 +1,259 @@
+"""Each case: the status, the problem, exactly one row, and nothing sent to the ingress."""
+
+import gzip
+import struct
+import zlib
+from datetime import timedelta
+
+import pytest
+from conftest import (
+    BOUNDARY,
+    Gateway,
+    assert_problem,
+    assert_refused,
+    form,
+    head,
+    jpeg,
+    part,
+    the_record,
+)
+from django.utils import timezone
+
+from gateway.keys.models import ApiKey
+from gateway.keys.token import Token
+from gateway.usage.models import Record
+
+IMAGE = jpeg()
+MULTIPART = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_reaches_the_ingress(request, ingress):
+    yield
+    assert ingress.sent == [] or "answered" in request.node.name
+
+
+def revoked() -> str:
+    key, token = ApiKey.objects.issue("gone")
+    key.revoke(timezone.now())
+    return str(token)
+
+
+def expired() -> str:
+    return str(ApiKey.objects.issue("past", timezone.now() - timedelta(days=1))[1])
+
+
+def wrong_secret() -> str:
+    key, _ = ApiKey.objects.issue("guessed")
+    return str(Token(id=key.id, secret="0" * 64))
+
+
+def bad_checksum() -> str:
+    return str(ApiKey.objects.issue("mistyped")[1])[:-8] + "00000000"
+
+
+def valid() -> str:
+    return str(ApiKey.objects.issue("good")[1])
+
+
+CREDENTIALS = {
+    "none": lambda: [],
+    "empty": lambda: ["X-API-Key:"],
+    "malformed": lambda: ["X-API-Key: ls_1_2_3"],
+    "10 kB": lambda: [f"X-API-Key: {'a' * 10_000}"],
+    "not ASCII": lambda: ["X-API-Key: ключ"],
+    "bad checksum": lambda: [f"X-API-Key: {bad_checksum()}"],
+    "unknown": lambda: [f"X-API-Key: {Token.generate()}"],
+    "wrong secret": lambda: [f"X-API-Key: {wrong_secret()}"],
+    "revoked": lambda: [f"X-API-Key: {revoked()}"],
+    "expired": lambda: [f"X-API-Key: {expired()}"],
+    "two keys": lambda: [f"X-API-Key: {valid()}", f"X-API-Key: {valid()}"],
+    "two ways": lambda: [f"X-API-Key: {valid()}", f"Authorization: Api-Key {valid()}"],
+    "other scheme": lambda: [f"Authorization: Bearer {valid()}"],
+    "underscores": lambda: [f"X_API_Key: {valid()}"],
+}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_every_bad_credential_gets_the_same_401(gateway: Gateway, name):
+    response = gateway.predict(form(part(IMAGE)), *CREDENTIALS[name]())
+    told = assert_refused(response, 401, "unauthorized")
+    assert told["detail"] == "A valid API key is required."
+    assert response.headers["WWW-Authenticate"] == 'Api-Key realm="lesionserve"'
+    assert the_record().key_id == ""
+
+
+def test_a_key_in_the_query_is_no_credential(gateway: Gateway):
+    response = gateway.predict(form(part(IMAGE)), query=f"?key={valid()}")
+    assert_refused(response, 401, "unauthorized")
+
+
+BODIES = {
+    "no part": (form(), 400, "bad_request"),
+    "empty body": (b"", 400, "bad_request"),
+    "wrong key": (form(part(IMAGE, 'form-data; name="image"; filename="a"')), 400, "bad_request"),
+    "text": (form(part(IMAGE, 'form-data; name="file"')), 400, "bad_request"),
+    "empty name": (form(part(IMAGE, 'form-data; name="file"; filename=""')), 400, "bad_request"),
+    "two files": (form(part(IMAGE), part(IMAGE)), 400, "bad_request"),
+    "a text field too": (form(part(b"x", 'form-data; name="a"'), part(IMAGE)), 400, "bad_request"),
+    "10k fields": (form(*[part(b"", 'form-data; name="a"')] * 10_000), 400, "bad_request"),
+    "2 MB of text": (form(part(b"x" * 2**21, 'form-data; name="file"')), 400, "bad_request"),
+    "5 kB header": (form(part(IMAGE, "form-data", f"X: {'a' * 5000}")), 400, "bad_request"),
+    "repeated header": (
+        form(part(IMAGE, 'form-data; name="file"; filename="a"', "content-disposition: x")),
+        400,
+        "bad_request",
+    ),
+    "base64": (
+        form(
+            part(
+                b"/9j/",
+                'form-data; name="file"; filename="a"',
+                "Content-Transfer-Encoding: base64",
+            )
+        ),
+        400,
+        "bad_request",
+    ),
+    "no closing boundary": (part(IMAGE), 400, "bad_request"),
+    "another boundary": (form(part(IMAGE)).replace(b"a-b", b"b-a"), 400, "bad_request"),
+    "after the boundary": (form(part(IMAGE)) + b"more", 400, "bad_request"),
+    "not an image": (form(part(b"just some text")), 415, "unsupported_image"),
+    "SVG": (form(part(b"<svg onload='alert(1)'/>")), 415, "unsupported_image"),
+    "no bytes": (form(part(b"")), 422, "broken_image"),
+    "half a JPEG": (form(part(IMAGE[: len(IMAGE) // 2])), 422, "broken_image"),
+    "400 megapixels": (form(part(png_header(20_000, 20_000))), 413, "image_too_large"),
+    "50000 squared": (form(part(png_header(50_000, 50_000))), 413, "image_too_large"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_bad_body_is_refused_for_what_it_is(gateway: Gateway, key, name):
+    body, status, code = BODIES[name]
+    assert_refused(gateway.predict(body, key), status, code)
+
+
+@pytest.mark.parametrize(
+    "media", ["multipart/form-data", f"multipart/form-data; boundary={'b' * 200}"]
+)
+def test_a_bad_boundary_is_refused(gateway: Gateway, key, media):
+    assert_refused(gateway.predict(form(part(IMAGE)), key, media=media), 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "media", ["application/json", "application/x-www-form-urlencoded", "image/jpeg", " "]
+)
+def test_other_kinds_of_body_are_refused(gateway: Gateway, key, media):
+    response = gateway.predict(IMAGE, key, media=media)
+    assert_refused(response, 415, "unsupported_media_type")
+
+
+def test_a_body_without_a_type_is_refused(gateway: Gateway, key):
+    response = gateway.exchange(head("POST /predict/", key, "Content-Length: 2") + b"{}")
+    assert_refused(response, 415, "unsupported_media_type")
+
+
+def test_a_compressed_body_is_refused(gateway: Gateway, key):
+    response = gateway.predict(gzip.compress(form(part(IMAGE))), key, "Content-Encoding: gzip")
+    assert_refused(response, 415, "unsupported_media_type")
+
+
+def test_an_oversized_body_is_refused_unread(gateway: Gateway, key):
+    request = head("POST /predict/", key, MULTIPART, f"Content-Length: {10**12}")
+    assert_refused(gateway.exchange(request), 413, "body_too_large")
+
+
+def test_a_body_without_a_length_is_refused_unread(gateway: Gateway, key):
+    request = head("POST /predict/", key, MULTIPART, "Transfer-Encoding: chunked")
+    assert_refused(gateway.exchange(request), 411, "length_required")
+
+
+def test_the_key_is_asked_for_before_the_body(gateway: Gateway):
+    request = head("POST /predict/", MULTIPART, "Content-Length: 1000")
+    assert_refused(gateway.exchange(request), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_only_post_is_allowed(gateway: Gateway, key, method):
+    response = gateway.get("/predict/", key, "X-HTTP-Method-Override: POST", method=method)
+    assert response.headers["Allow"] == "POST"
+    if method == "HEAD":
+        assert (response.status, response.body) == (405, b"")
+        assert the_record().error_code == "method_not_allowed"
+    else:
+        assert_refused(response, 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("masks=png", "'masks'"),
+        ("masks=", "'masks'"),
+        ("visualization=gif", "'visualization'"),
+        ("score_threshold=2", "'score_threshold'"),
+        ("score_threshold=NaN", "'score_threshold'"),
+        ("score_threshold=a", "'score_threshold'"),
+        ("masks=rle&masks=none", "'masks'"),
+        ("mask=rle", "'mask'"),
+        ("%3Cscript%3E=1", "'<script>'"),
+    ],
+)
+def test_a_wrong_option_is_named(gateway: Gateway, key, query, named):
+    response = gateway.predict(form(part(IMAGE)), key, query=f"?{query}")
+    assert named in assert_refused(response, 400, "bad_request")["detail"]
+
+
+def test_a_foreign_host_is_refused(gateway: Gateway, key):
+    body = form(part(IMAGE))
+    request = head(
+        "POST /predict/", key, MULTIPART, f"Content-Length: {len(body)}", host="evil.example"
+    )
+    assert_refused(gateway.exchange(request + body), 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'filename="../../etc/passwd"',
+        'filename="..\\\\..\\\\boot.ini"',
+        'filename="a\0b"',
+        "filename*=UTF-8''a%0d%0aX-Evil:%20yes",
+        'filename="\u202egpj.exe"',
+        'filename="<img onerror=alert(1)>"',
+        "filename=müller.jpg",
+    ],
+)
+def test_a_hostile_file_name_is_discarded_and_answered(gateway: Gateway, key, name):
+    response = gateway.predict(form(part(IMAGE, f'form-data; name="file"; {name}')), key)
+    assert response.status == 200
+    assert the_record().state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "//predict/", "/predict/%2e%2e/x", "/predict/%00", "/x", "/static/../x"]
+)
+def test_other_paths_are_not_found_and_not_recorded(gateway: Gateway, key, path):
+    body = form(part(IMAGE))
+    request = head(f"POST {path}", key, MULTIPART, f"Content-Length: {len(body)}")
+    assert_problem(gateway.exchange(request + body), 404, "not_found")
+    assert not Record.objects.exists()
+
+
+def test_a_large_body_is_refused_on_every_path(gateway: Gateway):
+    request = head("POST /admin/login/", "Content-Length: 60000000")
+    assert_problem(gateway.exchange(request), 413, "body_too_large")
+
+
+def test_a_preflight_is_given_no_permission(gateway: Gateway):
+    response = gateway.get("/predict/", "Origin: https://evil.example", method="OPTIONS")
+    assert not [name for name in response.headers if name.lower().startswith("access-control")]

@@ -1,0 +1,83 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.environment import Environment
+
+GOOD = {
+    "LESIONSERVE_SECRET_KEY": "k" * 50,
+    "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+    "PATH": "/usr/bin",
+}
+
+
+def test_two_secrets_are_enough():
+    environment = Environment.read(GOOD)
+    assert environment.upstream_url == "http://127.0.0.1:8000"
+    assert environment.databases()["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LESIONSERVE_SECRET_KEY", "short"),
+        ("LESIONSERVE_SERVICE_TOKEN", "short"),
+        ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
+        ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
+        ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
+        ("LESIONSERVE_ALLOWED_HOSTS", "*"),
+        ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
+        ("LESIONSERVE_DEBUG", "perhaps"),
+        ("LESIONSERVE_DEADLINE_S", "0"),
+        ("LESIONSERVE_IMAGE_FORMATS", "JPEG,SVG"),
+        ("LESIONSERVE_MAX_IMAGE_BYTES", "-1"),
+        ("LESIONSERVE_MAX_IMAGE_PIXELS", "many"),
+        ("LESIONSERVE_LOG_LEVEL", "LOUD"),
+        ("DATABASE_URL", "mysql://x/y"),
+        ("DATABASE_URL", "sqlite://:memory:"),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not_shown(name, value):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        Environment.read({**GOOD, name: value})
+    assert str(refusal.value).startswith(name)
+    assert len(value) < 2 or value not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN"])
+def test_a_missing_secret_is_named(name):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}: required"):
+        Environment.read({key: value for key, value in GOOD.items() if key != name})
+
+
+def test_debug_mode_makes_its_own_secrets():
+    environment = Environment.read({"LESIONSERVE_DEBUG": "1"})
+    one, other = (environment.secret(environment.secret_key) for _ in range(2))
+    assert one != other
+    assert len(one) >= 50
+
+
+def test_a_printed_environment_shows_no_secret():
+    assert "kkkk" not in repr(Environment.read(GOOD))
+
+
+def test_lists_are_split_at_commas():
+    environment = Environment.read(
+        {**GOOD, "LESIONSERVE_ALLOWED_HOSTS": "a.example, b", "LESIONSERVE_IMAGE_FORMATS": "JPEG"}
+    )
+    assert environment.allowed_hosts == ["a.example", "b"]
+    assert environment.image_limits.formats == ("JPEG",)
+
+
+def test_sqlite_waits_for_locks_and_survives_a_crash():
+    options = Environment.read(GOOD).databases()["default"]["OPTIONS"]
+    assert options["timeout"] == 5
+    assert options["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in options["init_command"]
+
+
+def test_postgresql_is_taken_from_its_url():
+    url = "postgresql://user:secret@db.example:5433/records?sslmode=verify-full"
+    database = Environment.read({**GOOD, "DATABASE_URL": url}).databases()["default"]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example", 5433, "records")
+    assert database["OPTIONS"] == {"sslmode": "verify-full", "connect_timeout": 5}

@@ -1,0 +1,94 @@
+import logging
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, OperationalError
+from prometheus_client import REGISTRY
+
+from gateway.database import DatabaseUnavailable
+from gateway.usage.ledger import Entry
+from gateway.usage.models import Record
+from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def entry() -> Entry:
+    return Entry(str(uuid4()))
+
+
+async def only() -> Record:
+    return await Record.objects.aget()
+
+
+async def test_an_admitted_request_is_on_record_before_it_is_answered(entry):
+    await entry.admit()
+    assert (await only()).state == "received"
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (None, "succeeded"),
+        (BadRequest("x"), "rejected"),
+        (Overloaded("x"), "shed"),
+        (DeadlineExceeded("x"), "failed"),
+    ],
+)
+async def test_the_error_decides_the_final_state(entry, error, state):
+    await entry.admit()
+    assert await entry.settle(error.status if error else 200, error) is error
+    record = await only()
+    assert record.state == state
+    assert record.error_code == (error.code if error else "")
+
+
+async def test_a_refused_request_is_one_row_too(entry):
+    await entry.settle(400, BadRequest("x"))
+    assert (await only()).state == "rejected"
+
+
+async def test_the_first_final_state_stands(entry):
+    await entry.admit()
+    await entry.settle(200, None)
+    await entry.abort()
+    record = await only()
+    assert (record.state, record.status) == ("succeeded", 200)
+
+
+async def test_the_client_that_left_got_no_status(entry):
+    await entry.admit()
+    await entry.abort()
+    record = await only()
+    assert (record.state, record.status) == ("aborted", None)
+
+
+async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, monkeypatch, caplog):
+    await entry.admit()
+
+    def fail(*arguments):
+        raise OperationalError("the disk is gone")
+
+    monkeypatch.setattr(Record.objects, "finish", fail)
+    with caplog.at_level(logging.ERROR):
+        told = await entry.settle(200, None)
+    assert isinstance(told, DatabaseUnavailable)
+    assert str(entry.record.request_id) in caplog.text
+    assert (await only()).state == "received"
+
+
+async def test_a_request_id_is_recorded_once(entry):
+    await entry.admit()
+    twin = Record(request_id=entry.record.request_id)
+    with pytest.raises(IntegrityError):
+        await twin.asave()
+
+
+async def test_each_final_state_is_counted_once(entry):
+    labels = {"outcome": "rejected", "status": "418"}
+    name = "lesionserve_gateway_requests_total"
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    await entry.admit()
+    await entry.settle(418, BadRequest("x"))
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
