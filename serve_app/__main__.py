@@ -1,5 +1,4 @@
 import argparse
-import json
 import math
 import os
 import signal
@@ -22,8 +21,9 @@ OBJECT_STORE_BYTES = 512 * 1024 * 1024
 def main() -> int:
     """Serves one profile on a Ray instance of its own until SIGTERM or SIGINT.
 
-    Prints `READY {"ingress": url, "dashboard": url}` once predictions are answered. Returns the
-    exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for wrongly.
+    Prints `READY {url}` once predictions are answered, and `STOPPING` when a signal ends that.
+    Returns the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
+    wrongly.
     """
     options = _options()
     try:
@@ -35,12 +35,13 @@ def main() -> int:
     args = _with_bundle(profile.application.args, options.bundle)
     stop = threading.Event()
     try:
-        dashboard = _start_ray(args, options.dashboard_port, options.temp_dir)
+        _start_ray(args, options.dashboard_port, options.temp_dir)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
-        ingress = _deploy(profile, args, options.port)
-        print("READY", json.dumps({"ingress": ingress, "dashboard": dashboard}), flush=True)
+        url = _deploy(profile, args, options.port)
+        print(f"READY {url}", flush=True)
         stop.wait()
+        print("STOPPING", flush=True)
     except RuntimeError as error:
         print(f"error: {error if options.debug else _cause(error)}", file=sys.stderr)
         return 1
@@ -55,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=ROOT / "configs/serve/local.yaml")
     parser.add_argument("--bundle", type=Path, help="instead of the profile's")
     parser.add_argument("--port", type=int, help="instead of the profile's")
-    parser.add_argument("--dashboard-port", type=int, help="of the Ray dashboard")
+    parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()
@@ -68,21 +69,24 @@ def _with_bundle(args: AppArgs, bundle: Path | None) -> AppArgs:
     return args.model_copy(update={"model": model})
 
 
-def _start_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> str:
-    """Starts a Ray instance that nobody else can reach; returns its dashboard's URL."""
+def _start_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> None:
+    """Starts a Ray instance of our own.
+
+    Its internal ports listen on every interface, whatever address Ray is given; what keeps
+    strangers out is Ray's token, which is on unless RAY_AUTH_MODE says otherwise.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    context = ray.init(
+    ray.init(
         address="local",  # whatever RAY_ADDRESS or an earlier `ray start` says
         # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
         num_cpus=_cpus(args),
         object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=dashboard_port is not None,
         dashboard_host="127.0.0.1",
         dashboard_port=dashboard_port,
         log_to_driver=False,
-        _node_ip_address="127.0.0.1",
         _temp_dir=None if temp_dir is None else str(temp_dir.resolve()),
     )
-    return f"http://{context.dashboard_url}"
 
 
 def _cpus(args: AppArgs) -> int:

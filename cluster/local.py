@@ -1,0 +1,264 @@
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import NoReturn, Self
+
+import httpx
+
+from cluster.processes import Child, Family
+from cluster.roles import DRIVER, GATEWAY, Role, cause, role_of
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
+DATA = Path.home() / ".local" / "share" / "lesionserve"
+STOPPING = "STOPPING"  # the driver's last word before it takes Ray down in order
+
+_START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
+_STOP_WITHIN_S = 15.0
+_POLL_S = 0.25
+_TAIL_LINES = 15
+_LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
+
+
+class StackError(Exception):
+    """The stack did not start, or has ended. `str(error)` is one line; `log` explains it."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What to start. A port that is not given is a free one; without `data` nothing is kept."""
+
+    config: Path = LOCAL_PROFILE
+    bundle: Path | None = None
+    data: Path | None = None
+    gateway_port: int | None = None
+    ingress_port: int | None = None
+    dashboard_port: int | None = None
+    dashboard: bool = True
+    key_name: str = "local"
+    debug: bool = False
+
+
+class LocalStack:
+    """The whole service on this machine: Ray, the graph, the gateway, and a key to it.
+
+    `with LocalStack(options, say) as stack:` starts it. However the block ends, no process and
+    no temporary file is left. `say` hears what goes on, one line at a time.
+    """
+
+    def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._family = Family()
+        self._service_token = secrets.token_urlsafe(32)
+        self._secret_key = secrets.token_urlsafe(50)
+        self.dashboard_token = secrets.token_hex(32)
+        self.api_key = ""
+        self.ingress_url = ""
+
+    def __enter__(self) -> Self:
+        """Raises StackError where the start fails."""
+        self._handlers = {
+            signal.SIGINT: signal.getsignal(signal.SIGINT),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, _exit),
+            signal.SIGHUP: signal.signal(signal.SIGHUP, _exit),
+        }
+        self._temp = _temp_folder()
+        self._serve_log = self._temp / "serve.log"
+        self._gateway_log = self._temp / "gateway.log"
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def wait(self) -> NoReturn:
+        """Watches the processes until an essential one dies. Raises StackError then."""
+        while True:
+            self.check()
+            time.sleep(_POLL_S)
+
+    def check(self) -> None:
+        """Says who died since the last look. Raises StackError where it was essential."""
+        gone = [(member, role_of(member.title)) for member in self._family.look()]
+        if gone and STOPPING in self._serve_log.read_text():
+            raise self._end(DRIVER)
+        essential = [role for _, role in gone if role is not None and role.essential]
+        if essential:
+            raise self._end(cause(essential))
+        for member, role in gone:
+            if role is not None:
+                self._say(f"{role.name} died (pid {member.pid}); {role.after}")
+
+    def _end(self, role: Role) -> StackError:
+        log = self._gateway_log if role is GATEWAY else self._serve_log
+        return StackError(f"{role.name} died; {role.after}", _tail(log))
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self._gateway_port}"
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """It asks for `dashboard_token`."""
+        return None if self._dashboard_port is None else f"http://127.0.0.1:{self._dashboard_port}"
+
+    def _start(self) -> None:
+        self._choose_ports()
+        self._say("starting Ray and loading the model")
+        self._serve = self._start_serve()
+        self._say("preparing the database and a key")
+        self._manage("migrate", "--verbosity", "0")
+        self.api_key = self._manage("issue_key", "--name", self._options.key_name)
+        self._say("waiting until the model has reproduced its golden cases")
+        self._until(self._is_serving, self._serve, self._serve_log)
+        self._say("starting the gateway")
+        self._gateway = self._start_gateway()
+        self._until(self._is_ready, self._gateway, self._gateway_log)
+        self._family.look()
+
+    def _choose_ports(self) -> None:
+        options = self._options
+        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port]
+        self._gateway_port, self._ingress_port, dashboard_port = _ports(wanted)
+        self._dashboard_port = dashboard_port if options.dashboard else None
+
+    def _start_serve(self) -> Child:
+        options = self._options
+        command = [sys.executable, "-m", "serve_app", "--config", str(options.config)]
+        command += ["--port", str(self._ingress_port), "--temp-dir", str(self._temp)]
+        if options.bundle is not None:
+            command += ["--bundle", str(options.bundle)]
+        if self._dashboard_port is not None:
+            command += ["--dashboard-port", str(self._dashboard_port)]
+        if options.debug:
+            command += ["--debug"]
+        environment = self._environment(
+            LESIONSERVE_SERVICE_TOKENS=self._service_token,
+            # Given a token, Ray neither makes one in the home directory nor uses one from there.
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN=self.dashboard_token,
+        )
+        return self._family.start(command, environment, self._serve_log)
+
+    def _start_gateway(self) -> Child:
+        command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
+        command += ["--host", "127.0.0.1", "--port", str(self._gateway_port)]
+        command += ["--no-access-log", "--no-server-header"]
+        # What is in flight may finish before the graph goes.
+        command += ["--timeout-graceful-shutdown", "5"]
+        return self._family.start(command, self._gateway_environment(), self._gateway_log)
+
+    def _manage(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "gateway.manage", *arguments]
+        done = subprocess.run(
+            command, env=self._gateway_environment(), capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise StackError(f"the gateway's {arguments[0]} failed: {_last(done.stderr)}")
+        return done.stdout.strip()
+
+    def _gateway_environment(self) -> dict[str, str]:
+        data = self._options.data or self._temp
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._environment(
+            DJANGO_SETTINGS_MODULE="gateway.settings",
+            DATABASE_URL=f"sqlite:///{data.resolve() / 'lesionserve.sqlite3'}",
+            LESIONSERVE_SECRET_KEY=self._secret_key,
+            LESIONSERVE_SERVICE_TOKEN=self._service_token,
+            LESIONSERVE_UPSTREAM_URL=self.ingress_url or "http://127.0.0.1",
+        )
+
+    def _environment(self, **changes: str) -> dict[str, str]:
+        return {**os.environ, "TMPDIR": str(self._temp), **changes}
+
+    def _until(self, happened: Callable[[], bool], child: Child, log: Path) -> None:
+        """Waits; a child that ends meanwhile has said why in the last line of its log."""
+        deadline = time.monotonic() + _START_WITHIN_S
+        while not happened():
+            if child.poll() is not None:
+                raise StackError(_last(log.read_text()), _tail(log))
+            if time.monotonic() > deadline:
+                raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
+            time.sleep(_POLL_S)
+
+    def _is_serving(self) -> bool:
+        for line in self._serve_log.read_text().splitlines():
+            if line.startswith("READY "):
+                self.ingress_url = line.removeprefix("READY ")
+        return bool(self.ingress_url)
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.gateway_url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _stop(self) -> None:
+        """Ends everything, the gateway first; nothing interrupts it."""
+        for signum in self._handlers:
+            signal.signal(signum, signal.SIG_IGN)
+        self._family.stop(_STOP_WITHIN_S)
+        shutil.rmtree(self._temp, ignore_errors=True)
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+
+
+def _exit(signum: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signum)
+
+
+def _temp_folder() -> Path:
+    parent = tempfile.gettempdir()
+    return Path(
+        tempfile.mkdtemp(prefix="ls-", dir="/tmp" if len(parent) > _LONGEST_TEMP else parent)
+    )
+
+
+def _ports(wanted: Sequence[int | None]) -> list[int]:
+    """The wanted ports, and free ones where none is wanted. Raises StackError for one in use."""
+    with ExitStack() as sockets:
+        chosen = []
+        for port in wanted:
+            probe = sockets.enter_context(socket.socket())
+            # As the servers do: a port whose last connections linger is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port or 0))
+            except OSError as error:
+                raise StackError(f"port {port}: {error.strerror}") from error
+            chosen.append(probe.getsockname()[1])
+        return chosen
+
+
+def _last(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "no reason was given"
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
