@@ -2,8 +2,8 @@
 
 `inspect` reads the file's structure itself (in `headers`) and stops there: no codec runs and
 nothing is allocated, so the gateway may run it on hostile bytes. `decode` inspects first and only
-then lets Pillow decode, so Pillow never sees a file whose size, frames and metadata were not bounded.
-Orientation is read once, here, and the two agree by construction.
+then lets Pillow decode, so Pillow never sees a file whose size, frames and metadata were not
+bounded. Orientation is read once, here, and the two agree by construction.
 """
 
 import io
