@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from cluster import console
+from cluster.local import StackError
 from pipeline.contract import EngineName
 from pipeline.errors import LesionserveError
 
@@ -21,13 +22,46 @@ app = typer.Typer(
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_BUNDLE = ROOT / "weights" / "demo"
+DEMO_IMAGE = ROOT / "weights" / "example.jpg"
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
+DATA = Path.home() / ".local" / "share" / "lesionserve"
 
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
 ]
 BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
+
+
+@app.command()
+def demo(
+    image: Annotated[Path, typer.Option(help="the image to post")] = DEMO_IMAGE,
+    out: Annotated[Path, typer.Option(help="where the answer goes")] = Path("out"),
+    debug: Debug = False,
+) -> None:
+    """Start everything, post one image as a client would, show the answer, stop everything."""
+    from cluster.demo import run_demo
+    from cluster.local import StackOptions
+
+    run_demo(image, out, StackOptions(key_name="demo", debug=debug))
+
+
+@app.command()
+def up(
+    config: Annotated[Path, typer.Option(help="a profile")] = LOCAL_PROFILE,
+    bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
+    port: Annotated[int | None, typer.Option(help="of the gateway [default: a free one]")] = None,
+    data: Annotated[Path, typer.Option(help="where keys and records are kept")] = DATA,
+    debug: Debug = False,
+) -> None:
+    """Start everything on this machine and stay up until Ctrl-C."""
+    from cluster.demo import stay_up
+    from cluster.local import StackOptions
+
+    stay_up(
+        StackOptions(config=config, bundle=bundle, data=data, gateway_port=port, debug=debug),
+        DEMO_IMAGE,
+    )
 
 
 @app.command()
@@ -134,13 +168,13 @@ def verify(
 
 def main() -> None:
     """Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
-    # A reader that leaves early, such as `head`, is no failure worth a traceback.
     try:
         app()
-    except LesionserveError as error:
+    except (LesionserveError, StackError) as error:
         console.fail(str(error), error)
         sys.exit(1)
     except BrokenPipeError:
+        # A reader that leaves early, such as `head`, is no failure worth a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
