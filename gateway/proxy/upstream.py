@@ -54,7 +54,7 @@ _LIMITS = httpx.Limits(
 )
 _CONNECT_S = 2.0
 _POOL_S = 0.5
-_READY_S = 2.0
+_READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
@@ -24,6 +25,7 @@ def observe(record: Record) -> None:
             DETECTIONS.labels(label).inc(count)
 
 
+@csrf_exempt  # takes no form: another method is 405, not a forgery
 @require_safe
 async def exposition(request: HttpRequest) -> HttpResponse:
     """This process's metrics in Prometheus' text format."""

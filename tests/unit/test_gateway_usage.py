@@ -5,7 +5,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from prometheus_client import REGISTRY
 
-from gateway.database import DatabaseUnavailable
+from gateway.database import DatabaseUnavailable, in_database
 from gateway.usage.ledger import Entry
 from gateway.usage.models import Record
 from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
@@ -19,7 +19,7 @@ def entry() -> Entry:
 
 
 async def only() -> Record:
-    return await Record.objects.aget()
+    return await in_database(Record.objects.get)
 
 
 async def test_an_admitted_request_is_on_record_before_it_is_answered(entry):
@@ -81,8 +81,9 @@ async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, monkeypatch,
 async def test_a_request_id_is_recorded_once(entry):
     await entry.admit()
     twin = Record(request_id=entry.record.request_id)
-    with pytest.raises(IntegrityError):
-        await twin.asave()
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        await in_database(twin.save)
+    assert isinstance(refusal.value.__cause__, IntegrityError)
 
 
 async def test_each_final_state_is_counted_once(entry):

@@ -1,0 +1,98 @@
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part, prediction, the_record
+from django.db import connection
+
+from gateway.keys.models import ApiKey
+from gateway.usage.models import Record
+
+sqlite_only = pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="the lock that is held here is SQLite's"
+)
+
+
+@contextmanager
+def locked_database() -> Iterator[None]:
+    """Another process writes, and does not come to an end."""
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=30)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@sqlite_only
+def test_what_cannot_be_recorded_is_not_inferred(gateway: Gateway, ingress: FakeIngress, key):
+    with locked_database():
+        response = gateway.predict(form(part(jpeg())), key)
+    assert_problem(response, 503, "database_unavailable")
+    assert response.headers["Retry-After"] == "2"
+    assert ingress.sent == []
+
+
+@sqlite_only
+def test_an_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress, key):
+    locked, answered = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked_database():
+            locked.set()
+            answered.wait(30)
+
+    def answer(sent):
+        holder.start()
+        assert locked.wait(30)
+        return FakeIngress()._respond(sent)
+
+    holder = threading.Thread(target=hold)
+    ingress.answer = answer
+    response = gateway.predict(form(part(jpeg())), key)
+    answered.set()
+    holder.join()
+    told = assert_problem(response, 503, "database_unavailable")
+    assert prediction(told["request_id"])["visualization"] not in response.body.decode()
+    assert the_record().state == "received"
+
+
+@sqlite_only
+def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
+    statuses = []
+
+    def ask() -> None:
+        statuses.append(gateway.predict(form(part(jpeg())), key).status)
+
+    client = threading.Thread(target=ask)
+    with locked_database():
+        client.start()
+        client.join(0.2)
+    client.join(30)
+    assert statuses == [200]
+
+
+def test_the_service_answers_again_when_the_ingress_does(gateway: Gateway, ingress, key):
+    ingress.answer = lambda sent: (500, b"")
+    assert gateway.predict(form(part(jpeg())), key).status == 502
+    ingress.answer = None
+    assert gateway.predict(form(part(jpeg())), key).status == 200
+
+
+def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gateway, ingress):
+    headers = [f"X-API-Key: {ApiKey.objects.issue(str(number))[1]}" for number in range(8)]
+    answers = []
+
+    def ask(header: str) -> None:
+        for _ in range(4):
+            answers.append(gateway.predict(form(part(jpeg())), header))
+
+    clients = [threading.Thread(target=ask, args=(header,)) for header in headers]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert [answer.status for answer in answers] == [200] * 32
+    assert {answer.headers["X-Request-ID"] for answer in answers} == {
+        str(record.request_id) for record in Record.objects.filter(state="succeeded")
+    }

@@ -1,0 +1,118 @@
+import re
+
+import pytest
+from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part, problem
+from django.contrib.auth.models import User
+
+from gateway.usage.models import Record
+
+
+def test_the_page_loads_only_what_the_gateway_serves(gateway: Gateway):
+    page = gateway.get("/")
+    assert page.status == 200
+    assert "'unsafe" not in page.headers["Content-Security-Policy"]
+    text = page.body.decode()
+    assert "<style" not in text
+    assert "onclick" not in text
+    for link in re.findall(r'(?:src|href)="([^"]+)"', text):
+        assert link.startswith("/")
+        assert gateway.get(link).status == 200
+
+
+def test_the_documentation_works_offline(gateway: Gateway):
+    page = gateway.get("/docs")
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+    text = page.body.decode()
+    assert "//cdn" not in text
+    assert not re.search(r"<script>(?!\s*</script>)", text)
+    for link in re.findall(r'(?:src|href)="([^"]+)"', text):
+        assert gateway.get(link).status == 200
+
+
+def test_the_document_describes_the_api(gateway: Gateway):
+    document = gateway.get("/openapi.json").json()
+    assert set(document["paths"]) == {"/predict/", "/healthz", "/readyz"}
+    post = document["paths"]["/predict/"]["post"]
+    assert [parameter["name"] for parameter in post["parameters"]] == [
+        "masks",
+        "visualization",
+        "score_threshold",
+    ]
+    assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
+    assert list(post["responses"]["200"]["content"]) == ["application/json"]
+    assert list(post["responses"]["422"]["content"]) == ["application/problem+json"]
+    assert post["security"] == [{"AdmittedKey": []}]
+    assert {"Prediction", "Problem"} <= set(document["components"]["schemas"])
+
+
+def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
+    assert gateway.get("/readyz").json() == {
+        "status": "ready",
+        "model": {"name": "fake", "version": "7"},
+    }
+
+
+def test_not_ready_until_the_model_is(gateway: Gateway, ingress: FakeIngress):
+    ingress.answer = lambda sent: problem(503, "unavailable")
+    response = gateway.get("/readyz")
+    assert_problem(response, 503, "not_ready")
+    assert response.headers["Retry-After"] == "2"
+    assert gateway.get("/healthz").json() == {"status": "ok"}
+
+
+def test_metrics_count_outcomes_latency_and_lesions(gateway: Gateway, ingress, key):
+    def value(line: str) -> float:
+        found = re.search(f"^{re.escape(line)} (.+)$", gateway.get("/metrics").body.decode(), re.M)
+        return float(found[1]) if found else 0.0
+
+    lines = {
+        'lesionserve_gateway_requests_total{outcome="succeeded",status="200"}': 1,
+        'lesionserve_gateway_requests_total{outcome="rejected",status="401"}': 1,
+        'lesionserve_gateway_latency_seconds_count{outcome="succeeded"}': 1,
+        'lesionserve_gateway_detections_total{label="HSIL"}': 1,
+        "lesionserve_gateway_in_flight": 0,
+    }
+    before = {line: value(line) for line in lines}
+    gateway.predict(form(part(jpeg())), key)
+    gateway.predict(form(part(jpeg())))
+    assert {line: value(line) - before[line] for line in lines} == lines
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+def test_other_methods_are_a_problem_that_says_what_is_allowed(gateway: Gateway, path):
+    response = gateway.get(path, "Content-Length: 0", method="DELETE")
+    assert_problem(response, 405, "method_not_allowed")
+    assert "GET" in response.headers["Allow"]
+
+
+def test_a_forged_form_is_a_problem(gateway: Gateway):
+    response = gateway.get("/admin/login/", "Content-Length: 0", method="POST")
+    assert_problem(response, 403, "forbidden")
+
+
+def test_the_admin_asks_for_a_login(gateway: Gateway):
+    response = gateway.get("/admin/usage/record/")
+    assert response.status == 302
+    assert response.headers["Location"].startswith("/admin/login/")
+
+
+def test_the_admin_shows_records_and_changes_none(client, transactional_db):
+    record = Record.objects.create(request_id="00000000-0000-0000-0000-000000000001")
+    client.force_login(User.objects.create_superuser("root"))
+    listed = client.get("/admin/usage/record/")
+    assert str(record.request_id) in listed.content.decode()
+    assert client.get(f"/admin/usage/record/{record.pk}/change/").status_code == 200
+    assert client.post(f"/admin/usage/record/{record.pk}/change/", {}).status_code == 403
+    assert client.post(f"/admin/usage/record/{record.pk}/delete/", {}).status_code == 403
+    assert client.get("/admin/usage/record/add/").status_code == 403
+
+
+def test_the_admin_can_revoke_a_key_but_never_shows_its_hash(client, key, transactional_db):
+    from gateway.keys.models import ApiKey
+
+    client.force_login(User.objects.create_superuser("root"))
+    stored = ApiKey.objects.get()
+    shown = client.get(f"/admin/keys/apikey/{stored.id}/change/").content.decode()
+    assert stored.secret_hash not in shown
+    client.post("/admin/keys/apikey/", {"action": "revoke", "_selected_action": [stored.id]})
+    assert ApiKey.objects.get().revoked_at is not None

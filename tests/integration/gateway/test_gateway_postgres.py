@@ -1,0 +1,145 @@
+"""The same tests, and faults of its own, on a PostgreSQL server that is started here."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part
+
+ROOT = Path(__file__).resolve().parents[3]
+ON_POSTGRES = [
+    "unit/test_gateway_keys.py",
+    "unit/test_gateway_usage.py",
+    "integration/gateway/test_gateway_predict.py::"
+    "test_the_record_of_an_answer_tells_all_but_the_image",
+    "integration/gateway/test_gateway_predict.py::"
+    "test_a_client_that_leaves_while_it_sends_is_recorded",
+]
+
+
+@dataclass
+class Postgres:
+    binaries: Path
+    data: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://lesionserve@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program: str, *arguments: str) -> None:
+        # PostgreSQL refuses to run as root.
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        command = [str(self.binaries / program), "-D", str(self.data), *arguments]
+        subprocess.run(
+            command,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            timeout=60,
+            **(user if os.geteuid() == 0 else {}),
+        )
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.data} -c fsync=off"
+        self.run("pg_ctl", "-w", "-l", str(self.data / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-w", "-m", "fast", "stop")
+
+
+def binaries() -> Path | None:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))  # Debian's place
+    found = str(installed[-1]) if installed else shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    if (folder := binaries()) is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = Path(tempfile.mkdtemp(prefix="lesionserve-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(data, "postgres", "postgres")
+    server = Postgres(folder, data, port)
+    try:
+        server.run("initdb", "-U", "lesionserve", "-A", "trust", "-E", "UTF8", "--no-sync")
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(data)
+
+
+def test_keys_and_records_hold_on_postgres(postgres: Postgres):
+    tests = [str(ROOT / "tests" / name) for name in ON_POSTGRES]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        env={**os.environ, "DATABASE_URL": postgres.url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1])
+
+
+def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
+    postgres: Postgres, ingress: FakeIngress
+):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LESIONSERVE_SECRET_KEY": "k" * 50,
+        "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+        "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}",
+        "DATABASE_URL": postgres.url,
+    }
+    with running(environment) as (gateway, key):
+        assert ask(gateway, key).status == 200
+        postgres.stop()
+        assert_problem(ask(gateway, key), 503, "database_unavailable")
+        assert_problem(gateway.get("/readyz"), 503, "database_unavailable")
+        assert gateway.get("/healthz").status == 200
+        assert len(ingress.sent) == 1
+        postgres.start()
+        for _ in range(8):  # each thread's connection was broken
+            assert ask(gateway, key).status == 200
+
+
+def ask(gateway: Gateway, key: str):
+    return gateway.predict(form(part(jpeg())), f"X-API-Key: {key}")
+
+
+@contextmanager
+def running(environment: dict[str, str]) -> Iterator[tuple[Gateway, str]]:
+    """A gateway process on the environment's database, and a key to it."""
+    manage = [sys.executable, "-m", "gateway.manage"]
+    subprocess.run([*manage, "migrate", "-v0"], env=environment, cwd=ROOT, check=True, timeout=60)
+    issue = [*manage, "issue_key", "--name", "a clinic"]
+    key = subprocess.check_output(issue, env=environment, cwd=ROOT, text=True, timeout=60).strip()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "gateway.asgi:application",
+             "--fd", str(listener.fileno()), "--log-level", "warning"],
+            env=environment, cwd=ROOT, pass_fds=[listener.fileno()],
+        )  # fmt: skip
+        try:
+            yield Gateway(listener.getsockname()[1]), key
+        finally:
+            server.terminate()
+            server.wait(60)

@@ -1,0 +1,29 @@
+import pytest
+from django.core.checks import run_checks
+
+from gateway.checks import images_travel_encrypted, uploads_stay_in_memory
+
+
+def test_the_gateway_passes_its_checks():
+    assert run_checks() == []
+
+
+def test_uploads_that_would_touch_the_disk_are_an_error(settings):
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = settings.MAX_UPLOAD_BYTES - 1
+    assert [message.id for message in uploads_stay_in_memory(None)] == ["gateway.E001"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://localhost:8000", []),
+        ("http://127.0.0.1:8000", []),
+        ("http://[::1]:8000", []),
+        ("https://ingress.example", []),
+        ("http://ingress.example", ["gateway.W001"]),
+        ("http://10.0.0.1", ["gateway.W001"]),
+    ],
+)
+def test_plain_http_to_another_machine_is_a_warning(settings, url, found):
+    settings.UPSTREAM_URL = url
+    assert [message.id for message in images_travel_encrypted(None)] == found

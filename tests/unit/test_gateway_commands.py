@@ -1,0 +1,71 @@
+import io
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from gateway.keys.models import ApiKey
+from gateway.keys.token import Token
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def test_issue_prints_the_key_alone():
+    out, err = run("issue_key", "--name", "a clinic")
+    token = Token.parse(out.removesuffix("\n"))
+    assert ApiKey.objects.authenticate(token, timezone.now()).name == "a clinic"
+    assert token.id in err
+    assert token.secret not in err
+
+
+def test_issue_can_set_an_end():
+    before = timezone.now()
+    run("issue_key", "--name", "a clinic", "--expires-in", "30")
+    lasts = ApiKey.objects.get().expires_at - before
+    assert timedelta(days=30) <= lasts < timedelta(days=30, hours=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("issue_key",),
+        ("issue_key", "--name", " "),
+        ("issue_key", "--name", "n" * 201),
+        ("issue_key", "--name", "n", "--expires-in", "0"),
+        ("issue_key", "--name", "n", "--expires-in", "soon"),
+        ("revoke_key",),
+        ("revoke_key", "000000000000"),
+    ],
+)
+def test_misuse_is_an_error_and_changes_nothing(arguments):
+    with pytest.raises(CommandError):
+        run(*arguments)
+    assert not ApiKey.objects.exists()
+
+
+def test_list_shows_every_key_on_one_line_and_no_secret():
+    _, token = ApiKey.objects.issue("a\nclinic")
+    ApiKey.objects.issue("gone")[0].revoke(timezone.now())
+    ApiKey.objects.issue("past", timezone.now() - timedelta(days=1))
+    out, _ = run("list_keys")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert [(line[1], line[-1]) for line in lines[1:]] == [
+        ("active", "a clinic"),
+        ("revoked", "gone"),
+        ("expired", "past"),
+    ]
+    assert token.secret not in out
+    assert token.digest() not in out
+
+
+def test_a_revoked_key_no_longer_opens():
+    key, token = ApiKey.objects.issue("a clinic")
+    run("revoke_key", key.id)
+    assert ApiKey.objects.authenticate(token, timezone.now()) is None

@@ -1,0 +1,123 @@
+"""The outermost layer in isolation, as a plain ASGI application."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.asgi import application
+from gateway.database import in_database
+from gateway.keys.models import ApiKey
+from gateway.proxy.door import Door
+from gateway.usage.models import Record
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, dict, dict]:
+    """Status, headers and problem of the answer. The body is never offered: reading it fails."""
+    messages = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        messages.append(message)
+
+    await app(
+        {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [],
+            "root_path": "",
+            **scope,
+        },
+        receive,
+        send,
+    )
+    start, body = messages
+    return start["status"], dict(start["headers"]), json.loads(body["body"])
+
+
+async def inner(scope, receive, send):
+    raise AssertionError("the request was let in")
+
+
+@pytest.fixture
+def headers():
+    _, token = ApiKey.objects.issue("a clinic")
+    return [
+        (b"x-api-key", str(token).encode()),
+        (b"content-type", b"multipart/form-data; boundary=b"),
+        (b"content-length", b"4"),
+    ]
+
+
+async def test_a_stranger_is_refused_before_the_body_is_read():
+    status, answered, told = await call(Door(inner))
+    assert status == 401
+    assert answered[b"x-request-id"].decode() == told["request_id"]
+
+
+async def test_a_mounted_gateway_keeps_its_door():
+    status, _, _ = await call(Door(inner), path="/lesions/predict/", root_path="/lesions")
+    assert status == 401
+
+
+@pytest.mark.parametrize("length", [b"-1", b"+4", b"4, 4", b"1e3", b"0x4", b"\xb2"])
+async def test_a_length_that_is_no_number_is_refused(headers, length):
+    status, _, _ = await call(Door(inner), headers=[*headers[:2], (b"content-length", length)])
+    assert status == 400
+
+
+async def test_two_lengths_are_refused(headers):
+    status, _, _ = await call(Door(inner), headers=[*headers, (b"content-length", b"5")])
+    assert status == 400
+
+
+async def test_an_answer_that_is_no_problem_becomes_one(headers):
+    async def html(scope, receive, send):
+        page = [(b"content-type", b"text/html"), (b"allow", b"GET")]
+        await send({"type": "http.response.start", "status": 405, "headers": page})
+        await send({"type": "http.response.body", "body": b"<h1>", "more_body": True})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    status, answered, told = await call(Door(html), headers=headers)
+    assert (status, told["code"]) == (405, "method_not_allowed")
+    assert answered[b"content-type"] == b"application/problem+json"
+    assert answered[b"allow"] == b"GET"
+
+
+async def test_a_crash_is_a_problem_and_a_failed_record(headers):
+    async def crash(scope, receive, send):
+        raise RuntimeError("a secret")
+
+    messages = []
+
+    async def send(message):
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict/", "headers": headers}
+    with pytest.raises(RuntimeError):
+        await Door(crash)({**scope, "query_string": b""}, None, send)
+    assert messages[0]["status"] == 500
+    assert b"secret" not in messages[1]["body"]
+    record = await in_database(Record.objects.get)
+    assert (record.state, record.error_code) == ("failed", "internal_error")
+
+
+async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
+    messages = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"body"}
+
+    async def send(message):
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict/", "headers": headers}
+    await application({**scope, "query_string": b"\xff", "state": {}}, receive, send)
+    assert (messages[0]["status"], json.loads(messages[1]["body"])["code"]) == (400, "bad_request")
+    assert (await in_database(Record.objects.get)).state == "rejected"
