@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -81,3 +84,13 @@ def test_postgresql_is_taken_from_its_url():
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example", 5433, "records")
     assert database["OPTIONS"] == {"sslmode": "verify-full", "connect_timeout": 5}
+
+
+def test_the_example_shows_every_setting_with_its_default():
+    example = Path(__file__).parents[2] / "configs" / "gateway.env.example"
+    lines = example.read_text().splitlines()
+    shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[A-Z_]+=", line)]
+    names = {line.partition("=")[0] for line in shown}
+    assert names == {field.alias for field in Environment.model_fields.values()}
+    set_ = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=.", line))
+    assert Environment.read({**GOOD, **set_}) == Environment.read(GOOD)
