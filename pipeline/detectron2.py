@@ -38,6 +38,11 @@ class Detectron2Engine:
         """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
         cfg = read_config(config)
         cfg.MODEL.DEVICE = device
+        resnets = cfg.MODEL.RESNETS
+        if device == "cpu" and resnets.DEFORM_MODULATED and any(resnets.DEFORM_ON_PER_STAGE):
+            raise UnsupportedConfig(
+                "MODEL.RESNETS.DEFORM_MODULATED = True: Detectron2 runs it on a GPU alone"
+            )
         model = build_model(cfg)
         load_strictly(model, read_checkpoint(weights))
         is_dense = cfg.MODEL.META_ARCHITECTURE == "RetinaNet"
