@@ -17,7 +17,7 @@ from typing import NoReturn, Self
 import httpx
 
 from cluster.processes import Child, Family
-from cluster.roles import DRIVER, GATEWAY, Role, cause, role_of
+from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
@@ -32,11 +32,16 @@ _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX e
 
 
 class StackError(Exception):
-    """The stack did not start, or has ended. `str(error)` is one line; `log` explains it."""
+    """The stack did not start, or has ended.
 
-    def __init__(self, message: str, log: str = "") -> None:
+    `str(error)` is one line, `log` the lines that explain it. `status` is the exit status that
+    fits: 2 where something impossible was asked for, else 1.
+    """
+
+    def __init__(self, message: str, log: str = "", status: int = 1) -> None:
         super().__init__(message)
         self.log = log
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class LocalStack:
         self._service_token = secrets.token_urlsafe(32)
         self._secret_key = secrets.token_urlsafe(50)
         self.dashboard_token = secrets.token_hex(32)
+        self._patience_s = _STOP_WITHIN_S
+        self._missed: set[Role] = set()
         self.api_key = ""
         self.ingress_url = ""
 
@@ -104,19 +111,23 @@ class LocalStack:
 
     def check(self) -> None:
         """Says who died since the last look. Raises StackError where it was essential."""
-        gone = [(member, role_of(member.title)) for member in self._family.look()]
-        if gone and STOPPING in self._serve_log.read_text():
-            raise self._end(DRIVER)
-        essential = [role for _, role in gone if role is not None and role.essential]
-        if essential:
-            raise self._end(cause(essential))
-        for member, role in gone:
-            if role is not None:
-                self._say(f"{role.name} died (pid {member.pid}); {role.after}")
+        gone = [(member.pid, role_of(member.title)) for member in self._family.look()]
+        dead = [(pid, role) for pid, role in gone if role is not None]
+        if dead and STOPPING in self._serve_log.read_text():
+            self._end(DRIVER)
+        if ending := fatal([role for _, role in dead]):
+            self._end(ending)
+        for pid, role in dead:
+            if role not in self._missed:
+                self._say(f"{role.obituary} (pid {pid})")
+            if role.fate is Fate.GOES_ON:
+                self._missed.add(role)
 
-    def _end(self, role: Role) -> StackError:
+    def _end(self, role: Role) -> NoReturn:
+        self._say(role.obituary)
+        self._patience_s = 1.0  # what is left has nobody to take leave of
         log = self._gateway_log if role is GATEWAY else self._serve_log
-        return StackError(f"{role.name} died; {role.after}", _tail(log))
+        raise StackError(role.obituary, _tail(log))
 
     @property
     def gateway_url(self) -> str:
@@ -150,7 +161,7 @@ class LocalStack:
     def _start_serve(self) -> Child:
         options = self._options
         command = [sys.executable, "-m", "serve_app", "--config", str(options.config)]
-        command += ["--port", str(self._ingress_port), "--temp-dir", str(self._temp)]
+        command += ["--port", str(self._ingress_port), "--temp-dir", str(self._temp / "ray")]
         if options.bundle is not None:
             command += ["--bundle", str(options.bundle)]
         if self._dashboard_port is not None:
@@ -201,7 +212,8 @@ class LocalStack:
         deadline = time.monotonic() + _START_WITHIN_S
         while not happened():
             if child.poll() is not None:
-                raise StackError(_last(log.read_text()), _tail(log))
+                status = 2 if child.returncode == 2 else 1
+                raise StackError(_last(log.read_text()), _tail(log), status)
             if time.monotonic() > deadline:
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
             time.sleep(_POLL_S)
@@ -222,7 +234,7 @@ class LocalStack:
         """Ends everything, the gateway first; nothing interrupts it."""
         for signum in self._handlers:
             signal.signal(signum, signal.SIG_IGN)
-        self._family.stop(_STOP_WITHIN_S)
+        self._family.stop(self._patience_s)
         shutil.rmtree(self._temp, ignore_errors=True)
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
@@ -250,7 +262,7 @@ def _ports(wanted: Sequence[int | None]) -> list[int]:
             try:
                 probe.bind(("127.0.0.1", port or 0))
             except OSError as error:
-                raise StackError(f"port {port}: {error.strerror}") from error
+                raise StackError(f"port {port}: {error.strerror}", status=2) from error
             chosen.append(probe.getsockname()[1])
         return chosen
 

@@ -1,46 +1,58 @@
 import re
 from dataclasses import dataclass
+from enum import Enum
+
+
+class Fate(Enum):
+    """What becomes of the stack when a process dies."""
+
+    ENDS = "everything is stopped"
+    HEALS = "another one is started where it is needed"
+    GOES_ON = "predictions go on without it"
 
 
 @dataclass(frozen=True)
 class Role:
-    """What a process of a running stack is, and what becomes of the stack when it dies."""
-
     name: str
-    essential: bool
-    after: str = "everything is stopped"
+    fate: Fate
+
+    @property
+    def obituary(self) -> str:
+        return f"{self.name} died; {self.fate.value}"
 
 
-DRIVER = Role("the Ray Serve driver", essential=True)
-GATEWAY = Role("the gateway", essential=True)
+DRIVER = Role("the Ray Serve driver", Fate.ENDS)
+GATEWAY = Role("the gateway", Fate.ENDS)
+_DASHBOARD = Role("the Ray dashboard", Fate.GOES_ON)
 
-_REPLICA = re.compile(r"ray::ServeReplica:[^:]*:(\w+)")
-
-# By a part of the command line, in the order in which one death causes the next: the death of
-# an earlier one explains that of a later one.
+# By a part of the command line. An earlier one's death causes a later one's.
 _ROLES = {
     "-m serve_app": DRIVER,
     "gateway.asgi": GATEWAY,
-    "/gcs_server": Role("Ray's head (gcs_server)", essential=True),
-    "ray::DashboardAgent": Role("Ray's node agent", essential=True),
-    "ray::RuntimeEnvAgent": Role("Ray's environment agent", essential=True),
-    "/raylet": Role("Ray's node manager (raylet)", essential=True),
-    "ray::ServeController": Role("the Serve controller", False, "Ray starts another"),
-    "ray::ProxyActor": Role("the Serve proxy", False, "Serve starts another"),
-    "dashboard/dashboard.py": Role("the Ray dashboard", False, "predictions go on without it"),
-    "ray-dashboard-": Role("a part of the Ray dashboard", False, "predictions go on without it"),
-    "monitor.py": Role("a Ray monitor", False, "predictions go on without it"),
+    "/gcs_server": Role("Ray's head (gcs_server)", Fate.ENDS),
+    "/raylet": Role("Ray's node manager (raylet)", Fate.ENDS),
+    "ray::DashboardAgent": Role("Ray's node agent", Fate.ENDS),
+    "ray::RuntimeEnvAgent": Role("Ray's environment agent", Fate.ENDS),
+    "ray::ServeController": Role("the Serve controller", Fate.HEALS),
+    "ray::ProxyActor": Role("the Serve proxy", Fate.HEALS),
+    "dashboard/dashboard.py": _DASHBOARD,
+    "ray-dashboard-": _DASHBOARD,
+    "from multiprocessing.": _DASHBOARD,
+    "log_monitor.py": Role("Ray's log monitor", Fate.GOES_ON),
+    "monitor.py": Role("Ray's autoscaling monitor", Fate.GOES_ON),
 }
 _ORDER = list(_ROLES.values())
+_REPLICA = re.compile(r"ray::ServeReplica:[^:]*:(\w+)")
 
 
 def role_of(title: str) -> Role | None:
-    """The role of the process with this command line; None for helpers that come and go."""
+    """The role of the process with this command line; None for workers that come and go."""
     if replica := _REPLICA.search(title):
-        return Role(f"a replica of {replica[1]}", False, "Ray Serve starts another where needed")
+        return Role(f"a replica of {replica[1]}", Fate.HEALS)
     return next((role for mark, role in _ROLES.items() if mark in title), None)
 
 
-def cause(roles: list[Role]) -> Role:
-    """Of several that died together, the one whose death explains the others'."""
-    return min(roles, key=_ORDER.index)
+def fatal(dead: list[Role]) -> Role | None:
+    """The role that ended the stack: of several that died together, the one that began it."""
+    essential = [role for role in dead if role.fate is Fate.ENDS]
+    return min(essential, key=_ORDER.index, default=None)
