@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 # milliseconds against the seconds of its inference; SQLite has one writer anyway.
 THREADS = 4
 
+_CLOSE_WITHIN_S = 10
+
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
@@ -48,7 +50,7 @@ def close_connections() -> None:
     together = threading.Barrier(THREADS)
 
     def close() -> None:
-        together.wait()  # so that no thread takes two of these
+        together.wait(_CLOSE_WITHIN_S)  # so that no thread takes two of these
         connections.close_all()
 
     for closed in [_threads.submit(close) for _ in range(THREADS)]:

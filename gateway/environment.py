@@ -1,4 +1,5 @@
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -80,6 +81,16 @@ class Environment(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("an http:// or https:// URL is needed")
         return value.rstrip("/")
+
+    @field_validator("upstream_ca")
+    @classmethod
+    def _holds_a_certificate(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=str(value))
+            except ssl.SSLError:
+                raise ValueError("the file holds no certificate") from None
+        return value
 
     @field_validator("database_url")
     @classmethod

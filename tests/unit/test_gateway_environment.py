@@ -27,6 +27,7 @@ def test_two_secrets_are_enough():
         ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
+        ("LESIONSERVE_UPSTREAM_CA", __file__),
         ("LESIONSERVE_ALLOWED_HOSTS", "*"),
         ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
         ("LESIONSERVE_DEBUG", "perhaps"),

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part, prediction, the_record
 from django.db import connection
 
 from gateway.keys.models import ApiKey
 from gateway.usage.models import Record
+from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress, prediction
+from tests.integration.gateway.records import assert_problem, the_record
 
 sqlite_only = pytest.mark.skipif(
     connection.vendor != "sqlite", reason="the lock that is held here is SQLite's"
@@ -45,7 +47,7 @@ def test_an_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress
     def answer(sent):
         holder.start()
         assert locked.wait(30)
-        return FakeIngress()._respond(sent)
+        return FakeIngress().respond(sent)
 
     holder = threading.Thread(target=hold)
     ingress.answer = answer

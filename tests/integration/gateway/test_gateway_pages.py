@@ -1,10 +1,12 @@
 import re
 
 import pytest
-from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part, problem
 from django.contrib.auth.models import User
 
 from gateway.usage.models import Record
+from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress, problem
+from tests.integration.gateway.records import assert_problem
 
 
 def test_the_page_loads_only_what_the_gateway_serves(gateway: Gateway):

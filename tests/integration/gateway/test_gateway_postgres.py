@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import FakeIngress, Gateway, assert_problem, form, jpeg, part
+
+from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.records import assert_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [

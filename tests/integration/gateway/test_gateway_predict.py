@@ -1,20 +1,14 @@
 import json
 
-from conftest import (
-    FakeIngress,
-    Gateway,
+from tests.integration.gateway.client import Gateway, form, head, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress, prediction, problem
+from tests.integration.gateway.records import (
     assert_problem,
     assert_refused,
-    form,
-    head,
-    jpeg,
-    part,
-    prediction,
-    problem,
-    running_gateway,
     the_final_record,
     the_record,
 )
+from tests.integration.gateway.servers import running_gateway
 
 
 def test_an_image_is_answered_as_the_ingress_answered(gateway: Gateway, ingress, key):

@@ -1,27 +1,19 @@
 """Each case: the status, the problem, exactly one row, and nothing sent to the ingress."""
 
 import gzip
+import http.client
 import struct
 import zlib
 from datetime import timedelta
 
 import pytest
-from conftest import (
-    BOUNDARY,
-    Gateway,
-    assert_problem,
-    assert_refused,
-    form,
-    head,
-    jpeg,
-    part,
-    the_record,
-)
 from django.utils import timezone
 
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
 from gateway.usage.models import Record
+from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
+from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 
 IMAGE = jpeg()
 MULTIPART = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
@@ -171,6 +163,26 @@ def test_a_compressed_body_is_refused(gateway: Gateway, key):
 def test_an_oversized_body_is_refused_unread(gateway: Gateway, key):
     request = head("POST /predict/", key, MULTIPART, f"Content-Length: {10**12}")
     assert_refused(gateway.exchange(request), 413, "body_too_large")
+
+
+def test_a_client_that_sends_all_the_same_hears_why(gateway: Gateway, key, settings):
+    length = settings.MAX_UPLOAD_BYTES + 1
+    request = head("POST /predict/", key, MULTIPART, f"Content-Length: {length}")
+    # A client that keeps its connection, as browsers do.
+    request = request.replace(b"Connection: close\r\n", b"")
+    assert_refused(gateway.exchange(request + b"x" * length), 413, "body_too_large")
+
+
+def test_a_connection_goes_on_after_a_refusal(gateway: Gateway):
+    body = form(part(IMAGE))
+    lines = ["POST /predict/ HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
+    refused = ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+    with gateway.connect() as connection:
+        for request, status in [(refused, 401), (head("GET /healthz"), 200)]:
+            connection.sendall(request)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, bool(answer.read())) == (status, True)
 
 
 def test_a_body_without_a_length_is_refused_unread(gateway: Gateway, key):

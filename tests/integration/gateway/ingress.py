@@ -1,0 +1,103 @@
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.schemas import (
+    Detection,
+    ImageInfo,
+    Metrics,
+    ModelInfo,
+    Prediction,
+    Problem,
+    RleMask,
+)
+
+
+@dataclass
+class Sent:
+    """A request that reached the fake ingress."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def prediction(request_id: str) -> dict[str, Any]:
+    return Prediction(
+        request_id=request_id,
+        model=ModelInfo(name="fake", version="7", sha256="0" * 64, engine="portable"),
+        image=ImageInfo(width=64, height=48, format="JPEG"),
+        detections=[
+            Detection(
+                id=0,
+                class_id=1,
+                label="HSIL",
+                score=0.875,
+                box=(1.0, 2.0, 11.0, 12.0),
+                box_area=100.0,
+                mask_area=80,
+                mask=RleMask(size=(48, 64), counts="0"),
+            )
+        ],
+        metrics=Metrics(
+            class_distribution={"LSIL": 0, "HSIL": 1}, scores=[0.875], box_areas=[100.0]
+        ),
+        visualization="AAAA",
+        timings_ms={"predict": 1.0},
+    ).model_dump(mode="json")
+
+
+def problem(status: int, code: str, detail: str = "A reason.") -> tuple[int, bytes]:
+    written = Problem(title="T", status=status, detail=detail, code=code, request_id="upstream")
+    return status, written.model_dump_json().encode()
+
+
+@dataclass
+class FakeIngress:
+    """Speaks the ingress's side of the hop, as far as the gateway can tell."""
+
+    port: int = 0
+    sent: list[Sent] = field(default_factory=list)
+    answer: Callable[[Sent], tuple[int, bytes]] | None = None
+    holds: bool = False
+    was_dropped: threading.Event = field(default_factory=threading.Event)
+    was_asked: threading.Event = field(default_factory=threading.Event)
+
+    def reset(self) -> None:
+        self.sent, self.answer, self.holds = [], None, False
+        self.was_dropped.clear()
+        self.was_asked.clear()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        sent = Sent(scope["method"], scope["path"], scope["query_string"].decode(), headers, body)
+        if sent.path == "/predict":
+            self.sent.append(sent)
+            self.was_asked.set()
+        if self.holds:
+            await receive()
+            self.was_dropped.set()
+            return
+        status, body = self.respond(sent)
+        media = b"application/json" if status == 200 else b"application/problem+json"
+        head = [(b"content-type", media), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    def respond(self, sent: Sent) -> tuple[int, bytes]:
+        if self.answer is not None:
+            return self.answer(sent)
+        if sent.path == "/predict":
+            return 200, json.dumps(prediction(sent.headers["x-request-id"])).encode()
+        if sent.path == "/model":
+            return 200, json.dumps({"name": "fake", "version": "7", "class_names": []}).encode()
+        return 200, b'{"status": "ready"}'

@@ -1,0 +1,42 @@
+import time
+from typing import Any
+
+from gateway.usage.models import Record
+from pipeline.schemas import Problem
+from tests.integration.gateway.client import Response
+
+
+def the_record() -> Record:
+    """The one row that there is."""
+    (record,) = Record.objects.all()
+    return record
+
+
+def the_final_record() -> Record:
+    """The one row, once it has left `received`: nothing tells a client that has left."""
+    for _ in range(3000):
+        if Record.objects.exclude(state="received").exists():
+            return the_record()
+        time.sleep(0.01)
+    raise AssertionError("the record never became final")
+
+
+def assert_refused(response: Response, status: int, code: str, state: str = "rejected") -> Any:
+    """The answer is a problem of this kind, and there is exactly one row that says so."""
+    told = assert_problem(response, status, code)
+    record = the_record()
+    assert str(record.request_id) == told["request_id"]
+    assert (record.state, record.status, record.error_code) == (state, status, code)
+    assert record.finished_at is not None
+    return told
+
+
+def assert_problem(response: Response, status: int, code: str) -> Any:
+    assert response.status == status, response.body
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Cache-Control"] == "no-store"
+    told = response.json()
+    assert Problem.model_validate(told)
+    assert (told["status"], told["code"]) == (status, code)
+    assert response.headers["X-Request-ID"] == told["request_id"]
+    return told

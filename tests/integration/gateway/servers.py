@@ -1,0 +1,45 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from django.test import override_settings
+
+from tests.integration.gateway.client import Gateway
+
+
+class Server(uvicorn.Server):
+    """uvicorn in a thread, on a socket of its own."""
+
+    def __init__(self, app: Any, lifespan: str) -> None:
+        super().__init__(uvicorn.Config(app, lifespan=lifespan, ws="none", log_config=None))
+        self.is_up = threading.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@contextmanager
+def serving(app: Any, lifespan: str = "on") -> Iterator[int]:
+    """The port on which the app answers."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = Server(app, lifespan)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    assert server.is_up.wait(30)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@contextmanager
+def running_gateway(**settings: Any) -> Iterator[Gateway]:
+    from gateway.asgi import application
+
+    with override_settings(**settings), serving(application) as port:
+        yield Gateway(port)

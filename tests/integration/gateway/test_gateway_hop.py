@@ -1,0 +1,100 @@
+"""The gateway against the ingress's own routes, over a graph that is a fake.
+
+What the fake ingress of the other tests says is held to this.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from pipeline.errors import BrokenImage, LesionserveError, Overloaded, PredictionFailed, Unavailable
+from pipeline.schemas import PredictOptions
+from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.ingress import prediction
+from tests.integration.gateway.records import assert_problem, assert_refused, the_record
+from tests.integration.gateway.servers import running_gateway, serving
+
+routes = pytest.importorskip("serve_app.ingress", reason="the serve extra is not installed")
+
+from serve_app.tokens import Tokens  # noqa: E402
+from tests.unit.test_stages import app_args  # noqa: E402
+
+
+class Graph:
+    def __init__(self) -> None:
+        self.error: LesionserveError | None = None
+        self.calls: list[tuple[bytes, PredictOptions]] = []
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        self.calls.append((data, options))
+        if self.error:
+            raise self.error
+        return json.dumps(prediction(request_id)).encode()
+
+    async def manifest(self) -> dict[str, Any]:
+        if self.error:
+            raise self.error
+        return {"name": "fake", "version": "7", "class_names": ["LSIL", "HSIL"]}
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return Graph()
+
+
+def real(graph: Graph, *tokens: str) -> Any:
+    return routes.Ingress(graph, Tokens(*tokens), app_args()).app()
+
+
+@pytest.fixture
+def hop(graph: Graph, transactional_db: None) -> Iterator[Gateway]:
+    with (
+        serving(real(graph, settings.SERVICE_TOKEN), lifespan="off") as port,
+        running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}") as gateway,
+    ):
+        yield gateway
+
+
+def test_an_image_and_its_options_arrive_and_the_answer_returns(hop, graph, key):
+    image = jpeg()
+    response = hop.predict(form(part(image)), key, query="?masks=polygon&score_threshold=0.25")
+    assert response.json() == prediction(response.headers["X-Request-ID"])
+    expected = PredictOptions(masks="polygon", score_threshold=0.25)
+    assert graph.calls == [(image, expected)]
+    assert the_record().state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "state"),
+    [
+        (BrokenImage("Cut off."), 422, "broken_image", "rejected"),
+        (Overloaded("Full."), 503, "overloaded", "shed"),
+        (Unavailable("Nobody."), 503, "unavailable", "failed"),
+        (PredictionFailed("Bad luck."), 502, "upstream_fault", "failed"),
+    ],
+)
+def test_each_refusal_arrives_as_what_it_is(hop, graph, key, error, status, code, state):
+    graph.error = error
+    assert_refused(hop.predict(form(part(jpeg())), key), status, code, state)
+
+
+def test_readiness_is_the_models(hop, graph):
+    assert hop.get("/readyz").json()["model"] == {"name": "fake", "version": "7"}
+
+
+def test_a_model_that_is_not_loaded_is_not_ready(hop, graph):
+    graph.error = Unavailable("Not loaded.")
+    assert_problem(hop.get("/readyz"), 503, "not_ready")
+
+
+def test_a_token_that_the_ingress_does_not_know_is_a_fault(graph, key):
+    with (
+        serving(real(graph, "a service token of another service"), lifespan="off") as port,
+        running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}") as gateway,
+    ):
+        response = gateway.predict(form(part(jpeg())), key)
+    assert_refused(response, 502, "upstream_fault", "failed")
+    assert graph.calls == []
