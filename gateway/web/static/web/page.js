@@ -2,15 +2,15 @@
 
 const element = (id) => document.getElementById(id);
 
-// What a clinician can do about each answer; the service's own words follow where they help.
+// What a clinician can do about each answer; the service's own words follow.
 const ADVICE = {
-  401: "The API key was not accepted. Check that all of it was copied, and that it is still valid.",
-  413: "The image is too large.",
-  415: "This file is not an image of an accepted type.",
-  422: "The image cannot be read. Export it again from its source.",
-  502: "The inference service failed. Try again, and tell your administrator if it goes on.",
-  503: "The service is busy or starting. Try again in a moment.",
-  504: "The service did not finish in time. Try again in a moment.",
+  401: "Check that all of the key was copied; it may have expired or been revoked.",
+  413: "Export it smaller.",
+  415: "Save the picture as JPEG or PNG.",
+  422: "Copy or export it again from its source.",
+  502: "Try again, and tell your administrator if it goes on.",
+  503: "Wait a few seconds and try again.",
+  504: "Wait a few seconds and try again.",
 };
 
 const links = [];
@@ -64,9 +64,8 @@ function showProblem(error) {
   const box = element("problem");
   const problem = error.problem;
   if (problem) {
-    const advice = ADVICE[problem.status];
-    box.replaceChildren(text("p", advice ?? problem.title));
-    if (problem.status !== 401) box.append(text("p", problem.detail));
+    box.replaceChildren(text("strong", problem.title));
+    box.append(text("p", ADVICE[problem.status] ?? ""), text("p", problem.detail));
     box.append(text("p", `Request ${problem.request_id}`, "hint"));
   } else {
     box.replaceChildren(text("p", "No answer came back. Check the connection and try again."));
