@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ Child = subprocess.Popen[bytes]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_REAP_S = 0.02
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -76,7 +78,7 @@ class Family:
             for member in members:
                 with suppress(psutil.NoSuchProcess):
                     member.process.kill()
-            psutil.wait_procs([member.process for member in members], timeout=1)
+            time.sleep(_REAP_S)
 
     def _alive(self) -> list[Member]:
         members = []

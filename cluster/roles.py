@@ -25,14 +25,15 @@ DRIVER = Role("the Ray Serve driver", Fate.ENDS)
 GATEWAY = Role("the gateway", Fate.ENDS)
 _DASHBOARD = Role("the Ray dashboard", Fate.GOES_ON)
 
-# By a part of the command line. An earlier one's death causes a later one's.
+# By a part of the command line. An earlier one's death causes a later one's: the node manager
+# ends at once with either agent, and they end half a second after it.
 _ROLES = {
     "-m serve_app": DRIVER,
     "gateway.asgi": GATEWAY,
     "/gcs_server": Role("Ray's head (gcs_server)", Fate.ENDS),
-    "/raylet": Role("Ray's node manager (raylet)", Fate.ENDS),
     "ray::DashboardAgent": Role("Ray's node agent", Fate.ENDS),
     "ray::RuntimeEnvAgent": Role("Ray's environment agent", Fate.ENDS),
+    "/raylet": Role("Ray's node manager (raylet)", Fate.ENDS),
     "ray::ServeController": Role("the Serve controller", Fate.HEALS),
     "ray::ProxyActor": Role("the Serve proxy", Fate.HEALS),
     "dashboard/dashboard.py": _DASHBOARD,

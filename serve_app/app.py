@@ -33,6 +33,8 @@ def _deployment(stage: type, size: Size) -> Deployment:
         name=stage.__name__,
         # A model that does not load will not load the next time either: say so at once.
         max_constructor_retry_count=1,
+        # A dead replica is replaced at the next check, and its requests wait for that.
+        health_check_period_s=2,
         **size.options(),
     )
     deployment: Deployment = decorate(stage)

@@ -1,0 +1,223 @@
+"""The graph on a real Ray cluster, in both layouts, with the fake model."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+import ray
+from PIL import Image
+from ray import serve
+
+from pipeline.schemas import Prediction, Problem
+from serve_app.app import wire
+from serve_app.args import AppArgs
+from tests.fakes import (
+    DIES,
+    FAILS,
+    IS_SLOW,
+    open_fake_bundle,
+    open_unreproducible_bundle,
+    png,
+)
+
+pytestmark = pytest.mark.cluster
+TOKEN = "t" * 32
+SIZE = {
+    "num_replicas": 1,
+    "num_cpus": 0.1,
+    "max_ongoing_requests": 4,
+    "max_queued_requests": 2,
+}
+INGRESS = SIZE | {"max_ongoing_requests": 100, "max_queued_requests": 100}
+GRAPHS = {
+    "fused": {"layout": "fused", "ingress": INGRESS, "pipeline": SIZE},
+    "staged": {
+        "layout": "staged",
+        "ingress": INGRESS,
+        "preprocess": INGRESS,
+        "predictor": SIZE,
+        "postprocess": INGRESS,
+    },
+}
+MODEL_REPLICA = {"fused": "fused:Pipeline", "staged": "staged:Predictor"}
+
+
+def app_args(layout: str) -> AppArgs:
+    return AppArgs.model_validate(
+        {
+            "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": 1},
+            "graph": GRAPHS[layout],
+            "threads": 1,
+            "deadline": {"default_s": 60, "max_s": 120},
+        }
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """A Ray instance of our own that serves both layouts, under /fused and /staged."""
+    folder = tempfile.mkdtemp(prefix="ls-", dir="/tmp")  # short, for the sockets in it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LESIONSERVE_SERVICE_TOKENS", TOKEN)
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", "r" * 64)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=256 * 1024 * 1024,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+        port = free_port()
+        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
+        targets = [
+            serve.api.RunTarget(wire(app_args(layout), open_fake_bundle), layout, f"/{layout}")
+            for layout in GRAPHS
+        ]
+        serve.run_many(targets)
+        yield f"http://127.0.0.1:{port}"
+        serve.shutdown()
+        ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=list(GRAPHS))
+def layout(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def client(url: str, layout: str) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "image/png"}
+    with httpx.Client(base_url=f"{url}/{layout}", headers=headers, timeout=150) as made:
+        yield made
+
+
+def problem(response: httpx.Response) -> Problem:
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    assert response.headers["cache-control"] == "no-store"
+    read = Problem.model_validate_json(response.content)
+    assert read.status == response.status_code
+    return read
+
+
+def model_replica(layout: str) -> psutil.Process:
+    title = f"ray::ServeReplica:{MODEL_REPLICA[layout]}"
+    for process in psutil.Process().children(recursive=True):
+        if process.status() != psutil.STATUS_ZOMBIE and title in " ".join(process.cmdline()):
+            return process
+    raise AssertionError(f"no process is called {title}")
+
+
+def test_an_image_is_answered(client):
+    response = client.post("/predict?masks=polygon", content=png())
+    assert response.status_code == 200, response.text
+    prediction = Prediction.model_validate_json(response.content)
+    assert prediction.detections[0].box == (0, 0, 20, 20)
+    assert prediction.model.name == "fake"
+    assert prediction.visualization
+
+
+def test_the_request_id_is_in_the_answer_and_once_in_its_headers(client):
+    response = client.post("/predict", content=png(), headers={"X-Request-ID": "mine"})
+    assert response.json()["request_id"] == "mine"
+    assert response.headers.get_list("x-request-id") == ["mine"]
+
+
+def test_an_answer_may_be_larger_than_a_message_by_value(client):
+    noise = np.random.default_rng(0).integers(0, 255, (1000, 1800, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    assert len(file.getvalue()) > 4 * 1024 * 1024
+    response = client.post("/predict?visualization=png", content=file.getvalue())
+    assert response.status_code == 200, response.text
+    assert len(response.content) > 4 * 1024 * 1024
+
+
+def test_a_broken_image_is_named_however_deep_it_was_found(client):
+    response = client.post("/predict", content=png()[:-20])
+    assert problem(response).code == "broken_image"
+    assert response.status_code == 422
+
+
+def test_a_model_that_fails_says_nothing_of_its_insides(client):
+    found = problem(client.post("/predict", content=png(FAILS)))
+    assert (found.status, found.code) == (500, "prediction_failed")
+    assert "Error" not in found.detail
+
+
+def test_the_deadline_answers_before_the_model_does(client):
+    response = client.post("/predict", content=png(IS_SLOW), headers={"X-Deadline-Ms": "300"})
+    assert problem(response).code == "deadline_exceeded"
+
+
+def test_it_is_ready_and_names_its_model(client):
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/model").json()["name"] == "fake"
+
+
+def test_a_crowd_is_shed_with_a_time_to_come_back(client):
+    with ThreadPoolExecutor(12) as pool:
+        posted = [pool.submit(client.post, "/predict", content=png(IS_SLOW)) for _ in range(12)]
+        responses = [one.result() for one in posted]
+    shed = [response for response in responses if response.status_code != 200]
+    assert 0 < len(shed) < 12
+    for response in shed:
+        assert problem(response).code == "overloaded"
+        assert response.headers["retry-after"] == "1"
+
+
+def test_a_request_whose_replica_is_killed_is_answered_by_the_next(client, layout):
+    victim = model_replica(layout)
+    with ThreadPoolExecutor(1) as pool:
+        posted = pool.submit(client.post, "/predict", content=png(IS_SLOW))
+        # The model sleeps 3 s over this image: the request is in it when the replica dies.
+        threading.Event().wait(1)
+        victim.send_signal(signal.SIGKILL)
+        response = posted.result()
+    assert response.status_code == 200, response.text
+    assert model_replica(layout).pid != victim.pid
+
+
+def test_an_image_that_kills_two_replicas_is_given_up_and_the_service_heals(client, layout):
+    response = client.post("/predict", content=png(DIES))
+    assert problem(response).code == "unavailable"
+    assert response.headers["retry-after"] == "1"
+    assert client.post("/predict", content=png()).status_code == 200
+
+
+def test_a_model_that_does_not_reproduce_never_serves(url):
+    args = app_args("fused")
+    with pytest.raises(RuntimeError, match=r"golden case a\.png"):
+        serve.run(wire(args, open_unreproducible_bundle), name="bad", route_prefix="/bad")
+    serve.delete("bad")
+
+
+def test_the_token_reaches_no_log_of_ray(url):
+    logs = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(ray._private.worker._global_node.get_logs_dir_path())
+        for name in names
+    ]
+    assert logs
+    for path in logs:
+        with open(path, errors="replace") as file:
+            assert TOKEN not in file.read(), path
