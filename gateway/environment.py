@@ -49,7 +49,7 @@ class Environment(BaseModel):
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
     )
     deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)
-    image_formats: Annotated[tuple[Literal[FORMATS], ...], CommaSeparated] = Field(
+    image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
         FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1
     )
     max_image_bytes: int = Field(
@@ -65,7 +65,7 @@ class Environment(BaseModel):
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
         """Raises ImproperlyConfigured, which names every variable that is missing or wrong."""
-        names = [field.alias for field in cls.model_fields.values()]
+        names = [field.alias or "" for field in cls.model_fields.values()]
         try:
             return cls.model_validate(
                 {name: variables[name] for name in names if name in variables}
@@ -81,6 +81,13 @@ class Environment(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("an http:// or https:// URL is needed")
         return value.rstrip("/")
+
+    @field_validator("image_formats")
+    @classmethod
+    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(value) <= set(FORMATS):
+            raise ValueError(f"each must be one of {', '.join(FORMATS)}")
+        return value
 
     @field_validator("upstream_ca")
     @classmethod

@@ -1,16 +1,24 @@
-"""The gateway's settings as the tests run it: its own module, on a database of its own."""
+"""The gateway's settings as the tests run it: its own module, on a database of its own.
+
+`DATABASE_URL` chooses the kind of database; the test database is made anew, and removed.
+"""
 
 import os
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
-os.environ["LESIONSERVE_SECRET_KEY"] = "a secret key that is good enough for nothing but tests"
-os.environ["LESIONSERVE_SERVICE_TOKEN"] = "a service token for nothing but tests"
-os.environ["LESIONSERVE_ALLOWED_HOSTS"] = "localhost,127.0.0.1"
-os.environ.setdefault("DATABASE_URL", "sqlite:////nonexistent/only-the-test-database-is-used")
+_ENVIRONMENT = {
+    "LESIONSERVE_SECRET_KEY": "a secret key that is good enough for nothing but tests",
+    "LESIONSERVE_SERVICE_TOKEN": "a service token for nothing but tests",
+    "LESIONSERVE_ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "DATABASE_URL": os.environ.get("DATABASE_URL", "sqlite:////nonexistent/database"),
+}
 
-from gateway.settings import *  # noqa: F403
-from gateway.settings import DATABASES
+# For the import alone: processes that tests start must not inherit any of it.
+with patch.dict(os.environ, _ENVIRONMENT):
+    from gateway.settings import *  # noqa: F403
+    from gateway.settings import DATABASES
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
