@@ -1,0 +1,177 @@
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from pipeline.detectron2 import Detectron2Engine
+from pipeline.engine.portable import PortableEngine
+from pipeline.errors import CheckpointMismatch, EngineUnavailable, UnsupportedConfig
+from tests.models import tree, weights, write_model
+from tests.parity.case import CASES, Case, assert_expected
+
+needs_detectron2 = pytest.mark.skipif(
+    importlib.util.find_spec("detectron2") is None,
+    reason="Detectron2 is not installed; see tests/parity/README.md",
+)
+
+GN = {"MODEL.RESNETS.NORM": "GN", "MODEL.RESNETS.STEM_OUT_CHANNELS": 32} | {
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 32,
+    "MODEL.RESNETS.WIDTH_PER_GROUP": 32,
+    "MODEL.FPN.OUT_CHANNELS": 32,
+}
+ONE_MAP = GN | {
+    "MODEL.BACKBONE.NAME": "build_resnet_backbone",
+    "MODEL.ANCHOR_GENERATOR.SIZES": [[16, 32, 64]],
+    "MODEL.ROI_MASK_HEAD.CONV_DIM": 32,
+}
+# What the portable engine refuses, and Detectron2 runs.
+OTHERS: dict[str, dict[str, Any]] = {
+    "cascade": GN
+    | {
+        "MODEL.ROI_HEADS.NAME": "CascadeROIHeads",
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+    },
+    "deformable": GN | {"MODEL.RESNETS.DEFORM_ON_PER_STAGE": [False, True, True, True]},
+    "c4": ONE_MAP
+    | {
+        "MODEL.RESNETS.OUT_FEATURES": ["res4"],
+        "MODEL.RPN.IN_FEATURES": ["res4"],
+        "MODEL.ROI_HEADS.NAME": "Res5ROIHeads",
+        "MODEL.ROI_HEADS.IN_FEATURES": ["res4"],
+    },
+    "dilated_c5": ONE_MAP
+    | {
+        "MODEL.RESNETS.OUT_FEATURES": ["res5"],
+        "MODEL.RESNETS.RES5_DILATION": 2,
+        "MODEL.RPN.IN_FEATURES": ["res5"],
+        "MODEL.ROI_HEADS.IN_FEATURES": ["res5"],
+    },
+    "retinanet": GN
+    | {
+        "MODEL.META_ARCHITECTURE": "RetinaNet",
+        "MODEL.MASK_ON": False,
+        "MODEL.BACKBONE.NAME": "build_retinanet_resnet_fpn_backbone",
+        "MODEL.RESNETS.OUT_FEATURES": ["res3", "res4", "res5"],
+        "MODEL.FPN.IN_FEATURES": ["res3", "res4", "res5"],
+        "MODEL.RETINANET": {"NUM_CLASSES": 2, "NUM_CONVS": 1, "SCORE_THRESH_TEST": 0.3},
+    },
+}
+
+
+@needs_detectron2
+@pytest.mark.parametrize("case", CASES, ids=[case.folder.name for case in CASES])
+def test_a_batch_gets_the_answers_recorded_one_by_one(case: Case, tmp_path: Path) -> None:
+    engine = Detectron2Engine.open(case.config, case.weights(tmp_path), "cpu")
+    inputs = case.inputs()
+    batch = engine.predict([model_input for _, model_input in inputs.values()])
+    for (name, (source, model_input)), found in zip(inputs.items(), batch, strict=True):
+        assert_expected(case.expected[name], source, model_input, found)
+
+
+@needs_detectron2
+@pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
+def test_a_model_beyond_the_portable_engine_gets_the_default_predictors_answer(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    from detectron2.engine import DefaultPredictor
+
+    from tests.parity.record import to_json
+
+    case, cfg = write_other(tmp_path, changes)
+    with pytest.raises(UnsupportedConfig):
+        PortableEngine.open(case.config, tmp_path / "model.pth", "cpu")
+    predictor = DefaultPredictor(cfg)
+    engine = Detectron2Engine.open(case.config, tmp_path / "model.pth", "cpu")
+    count = 0
+    for source, model_input in case.inputs().values():
+        expected = to_json(predictor(source.pixels)["instances"])
+        (found,) = engine.predict([model_input])
+        assert_expected(expected, source, model_input, found)
+        count += len(found)
+    assert count > 0
+
+
+def write_other(folder: Path, changes: dict[str, Any]) -> tuple[Case, Any]:
+    """Writes a model with random weights that find something; with Detectron2's CfgNode for it."""
+    from detectron2.config import get_cfg
+    from detectron2.modeling import build_model
+
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree(**changes)))
+    cfg = get_cfg()
+    cfg.merge_from_file(str(folder / "config.yaml"))
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.WEIGHTS = str(folder / "model.pth")
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    spreads = {"cls_score": 3.0, "objectness_logits": 3.0, "predictor": 3.0, "bbox_pred": 0.5}
+    spreads |= {"anchor_deltas": 0.2, "conv2_offset": 1.0}
+    for name, layer in model.named_modules():
+        # Cascade numbers its predictors; the layer's own name is the last part.
+        if (spread := spreads.get(name.split(".")[-1])) and hasattr(layer, "weight"):
+            torch.nn.init.normal_(layer.weight, std=spread / layer.weight[0].numel() ** 0.5)
+            torch.nn.init.zeros_(layer.bias)
+    torch.save({"model": model.state_dict()}, folder / "model.pth")
+    return Case(folder), cfg
+
+
+@needs_detectron2
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MODEL.META_ARCHITECTURE", "PanopticFPN"),
+        ("MODEL.KEYPOINT_ON", True),
+        ("MODEL.ROI_HEADS.NAME", "RROIHeads"),
+        ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN"),
+        ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator"),
+        ("TEST.AUG.ENABLED", True),
+        ("MODEL.ROI_MASK_HEAD.POINT_HEAD_ON", True),
+        ("MODEL.MASK_ON", "perhaps"),
+    ],
+)
+def test_a_key_that_cannot_be_honoured_is_named(tmp_path: Path, key: str, value: object) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**{key: value})))
+    with pytest.raises(UnsupportedConfig, match=key):
+        Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
+
+
+@needs_detectron2
+def test_what_detectron2_cannot_build_says_why(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**{"MODEL.RESNETS.DEPTH": 18})))
+    with pytest.raises(UnsupportedConfig, match="RES2_OUT_CHANNELS = 64"):
+        Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
+
+
+@needs_detectron2
+def test_what_only_a_gpu_runs_is_refused_on_a_cpu(tmp_path: Path) -> None:
+    changes = OTHERS["deformable"] | {"MODEL.RESNETS.DEFORM_MODULATED": True}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**changes)))
+    with pytest.raises(UnsupportedConfig, match="DEFORM_MODULATED"):
+        Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
+
+
+@needs_detectron2
+def test_yaml_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(UnsupportedConfig, match="is not YAML"):
+        Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
+
+
+@needs_detectron2
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    config, checkpoint = write_model(tmp_path)
+    torch.save(weights(tree(**{"MODEL.ROI_HEADS.NUM_CLASSES": 5})), checkpoint)
+    with pytest.raises(CheckpointMismatch, match="cls_score"):
+        Detectron2Engine.open(config, checkpoint, "cpu")
+
+
+def test_without_detectron2_the_error_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "detectron2.config", None)
+    config, checkpoint = write_model(tmp_path)
+    with pytest.raises(EngineUnavailable, match="facebookresearch/detectron2"):
+        Detectron2Engine.open(config, checkpoint, "cpu")

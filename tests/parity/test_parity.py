@@ -1,0 +1,33 @@
+import pytest
+
+from pipeline.engine.portable import PortableEngine
+from tests.parity.case import CASES, Case, assert_expected
+
+
+@pytest.fixture(scope="module", params=CASES, ids=[case.folder.name for case in CASES])
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def engine(case: Case, tmp_path_factory: pytest.TempPathFactory) -> PortableEngine:
+    return PortableEngine.open(case.config, case.weights(tmp_path_factory.mktemp("weights")), "cpu")
+
+
+def test_each_image_gets_detectron2s_answer(case: Case, engine: PortableEngine) -> None:
+    for name, (source, model_input) in case.inputs().items():
+        (found,) = engine.predict([model_input])
+        assert_expected(case.expected[name], source, model_input, found)
+
+
+def test_one_batch_of_all_images_gets_detectron2s_answers(
+    case: Case, engine: PortableEngine
+) -> None:
+    inputs = case.inputs()
+    batch = engine.predict([model_input for _, model_input in inputs.values()])
+    for (name, (source, model_input)), found in zip(inputs.items(), batch, strict=True):
+        assert_expected(case.expected[name], source, model_input, found)
+
+
+def test_detectron2_found_something_in_the_case(case: Case) -> None:
+    assert sum(len(result["scores"]) for result in case.expected.values()) >= 5
