@@ -190,7 +190,7 @@ class LocalStack:
             command, env=self._gateway_environment(), capture_output=True, text=True
         )
         if done.returncode != 0:
-            raise StackError(f"the gateway's {arguments[0]} failed: {_last(done.stderr)}")
+            raise StackError(f"the gateway's {arguments[0]} failed: {_reason(done.stderr)}")
         return done.stdout.strip()
 
     def _gateway_environment(self) -> dict[str, str]:
@@ -213,7 +213,7 @@ class LocalStack:
         while not happened():
             if child.poll() is not None:
                 status = 2 if child.returncode == 2 else 1
-                raise StackError(_last(log.read_text()), _tail(log), status)
+                raise StackError(_reason(log.read_text()), _tail(log), status)
             if time.monotonic() > deadline:
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
             time.sleep(_POLL_S)
@@ -267,9 +267,11 @@ def _ports(wanted: Sequence[int | None]) -> list[int]:
         return chosen
 
 
-def _last(log: str) -> str:
+def _reason(log: str) -> str:
+    """The line in which a process says why it ends; without one, its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "no reason was given"
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (told or lines or ["no reason was given"])[-1]
 
 
 def _tail(log: Path) -> str:

@@ -1,21 +1,15 @@
 import argparse
-import math
-import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
-import ray
-from ray import serve
-
-from serve_app.app import build_app
-from serve_app.args import ROOT, AppArgs, Size
+from pipeline.bundle import open_bundle
+from pipeline.errors import ModelError
+from serve_app.args import ROOT, AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
+from serve_app.driver import StartError, deploy, start_ray, stop
 from serve_app.tokens import TokenError, Tokens
-
-# Images in flight are at most a few tens of megabytes each; Ray would take a third of the memory.
-OBJECT_STORE_BYTES = 512 * 1024 * 1024
 
 
 def main() -> int:
@@ -30,24 +24,31 @@ def main() -> int:
         profile = load_profile(options.config)
         Tokens.from_environment()
     except (ConfigError, TokenError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _fail(error, 2)
     args = _with_bundle(profile.application.args, options.bundle)
-    stop = threading.Event()
     try:
-        _start_ray(args, options.dashboard_port, options.temp_dir)
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda *_: stop.set())
-        url = _deploy(profile, args, options.port)
+        open_bundle(args.model.bundle)  # tells sooner than a replica would, and before Ray starts
+    except ModelError as error:
+        return _fail(error, 1)
+    return _serve(profile, args, options)
+
+
+def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
+    stopping = threading.Event()
+    try:
+        start_ray(args, options.dashboard_port, options.temp_dir)
+        for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has just taken the first for itself
+            signal.signal(signum, lambda *_: stopping.set())
+        url = deploy(profile, args, options.port or profile.http_options.port)
         print(f"READY {url}", flush=True)
-        stop.wait()
+        stopping.wait()
         print("STOPPING", flush=True)
-    except RuntimeError as error:
-        print(f"error: {error if options.debug else _cause(error)}", file=sys.stderr)
-        return 1
+    except StartError as error:
+        if options.debug:
+            print(error.details, file=sys.stderr)
+        return _fail(error, 1)
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
-        ray.shutdown()
+        stop()
     return 0
 
 
@@ -69,56 +70,9 @@ def _with_bundle(args: AppArgs, bundle: Path | None) -> AppArgs:
     return args.model_copy(update={"model": model})
 
 
-def _start_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> None:
-    """Starts a Ray instance of our own.
-
-    Its internal ports listen on every interface, whatever address Ray is given; what keeps
-    strangers out is Ray's token, which is on unless RAY_AUTH_MODE says otherwise.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        address="local",  # whatever RAY_ADDRESS or an earlier `ray start` says
-        # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
-        num_cpus=_cpus(args),
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=dashboard_port is not None,
-        dashboard_host="127.0.0.1",
-        dashboard_port=dashboard_port,
-        log_to_driver=False,
-        _temp_dir=None if temp_dir is None else str(temp_dir.resolve()),
-    )
-
-
-def _cpus(args: AppArgs) -> int:
-    sizes = [size for size in vars(args.graph).values() if isinstance(size, Size)]
-    return math.ceil(sum(size.most_replicas * size.num_cpus for size in sizes))
-
-
-def _deploy(profile: Profile, args: AppArgs, port: int | None) -> str:
-    """Raises RuntimeError where the model does not load; returns the ingress' URL."""
-    http = profile.http_options
-    if port is not None:
-        http = http.model_copy(update={"port": port})
-    serve.start(
-        proxy_location=profile.proxy_location,
-        http_options=http.model_dump(),
-        logging_config=profile.logging_config,
-    )
-    application = profile.application
-    serve.run(
-        build_app(args),
-        name=application.name,
-        route_prefix=application.route_prefix,
-        logging_config=profile.logging_config,
-    )
-    scheme = "http" if http.ssl_certfile is None else "https"
-    return f"{scheme}://{http.host}:{http.port}"
-
-
-def _cause(error: RuntimeError) -> str:
-    """The last line of the replica's traceback, which is the error itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1]
+def _fail(error: Exception, status: int) -> int:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ class FusedGraph:
 
 
 class StagedGraph:
-    """A chain of replicas. Its arrays go from stage to stage by reference, not through here."""
+    """A chain of replicas. Its arrays go from stage to stage by reference, not through here.
+
+    Serve counts a call as queued only once its arguments are there, so each stage's queue may
+    overshoot its limit by what the stage before it holds; the limits bound the sum all the same.
+    """
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ def url() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="ls-", dir="/tmp")  # short, for the sockets in it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LESIONSERVE_SERVICE_TOKENS", TOKEN)
-        patch.setenv("RAY_AUTH_MODE", "token")
+        # Given a token, Ray makes none in the home directory.
         patch.setenv("RAY_AUTH_TOKEN", "r" * 64)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
@@ -174,12 +174,18 @@ def test_it_is_ready_and_names_its_model(client):
     assert client.get("/model").json()["name"] == "fake"
 
 
-def test_a_crowd_is_shed_with_a_time_to_come_back(client):
-    with ThreadPoolExecutor(12) as pool:
-        posted = [pool.submit(client.post, "/predict", content=png(IS_SLOW)) for _ in range(12)]
-        responses = [one.result() for one in posted]
-    shed = [response for response in responses if response.status_code != 200]
-    assert 0 < len(shed) < 12
+def test_what_the_model_has_no_room_for_is_shed_with_a_time_to_come_back(client):
+    with ThreadPoolExecutor(8) as pool:
+        crowd = [pool.submit(client.post, "/predict", content=png(IS_SLOW)) for _ in range(8)]
+        # Patient for a moment only, so that these never wait for the crowd.
+        late = [
+            client.post("/predict", content=png(), headers={"X-Deadline-Ms": "200"})
+            for _ in range(20)
+        ]
+        responses = late + [one.result() for one in crowd]
+    assert {response.status_code for response in responses} <= {200, 503, 504}
+    shed = [response for response in responses if response.status_code == 503]
+    assert shed
     for response in shed:
         assert problem(response).code == "overloaded"
         assert response.headers["retry-after"] == "1"
@@ -206,8 +212,10 @@ def test_an_image_that_kills_two_replicas_is_given_up_and_the_service_heals(clie
 
 def test_a_model_that_does_not_reproduce_never_serves(url):
     args = app_args("fused")
-    with pytest.raises(RuntimeError, match=r"golden case a\.png"):
+    with pytest.raises(RuntimeError, match="failed"):
         serve.run(wire(args, open_unreproducible_bundle), name="bad", route_prefix="/bad")
+    deployment = serve.status().applications["bad"].deployments["Pipeline"]
+    assert deployment.message.endswith("the HSIL with score 0.900 was not found again")
     serve.delete("bad")
 
 
