@@ -74,6 +74,8 @@ def load_profile(path: Path) -> Profile:
 
 
 def _first(error: ValidationError) -> str:
-    """`applications.0.args.graph.fused.pipeline.num_cpu: Extra inputs are not permitted`."""
-    first = error.errors(include_url=False)[0]
+    """`applications.0.args.threads: Input should be a valid integer`; a misspelt key goes first,
+    since it explains the one that is missing."""
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -72,8 +71,11 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
     """A Ray instance of our own that serves both layouts, under /fused and /staged."""
-    folder = tempfile.mkdtemp(prefix="ls-", dir="/tmp")  # short, for the sockets in it
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        # A short path, for the sockets in it.
+        tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("LESIONSERVE_SERVICE_TOKENS", TOKEN)
         # Given a token, Ray makes none in the home directory.
         patch.setenv("RAY_AUTH_TOKEN", "r" * 64)
@@ -96,7 +98,6 @@ def url() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
         serve.shutdown()
         ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=list(GRAPHS))

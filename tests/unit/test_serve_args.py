@@ -96,6 +96,13 @@ def test_a_wrong_key_or_value_is_named(document, tmp_path, key, value):
     assert f"{tmp_path / 'profile.yaml'}: {key}: " in str(caught.value)
 
 
+def test_a_misspelt_key_is_named_rather_than_the_one_it_was_meant_to_be(document, tmp_path):
+    model = args_of(document)["model"]
+    model["torch_treads"] = model.pop("torch_threads")
+    with pytest.raises(ConfigError, match="torch_treads: Extra inputs are not permitted"):
+        load(document, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -134,6 +141,7 @@ def test_half_of_a_tls_setting_is_refused(document, tmp_path):
 def test_a_layout_needs_the_sizes_of_its_own_deployments(document, tmp_path):
     graph = args_of(document)["graph"]
     graph["layout"] = "staged"
+    del graph["pipeline"]
     with pytest.raises(ConfigError, match=r"staged\.preprocess: Field required"):
         load(document, tmp_path)
 

@@ -1,0 +1,187 @@
+"""`lesionserve up` as its users meet it: it answers, it says who died, and it leaves nothing."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from cluster.roles import role_of
+from pipeline.schemas import Prediction, Problem
+from serve_app.args import ROOT
+
+pytestmark = pytest.mark.cluster
+COMMAND = Path(sys.executable).with_name("lesionserve")
+IMAGE = (ROOT / "weights/example.jpg").read_bytes()
+START_WITHIN_S, STOP_WITHIN_S = 300, 60
+
+
+class Up:
+    """A running `lesionserve up`, with everything it writes."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.temp = folder / "t"
+        self.temp.mkdir()
+        self._output = folder / "output"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [COMMAND, "up", "--data", folder / "data", *options],
+                # Whatever it keeps for itself lies below, and is seen by the tests.
+                env={**os.environ, "TMPDIR": str(self.temp), "COLUMNS": "200"},
+                stdout=output,
+                stderr=output,
+                # Where the tests run in the background, SIGINT is ignored, and that is inherited.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def until_ready(self) -> None:
+        until(lambda: "curl" in self.output or self.process.poll() is not None, START_WITHIN_S)
+        invitation = re.search(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/', self.output)
+        assert invitation, self.output
+        self.key, self.url = invitation.groups()
+
+    def post(self, image: bytes = IMAGE, key: str | None = None) -> httpx.Response:
+        return httpx.post(
+            f"{self.url}/predict/",
+            files={"file": ("a.jpg", image)},
+            headers={"X-API-Key": key or self.key},
+            timeout=60,
+        )
+
+    def family(self) -> dict[psutil.Process, str]:
+        """Every process that comes from it, with its command line."""
+        members = {}
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                members[process] = " ".join(process.cmdline())
+            except psutil.NoSuchProcess:
+                continue
+        return members
+
+    def member(self, name: str) -> psutil.Process:
+        for process, title in self.family().items():
+            role = role_of(title)
+            if role is not None and role.name == name:
+                return process
+        raise AssertionError(f"there is no {name}")
+
+
+def until(happened: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline, f"it did not happen within {within_s} s"
+        time.sleep(0.1)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Up]:
+    up = Up(folder, *options)
+    try:
+        up.until_ready()
+        yield up
+    finally:
+        up.process.terminate()
+        up.process.wait(STOP_WITHIN_S)
+
+
+def assert_nothing_left(up: Up, family: dict[psutil.Process, str]) -> None:
+    assert [title for process, title in family.items() if not is_gone(process)] == []
+    assert list(up.temp.iterdir()) == []
+
+
+def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
+    with running(tmp_path) as up:
+        answer = up.post()
+        assert answer.status_code == 200, answer.text
+        assert Prediction.model_validate_json(answer.content).detections
+        refusals = {
+            401: up.post(key=up.key[:-1] + "x"),
+            415: up.post(b"just text"),
+            422: up.post(IMAGE[: len(IMAGE) // 2]),
+        }
+        for status, refusal in refusals.items():
+            assert Problem.model_validate_json(refusal.content).status == status
+
+        replica = up.member("a replica of Pipeline")
+        replica.kill()
+        until(
+            lambda: (
+                f"a replica of Pipeline died; another one is started where it is needed (pid "
+                f"{replica.pid})" in up.output
+            ),
+            10,
+        )
+        assert up.post().status_code == 200
+
+        family = up.family()
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(STOP_WITHIN_S) == 0, up.output
+        assert_nothing_left(up, family)
+    assert "Traceback" not in up.output
+    assert (tmp_path / "data" / "lesionserve.sqlite3").is_file()
+
+
+@pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
+def test_without_an_essential_process_it_says_so_and_stops(tmp_path, name):
+    with running(tmp_path) as up:
+        family = up.family()
+        up.member(name).kill()
+        assert up.process.wait(STOP_WITHIN_S) == 1
+        assert f"{name} died; everything is stopped" in up.output
+        assert_nothing_left(up, family)
+
+
+def test_killed_outright_it_leaves_no_process_behind(tmp_path):
+    with running(tmp_path) as up:
+        family = up.family()
+        up.process.kill()
+        until(lambda: all(is_gone(process) for process in family), STOP_WITHIN_S)
+
+
+def test_it_serves_beside_another_one(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with running(tmp_path / "a") as first, running(tmp_path / "b") as second:
+        assert first.url != second.url
+        assert first.post().status_code == second.post().status_code == 200
+        assert second.post(key=first.key).status_code == 401
+
+
+def start(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [COMMAND, "up", "--data", folder / "data", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=START_WITHIN_S)
+
+
+def test_a_bundle_that_is_not_there_is_one_clear_line(tmp_path):
+    done = start(tmp_path, "--bundle", str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("lesionserve: no bundle: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_misuse_and_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = start(tmp_path, "--port", str(port))
+    assert done.returncode == 2
+    assert f"port {port}: Address already in use" in done.stderr

@@ -1,0 +1,88 @@
+"""The ingress over the real demo model, in this process; and the fake model held against it."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from pipeline.bundle import open_bundle
+from pipeline.schemas import Prediction, PredictOptions
+from serve_app.args import ROOT, AppArgs
+from serve_app.config import load_profile
+from serve_app.ingress import Ingress
+from serve_app.stages import Pipeline
+from serve_app.tokens import Tokens
+from tests.fakes import open_fake_bundle, png
+
+# The batcher of the one pipeline belongs to one event loop.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TOKEN = "t" * 32
+HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "image/jpeg"}
+IMAGE = (ROOT / "weights/example.jpg").read_bytes()
+
+
+class InProcess:
+    """The graph without Ray: the pipeline itself."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        return await self._pipeline(request_id, data, options)
+
+    async def manifest(self) -> dict[str, Any]:
+        return await self._pipeline.manifest()
+
+
+@pytest.fixture(scope="module")
+def args() -> AppArgs:
+    return load_profile(ROOT / "configs/serve/local.yaml").application.args
+
+
+@pytest.fixture(scope="module")
+def pipeline(args) -> Pipeline:
+    return Pipeline(args, open_bundle)
+
+
+def client(pipeline: Pipeline, args: AppArgs) -> httpx.AsyncClient:
+    app = Ingress(InProcess(pipeline), Tokens(TOKEN), args).app()
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://ingress", headers=HEADERS)
+
+
+def shape(value: Any) -> Any:
+    """The keys and types of a JSON document; of a list, those of its first item."""
+    if isinstance(value, dict):
+        return {key: shape(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shape(one) for one in value[:1]]
+    return type(value)
+
+
+async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it(pipeline, args):
+    async with client(pipeline, args) as ingress:
+        response = await ingress.post("/predict", content=IMAGE)
+    bundle = open_bundle(args.model.bundle)
+    expected = bundle.predictor(bundle.load_engine(device="cpu"))(IMAGE, PredictOptions())
+    found = Prediction.model_validate_json(response.content)
+    assert found.detections
+    ignored = {"request_id", "timings_ms"}
+    assert found.model_dump(exclude=ignored) == expected.model_dump(exclude=ignored)
+
+
+async def test_the_fake_model_answers_in_the_form_of_the_real_one(pipeline, args):
+    async with (
+        client(pipeline, args) as real,
+        client(Pipeline(args, open_fake_bundle), args) as fake,
+    ):
+        answers = [
+            json.loads((await real.post("/predict", content=IMAGE)).content),
+            json.loads((await fake.post("/predict", content=png())).content),
+        ]
+        manifests = [(await one.get("/model")).json() for one in (real, fake)]
+    for answer in answers:
+        answer["metrics"].pop("class_distribution")  # its keys are the model's classes
+    assert shape(answers[0]) == shape(answers[1])
+    assert manifests[0].keys() == manifests[1].keys()
