@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from cluster import console
-from cluster.local import StackError
+from cluster.errors import StackError
+from cluster.paths import DATA, DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
 from pipeline.contract import EngineName
 from pipeline.errors import LesionserveError
 
@@ -19,12 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Serve a Detectron2 lesion model: an authenticated gateway before an autoscaling graph.",
 )
-
-ROOT = Path(__file__).resolve().parent.parent
-DEMO_BUNDLE = ROOT / "weights" / "demo"
-DEMO_IMAGE = ROOT / "weights" / "example.jpg"
-LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
-DATA = Path.home() / ".local" / "share" / "lesionserve"
 
 Debug = Annotated[
     bool,
@@ -170,7 +165,10 @@ def main() -> None:
     """Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
     try:
         app()
-    except (LesionserveError, StackError) as error:
+    except StackError as error:
+        console.fail(str(error), error, error.log)
+        sys.exit(error.exit_status)
+    except LesionserveError as error:
         console.fail(str(error), error)
         sys.exit(1)
     except BrokenPipeError:

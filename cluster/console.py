@@ -22,10 +22,11 @@ def say(message: str) -> None:
     ERR.print(message, markup=False)
 
 
-def fail(message: str, error: BaseException) -> None:
-    """One clear line; the traceback too with --debug."""
+def fail(message: str, error: BaseException, log: str = "") -> None:
+    """One clear line; with --debug the traceback too, and the log of the process that failed."""
     if _debug:
         traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.write(log and f"{log}\n")
     say(f"lesionserve: {message}")
 
 

@@ -6,7 +6,8 @@ import httpx
 from rich.console import Console
 
 from cluster import console
-from cluster.local import LocalStack, StackError, StackOptions
+from cluster.errors import StackError
+from cluster.local import LocalStack, StackOptions
 from cluster.predict import REMOTE_TIMEOUT_S, Remote, ask, table
 from pipeline.schemas import Prediction, PredictOptions
 

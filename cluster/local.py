@@ -16,12 +16,11 @@ from typing import NoReturn, Self
 
 import httpx
 
+from cluster.errors import StackError
+from cluster.paths import LOCAL_PROFILE
 from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
 
-ROOT = Path(__file__).resolve().parent.parent
-LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
-DATA = Path.home() / ".local" / "share" / "lesionserve"
 STOPPING = "STOPPING"  # the driver's last word before it takes Ray down in order
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
@@ -29,19 +28,6 @@ _STOP_WITHIN_S = 15.0
 _POLL_S = 0.25
 _TAIL_LINES = 15
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
-
-
-class StackError(Exception):
-    """The stack did not start, or has ended.
-
-    `str(error)` is one line, `log` the lines that explain it. `status` is the exit status that
-    fits: 2 where something impossible was asked for, else 1.
-    """
-
-    def __init__(self, message: str, log: str = "", status: int = 1) -> None:
-        super().__init__(message)
-        self.log = log
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -262,7 +248,7 @@ def _ports(wanted: Sequence[int | None]) -> list[int]:
             try:
                 probe.bind(("127.0.0.1", port or 0))
             except OSError as error:
-                raise StackError(f"port {port}: {error.strerror}", status=2) from error
+                raise StackError(f"port {port}: {error.strerror}", exit_status=2) from error
             chosen.append(probe.getsockname()[1])
         return chosen
 

@@ -62,7 +62,7 @@ def _decode(value: Any) -> Any:
     if isinstance(value, str):
         try:
             literal = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return value
         return list(literal) if isinstance(literal, tuple) else literal
     return value

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.contract import ModelInput
 from pipeline.engine.config import read_input
+from pipeline.errors import BrokenImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,11 @@ class Resize:
         return cls(section.MIN_SIZE_TEST, section.MAX_SIZE_TEST, section.FORMAT)
 
     def __call__(self, image: NDArray[np.uint8]) -> ModelInput:
-        """image: (H, W, 3) uint8 BGR, upright."""
+        """image: (H, W, 3) uint8 BGR, upright. Raises BrokenImage for a strip that vanishes."""
         height, width = image.shape[:2]
         size = self.output_size(height, width)
+        if 0 in size:
+            raise BrokenImage("The image is too narrow for the model's input size.")
         if self.channel_order == "RGB":
             image = image[:, :, ::-1]
         if size != (height, width):

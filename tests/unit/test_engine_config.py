@@ -102,8 +102,16 @@ def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
 
 def test_python_literals_in_text_become_their_values(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("A: (10.0, 5.0)\nB: !!python/tuple [1, 2]\nC: BGR\nD: '[[8], [16]]'\n")
-    assert load_config_file(path) == {"A": [10.0, 5.0], "B": [1, 2], "C": "BGR", "D": [[8], [16]]}
+    path.write_text(
+        "A: (10.0, 5.0)\nB: !!python/tuple [1, 2]\nC: BGR\nD: '[[8], [16]]'\nE: '{[1]: 2}'\n"
+    )
+    assert load_config_file(path) == {
+        "A": [10.0, 5.0],
+        "B": [1, 2],
+        "C": "BGR",
+        "D": [[8], [16]],
+        "E": "{[1]: 2}",
+    }
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "!!python/object/apply:os.getcwd []", "\xff"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import UnsupportedConfig
+from pipeline.errors import BrokenImage, UnsupportedConfig
 from pipeline.preprocess import Resize
 
 
@@ -51,3 +51,8 @@ def test_the_configuration_fills_in_detectron2s_defaults() -> None:
 def test_another_colour_space_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedConfig, match="FORMAT = 'L'"):
         Resize.from_config({"INPUT": {"FORMAT": "L"}})
+
+
+def test_a_strip_whose_width_would_round_to_nothing_is_refused() -> None:
+    with pytest.raises(BrokenImage, match="too narrow"):
+        Resize(800, 1333, "BGR")(np.zeros((1, 4000, 3), dtype=np.uint8))
