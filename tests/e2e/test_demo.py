@@ -45,9 +45,7 @@ def test_it_answers_and_leaves_only_what_it_wrote(tmp_path):
     assert done.returncode == 0, done.stderr
     for label in ("LSIL", "HSIL", "carcinoma"):
         assert label in done.stdout
-    prediction = Prediction.model_validate(
-        json.loads((tmp_path / "answer/prediction.json").read_text())
-    )
+    prediction = Prediction.model_validate_json((tmp_path / "answer/prediction.json").read_bytes())
     assert prediction.model.name == "demo"
     assert sum(prediction.metrics.class_distribution.values()) == len(prediction.detections) > 0
     with Image.open(tmp_path / "answer/overlay.jpg") as overlay, Image.open(DEMO_IMAGE) as image:
