@@ -1,0 +1,107 @@
+"""The clinician's page in a real browser."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.integration.gateway.client import Gateway, jpeg
+from tests.integration.gateway.ingress import FakeIngress, prediction, problem
+
+# The browser outlives a test, and belongs to one event loop.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BROWSER = Path("/usr/bin/chromium")  # Debian's
+QUIET = [
+    "--no-sandbox",  # the tests may run as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if not BROWSER.is_file():
+        pytest.skip("Chromium is not installed (Debian: chromium)")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=str(BROWSER), args=QUIET)
+        yield chromium
+        await chromium.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    opened = await browser.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console",
+        lambda said: complaints.append(said.text) if "Content Security" in said.text else None,
+    )
+    await opened.goto(f"http://127.0.0.1:{gateway.port}/")
+    yield opened
+    await opened.close()
+    assert complaints == []
+
+
+async def send(page: Page, key: str, content: bytes, name: str = "image.jpg") -> None:
+    await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await page.locator("#file").set_input_files(
+        {"name": name, "mimeType": "image/jpeg", "buffer": content}
+    )
+    await page.get_by_role("button", name="Find lesions").click()
+
+
+async def test_it_shows_the_lesions_the_picture_and_what_to_download(page: Page, key: str, ingress):
+    await send(page, key, jpeg())
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+    row = page.locator("#lesions tr")
+    await expect(row).to_have_text(["1HSIL87.5 %80 px2.60 %"])
+    await expect(page.locator("#overlay")).to_have_attribute("src", "data:image/jpeg;base64,AAAA")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download JSON").click()
+    assert (await download.value).suggested_filename == "prediction.json"
+
+
+async def test_the_files_name_stays_in_the_browser(page: Page, key: str, ingress: FakeIngress):
+    sent: list[bytes] = []
+    page.on("request", lambda request: sent.append(request.post_data_buffer or b""))
+    await send(page, key, jpeg(), "Jane Doe.jpg")
+    await expect(page.locator("#result")).to_be_visible()
+    assert sent
+    assert all(b"Jane" not in body for body in sent)
+
+
+async def test_a_wrong_key_says_what_to_do(page: Page, key: str):
+    await send(page, "wrong", jpeg())
+    await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
+    await expect(page.locator("#result")).to_be_hidden()
+
+
+async def test_a_refusal_of_the_service_is_told_with_its_request_id(page: Page, key: str, ingress):
+    ingress.answer = lambda sent: problem(422, "broken_image", "The image is cut off.")
+    await send(page, key, jpeg())
+    await expect(page.get_by_role("alert")).to_contain_text("The image is cut off.")
+    await expect(page.get_by_role("alert")).to_contain_text("Request ")
+
+
+async def test_a_label_is_text_and_never_markup(page: Page, key: str, ingress: FakeIngress):
+    script = "<img src=x onerror=alert(1)>"
+
+    def answer(sent):
+        body = prediction(sent.headers["x-request-id"])
+        body["detections"][0]["label"] = script
+        return 200, json.dumps(body).encode()
+
+    ingress.answer = answer
+    alerts: list[str] = []
+    page.on("dialog", lambda dialog: alerts.append(dialog.message))
+    await send(page, key, jpeg())
+    await expect(page.locator("#lesions")).to_contain_text(script)
+    assert alerts == []
