@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +31,8 @@ class Up:
     """A running `lesionserve up`, with everything it writes."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.temp = folder / "t"
-        self.temp.mkdir()
+        # Short, as a path for sockets has to be, or it would be left for /tmp.
+        self.temp = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -102,6 +104,7 @@ def running(folder: Path, *options: str) -> Iterator[Up]:
     finally:
         up.process.terminate()
         up.process.wait(STOP_WITHIN_S)
+        shutil.rmtree(up.temp)
 
 
 def assert_nothing_left(up: Up, family: dict[psutil.Process, str]) -> None:
@@ -134,6 +137,7 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         assert up.post().status_code == 200
 
         family = up.family()
+        assert list(up.temp.glob("ls-*/ray"))
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(STOP_WITHIN_S) == 0, up.output
         assert_nothing_left(up, family)
