@@ -38,7 +38,7 @@ def demo(
     from cluster.demo import run_demo
     from cluster.local import StackOptions
 
-    run_demo(image, out, StackOptions(key_name="demo", debug=debug))
+    run_demo(image, out, StackOptions(key_name="demo", dashboard=False, debug=debug))
 
 
 @app.command()
