@@ -36,7 +36,7 @@ class Family:
 
     def __init__(self) -> None:
         self._children: dict[int, Child] = {}
-        self._known: dict[int, Member] = {}
+        self._known: dict[psutil.Process, Member] = {}
         if _libc is not None:
             # An orphan becomes our child instead of init's, so that none is lost from sight.
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -62,8 +62,9 @@ class Family:
 
     def look(self) -> list[Member]:
         """Who has gone since the last look."""
-        alive = {member.pid: member for member in self._alive()}
-        gone = [member for pid, member in self._known.items() if pid not in alive]
+        # A psutil.Process is its pid and its start time, so a pid that is used again deceives none.
+        alive = {member.process: self._named(member) for member in self._alive()}
+        gone = [member for process, member in self._known.items() if process not in alive]
         self._known = alive
         return gone
 
@@ -79,6 +80,11 @@ class Family:
                 with suppress(psutil.NoSuchProcess):
                     member.process.kill()
             time.sleep(_REAP_S)
+
+    def _named(self, member: Member) -> Member:
+        # Who is being killed loses the command line with the memory, and a large one takes a while
+        # from there to its end.
+        return member if member.title else self._known.get(member.process, member)
 
     def _alive(self) -> list[Member]:
         members = []

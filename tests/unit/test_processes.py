@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.processes import Family
+from cluster.processes import Family, Member
 from cluster.roles import DRIVER, GATEWAY, Fate, fatal, role_of
 
 # A child that starts a grandchild, prints its pid and obeys SIGTERM.
@@ -58,6 +58,23 @@ def test_a_child_that_is_killed_is_missed_once(family, log):
     assert [member.pid for member in family.look()] == [child.pid]
     assert family.look() == []
     assert child.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_dies_slowly_keeps_its_name(family, log, monkeypatch):
+    child = start(family, STUBBORN, log)
+    family.look()
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [])
+    assert family.look() == []
+    child.kill()
+    child.wait()
+    assert [STUBBORN in member.title for member in family.look()] == [True]
+
+
+def test_a_pid_that_is_used_again_hides_no_death(family, log, monkeypatch):
+    earlier = psutil.Process(start(family, STUBBORN, log).pid)
+    monkeypatch.setattr(earlier, "_ident", (earlier.pid, 0.0))
+    family._known = {earlier: Member(earlier, "the earlier one")}
+    assert [member.title for member in family.look()] == ["the earlier one"]
 
 
 def test_an_orphan_stays_in_the_family(family, log):
