@@ -1,3 +1,4 @@
+import asyncio
 import json
 import ssl
 
@@ -19,14 +20,14 @@ from pipeline.schemas import ImageInfo, PredictOptions, Problem
 INFO = ImageInfo(width=10, height=10, format="PNG")
 
 
-def upstream(handler) -> Upstream:
+def upstream(handler, deadline_s: float = 30) -> Upstream:
     transport = httpx.MockTransport(handler)
-    return Upstream(httpx.AsyncClient(base_url="http://up", transport=transport), deadline_s=30)
+    return Upstream(httpx.AsyncClient(base_url="http://up", transport=transport), deadline_s)
 
 
-async def outcome(handler) -> LesionserveError:
+async def outcome(handler, deadline_s: float = 30) -> LesionserveError:
     with pytest.raises(LesionserveError) as raised:
-        await upstream(handler).predict(b"image", INFO, PredictOptions(), "id")
+        await upstream(handler, deadline_s).predict(b"image", INFO, PredictOptions(), "id")
     return raised.value
 
 
@@ -60,6 +61,8 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(503, "unavailable"), Unavailable),
         (answering(503), Overloaded),
         (answering(429), Overloaded),
+        (answering(500), Unavailable),
+        (answering(502), Unavailable),
         (answering(408), DeadlineExceeded),
         (answering(504, "deadline_exceeded"), DeadlineExceeded),
         (answering(500, "prediction_failed"), UpstreamFault),
@@ -70,6 +73,26 @@ def answering(status: int, code: str = "", **headers: str):
 )  # fmt: skip
 async def test_every_failure_of_the_ingress_is_one_of_our_errors(handler, error):
     assert type(await outcome(handler)) is error
+
+
+async def test_an_ingress_that_gives_up_at_its_deadline_is_still_heard():
+    async def handler(request):
+        await asyncio.sleep(int(request.headers["X-Deadline-Ms"]) / 1000)
+        return answering(503, "unavailable")(request)
+
+    assert type(await outcome(handler, deadline_s=2)) is Unavailable
+
+
+@pytest.mark.parametrize(("deadline_s", "told"), [(30, "29000"), (600, "599000"), (0.2, "180")])
+async def test_the_ingress_has_a_little_less_time_than_the_gateway(deadline_s, told):
+    sent = []
+
+    def handler(request):
+        sent.append(request.headers["X-Deadline-Ms"])
+        return httpx.Response(404)
+
+    await outcome(handler, deadline_s)
+    assert sent == [told]
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch):

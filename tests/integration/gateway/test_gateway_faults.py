@@ -76,7 +76,7 @@ def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
 
 def test_the_service_answers_again_when_the_ingress_does(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"")
-    assert gateway.predict(form(part(jpeg())), key).status == 502
+    assert gateway.predict(form(part(jpeg())), key).status == 503
     ingress.answer = None
     assert gateway.predict(form(part(jpeg())), key).status == 200
 
