@@ -28,6 +28,13 @@ Debug = Annotated[
 BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
 
 
+def short(value: str) -> str:
+    """What fits into a manifest."""
+    if not 1 <= len(value.strip()) <= 100:
+        raise typer.BadParameter("1 to 100 characters are needed")
+    return value
+
+
 @app.command()
 def demo(
     image: Annotated[Path, typer.Option(help="the image to post")] = DEMO_IMAGE,
@@ -45,7 +52,9 @@ def demo(
 def up(
     config: Annotated[Path, typer.Option(help="a profile")] = LOCAL_PROFILE,
     bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
-    port: Annotated[int | None, typer.Option(help="of the gateway [default: a free one]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
+    ] = None,
     data: Annotated[Path, typer.Option(help="where keys and records are kept")] = DATA,
     debug: Debug = False,
 ) -> None:
@@ -69,7 +78,7 @@ def predict(
     engine: Annotated[EngineName, typer.Option()] = "auto",
     url: Annotated[str | None, typer.Option(help="a gateway to ask instead")] = None,
     key: Annotated[
-        str | None, typer.Option(help="its API key", envvar="LESIONSERVE_API_KEY")
+        str | None, typer.Option(help="its API key [env var: LESIONSERVE_API_KEY]")
     ] = None,
     ca: Annotated[Path | None, typer.Option(help="the CA that signed its certificate")] = None,
     format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
@@ -83,7 +92,7 @@ def predict(
     from pipeline.schemas import PredictOptions
 
     local = predicting.Local(bundle, config, weights, classes, engine)
-    remote = predicting.Remote(url, key, ca)
+    remote = predicting.Remote.of(url, key, ca)
     predicting.check_choice(local, remote)
     options = PredictOptions(
         masks=masks,
@@ -101,8 +110,8 @@ def pack(
     weights: Annotated[Path, typer.Option(help="a Detectron2 checkpoint")],
     config: Annotated[Path, typer.Option(help="its YAML")],
     classes: Annotated[str, typer.Option(help="class names in order: a,b,c")],
-    name: Annotated[str, typer.Option(help="the model's name")],
-    version: Annotated[str, typer.Option(help="the model's version")],
+    name: Annotated[str, typer.Option(help="the model's name", callback=short)],
+    version: Annotated[str, typer.Option(help="the model's version", callback=short)],
     golden: Annotated[
         list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
     ] = None,
@@ -138,8 +147,8 @@ def pack(
         f"packed {packed.manifest.name} {packed.manifest.version} into {target} "
         f"({size / 1e6:.1f} MB, {len(golden or ())} golden cases)"
     )
-    if not golden:
-        console.say("without golden cases (--golden) a bundle cannot prove what it detects")
+    if not any(detections for _, detections in packed.golden()):
+        console.say("no lesion is expected on any golden image: this bundle can prove little")
 
 
 @app.command()
@@ -172,8 +181,11 @@ def main() -> None:
         console.fail(str(error), error)
         sys.exit(1)
     except BrokenPipeError:
-        # A reader that leaves early, such as `head`, is no failure worth a traceback.
+        # A reader that leaves early, such as `head`, is no failure worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        console.fail(f"{error.filename or 'output'}: {error.strerror}", error)
         sys.exit(1)
 
 

@@ -1,4 +1,8 @@
 import base64
+import itertools
+import os
+import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +15,22 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cluster import console
 from pipeline.contract import EngineName
 from pipeline.errors import LesionserveError, ServiceError
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
 
-Predict = Callable[[bytes, PredictOptions], Prediction]
+# An image's bytes, the options, and the id that a local answer gets.
+Predict = Callable[[bytes, PredictOptions, str], Prediction]
 
 # A prediction may wait in a queue; the gateway's own deadline is shorter than this.
 REMOTE_TIMEOUT_S = 120
+
+
+# Read here rather than by the option, so that a variable that lies about means no gateway.
+KEY_VARIABLE = "LESIONSERVE_API_KEY"
 
 
 @dataclass(frozen=True)
@@ -46,30 +56,47 @@ class Remote:
     key: str | None
     ca: Path | None
 
+    @classmethod
+    def of(cls, url: str | None, key: str | None, ca: Path | None) -> "Remote":
+        """Takes the key from the environment where only a gateway is named."""
+        return cls(url, key if url is None else key or os.environ.get(KEY_VARIABLE), ca)
+
 
 def check_choice(local: Local, remote: Remote) -> None:
     """Raises typer.BadParameter (exit code 2) unless exactly one model is named."""
     given = [part is not None for part in local.checkpoint]
+    named = any(given) or local.bundle is not None or local.engine != "auto"
     if any(given) and not all(given):
         raise typer.BadParameter("--config, --weights and --classes belong together")
-    if remote.url is not None and (any(given) or local.bundle is not None):
-        raise typer.BadParameter("--url asks a gateway; it goes with no local model")
     if any(given) and local.bundle is not None:
         raise typer.BadParameter("give either --bundle or --config, --weights and --classes")
-    if remote.url is not None and remote.key is None:
-        raise typer.BadParameter("--url needs --key, or LESIONSERVE_API_KEY in the environment")
+    if remote.url is not None and named:
+        raise typer.BadParameter("--url asks a gateway; it goes with no local model or engine")
+    if remote.url is None and (remote.key or remote.ca):
+        raise typer.BadParameter("--key and --ca go with --url")
+    if remote.url is not None and not remote.key:
+        raise typer.BadParameter(f"--url needs --key, or {KEY_VARIABLE} in the environment")
+    if not (remote.key or "").isascii():
+        raise typer.BadParameter("--key is not a key: it has letters that no key has")
 
 
 @contextmanager
 def open_source(local: Local, remote: Remote, demo: Path) -> Iterator[Predict]:
     if remote.url is not None:
-        verify = True if remote.ca is None else str(remote.ca)
-        with httpx.Client(verify=verify, timeout=REMOTE_TIMEOUT_S) as client:
-            yield lambda data, options: ask(client, remote, data, options)
+        with httpx.Client(verify=trust(remote.ca), timeout=REMOTE_TIMEOUT_S) as client:
+            yield lambda data, options, _: ask(client, remote, data, options)
         return
     with console.status("loading the model"):
         predictor = open_local(local, demo)
     yield predictor
+
+
+def trust(ca: Path | None) -> ssl.SSLContext:
+    """Whose certificates are accepted: the system's authorities, or `ca` alone."""
+    try:
+        return ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except (OSError, ssl.SSLError) as error:
+        raise typer.BadParameter(f"--ca: cannot read {ca}: {error.strerror}") from error
 
 
 def open_local(local: Local, demo: Path) -> Predict:
@@ -138,27 +165,36 @@ def predict_files(
     """Predicts each file and goes on after a bad one; returns how many were bad."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+    names = output_names(paths)
     failures = 0
     with console.progress(visible=len(paths) > 1) as progress:
         for index, path in enumerate(progress.track(paths, description="predicting")):
             try:
-                prediction = predict(path.read_bytes(), options)
+                prediction = predict(path.read_bytes(), options, f"local-{index + 1}")
             except (LesionserveError, OSError) as error:
                 failures += 1
                 reason = error.strerror if isinstance(error, OSError) else error
                 console.fail(f"{path}: {reason}", error)
                 continue
             if out is not None:
-                prediction = save(prediction, out / output_name(paths, index))
+                prediction = save(prediction, out / names[index])
             report(path, prediction, format_)
     return failures
 
 
-def output_name(paths: Sequence[Path], index: int) -> str:
-    """The file's stem; numbered where another file of the same call shares it."""
-    stem = paths[index].stem
-    twins = [i for i, path in enumerate(paths) if path.stem == stem]
-    return stem if len(twins) == 1 else f"{stem}-{twins.index(index) + 1}"
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """Each file's stem; numbered where several files share it, and never one name twice."""
+    counts = Counter(path.stem for path in paths)
+    taken = {stem for stem, count in counts.items() if count == 1}
+    names = []
+    for path in paths:
+        name = path.stem
+        if counts[name] > 1:
+            numbered = (f"{path.stem}-{number}" for number in itertools.count(1))
+            name = next(one for one in numbered if one not in taken)
+            taken.add(name)
+        names.append(name)
+    return names
 
 
 def save(prediction: Prediction, base: Path) -> Prediction:
@@ -179,12 +215,17 @@ def report(path: Path, prediction: Prediction, format_: Literal["table", "json"]
 
 
 def table(title: str, prediction: Prediction) -> Table:
-    """A readable summary: one row per lesion, the class counts below."""
+    """A readable summary: one row per lesion, the class counts below.
+
+    File names and labels are text, never rich's markup.
+    """
     counts = ", ".join(f"{n} {c}" for c, n in prediction.metrics.class_distribution.items() if n)
     size = f"{prediction.image.width}x{prediction.image.height}"
     view = Table(
-        title=f"{title} ({size}): {len(prediction.detections)} lesions",
-        caption=f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}",
+        title=Text(f"{title} ({size}): {len(prediction.detections)} lesions"),
+        caption=Text(
+            f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}"
+        ),
         title_justify="left",
         caption_justify="left",
     )
@@ -193,6 +234,6 @@ def table(title: str, prediction: Prediction) -> Table:
     for one in prediction.detections:
         box = ", ".join(f"{side:.0f}" for side in one.box)
         area = "" if one.mask_area is None else f"{one.mask_area}"
-        row = (str(one.id), one.label, f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
+        row = (str(one.id), Text(one.label), f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
         view.add_row(*row)
     return view

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -5,15 +6,17 @@ from typing import Any
 
 from pipeline.config_file import load_config_file
 from pipeline.contract import DeviceName, Engine, EngineName
+from pipeline.errors import BundleError, ImageError
 from pipeline.golden import compare, read_golden
 from pipeline.manifest import Manifest, check_files, check_versions, read_manifest
 from pipeline.predictor import LesionPredictor
 from pipeline.preprocess import Resize
-from pipeline.schemas import ModelInfo, PredictOptions
+from pipeline.schemas import Detection, ModelInfo, PredictOptions
 
 WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
 GOLDEN_FOLDER = "golden"
+DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's, where the configuration names none
 GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
 
 
@@ -38,8 +41,10 @@ class Bundle:
 
     @property
     def score_threshold(self) -> float:
-        heads = self.config["MODEL"].get("ROI_HEADS", {})
-        return float(heads.get("SCORE_THRESH_TEST", 0.05))
+        model = self.config["MODEL"]
+        is_dense = model.get("META_ARCHITECTURE") == "RetinaNet"
+        head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
+        return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
 
     def info(self, engine_name: str) -> ModelInfo:
         return ModelInfo(
@@ -62,12 +67,23 @@ class Bundle:
     def check_golden(self, engine: Engine) -> int:
         """Runs the golden cases and returns how many. Raises BundleError where one differs."""
         predictor = self.predictor(engine)
-        count = 0
-        for image, expected in read_golden(self.path / GOLDEN_FOLDER):
-            found = predictor(image.read_bytes(), GOLDEN_OPTIONS).detections
+        cases = list(self.golden())
+        for image, expected in cases:
+            found = detect(predictor, image)
             compare(image.name, expected, found, self.score_threshold)
-            count += 1
-        return count
+        return len(cases)
+
+    def golden(self) -> Iterator[tuple[Path, list[Detection]]]:
+        """The golden images with the detections expected on them. Raises BundleError."""
+        return read_golden(self.path / GOLDEN_FOLDER)
+
+
+def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:
+    """The detections on a golden image. Raises BundleError, which names the image."""
+    try:
+        return predictor(image.read_bytes(), GOLDEN_OPTIONS).detections
+    except (OSError, ImageError) as error:
+        raise BundleError(f"golden image {image.name}: {error}") from error
 
 
 def open_bundle(path: Path) -> Bundle:

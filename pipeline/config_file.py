@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import UnsupportedConfig
+from pipeline.errors import UnreadableConfig
 
 BASE_KEY = "_BASE_"
 MAX_DEPTH = 10
@@ -26,32 +26,48 @@ def load_config_file(path: Path, depth: int = 0) -> dict[str, Any]:
 
     A base is relative to the file that names it. Text that is a Python literal, such as
     "(10.0, 10.0, 5.0, 5.0)", becomes its value, as in Detectron2.
-    Raises UnsupportedConfig for a file that is missing or not a YAML mapping.
+    Raises UnreadableConfig for a file that is missing or not a YAML mapping.
     """
     if depth > MAX_DEPTH:
-        raise UnsupportedConfig(f"{path.name}: {BASE_KEY} goes round in a circle")
+        raise UnreadableConfig(f"{path.name}: {BASE_KEY} goes round in a circle")
     tree = _read(path)
-    bases = tree.pop(BASE_KEY, [])
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        _merge(load_config_file(path.parent / Path(base).expanduser(), depth + 1), merged)
+    for base in _bases(tree.pop(BASE_KEY, []), path):
+        _merge(load_config_file(base, depth + 1), merged)
     _merge(tree, merged)
     return merged
+
+
+def _bases(value: Any, path: Path) -> list[Path]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UnreadableConfig(f"{path.name}: {BASE_KEY} must name a file or a list of files")
+    try:
+        return [path.parent / Path(name).expanduser() for name in names]
+    except RuntimeError as error:
+        raise UnreadableConfig(f"{path.name}: {BASE_KEY}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        decoded = _decode(tree)
     except OSError as error:
-        raise UnsupportedConfig(
+        raise UnreadableConfig(
             f"cannot read the configuration {path.name}: {error.strerror}"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnsupportedConfig(f"{path.name} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise UnsupportedConfig(f"{path.name} is not a YAML mapping")
-    decoded: dict[str, Any] = _decode(tree)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UnreadableConfig(f"{path.name} is not plain YAML: {_reason(error)}") from error
+    if not isinstance(decoded, dict):
+        raise UnreadableConfig(f"{path.name} is not a YAML mapping")
     return decoded
+
+
+def _reason(error: Exception) -> str:
+    """One line; PyYAML's own text has a drawing of the place."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem}, line {error.problem_mark.line + 1}"
+    return str(error).splitlines()[0]
 
 
 def _decode(value: Any) -> Any:

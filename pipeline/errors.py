@@ -7,6 +7,7 @@ LesionserveError
 │   ├── BrokenImage            422  an allowed format, but damaged or out of bounds
 │   └── ImageTooLarge          413  more bytes or pixels than allowed
 ├── ModelError                 500  what was handed over as a model is at fault
+│   ├── UnreadableConfig            no YAML mapping where a configuration should be
 │   ├── UnsupportedConfig           a key whose value the engine cannot honour
 │   ├── CheckpointMismatch          weights and configuration do not fit each other
 │   ├── BundleError                 a bundle is incomplete, damaged or incompatible
@@ -55,6 +56,10 @@ class ImageTooLarge(ImageError):
 
 class ModelError(LesionserveError):
     status, code, title = 500, "model_error", "Model error"
+
+
+class UnreadableConfig(ModelError):
+    pass
 
 
 class UnsupportedConfig(ModelError):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import torch
 import yaml
@@ -11,17 +13,17 @@ import yaml
 from pipeline.bundle import (
     CONFIG_FILE,
     GOLDEN_FOLDER,
-    GOLDEN_OPTIONS,
     WEIGHTS_FILE,
     Bundle,
+    detect,
     open_bundle,
 )
 from pipeline.config_file import load_config_file
-from pipeline.contract import EngineName
+from pipeline.contract import Engine, EngineName
 from pipeline.engine.checkpoint import State, read_checkpoint
 from pipeline.engines import open_engine
-from pipeline.errors import BundleError
-from pipeline.golden import write_golden
+from pipeline.errors import BundleError, UnreadableConfig
+from pipeline.golden import EXPECTED_FILE, write_golden
 from pipeline.manifest import Manifest, sha256_of
 from pipeline.predictor import LesionPredictor
 from pipeline.preprocess import Resize
@@ -51,29 +53,44 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
     """
     if target.exists():
         raise BundleError(f"{target.name} exists already; a bundle is never overwritten")
-    draft = target.with_name(f".{target.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
     try:
-        (draft / GOLDEN_FOLDER).mkdir(parents=True)
-        _write_model(source, draft)
-        _record_golden(source, draft, engine)
-        _seal(source, draft)
-        open_bundle(draft)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        # A folder beside the target, so that the finished bundle appears there at once.
+        with TemporaryDirectory(prefix=".pack-", dir=target.resolve().parent) as parent:
+            draft = Path(parent) / "bundle"
+            _write(source, draft, engine)
+            draft.rename(target)
+    except OSError as error:
+        raise BundleError(f"cannot write {target.name}: {error.strerror}") from error
     return open_bundle(target)
 
 
-def _write_model(source: Source, draft: Path) -> None:
+def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
+    (draft / GOLDEN_FOLDER).mkdir(parents=True)
+    dtype = _write_model(source, draft)
+    engine = open_engine(draft / CONFIG_FILE, draft / WEIGHTS_FILE, engine_name, "auto")
+    _record_golden(source, draft, engine)
+    _seal(source, draft, dtype)
+    open_bundle(draft).check_golden(engine)
+
+
+def _write_model(source: Source, draft: Path) -> Literal["float32", "float16"]:
+    """Returns the narrowest type among the weights."""
     state = read_checkpoint(source.weights, trust_pickle=source.trust_pickle)
-    torch.save(halved(state) if source.half else compact(state), draft / WEIGHTS_FILE)
+    state = halved(state) if source.half else compact(state)
+    torch.save(state, draft / WEIGHTS_FILE)
     tree = load_config_file(source.config)
-    tree.setdefault("MODEL", {})["WEIGHTS"] = WEIGHTS_FILE
+    if not isinstance(tree.setdefault("MODEL", {}), dict):
+        raise UnreadableConfig(f"{source.config.name}: MODEL is not a mapping")
+    tree["MODEL"]["WEIGHTS"] = WEIGHTS_FILE
     # Where the training wrote to is nobody's business, and changes the bytes.
     tree.pop("OUTPUT_DIR", None)
-    text = yaml.safe_dump(tree, sort_keys=True)
+    try:
+        text = yaml.safe_dump(tree, sort_keys=True)
+    except yaml.YAMLError as error:
+        raise UnreadableConfig(f"{source.config.name} holds more than plain values") from error
     (draft / CONFIG_FILE).write_text(text, encoding="utf-8")
+    narrow = any(value.dtype in (torch.float16, torch.bfloat16) for value in state.values())
+    return "float16" if narrow else "float32"
 
 
 def compact(state: State) -> State:
@@ -93,8 +110,7 @@ def halved(state: State) -> State:
     return compact({key: half(value) for key, value in state.items()})
 
 
-def _record_golden(source: Source, draft: Path, engine_name: EngineName) -> None:
-    engine = open_engine(draft / CONFIG_FILE, draft / WEIGHTS_FILE, engine_name, "auto")
+def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
     resize = Resize.from_config(load_config_file(draft / CONFIG_FILE))
     info = ModelInfo(
         name=source.name,
@@ -105,21 +121,20 @@ def _record_golden(source: Source, draft: Path, engine_name: EngineName) -> None
     predictor = LesionPredictor(engine, resize, source.class_names, info)
     cases: dict[str, list[Detection]] = {}
     for path in source.golden:
-        if path.name in cases:
-            raise BundleError(f"two golden images are named {path.name}")
-        data = path.read_bytes()
-        cases[path.name] = predictor(data, GOLDEN_OPTIONS).detections
-        (draft / GOLDEN_FOLDER / path.name).write_bytes(data)
+        if path.name in cases or path.name == EXPECTED_FILE:
+            raise BundleError(f"another file of the bundle is named {path.name} already")
+        cases[path.name] = detect(predictor, path)
+        shutil.copyfile(path, draft / GOLDEN_FOLDER / path.name)
     write_golden(draft / GOLDEN_FOLDER, cases)
 
 
-def _seal(source: Source, draft: Path) -> None:
+def _seal(source: Source, draft: Path, dtype: Literal["float32", "float16"]) -> None:
     files = sorted(path for path in draft.rglob("*") if path.is_file())
     Manifest(
         name=source.name,
         version=source.version,
         class_names=list(source.class_names),
-        dtype="float16" if source.half else "float32",
+        dtype=dtype,
         files={path.relative_to(draft).as_posix(): sha256_of(path) for path in files},
         python=python_version(),
         torch=metadata.version("torch"),

@@ -1,4 +1,7 @@
 import pickle
+import re
+import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,30 +19,58 @@ IGNORED_SUFFIXES = ("num_batches_tracked", "pixel_mean", "pixel_std", "fed_loss_
 IGNORED_PARTS = ("anchor_generator.cell_anchors",)
 
 
+# What unpickling a damaged or foreign file raises.
+UNPICKLING_ERRORS = (
+    pickle.UnpicklingError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
 def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> State:
     """Reads a checkpoint's weights onto the CPU, without anything of the training.
 
     Takes `{'model': state}` and bare state dicts, of any floating dtype, from files of
-    `torch.save`. A model zoo `.pkl` runs code when opened: it is read only with `trust_pickle`.
+    `torch.save`. What can run code when it is opened, such as a model zoo `.pkl`, is opened only
+    with `trust_pickle`.
     Raises ModelError where the file cannot be read, CheckpointMismatch where it holds no weights.
     """
-    content = _read_pickle(path, trust_pickle) if path.suffix == ".pkl" else _read_torch(path)
+    is_pickle = path.suffix.lower() == ".pkl"
+    content = _read_pickle(path, trust_pickle) if is_pickle else _read_torch(path, trust_pickle)
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
         raise CheckpointMismatch(f"{path.name} holds a {type(state).__name__}, not a state dict")
     return _clean(state, path.name)
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, trusted: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch comments on files that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=not trusted)
     except OSError as error:
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(
-            f"{path.name} is not a checkpoint of plain tensors that can be opened safely: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        ) from error
+    except UNPICKLING_ERRORS as error:
+        raise ModelError(f"{path.name} {_why_refused(str(error))}") from error
+
+
+def _why_refused(reason: str) -> str:
+    # torch's own text advises to open the file without safety.
+    if foreign := re.search(r"GLOBAL (\S+)", reason):
+        return (
+            f"holds {foreign[1]} beside plain tensors, which could run code when it is opened. If "
+            "you trust where it came from, convert it once with `lesionserve pack --trust-pickle`"
+        )
+    return "is damaged, or not a checkpoint that torch.save wrote"
 
 
 def _read_pickle(path: Path, trusted: bool) -> Any:
@@ -51,8 +82,10 @@ def _read_pickle(path: Path, trusted: bool) -> Any:
     try:
         with path.open("rb") as file:
             return pickle.load(file, encoding="latin1")
-    except (OSError, pickle.UnpicklingError, EOFError) as error:
-        raise ModelError(f"cannot read the pickle {path.name}: {error}") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {path.name}: {error.strerror}") from error
+    except UNPICKLING_ERRORS as error:
+        raise ModelError(f"{path.name} is damaged, or no pickle: {error}") from error
 
 
 def _clean(state: Mapping[str, Any], name: str) -> State:
@@ -60,13 +93,21 @@ def _clean(state: Mapping[str, Any], name: str) -> State:
     weights: State = {}
     for key, value in state.items():
         key = str(key).removeprefix(prefix)
-        if is_ignored(key):
-            continue
-        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        if not isinstance(tensor, Tensor):
-            raise CheckpointMismatch(f"{name}: {key} is a {type(value).__name__}, not a tensor")
-        weights[key] = tensor
+        if not is_ignored(key):
+            weights[key] = _to_tensor(value, f"{name}: {key}")
     return weights
+
+
+def _to_tensor(value: Any, name: str) -> Tensor:
+    is_numbers = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    tensor = torch.from_numpy(value) if is_numbers else value
+    if not isinstance(tensor, Tensor):
+        raise CheckpointMismatch(f"{name} is a {type(value).__name__}, not a tensor")
+    if tensor.layout is not torch.strided or tensor.is_meta or not tensor.is_floating_point():
+        raise CheckpointMismatch(f"{name} is no dense tensor of floating-point numbers")
+    if not bool(tensor.isfinite().all()):
+        raise CheckpointMismatch(f"{name} holds values that are not finite; the training diverged")
+    return tensor
 
 
 def is_ignored(key: str) -> bool:

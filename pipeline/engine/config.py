@@ -2,7 +2,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from pipeline.config_file import load_config_file
 from pipeline.errors import UnsupportedConfig
@@ -11,8 +11,10 @@ Norm = Literal["", "BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "
 Stage = Literal["res2", "res3", "res4", "res5"]
 Pooler = Literal["ROIAlign", "ROIAlignV2"]
 Weights = tuple[float, float, float, float]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Spread = Annotated[float, Field(gt=0)]
+Switch = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=0)]
+Positive = Annotated[int, Strict(), Field(ge=1)]
 
 
 def broadcastable(value: Any) -> Any:
@@ -58,7 +60,7 @@ class ResNets(Section):
     NUM_GROUPS: Positive = 1
     NORM: Norm = "FrozenBN"
     WIDTH_PER_GROUP: Positive = 64
-    STRIDE_IN_1X1: bool = True
+    STRIDE_IN_1X1: Switch = True
     RES5_DILATION: Literal[1, 2] = 1
     RES2_OUT_CHANNELS: Positive = 256
     STEM_OUT_CHANNELS: Positive = 64
@@ -76,7 +78,7 @@ class Fpn(Section):
 
 class ProposalGenerator(Section):
     NAME: Literal["RPN"] = "RPN"
-    MIN_SIZE: Annotated[float, Field(ge=0)] = 0
+    MIN_SIZE: Count = 0
 
 
 class Anchors(Section):
@@ -115,8 +117,8 @@ class RoiBoxHead(Section):
     NUM_CONV: Count = 0
     CONV_DIM: Positive = 256
     NORM: Norm = ""
-    CLS_AGNOSTIC_BBOX_REG: bool = False
-    USE_SIGMOID_CE: bool = False
+    CLS_AGNOSTIC_BBOX_REG: Switch = False
+    USE_SIGMOID_CE: Switch = False
 
 
 class RoiMaskHead(Section):
@@ -127,16 +129,16 @@ class RoiMaskHead(Section):
     NUM_CONV: Count = 0
     CONV_DIM: Positive = 256
     NORM: Norm = ""
-    CLS_AGNOSTIC_MASK: bool = False
+    CLS_AGNOSTIC_MASK: Switch = False
 
 
 class Model(Section):
     META_ARCHITECTURE: Literal["GeneralizedRCNN"] = "GeneralizedRCNN"
-    MASK_ON: bool = False
+    MASK_ON: Switch = False
     KEYPOINT_ON: Literal[False] = False
     LOAD_PROPOSALS: Literal[False] = False
     PIXEL_MEAN: tuple[float, float, float] = (103.530, 116.280, 123.675)
-    PIXEL_STD: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    PIXEL_STD: tuple[Spread, Spread, Spread] = (1.0, 1.0, 1.0)
     BACKBONE: Backbone = Field(default={}, validate_default=True)
     RESNETS: ResNets = Field(default={}, validate_default=True)
     FPN: Fpn = Field(default={}, validate_default=True)
@@ -266,7 +268,11 @@ def without_unread(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def describe(error: ValidationError) -> Iterator[str]:
+    said = set()
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
         reason = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
-        yield f"{key} = {problem['input']!r} ({reason})"
+        line = f"{key} = {problem['input']!r} ({reason})"
+        if line not in said:  # the items of a list fail alike
+            said.add(line)
+            yield line

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.bundle import open_bundle
 from pipeline.errors import BundleError, CheckpointMismatch, ModelError
-from pipeline.manifest import Manifest, read_manifest
+from pipeline.manifest import Manifest, read_manifest, sha256_of
 from pipeline.packing import Source, pack
 from tests.models import write_model
 
@@ -196,3 +196,41 @@ def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
 def test_reading_a_bundles_names_and_sizes_loads_no_pytorch() -> None:
     code = "import sys, pipeline.bundle; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_manifests_dtype_is_that_of_the_weights(source: Source, tmp_path: Path) -> None:
+    content = torch.load(source.weights, weights_only=True)
+    halves = {key: value.half() for key, value in content["model"].items()}
+    torch.save(halves, source.weights)
+    assert pack(source, tmp_path / "bundle").manifest.dtype == "float16"
+
+
+def test_a_golden_image_that_is_none_is_named(source: Source, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no image")
+    for golden in (notes, tmp_path / "gone.png"):
+        with pytest.raises(BundleError, match=f"golden image {golden.name}"):
+            pack(dataclasses.replace(source, golden=[golden]), tmp_path / "bundle")
+
+
+def test_a_golden_image_can_not_take_the_place_of_the_expectations(
+    source: Source, tmp_path: Path
+) -> None:
+    image = source.golden[0].rename(tmp_path / "expected.json")
+    with pytest.raises(BundleError, match=r"expected\.json"):
+        pack(dataclasses.replace(source, golden=[image]), tmp_path / "bundle")
+
+
+def test_a_target_that_can_not_be_made_says_so(source: Source, tmp_path: Path) -> None:
+    for target in (tmp_path / "no" / "folder", source.weights / "bundle"):
+        with pytest.raises(BundleError, match="cannot write"):
+            pack(source, target)
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_dense_detectors_own_threshold_counts(bundle: Path) -> None:
+    path = bundle / "mask_rcnn_config.yaml"
+    path.write_text("MODEL: {META_ARCHITECTURE: RetinaNet, RETINANET: {SCORE_THRESH_TEST: 0.4}}\n")
+    files = read_manifest(bundle).files | {path.name: sha256_of(path)}
+    rewrite(bundle, files=files)
+    assert open_bundle(bundle).score_threshold == 0.4

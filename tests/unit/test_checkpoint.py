@@ -1,6 +1,8 @@
+import contextlib
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,3 +107,42 @@ def test_something_else_than_weights_is_refused(tmp_path: Path) -> None:
     for name in ("list.pth", "text.pth"):
         with pytest.raises(CheckpointMismatch):
             read_checkpoint(tmp_path / name)
+
+
+def test_a_refusal_names_what_lies_beside_the_weights_and_how_to_convert_it(
+    tmp_path: Path, state: dict
+) -> None:
+    torch.save({"model": state, "best": np.float64(0.5), "path": tmp_path}, tmp_path / "m.pth")
+    with pytest.raises(ModelError, match=r"holds \S+ beside plain tensors.*--trust-pickle"):
+        read_checkpoint(tmp_path / "m.pth")
+    assert same(read_checkpoint(tmp_path / "m.pth", trust_pickle=True), state)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([1.0, float("nan")]),
+        torch.tensor([float("inf")]),
+        torch.ones(3, dtype=torch.int64),
+        torch.ones(2, 2).to_sparse(),
+    ],
+)
+def test_weights_that_can_not_be_right_are_refused_by_name(tmp_path: Path, tensor) -> None:
+    torch.save({"a.weight": tensor}, tmp_path / "m.pth")
+    with pytest.raises(CheckpointMismatch, match=r"a\.weight"):
+        read_checkpoint(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_checkpoint_raises_only_our_own_errors(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "m.pth"
+    torch.save(
+        {"a": torch.ones(4), "b": [1, {"c": 2}]}, path, _use_new_zipfile_serialization=seed % 2
+    )
+    damaged = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for position in random.integers(0, len(damaged), 8):
+        damaged[position] ^= 1 << int(random.integers(0, 8))
+    path.write_bytes(damaged[: int(random.integers(1, len(damaged) + 1))])
+    with contextlib.suppress(ModelError):
+        read_checkpoint(path)

@@ -86,6 +86,11 @@ def test_out_holds_json_and_overlay_and_twins_are_numbered(
         ["--config", "a", "--weights", "b", "--classes", "c", "--bundle", "d"],
         ["--url", "http://127.0.0.1:1"],
         ["--url", "http://127.0.0.1:1", "--key", "k", "--bundle", "d"],
+        ["--url", "http://127.0.0.1:1", "--key", "k", "--engine", "portable"],
+        ["--url", "http://127.0.0.1:1", "--key", "ключ"],
+        ["--url", "https://127.0.0.1:1", "--key", "k", "--ca", "gone.pem"],
+        ["--key", "k"],
+        ["--ca", "a.pem"],
         ["--engine", "tensorrt"],
         ["--score-threshold", "2"],
         ["--masks", "png"],
@@ -161,3 +166,57 @@ def test_an_answer_that_is_no_prediction_is_refused() -> None:
         pytest.raises(ServiceError, match="not a prediction"),
     ):
         predict.ask(http, remote, b"x", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a.png", "b.png"], ["a", "b"]),
+        (["a.png", "a.bmp", "a-1.png"], ["a-2", "a-3", "a-1"]),
+        (["a-1.png", "x/a.png", "y/a.png", "x/a-1.png"], ["a-1-1", "a-1", "a-2", "a-1-2"]),
+    ],
+)
+def test_no_two_answers_share_a_name(names: list[str], expected: list[str]) -> None:
+    found = predict.output_names([Path(name) for name in names])
+    assert found == expected
+    assert len(set(found)) == len(found)
+
+
+def test_labels_and_file_names_are_text_and_no_markup(
+    model: list[str], image: Path, tmp_path: Path
+) -> None:
+    odd = image.rename(tmp_path / "[red]q.png")
+    result = run("predict", odd, *model[:4], "--classes", "[/x],[/y]")
+    assert result.exit_code == 0, result.output
+    assert "[red]q.png" in result.stdout
+    assert "[/x]" in result.stdout
+
+
+def test_json_documents_are_numbered_as_the_files(
+    model: list[str], image: Path, tmp_path: Path
+) -> None:
+    result = run("predict", tmp_path / "gone.png", image, *model, "--format", "json")
+    assert json.loads(result.stdout)["request_id"] == "local-2"
+
+
+@pytest.mark.parametrize("option", ["--name", "--version"])
+def test_a_name_that_no_manifest_takes_is_misuse(
+    model: list[str], tmp_path: Path, option: str
+) -> None:
+    arguments = {"--name": "small", "--version": "1"} | {option: ""}
+    flat = [part for pair in arguments.items() for part in pair]
+    assert run("pack", tmp_path / "bundle", *model, *flat).exit_code == 2
+
+
+def test_an_out_that_is_a_file_fails_in_one_line(
+    model: list[str],
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["lesionserve", "predict", str(image), *model, "--out", str(image)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.splitlines() == [f"lesionserve: {image}: File exists"]

@@ -6,7 +6,7 @@ import yaml
 from pipeline.config_file import load_config_file
 from pipeline.engine.build import build_model
 from pipeline.engine.config import parse_config, read_config
-from pipeline.errors import UnsupportedConfig
+from pipeline.errors import UnreadableConfig, UnsupportedConfig
 from tests.models import SMALL, tree
 
 
@@ -43,6 +43,10 @@ def test_an_empty_yaml_is_refused_since_detectron2s_default_is_another_model() -
         ("INPUT.FORMAT", "YUV-BT.601"),
         ("TEST.AUG.ENABLED", True),
         ("VERSION", 1),
+        ("MODEL.MASK_ON", "yes"),
+        ("MODEL.ROI_HEADS.NUM_CLASSES", True),
+        ("MODEL.PROPOSAL_GENERATOR.MIN_SIZE", 5.5),
+        ("MODEL.PIXEL_STD", [0, 0, 0]),
         ("MODEL.ROI_HEADS.SOME_NEW_KEY", 1),
     ],
 )
@@ -96,7 +100,7 @@ def test_of_several_bases_the_later_wins(tmp_path: Path) -> None:
 
 def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("_BASE_: a.yaml\n")
-    with pytest.raises(UnsupportedConfig, match="circle"):
+    with pytest.raises(UnreadableConfig, match="circle"):
         load_config_file(tmp_path / "a.yaml")
 
 
@@ -114,14 +118,29 @@ def test_python_literals_in_text_become_their_values(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "!!python/object/apply:os.getcwd []", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]",
+        "a: [",
+        "!!python/object/apply:os.getcwd []",
+        "\xff",
+        "MODEL: &a {X: *a}",
+        "A: " + "[" * 3000,
+        "_BASE_: 5",
+        "_BASE_:",
+        "_BASE_: [1]",
+        "_BASE_: ~nosuchuser/x.yaml",
+    ],
+)
 def test_what_is_no_plain_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UnsupportedConfig, match=r"c\.yaml"):
+    with pytest.raises(UnreadableConfig, match=r"c\.yaml") as caught:
         load_config_file(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedConfig, match=r"gone\.yaml"):
+    with pytest.raises(UnreadableConfig, match=r"gone\.yaml"):
         load_config_file(tmp_path / "gone.yaml")
