@@ -7,7 +7,8 @@ class Fate(Enum):
     """What becomes of the stack when a process dies."""
 
     ENDS = "everything is stopped"
-    HEALS = "another one is started where it is needed"
+    # Requests that reach the proxy before it has noticed a new replica are refused until then.
+    HEALS = "another one is started where it is needed, within about half a minute"
     GOES_ON = "predictions go on without it"
 
 
