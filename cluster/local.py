@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -20,19 +21,25 @@ from cluster.errors import StackError
 from cluster.paths import LOCAL_PROFILE
 from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
+from gateway.keys.token import Token
 
 STOPPING = "STOPPING"  # the driver's last word before it takes Ray down in order
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
 _STOP_WITHIN_S = 15.0
+_ABANDON_WITHIN_S = 1.0  # where nothing is in flight
 _POLL_S = 0.25
 _TAIL_LINES = 15
+_KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What to start. A port that is not given is a free one; without `data` nothing is kept."""
+    """What to start. A port that is not given is a free one.
+
+    `data` keeps the database and the logs of every start; without it nothing is kept.
+    """
 
     config: Path = LOCAL_PROFILE
     bundle: Path | None = None
@@ -49,7 +56,8 @@ class LocalStack:
     """The whole service on this machine: Ray, the graph, the gateway, and a key to it.
 
     `with LocalStack(options, say) as stack:` starts it. However the block ends, no process and
-    no temporary file is left. `say` hears what goes on, one line at a time.
+    no temporary file is left, and the key is revoked. `say` hears what goes on, one line at a
+    time.
     """
 
     def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
@@ -59,8 +67,9 @@ class LocalStack:
         self._service_token = secrets.token_urlsafe(32)
         self._secret_key = secrets.token_urlsafe(50)
         self.dashboard_token = secrets.token_hex(32)
-        self._patience_s = _STOP_WITHIN_S
+        self._patience_s = _ABANDON_WITHIN_S
         self._missed: set[Role] = set()
+        self._own: list[tuple[Child, Role]] = []
         self.api_key = ""
         self.ingress_url = ""
 
@@ -72,13 +81,12 @@ class LocalStack:
             signal.SIGHUP: signal.signal(signal.SIGHUP, _exit),
         }
         self._temp = _temp_folder()
-        self._serve_log = self._temp / "serve.log"
-        self._gateway_log = self._temp / "gateway.log"
         try:
             self._start()
-        except BaseException:
-            self._stop()
+        except BaseException as error:
+            self._stop(error)
             raise
+        self._patience_s = _STOP_WITHIN_S
         return self
 
     def __exit__(
@@ -87,7 +95,7 @@ class LocalStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        self._stop(error)
 
     def wait(self) -> NoReturn:
         """Watches the processes until an essential one dies. Raises StackError then."""
@@ -99,7 +107,9 @@ class LocalStack:
         """Says who died since the last look. Raises StackError where it was essential."""
         gone = [(member.pid, role_of(member.title)) for member in self._family.look()]
         dead = [(pid, role) for pid, role in gone if role is not None]
-        if dead and STOPPING in self._serve_log.read_text():
+        # Their own ends need no look at the process table.
+        dead += [(one.pid, role) for one, role in self._own if one.poll() is not None]
+        if dead and STOPPING in self._serve_log.read_text(errors="replace"):
             self._end(DRIVER)
         if ending := fatal([role for _, role in dead]):
             self._end(ending)
@@ -110,10 +120,10 @@ class LocalStack:
                 self._missed.add(role)
 
     def _end(self, role: Role) -> NoReturn:
-        self._say(role.obituary)
-        self._patience_s = 1.0  # what is left has nobody to take leave of
+        self._patience_s = _ABANDON_WITHIN_S
         log = self._gateway_log if role is GATEWAY else self._serve_log
-        raise StackError(role.obituary, _tail(log))
+        kept = "" if self._options.data is None else f"; its output is in {log}"
+        raise StackError(role.obituary + kept, _tail(log))
 
     @property
     def gateway_url(self) -> str:
@@ -126,16 +136,16 @@ class LocalStack:
 
     def _start(self) -> None:
         self._choose_ports()
-        self._say("starting Ray and loading the model")
-        self._serve = self._start_serve()
-        self._say("preparing the database and a key")
+        self._make_folders()
+        self._say("starting Ray and loading the model, which has to reproduce its golden cases")
+        self._own.append((self._start_serve(), DRIVER))
+        self._until(self._is_serving)
+        # Only now, so that a profile or a bundle that is refused leaves no database behind.
+        self._say("preparing the database and starting the gateway")
         self._manage("migrate", "--verbosity", "0")
-        self.api_key = self._manage("issue_key", "--name", self._options.key_name)
-        self._say("waiting until the model has reproduced its golden cases")
-        self._until(self._is_serving, self._serve, self._serve_log)
-        self._say("starting the gateway")
-        self._gateway = self._start_gateway()
-        self._until(self._is_ready, self._gateway, self._gateway_log)
+        self._own.append((self._start_gateway(), GATEWAY))
+        self._until(self._is_ready)
+        self.api_key = self._issue_key()
         self._family.look()
 
     def _choose_ports(self) -> None:
@@ -143,6 +153,17 @@ class LocalStack:
         wanted = [options.gateway_port, options.ingress_port, options.dashboard_port]
         self._gateway_port, self._ingress_port, dashboard_port = _ports(wanted)
         self._dashboard_port = dashboard_port if options.dashboard else None
+
+    def _make_folders(self) -> None:
+        data = self._options.data
+        self._data = (data or self._temp).resolve()
+        try:
+            self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            logs = self._temp if data is None else _new_folder(self._data / "logs")
+        except OSError as error:
+            raise StackError(f"{self._data}: {error.strerror}", exit_status=2) from error
+        self._serve_log = logs / "serve.log"
+        self._gateway_log = logs / "gateway.log"
 
     def _start_serve(self) -> Child:
         options = self._options
@@ -173,18 +194,20 @@ class LocalStack:
     def _manage(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "gateway.manage", *arguments]
         done = subprocess.run(
-            command, env=self._gateway_environment(), capture_output=True, text=True
+            command,
+            env=self._gateway_environment(),
+            capture_output=True,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us: we end it, or let it finish
         )
         if done.returncode != 0:
             raise StackError(f"the gateway's {arguments[0]} failed: {_reason(done.stderr)}")
         return done.stdout.strip()
 
     def _gateway_environment(self) -> dict[str, str]:
-        data = self._options.data or self._temp
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._environment(
             DJANGO_SETTINGS_MODULE="gateway.settings",
-            DATABASE_URL=f"sqlite:///{data.resolve() / 'lesionserve.sqlite3'}",
+            DATABASE_URL=f"sqlite:///{quote(str(self._data / 'lesionserve.sqlite3'))}",
             LESIONSERVE_SECRET_KEY=self._secret_key,
             LESIONSERVE_SERVICE_TOKEN=self._service_token,
             LESIONSERVE_UPSTREAM_URL=self.ingress_url or "http://127.0.0.1",
@@ -193,13 +216,30 @@ class LocalStack:
     def _environment(self, **changes: str) -> dict[str, str]:
         return {**os.environ, "TMPDIR": str(self._temp), **changes}
 
-    def _until(self, happened: Callable[[], bool], child: Child, log: Path) -> None:
+    def _issue_key(self) -> str:
+        name, days = self._options.key_name, str(_KEY_DAYS)
+        return self._manage("issue_key", "--name", name, "--expires-in", days)
+
+    def _revoke_key(self) -> None:
+        if self._options.data is None:
+            return  # the database goes, too
+        token = Token.parse(self.api_key)
+        if token is None:
+            return  # it was never issued
+        try:
+            self._manage("revoke_key", token.id)
+        except StackError as error:
+            self._say(f"the key is valid for {_KEY_DAYS} days more: {error}")
+
+    def _until(self, happened: Callable[[], bool]) -> None:
         """Waits; a child that ends meanwhile has said why in the last line of its log."""
         deadline = time.monotonic() + _START_WITHIN_S
         while not happened():
-            if child.poll() is not None:
-                status = 2 if child.returncode == 2 else 1
-                raise StackError(_reason(log.read_text()), _tail(log), status)
+            for child, role in self._own:
+                log = self._gateway_log if role is GATEWAY else self._serve_log
+                if child.poll() is not None:
+                    status = 2 if child.returncode == 2 else 1
+                    raise StackError(_reason(log.read_text()), _tail(log), status)
             if time.monotonic() > deadline:
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
             time.sleep(_POLL_S)
@@ -216,11 +256,15 @@ class LocalStack:
         except httpx.TransportError:
             return False
 
-    def _stop(self) -> None:
-        """Ends everything, the gateway first; nothing interrupts it."""
+    def _stop(self, error: BaseException | None) -> None:
+        """Ends everything, the gateway first; Ctrl-C only makes it hurry."""
         for signum in self._handlers:
             signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, lambda *_: self._family.kill())
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self._say("stopping")
         self._family.stop(self._patience_s)
+        self._revoke_key()
         shutil.rmtree(self._temp, ignore_errors=True)
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
@@ -237,8 +281,16 @@ def _temp_folder() -> Path:
     )
 
 
+def _new_folder(parent: Path) -> Path:
+    """A folder named by the time; no start writes into another one's."""
+    folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
+
+
 def _ports(wanted: Sequence[int | None]) -> list[int]:
-    """The wanted ports, and free ones where none is wanted. Raises StackError for one in use."""
+    """The wanted ports, and free ones where none is wanted. Raises StackError for one in
+    use or out of range."""
     with ExitStack() as sockets:
         chosen = []
         for port in wanted:
@@ -249,6 +301,8 @@ def _ports(wanted: Sequence[int | None]) -> list[int]:
                 probe.bind(("127.0.0.1", port or 0))
             except OSError as error:
                 raise StackError(f"port {port}: {error.strerror}", exit_status=2) from error
+            except OverflowError as error:
+                raise StackError(f"port {port}: there is no such port", exit_status=2) from error
             chosen.append(probe.getsockname()[1])
         return chosen
 

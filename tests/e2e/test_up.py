@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.cluster
 COMMAND = Path(sys.executable).with_name("lesionserve")
 IMAGE = (ROOT / "weights/example.jpg").read_bytes()
 START_WITHIN_S, STOP_WITHIN_S = 300, 60
+ABANDON_WITHIN_S = 12  # less than one child alone is given where requests may be in flight
 
 
 class Up:
@@ -142,7 +144,12 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         assert up.process.wait(STOP_WITHIN_S) == 0, up.output
         assert_nothing_left(up, family)
     assert "Traceback" not in up.output
-    assert (tmp_path / "data" / "lesionserve.sqlite3").is_file()
+    assert "stopping\n" in up.output
+    with closing(sqlite3.connect(tmp_path / "data" / "lesionserve.sqlite3")) as database:
+        keys = database.execute("SELECT expires_at, revoked_at FROM keys_apikey").fetchall()
+    assert [None in times for times in keys] == [False]
+    (logs,) = (tmp_path / "data" / "logs").iterdir()
+    assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log"}
 
 
 @pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
@@ -151,8 +158,20 @@ def test_without_an_essential_process_it_says_so_and_stops(tmp_path, name):
         family = up.family()
         up.member(name).kill()
         assert up.process.wait(STOP_WITHIN_S) == 1
-        assert f"{name} died; everything is stopped" in up.output
+        assert up.output.count(f"{name} died; everything is stopped") == 1
         assert_nothing_left(up, family)
+
+
+def test_interrupted_while_it_starts_it_stops_at_once(tmp_path):
+    up = Up(tmp_path)
+    until(lambda: any("/raylet" in title for title in up.family().values()), START_WITHIN_S)
+    family = up.family()
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(ABANDON_WITHIN_S)
+    assert "stopping\n" in up.output
+    assert "curl" not in up.output
+    assert_nothing_left(up, family)
+    up.temp.rmdir()
 
 
 def test_killed_outright_it_leaves_no_process_behind(tmp_path):
@@ -189,3 +208,12 @@ def test_a_port_in_use_is_misuse_and_named(tmp_path):
         done = start(tmp_path, "--port", str(port))
     assert done.returncode == 2
     assert f"port {port}: Address already in use" in done.stderr
+
+
+def test_a_profile_that_is_refused_is_misuse_and_leaves_no_database(tmp_path):
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("applications: []")
+    done = start(tmp_path, "--config", str(profile))
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"lesionserve: {profile}: ")
+    assert list((tmp_path / "data").glob("*.sqlite3")) == []
