@@ -121,7 +121,7 @@ class LocalStack:
 
     def _end(self, role: Role) -> NoReturn:
         self._patience_s = _ABANDON_WITHIN_S
-        log = self._gateway_log if role is GATEWAY else self._serve_log
+        log = self._log_of(role)
         kept = "" if self._options.data is None else f"; its output is in {log}"
         raise StackError(role.obituary + kept, _tail(log))
 
@@ -232,17 +232,26 @@ class LocalStack:
             self._say(f"the key is valid for {_KEY_DAYS} days more: {error}")
 
     def _until(self, happened: Callable[[], bool]) -> None:
-        """Waits; a child that ends meanwhile has said why in the last line of its log."""
         deadline = time.monotonic() + _START_WITHIN_S
         while not happened():
             for child, role in self._own:
-                log = self._gateway_log if role is GATEWAY else self._serve_log
                 if child.poll() is not None:
-                    status = 2 if child.returncode == 2 else 1
-                    raise StackError(_reason(log.read_text()), _tail(log), status)
+                    self._give_up(child, role)
             if time.monotonic() > deadline:
+                log = self._log_of(self._own[-1][1])
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
             time.sleep(_POLL_S)
+
+    def _give_up(self, child: Child, role: Role) -> NoReturn:
+        """Says why a child did not start: it has told in the last line of its log."""
+        if role is DRIVER and self.ingress_url:
+            self._end(role)  # it had started; what it said last is that
+        log = self._log_of(role)
+        status = 2 if child.returncode == 2 else 1
+        raise StackError(_reason(log.read_text(errors="replace")), _tail(log), status)
+
+    def _log_of(self, role: Role) -> Path:
+        return self._gateway_log if role is GATEWAY else self._serve_log
 
     def _is_serving(self) -> bool:
         for line in self._serve_log.read_text().splitlines():

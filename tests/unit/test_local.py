@@ -61,3 +61,16 @@ def test_the_database_lies_in_the_folder_whatever_its_name(tmp_path: Path) -> No
     stack._temp = tmp_path
     stack._manage("migrate", "--verbosity", "0")
     assert (tmp_path / "a#b ?c%41" / "lesionserve.sqlite3").is_file()
+
+
+def test_a_driver_that_dies_while_the_gateway_starts_is_noticed(tmp_path: Path) -> None:
+    stack = LocalStack(StackOptions(data=tmp_path), print)
+    stack._make_folders()
+    stack._serve_log.write_text("READY http://127.0.0.1:1\n")
+    assert stack._is_serving()
+    with subprocess.Popen(["true"]) as driver, subprocess.Popen(["sleep", "60"]) as gateway:
+        stack._own += [(driver, DRIVER), (gateway, GATEWAY)]
+        driver.wait()
+        with pytest.raises(StackError, match=DRIVER.obituary):
+            stack._until(lambda: False)
+        gateway.kill()
