@@ -25,6 +25,7 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
 ]
+NEEDED = "local models need lesionserve[serve], up and demo need lesionserve[serve,gateway]"
 BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
 
 
@@ -147,7 +148,9 @@ def pack(
         f"packed {packed.manifest.name} {packed.manifest.version} into {target} "
         f"({size / 1e6:.1f} MB, {len(golden or ())} golden cases)"
     )
-    if not any(detections for _, detections in packed.golden()):
+    if not golden:
+        console.say("no golden image was given: a replica can check nothing before it serves")
+    elif not any(detections for _, detections in packed.golden()):
         console.say("no lesion is expected on any golden image: this bundle can prove little")
 
 
@@ -183,6 +186,10 @@ def main() -> None:
     except BrokenPipeError:
         # A reader that leaves early, such as `head`, is no failure worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        # Only one half is installed, and the command needs the other.
+        console.fail(f"{error.name} is not installed; {NEEDED}", error)
         sys.exit(1)
     except OSError as error:
         console.fail(f"{error.filename or 'output'}: {error.strerror}", error)

@@ -75,6 +75,9 @@ class LocalStack:
 
     def __enter__(self) -> Self:
         """Raises StackError where the start fails."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # So a script's shell starts what runs in the background; it may still be interrupted.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._handlers = {
             signal.SIGINT: signal.getsignal(signal.SIGINT),
             signal.SIGTERM: signal.signal(signal.SIGTERM, _exit),

@@ -114,10 +114,12 @@ class Environment(BaseModel):
     def _is_secure(self) -> Self:
         if self.debug:
             return self
-        if self.secret_key is None:
-            raise ValueError("LESIONSERVE_SECRET_KEY: required outside debug mode")
-        if self.service_token is None:
-            raise ValueError("LESIONSERVE_SERVICE_TOKEN: required outside debug mode")
+        secret = {
+            "LESIONSERVE_SECRET_KEY": self.secret_key,
+            "LESIONSERVE_SERVICE_TOKEN": self.service_token,
+        }
+        if missing := [name for name, value in secret.items() if value is None]:
+            raise ValueError(f"{', '.join(missing)}: required outside debug mode")
         if "*" in self.allowed_hosts:
             raise ValueError("LESIONSERVE_ALLOWED_HOSTS: name the hosts; '*' is for debug mode")
         return self

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -93,7 +94,9 @@ def _tag(picture: _Picture, lesion: Lesion, placed: Sequence[_Rectangle]) -> _Re
     """Writes the lesion's class and score beside its box; returns where."""
     # Control characters and lone surrogates must not reach the font renderer: it crashes on them.
     label = "".join(sign if sign.isprintable() else "?" for sign in lesion.label)
-    tag = _render(f"{label} {lesion.score:.0%}", _color(lesion), *picture.shape[:2])
+    # Rounded down: 100 % would read as certainty.
+    percent = math.floor(1000 * lesion.score) / 10
+    tag = _render(f"{label} {percent:.1f}%", _color(lesion), *picture.shape[:2])
     x, y = _place(lesion.box, tag.shape[:2], picture.shape[:2], placed)
     height, width = tag.shape[:2]
     picture[y : y + height, x : x + width] = tag
