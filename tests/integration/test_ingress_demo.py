@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from pipeline.bundle import open_bundle
+from pipeline.golden import compare
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import load_profile
@@ -68,8 +69,11 @@ async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it
     expected = bundle.predictor(bundle.load_engine(device="cpu"))(IMAGE, PredictOptions())
     found = Prediction.model_validate_json(response.content)
     assert found.detections
-    ignored = {"request_id", "timings_ms"}
-    assert found.model_dump(exclude=ignored) == expected.model_dump(exclude=ignored)
+    assert (found.model, found.image) == (expected.model, expected.image)
+    # Another number of threads adds in another order, so the last bits may differ.
+    compare("the demo image", expected.detections, found.detections, threshold=0)
+    assert found.metrics.class_distribution == expected.metrics.class_distribution
+    assert found.visualization is not None
 
 
 async def test_the_fake_model_answers_in_the_form_of_the_real_one(pipeline, args):
