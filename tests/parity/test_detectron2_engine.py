@@ -9,7 +9,12 @@ import yaml
 
 from pipeline.detectron2 import Detectron2Engine
 from pipeline.engine.portable import PortableEngine
-from pipeline.errors import CheckpointMismatch, EngineUnavailable, UnsupportedConfig
+from pipeline.errors import (
+    CheckpointMismatch,
+    EngineUnavailable,
+    UnreadableConfig,
+    UnsupportedConfig,
+)
 from tests.models import tree, weights, write_model
 from tests.parity.case import CASES, Case, assert_expected
 
@@ -156,7 +161,7 @@ def test_what_only_a_gpu_runs_is_refused_on_a_cpu(tmp_path: Path) -> None:
 @needs_detectron2
 def test_yaml_that_asks_for_code_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(UnsupportedConfig, match="is not YAML"):
+    with pytest.raises(UnreadableConfig, match="is not plain YAML"):
         Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
 
 
