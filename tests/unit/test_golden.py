@@ -49,7 +49,7 @@ PAIR = [detection((20, 20, 120, 100)), detection((21, 20, 121, 100), score=0.89)
         ([detection()], [detection((21, 20.5, 121, 101))]),
         ([detection()], [detection(shrink=3)]),
         ([detection(SMALL)], [detection((50.25, 50, 58.25, 58))]),
-        ([detection(SMALL)], [detection(SMALL, shrink=0)]),
+        ([detection(SMALL)], [detection(SMALL, shrink=1)]),
         ([detection(score=0.51)], []),
         ([], [detection(score=0.51)]),
         (PAIR, PAIR[::-1]),
