@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +9,48 @@ from pipeline.contract import MaskCrop
 from pipeline.schemas import PolygonMask, RleMask
 
 # Far above what the order of float32 additions can change in a probability.
-_TOLERANCE = np.float32(1e-5)
+_TOLERANCE = 1e-5
+# Pixels too close to call are looked at so many at a time, to bound the memory.
+_CLOSE_AT_ONCE = 1 << 18
 
 _Box = tuple[float, float, float, float]
+_Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunMask:
+    """A binary mask as the ends of its runs down the columns; it costs its outline, not its area.
+
+    `edges` is (2K,) int64, rising, a run's first row and then the row after its last, in turn.
+    Row y of column x is written x * (height + 1) + y: a run never goes on into the next column.
+    """
+
+    edges: _Ints
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, crop: MaskCrop, height: int, width: int) -> "RunMask":
+        framed = np.pad(crop.pixels.T, ((0, 0), (1, 1)))
+        column, row = np.nonzero(framed[:, 1:] != framed[:, :-1])
+        return cls((crop.x + column) * (height + 1) + crop.y + row, height, width)
+
+    def area(self) -> int:
+        """In pixels."""
+        return int((self.edges[1::2] - self.edges[::2]).sum())
+
+    def crop(self) -> MaskCrop:
+        """The pixels within the mask's own bounds; 0 by 0 of them where it is empty."""
+        if not len(self.edges):
+            return MaskCrop(x=0, y=0, pixels=np.zeros((0, 0), dtype=np.bool_))
+        columns, rows = np.divmod(self.edges, self.height + 1)
+        x, y = int(columns[0]), int(rows.min())
+        width, height = int(columns[-1]) + 1 - x, int(rows.max()) - y
+        ends = (columns - x) * height + rows - y
+        lengths = np.diff(ends, prepend=0, append=width * height)
+        inside = np.arange(len(lengths)) % 2 == 1
+        pixels = np.repeat(inside, lengths).reshape(width, height)
+        return MaskCrop(x=x, y=y, pixels=np.ascontiguousarray(pixels.T))
 
 
 def paste(
@@ -19,56 +59,60 @@ def paste(
     height: int,
     width: int,
     threshold: float = 0.5,
-) -> MaskCrop:
+) -> RunMask:
     """Puts one instance's mask at its place, as Detectron2's `paste_masks_in_image` does on a CPU.
 
     probabilities: (M, M) float32 in 0..1, within `box` (XYXY, pixels of the source image).
-    A pixel belongs to the mask from `threshold` on. Only the box is computed, never the whole
-    image; the crop is then trimmed to the mask's own bounds (0 by 0 pixels where it is empty).
+    A pixel belongs to the mask from `threshold` (above 0) on.
     """
+    assert threshold > _TOLERANCE
     x1, y1, x2, y2 = (np.float32(side) for side in box)
     if not (x1 < x2 and y1 < y2):
-        return _trim(0, 0, np.zeros((0, 0), dtype=np.bool_))
+        return RunMask(np.zeros(0, dtype=np.int64), height, width)
     left, right = _span(x1, x2, width)
     top, bottom = _span(y1, y2, height)
     rows = _positions(top, bottom, y1, y2, len(probabilities))
     columns = _positions(left, right, x1, x2, len(probabilities))
-    # Bilinear sampling is separable, so two thin matrix products do it.
-    cells = np.arange(len(probabilities), dtype=np.float32)
-    values = _weights(rows, cells) @ probabilities @ _weights(columns, cells).T
-    pixels = values >= np.float32(threshold)
+    # Bilinear sampling is separable: down one column of pixels, the value runs straight from each
+    # row of cells to the next, so where it crosses the threshold can be computed.
+    cells = np.arange(len(probabilities))
+    across = np.maximum(1 - np.abs(columns[:, None] - cells), 0)
+    values = np.pad(across @ probabilities.T.astype(np.float64), ((0, 0), (1, 1)))
+    stride, origin = height + 1, left * (height + 1) + top
+    sure = origin + _crossings(values, rows, threshold + _TOLERANCE, stride)
+    possible = origin + _crossings(values, rows, threshold - _TOLERANCE, stride)
+    inside = [sure]
     # Too close to call after another order of rounding: ask for Detectron2's own.
-    close = (values >= threshold - _TOLERANCE) ^ (values >= threshold + _TOLERANCE)
-    y, x = np.nonzero(close)
-    pixels[y, x] = _sample(probabilities, rows[y], columns[x]) >= np.float32(threshold)
-    return _trim(left, top, pixels)
+    for close in _pixels(_odd(sure, possible)):
+        x, y = np.divmod(close - origin, stride)
+        chosen = close[_sample(probabilities, rows[y], columns[x]) >= np.float32(threshold)]
+        inside += (chosen, chosen + 1)
+    return RunMask(_odd(*inside), height, width)
 
 
-def encode_rle(crop: MaskCrop, height: int, width: int) -> RleMask:
+def encode_rle(mask: RunMask) -> RleMask:
     """What `pycocotools.mask.encode` makes of the mask in its full image, without that image."""
-    # COCO counts down the columns. An empty row above and below keeps each column's runs apart.
-    framed = np.pad(crop.pixels.T, ((0, 0), (1, 1)))
-    changes = np.flatnonzero(framed[:, 1:] != framed[:, :-1])
-    column, row = np.divmod(changes, crop.pixels.shape[0] + 1)
-    edges = (crop.x + column) * height + crop.y + row
-    # Where a run ends at the image's bottom and the next begins at its top, they are one.
-    touching = np.flatnonzero(edges[1:-1:2] == edges[2::2])
-    edges = np.delete(edges, np.concatenate((2 * touching + 1, 2 * touching + 2)))
-    counts = np.diff(edges, prepend=0, append=height * width)
+    # Where a run ends at the image's bottom and the next begins at its top, COCO has one.
+    edges = _odd(mask.edges - mask.edges // (mask.height + 1))
+    counts = np.diff(edges, prepend=0, append=mask.height * mask.width)
     if len(counts) > 1 and counts[-1] == 0:
         counts = counts[:-1]
-    compressed = coco.frPyObjects(
-        {"counts": counts.tolist(), "size": [height, width]}, height, width
-    )
-    return RleMask(size=(height, width), counts=compressed["counts"].decode("ascii"))
+    size = mask.height, mask.width
+    compressed = coco.frPyObjects({"counts": counts.tolist(), "size": size}, *size)
+    return RleMask(size=size, counts=compressed["counts"].decode("ascii"))
 
 
-def encode_polygons(crop: MaskCrop) -> PolygonMask:
+def encode_polygons(mask: RunMask) -> PolygonMask:
     """COCO polygons along the pixels' edges, which pycocotools rasterizes to exactly this mask.
 
-    COCO has no holes, so a mask with a hole is cut through it into parts.
+    COCO has no holes, so a mask with holes is cut through all of them into strips.
     """
-    return PolygonMask(polygons=[loop.tolist() for loop in _polygons(crop.pixels, crop.x, crop.y)])
+    outlines, holes = _loops(mask, np.zeros(0, dtype=np.int64))
+    if holes:
+        outlines, holes = _loops(mask, _cuts(holes))
+        assert not holes
+    polygons = [outline.astype(np.float64).ravel().tolist() for outline in outlines]
+    return PolygonMask(polygons=polygons)
 
 
 def _span(low: np.float32, high: np.float32, size: int) -> tuple[int, int]:
@@ -88,16 +132,41 @@ def _positions(
     return fused.astype(np.float32)
 
 
-def _weights(positions: NDArray[np.float32], cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(P,) and (M,) -> (P, M): how much each position takes of each cell; nothing from outside."""
-    weights: NDArray[np.float32] = np.float32(1) - np.abs(positions[:, None] - cells)
-    return np.maximum(weights, np.float32(0))
+def _crossings(
+    values: NDArray[np.float64], rows: NDArray[np.float32], level: float, stride: int
+) -> _Ints:
+    """The edges of what is at or above `level`.
+
+    values: (columns, M + 2), at the cells' centres from -1, where it is 0, to M, where it is 0.
+    """
+    above = values >= level
+    column, cell = np.nonzero(above[:, 1:] != above[:, :-1])
+    before, after = values[column, cell], values[column, cell + 1]
+    place = cell - 1 + (level - before) / (after - before)
+    return _odd(column * stride + np.searchsorted(rows.astype(np.float64), place))
+
+
+def _odd(*edges: _Ints) -> _Ints:
+    """The edges of the exclusive or: two at one place cancel each other."""
+    places, counts = np.unique(np.concatenate(edges), return_counts=True)
+    odd: _Ints = places[counts % 2 == 1]
+    return odd
+
+
+def _pixels(edges: _Ints) -> Iterator[_Ints]:
+    """Every place within the runs, some at a time."""
+    starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    ends = np.cumsum(lengths)
+    for first in range(0, int(lengths.sum()), _CLOSE_AT_ONCE):
+        number = np.arange(first, min(first + _CLOSE_AT_ONCE, int(ends[-1])))
+        run = np.searchsorted(ends, number, side="right")
+        yield starts[run] + number - (ends - lengths)[run]
 
 
 def _sample(
     probabilities: NDArray[np.float32], y: NDArray[np.float32], x: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Bilinear values at single positions (K,), summed in the order of PyTorch's `grid_sample`."""
+    """Bilinear values at single positions (K,), to the last bit of PyTorch's `grid_sample`."""
     top, left = np.floor(y), np.floor(x)
     below, right = y - top, x - left
     above, before = np.float32(1) - below, np.float32(1) - right
@@ -106,78 +175,81 @@ def _sample(
     row = np.clip(top, -2, len(probabilities)).astype(np.intp) + 2
     column = np.clip(left, -2, len(probabilities)).astype(np.intp) + 2
     value: NDArray[np.float32] = padded[row, column] * (above * before)
-    value += padded[row, column + 1] * (above * right)
-    value += padded[row + 1, column] * (below * before)
-    value += padded[row + 1, column + 1] * (below * right)
+    for corner, weight in (
+        (padded[row, column + 1], above * right),
+        (padded[row + 1, column], below * before),
+        (padded[row + 1, column + 1], below * right),
+    ):
+        # Its vector code multiplies and adds in one step, rounded once.
+        value = (corner.astype(np.float64) * weight + value).astype(np.float32)
     return value
 
 
-def _trim(x: int, y: int, pixels: NDArray[np.bool_]) -> MaskCrop:
-    rows = np.flatnonzero(pixels.any(axis=1))
-    columns = np.flatnonzero(pixels.any(axis=0))
-    if not len(rows):
-        return MaskCrop(x=x, y=y, pixels=np.zeros((0, 0), dtype=np.bool_))
-    top, left = int(rows[0]), int(columns[0])
-    inner = pixels[top : rows[-1] + 1, left : columns[-1] + 1]
-    return MaskCrop(x=x + left, y=y + top, pixels=np.ascontiguousarray(inner))
+def _cuts(holes: list[_Ints]) -> _Ints:
+    """The fewest columns that meet every hole, each in the middle of the holes it meets."""
+    columns: list[int] = []
+    low = high = -1
+    for end, start in sorted((int(hole[:, 0].max()), int(hole[:, 0].min())) for hole in holes):
+        if start <= high:
+            low = max(low, start)
+        else:
+            low, high = start, end
+            columns.append(0)
+        columns[-1] = (low + high) // 2
+    return np.array(columns)
 
 
-def _polygons(pixels: NDArray[np.bool_], x: int, y: int) -> Iterator[NDArray[np.int64]]:
-    outlines, holes = _loops(pixels)
-    if not holes:
-        for loop in outlines:
-            yield (loop + np.array((x, y))).ravel()
-        return
-    # The middle hole's middle column; each half keeps at most half of the holes.
-    middles = sorted(int(loop[:, 0].min() + loop[:, 0].max()) // 2 for loop in holes)
-    cut = middles[len(middles) // 2]
-    yield from _polygons(pixels[:, :cut], x, y)
-    yield from _polygons(pixels[:, cut:], x + cut, y)
+def _loops(mask: RunMask, cuts: _Ints) -> tuple[list[_Ints], list[_Ints]]:
+    """The outlines of the mask's parts (joined by sides) and of its holes, as corners (K, 2) XY.
 
-
-def _loops(
-    pixels: NDArray[np.bool_],
-) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """The outlines of the mask's parts (joined by sides) and of its holes, as corners (K, 2) XY."""
-    framed = np.pad(pixels, 1)
-    a, b, c, d = framed[:-1, :-1], framed[:-1, 1:], framed[1:, :-1], framed[1:, 1:]
-    # A corner is where one pixel of four differs, or, doubly, where they form a checkerboard.
-    crossing = (a == d) & (b == c) & (a != b)
-    y, x = np.nonzero((a ^ b ^ c ^ d) | crossing)
-    double = crossing[y, x]
-    # At each corner one side leads east or west, one south or north. The two corners of a
-    # checkerboard each hold on to their own pixel, so pixels that only touch stay apart.
-    east, south = (b != d)[y, x] & ~double, (c != d)[y, x] & ~double
-    south |= double & b[y, x]  # the western corner belongs to the pixel below where a is empty
-    order = np.argsort(np.concatenate((np.arange(len(y)), np.flatnonzero(double) + 0.5)))
-    y, x = (np.concatenate((v, v[double]))[order] for v in (y, x))
-    south = np.concatenate((south, ~south[double]))[order]
-    east = np.concatenate((east, np.ones(int(double.sum()), dtype=np.bool_)))[order]
-    # Along a row, and along a column, consecutive corners are the two ends of one side.
-    beside = _partners(np.lexsort((east, x, y)))
-    below = _partners(np.lexsort((south, y, x)))
-    filled = d[y, x].tolist()
-    corners = np.stack((x, y), axis=1)
-    outlines: list[NDArray[np.int64]] = []
-    holes: list[NDArray[np.int64]] = []
-    seen = [False] * len(y)
-    for first in range(len(y)):
-        if seen[first]:
-            continue
+    cuts: columns before which the mask is cut, rising.
+    """
+    corners, down, filled = _corners(mask, cuts)
+    # In reading order 2k and 2k + 1 are the ends of one horizontal side; go along it, then on.
+    number = np.arange(len(corners))
+    following = down[number ^ 1].tolist()
+    outlines: list[_Ints] = []
+    holes: list[_Ints] = []
+    seen = bytearray(len(corners))
+    for first in range(0, len(corners), 2):
         loop: list[int] = []
         at = first
-        while not seen[at]:
-            across = beside[at]
-            seen[at] = seen[across] = True
-            loop += (at, across)
-            at = below[across]
-        # In reading order the first corner is the loop's upper left: what lies inside it?
-        (outlines if filled[first] else holes).append(corners[loop])
+        while not seen[at >> 1]:
+            seen[at >> 1] = 1
+            loop.append(at)
+            at = following[at]
+        if loop:
+            sides = np.array(loop)
+            outline = corners[np.stack((sides, sides ^ 1), axis=1).ravel()]
+            # In reading order the first corner is the loop's upper left: what lies inside it?
+            (outlines if filled[first] else holes).append(outline)
     return outlines, holes
 
 
-def _partners(order: NDArray[np.intp]) -> list[int]:
-    partner: list[int] = [0] * len(order)
-    for one, other in order.reshape(-1, 2).tolist():
-        partner[one], partner[other] = other, one
-    return partner
+def _corners(mask: RunMask, cuts: _Ints) -> tuple[_Ints, _Ints, NDArray[np.bool_]]:
+    """All corners (K, 2) XY in reading order, each one's partner on its vertical side, and
+    whether the pixel to its lower right, if the corner leads there, belongs to the mask."""
+    stride = mask.height + 1
+    strips = np.searchsorted(cuts, mask.edges // stride, side="right")
+    # Each end of a run is seen from both borders of its column. Strips stand a column apart.
+    west = mask.edges + strips * stride
+    place = np.concatenate((west, west + stride))
+    east = np.arange(len(place)) < len(west)  # does a horizontal side lead east from there?
+    filled = (np.arange(len(place)) % 2 == 0) == east
+    # Where two columns begin or end a run alike, the side goes straight on: no corner. Where they
+    # do the opposite, four pixels form a checkerboard and two corners meet, each of which holds
+    # on to its own pixel, so pixels that only touch stay apart: the upper one comes first.
+    key = 2 * place + (east == filled)
+    order = np.argsort(key, kind="stable")
+    changes = np.diff(key[order]) != 0
+    corner = np.ones(len(order), dtype=np.bool_)
+    corner[1:] &= changes
+    corner[:-1] &= changes
+    order = order[corner]
+    # Down a column of corners, and along a row, 2k and 2k + 1 are the two ends of one side.
+    x, y = np.divmod(place[order], stride)
+    reading = np.lexsort((east[order], x, y))
+    number = np.empty_like(reading)
+    number[reading] = np.arange(len(reading))
+    corners = np.stack((x - np.tile(strips, 2)[order], y), axis=1)
+    return corners[reading], number[reading ^ 1], filled[order][reading]

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from pipeline.contract import MaskCrop
-from pipeline.masks import encode_polygons, encode_rle, paste
+from pipeline.masks import RunMask, encode_polygons, encode_rle, paste
 
 HEIGHT, WIDTH = 60, 80
 
@@ -29,7 +30,7 @@ def placed_masks(draw):
     )
     y = draw(st.integers(0, height - pixels.shape[0]))
     x = draw(st.integers(0, width - pixels.shape[1]))
-    return MaskCrop(x=x, y=y, pixels=pixels), height, width
+    return in_full(MaskCrop(x=x, y=y, pixels=pixels), height, width)
 
 
 def in_full(crop, height, width):
@@ -43,6 +44,11 @@ def rasterized(mask, height, width):
     if not mask.polygons:
         return np.zeros((height, width), dtype=np.uint8)
     return coco.decode(coco.merge(coco.frPyObjects(mask.polygons, height, width)))
+
+
+def run_mask(pixels):
+    height, width = pixels.shape
+    return RunMask.of(MaskCrop(x=0, y=0, pixels=pixels.astype(np.bool_)), height, width)
 
 
 def sampled(probabilities, box, height, width):
@@ -66,32 +72,51 @@ def test_a_pasted_mask_is_the_bilinear_formula_at_the_threshold(box):
     probabilities = np.random.default_rng(0).random((28, 28), dtype=np.float32)
     expected = sampled(probabilities, box, HEIGHT, WIDTH)
     decided = np.abs(expected - 0.5) > 1e-4
-    actual = in_full(paste(probabilities, box, HEIGHT, WIDTH), HEIGHT, WIDTH)
+    actual = in_full(paste(probabilities, box, HEIGHT, WIDTH).crop(), HEIGHT, WIDTH)
     assert decided.mean() > 0.99
     assert np.array_equal(actual[decided], expected[decided] >= 0.5)
 
 
 def test_a_sure_mask_fills_exactly_the_pixels_whose_centres_lie_in_its_box():
-    crop = paste(np.ones((28, 28), np.float32), (10, 20, 31, 50), HEIGHT, WIDTH)
+    crop = paste(np.ones((28, 28), np.float32), (10, 20, 31, 50), HEIGHT, WIDTH).crop()
     assert (crop.x, crop.y, crop.pixels.shape) == (10, 20, (30, 21))
     assert crop.pixels.all()
 
 
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="this CPU rounds otherwise"
+)
+@pytest.mark.parametrize("box", HOSTILE_BOXES.values(), ids=HOSTILE_BOXES)
+def test_a_pixel_too_close_to_call_is_called_as_pytorch_does(box):
+    noise = np.random.default_rng(0).standard_normal((28, 28))
+    probabilities = (0.5 + 1e-7 * noise).astype(np.float32)
+    box = np.float32(box)
+    x = (torch.arange(WIDTH) + 0.5 - box[0]) / (box[2] - box[0]) * 2 - 1
+    y = (torch.arange(HEIGHT) + 0.5 - box[1]) / (box[3] - box[1]) * 2 - 1
+    grid = torch.stack((x.expand(HEIGHT, -1), y[:, None].expand(-1, WIDTH)), dim=2)
+    values = torch.nn.functional.grid_sample(
+        torch.from_numpy(probabilities)[None, None], grid[None], align_corners=False
+    )
+    expected = (values[0, 0] >= 0.5).numpy()
+    actual = in_full(paste(probabilities, box, HEIGHT, WIDTH).crop(), HEIGHT, WIDTH)
+    assert np.array_equal(actual, expected)
+
+
 def test_a_probability_equal_to_the_threshold_belongs_to_the_mask():
-    crop = paste(np.full((4, 4), 0.5, np.float32), (8, 8, 16, 16), HEIGHT, WIDTH)
+    crop = paste(np.full((4, 4), 0.5, np.float32), (8, 8, 16, 16), HEIGHT, WIDTH).crop()
     assert crop.pixels[1:-1, 1:-1].all()
 
 
 def test_the_threshold_can_be_chosen():
     probabilities = np.full((28, 28), 0.6, np.float32)
-    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.7).pixels.size == 0
-    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.3).pixels.size >= 400
+    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.7).area() == 0
+    assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.3).area() >= 400
 
 
 def test_a_crop_is_trimmed_to_its_mask():
     probabilities = np.zeros((28, 28), np.float32)
     probabilities[14, 14] = 1
-    crop = paste(probabilities, (0, 0, 56, 56), HEIGHT, WIDTH)
+    crop = paste(probabilities, (0, 0, 56, 56), HEIGHT, WIDTH).crop()
     assert crop.pixels.shape == (2, 2)
     assert crop.pixels.any(axis=0).all()
     assert crop.pixels.any(axis=1).all()
@@ -103,51 +128,65 @@ def test_a_crop_is_trimmed_to_its_mask():
     ids=["nothing sure", "outside the image", "an empty box"],
 )
 def test_a_mask_without_pixels_is_empty(probability, box):
-    crop = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
-    assert crop.pixels.shape == (0, 0)
-    assert encode_polygons(crop).polygons == []
-    assert encode_rle(crop, HEIGHT, WIDTH).counts == _coco_counts(crop, HEIGHT, WIDTH)
+    mask = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
+    assert mask.area() == 0
+    assert mask.crop().pixels.shape == (0, 0)
+    assert encode_polygons(mask).polygons == []
+    assert encode_rle(mask).counts == _coco_counts(np.zeros((HEIGHT, WIDTH), np.uint8))
 
 
-def _coco_counts(crop, height, width):
-    encoded = coco.encode(np.asfortranarray(in_full(crop, height, width)))
-    return encoded["counts"].decode()
-
-
-@settings(deadline=None, max_examples=300)
-@given(placed_masks())
-def test_a_crop_encodes_to_the_run_lengths_of_its_full_mask(placed):
-    crop, height, width = placed
-    rle = encode_rle(crop, height, width)
-    assert rle.size == (height, width)
-    assert rle.counts == _coco_counts(crop, height, width)
+def _coco_counts(full):
+    return coco.encode(np.asfortranarray(full))["counts"].decode()
 
 
 @settings(deadline=None, max_examples=300)
 @given(placed_masks())
-def test_polygons_rasterize_to_exactly_their_mask(placed):
-    crop, height, width = placed
-    actual = rasterized(encode_polygons(crop), height, width)
-    assert np.array_equal(actual, in_full(crop, height, width))
+def test_runs_hold_exactly_the_pixels_they_were_made_of(full):
+    mask = run_mask(full)
+    assert np.array_equal(in_full(mask.crop(), *full.shape), full)
+    assert mask.area() == full.sum()
+
+
+@settings(deadline=None, max_examples=300)
+@given(placed_masks())
+def test_runs_encode_to_the_run_lengths_of_the_full_mask(full):
+    rle = encode_rle(run_mask(full))
+    assert rle.size == full.shape
+    assert rle.counts == _coco_counts(full)
+
+
+@settings(deadline=None, max_examples=300)
+@given(placed_masks())
+def test_polygons_rasterize_to_exactly_their_mask(full):
+    polygons = encode_polygons(run_mask(full))
+    assert np.array_equal(rasterized(polygons, *full.shape), full)
 
 
 def test_a_full_image_is_one_run_and_one_polygon():
-    crop = MaskCrop(x=0, y=0, pixels=np.ones((6, 9), np.bool_))
-    assert encode_polygons(crop).polygons == [[0, 0, 9, 0, 9, 6, 0, 6]]
-    assert encode_rle(crop, 6, 9).counts == _coco_counts(crop, 6, 9)
+    full = np.ones((6, 9), np.uint8)
+    assert encode_polygons(run_mask(full)).polygons == [[0, 0, 9, 0, 9, 6, 0, 6]]
+    assert encode_rle(run_mask(full)).counts == _coco_counts(full)
 
 
 def test_a_ring_is_cut_through_its_hole():
-    crop = MaskCrop(x=7, y=5, pixels=annulus(40))
-    polygons = encode_polygons(crop)
+    full = in_full(MaskCrop(x=7, y=5, pixels=annulus(40)), 60, 60)
+    polygons = encode_polygons(run_mask(full))
     assert len(polygons.polygons) == 2
-    assert np.array_equal(rasterized(polygons, 60, 60), in_full(crop, 60, 60))
+    assert np.array_equal(rasterized(polygons, 60, 60), full)
+
+
+def test_holes_below_each_other_share_a_cut():
+    full = np.ones((20, 20), np.uint8)
+    full[3:6, 4:12] = full[9:12, 8:16] = full[14:17, 6:10] = 0
+    polygons = encode_polygons(run_mask(full))
+    assert len(polygons.polygons) == 2
+    assert np.array_equal(rasterized(polygons, 20, 20), full)
 
 
 def test_a_large_disc_needs_only_its_corners():
     y, x = np.mgrid[:400, :400]
     disc = (x - 200) ** 2 + (y - 200) ** 2 < 190**2
-    (polygon,) = encode_polygons(MaskCrop(x=0, y=0, pixels=disc)).polygons
+    (polygon,) = encode_polygons(run_mask(disc)).polygons
     corners = np.array(polygon).reshape(-1, 2)
     steps = np.roll(corners, -1, axis=0) - corners
     assert ((steps == 0).sum(axis=1) == 1).all()
