@@ -1,0 +1,34 @@
+"""The engine alone, in a process of its own: prints JSON seconds for each of COUNT images."""
+
+import argparse
+import json
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.peers.inside import open_predictor
+from pipeline.decode import decode
+from pipeline.schemas import PredictOptions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("images", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    predictor = open_predictor()
+    images = [path.read_bytes() for path in arguments.images]
+    inputs = [predictor.resize(decode(image).pixels) for image in images]
+    seconds: dict[str, list[float]] = {"answer": [], "engine": []}
+    for number in range(-len(images), arguments.count):
+        started = perf_counter()
+        predictor(images[number % len(images)], PredictOptions())
+        answered = perf_counter()
+        predictor.engine.predict([inputs[number % len(images)]])
+        if number >= 0:  # before that, it warms up
+            seconds["answer"].append(answered - started)
+            seconds["engine"].append(perf_counter() - answered)
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()

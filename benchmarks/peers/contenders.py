@@ -1,0 +1,99 @@
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.peers.environment import interpreter
+from benchmarks.peers.process import ROOT, free_port, server
+from cluster.local import LocalStack, StackOptions
+from cluster.paths import LOCAL_PROFILE
+from pipeline.manifest import read_manifest
+
+LOGS = ROOT / "out" / "benchmarks" / "serving"
+DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a contender takes images."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every contender is given alike."""
+
+    bundle: Path
+    torch_threads: int
+
+    def environment(self) -> dict[str, str]:
+        threads = str(self.torch_threads)
+        return {
+            "BENCHMARK_BUNDLE": str(self.bundle.resolve()),
+            "BENCHMARK_TORCH_THREADS": threads,
+            "BENCHMARK_WORKERS": str(max(1, (os.cpu_count() or 1) // self.torch_threads)),
+            "OMP_NUM_THREADS": threads,
+        }
+
+
+Contender = Callable[[Setting], AbstractContextManager[Target]]
+
+
+@contextmanager
+def lesionserve(setting: Setting, profile: Path = LOCAL_PROFILE) -> Iterator[Target]:
+    """`lesionserve up`: the gateway with its keys and audit records, Ray Serve behind it."""
+    options = StackOptions(config=profile, bundle=setting.bundle, dashboard=False)
+    with LocalStack(options, lambda _line: None) as stack:
+        yield Target(f"{stack.gateway_url}/predict/", {"X-API-Key": stack.api_key})
+
+
+@contextmanager
+def litserve(setting: Setting) -> Iterator[Target]:
+    port = free_port()
+    environment = {**setting.environment(), "BENCHMARK_PORT": str(port)}
+    url = f"http://127.0.0.1:{port}"
+    command = [str(interpreter("litserve")), "-m", "benchmarks.peers.litserve.server"]
+    with server(command, environment, f"{url}/health", LOGS / "litserve.log"):
+        yield Target(f"{url}/predict")
+
+
+@contextmanager
+def bentoml(setting: Setting) -> Iterator[Target]:
+    port = free_port()
+    environment = {**setting.environment(), "BENTOML_DO_NOT_TRACK": "True"}
+    url = f"http://127.0.0.1:{port}"
+    command = [str(interpreter("bentoml")), "-m", "bentoml", "serve"]
+    command += ["benchmarks.peers.bentoml.server:Lesions", "--host", "127.0.0.1"]
+    command += ["--port", str(port)]
+    with server(command, environment, f"{url}/readyz", LOGS / "bentoml.log"):
+        yield Target(f"{url}/predict")
+
+
+@contextmanager
+def document(setting: Setting) -> Iterator[Target]:
+    """Needs Detectron2, and so the interpreter that LESIONSERVE_DETECTRON2_PYTHON names."""
+    python = os.environ[DETECTRON2]
+    inference = f"http://127.0.0.1:{free_port()}"
+    gateway = f"http://127.0.0.1:{free_port()}"
+    environment = {
+        **setting.environment(),
+        "BENCHMARK_CLASSES": ",".join(read_manifest(setting.bundle).class_names),
+        "BENCHMARK_INFERENCE_URL": inference,
+    }
+    module = "benchmarks.peers.document"
+    port = inference.rpartition(":")[2]
+    serve = [python, "-m", "uvicorn", f"{module}.inference:app", "--port", port]
+    serve += ["--no-access-log"]
+    bind = gateway.removeprefix("http://")
+    # Gunicorn's own advice: two workers for each core and one more.
+    workers = str(2 * (os.cpu_count() or 1) + 1)
+    forward = [python, "-m", "gunicorn", f"{module}.gateway:application", "--bind", bind]
+    forward += ["--workers", workers, "--timeout", "120"]
+    with (
+        server(serve, environment, f"{inference}/healthz", LOGS / "document-inference.log"),
+        server(forward, environment, f"{gateway}/healthz", LOGS / "document-gateway.log"),
+    ):
+        yield Target(f"{gateway}/predict/")

@@ -1,0 +1,39 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+# Letters as letters and no random ids: the file changes only with its numbers.
+mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "lesionserve"})
+
+from matplotlib import pyplot  # noqa: E402
+
+# By contender and number of clients: {"per_second": {"median", "low", "high"}, "p50_ms", "p99_ms"}.
+Measured = Mapping[str, Mapping[int, Mapping[str, Any]]]
+
+
+def plot(measured: Measured, path: Path, workload: str) -> None:
+    """Throughput and latency against the number of clients, as SVG."""
+    figure, (throughput, latency) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, points in measured.items():
+        clients = list(points)
+        speed = [points[one]["per_second"] for one in clients]
+        median = [one["median"] for one in speed]
+        below = [one["median"] - one["low"] for one in speed]
+        above = [one["high"] - one["median"] for one in speed]
+        drawn = throughput.errorbar(clients, median, (below, above), marker="o", label=name)
+        color = drawn.lines[0].get_color()
+        p50 = [points[one]["p50_ms"] for one in clients]
+        p99 = [points[one]["p99_ms"] for one in clients]
+        latency.plot(clients, p50, marker="o", color=color, label=f"{name}, p50")
+        latency.plot(clients, p99, marker="^", color=color, linestyle=":", label=f"{name}, p99")
+    throughput.set(title=f"Throughput, {workload}", ylabel="images/s", ylim=(0, None))
+    latency.set(title=f"Latency, {workload}", ylabel="ms", yscale="log")
+    for axes in (throughput, latency):
+        axes.set(xlabel="clients", xscale="log", xticks=clients, xticklabels=map(str, clients))
+        axes.minorticks_off()
+        axes.legend(fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)

@@ -1,0 +1,235 @@
+"""The whole stack against its peers and against the engine alone, on this machine.
+
+Only one contender fits the machine at a time: in each round every one is started, measured and
+stopped, and figures are ratios within a round. The document's stack needs Detectron2: without
+LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from benchmarks.load import Load, Outcome, apply
+from benchmarks.measure import Spread, ratio
+from benchmarks.peers import contenders
+from benchmarks.peers.contenders import Contender, Setting, Target
+from benchmarks.peers.process import ROOT
+from benchmarks.plot import plot
+from benchmarks.report import Figure, Result
+from benchmarks.standard import jpeg, scene, standard_bundle
+from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
+
+FOLDER = Path("out/benchmarks")
+CROWD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    name: str
+    bundle: Path
+    images: list[Path]
+    requests: dict[int, int]  # in all, by the number of clients
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Seconds for each image in one process: from bytes to answer, and the engine's own part."""
+
+    answer: list[float]
+    engine: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    alone: Alone
+    outcomes: dict[str, dict[int, Outcome]]  # by contender and number of clients
+
+
+def run() -> Result:
+    demo = demo_workload()
+    rounds = [measure(demo, number) for number in range(demo.rounds)]
+    standard = standard_workload()
+    standard_rounds = [measure(standard, number) for number in range(standard.rounds)]
+    plot(pooled(rounds), Path(__file__).with_suffix(".svg"), demo.name)
+    return result(rounds, standard_rounds)
+
+
+def demo_workload() -> Workload:
+    images = [*sorted((DEMO_BUNDLE / "golden").glob("*.jpg")), DEMO_IMAGE]
+    return Workload("the demo bundle", DEMO_BUNDLE, images, {1: 28, 4: 70, CROWD: 140}, rounds=3)
+
+
+def standard_workload() -> Workload:
+    bundle = standard_bundle(FOLDER)
+    images = [FOLDER / "serving" / f"scene{seed}.jpg" for seed in (11, 12)]
+    for seed, path in zip((11, 12), images, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(scene(seed)))
+    return Workload("R50-FPN", bundle, images, {1: 3, 4: 8, CROWD: 16}, rounds=1)
+
+
+def measure(workload: Workload, number: int = 0) -> Round:
+    """One round through all contenders; each round begins with another."""
+    setting = Setting(workload.bundle, torch_threads())
+    alone = measure_alone(workload, setting)
+    names = list(present())
+    shift = number % len(names)
+    return Round(
+        alone,
+        {
+            name: measure_contender(present()[name], workload, setting)
+            for name in names[shift:] + names[:shift]
+        },
+    )
+
+
+def present() -> dict[str, Contender]:
+    found: dict[str, Contender] = {
+        "lesionserve": contenders.lesionserve,
+        "LitServe": contenders.litserve,
+        "BentoML": contenders.bentoml,
+    }
+    if contenders.DETECTRON2 in os.environ:
+        found["the document's stack"] = contenders.document
+    else:
+        print(f"benchmarks: {contenders.DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
+    return found
+
+
+def torch_threads() -> int:
+    """As many as the local profile gives the model: every contender gets the same."""
+    profile = yaml.safe_load(LOCAL_PROFILE.read_text())
+    threads: int = profile["applications"][0]["args"]["model"]["torch_threads"]
+    return threads
+
+
+def measure_alone(workload: Workload, setting: Setting) -> Alone:
+    command = [sys.executable, "-m", "benchmarks.peers.alone", str(workload.requests[1])]
+    done = subprocess.run(
+        command + [str(image) for image in workload.images],
+        cwd=ROOT,
+        env={**os.environ, **setting.environment()},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Alone(**json.loads(done.stdout))
+
+
+def measure_contender(
+    contender: Contender, workload: Workload, setting: Setting
+) -> dict[int, Outcome]:
+    with contender(setting) as target:
+        check_answers(target, workload)
+        outcomes = {}
+        for clients, requests in workload.requests.items():
+            apply(_load(target, workload, clients, clients))  # warms connections and threads up
+            outcomes[clients] = apply(_load(target, workload, clients, requests))
+        return outcomes
+
+
+def check_answers(target: Target, workload: Workload) -> None:
+    """A contender that does less work is no contender: lesions, masks and a picture, or none."""
+    for image in workload.images[:2]:
+        with httpx.Client(headers=target.headers, timeout=120) as client:
+            response = client.post(target.url, files={"file": image.read_bytes()})
+        answer = response.raise_for_status().json()
+        assert answer["detections"], "nothing was found"
+        assert all(one["mask"]["counts"] for one in answer["detections"]), "no masks"
+        assert answer["visualization"], "no picture"
+
+
+def _load(target: Target, workload: Workload, clients: int, requests: int) -> Load:
+    images = [str(image) for image in workload.images]
+    return Load(target.url, target.headers, images, clients, requests, seconds=60)
+
+
+def pooled(rounds: Sequence[Round]) -> dict[str, dict[int, dict[str, Any]]]:
+    """Of every contender and number of clients: the spread of throughput, latencies, statuses."""
+    return {
+        name: {clients: _pool([one.outcomes[name][clients] for one in rounds]) for clients in by}
+        for name, by in rounds[0].outcomes.items()
+    }
+
+
+def _pool(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    latencies = [ms for one in outcomes for ms in one.latencies_ms]
+    statuses = {status for one in outcomes for status in one.statuses}
+    return {
+        "per_second": asdict(Spread.of([one.per_second for one in outcomes])),
+        **{f"p{percent}_ms": percentile(latencies, percent) for percent in (50, 95, 99)},
+        "statuses": {s: sum(one.statuses.get(s, 0) for one in outcomes) for s in statuses},
+    }
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def result(demo: Sequence[Round], standard: Sequence[Round]) -> Result:
+    figures = [
+        *_against_alone("demo bundle", demo),
+        *_against_alone("R50-FPN", standard),
+        *_against_peers("demo bundle", demo),
+        *_against_peers("R50-FPN", standard),
+    ]
+    details = {
+        name: {"alone_s": [asdict(one.alone) for one in rounds], "contenders": pooled(rounds)}
+        for name, rounds in (("demo", demo), ("r50_fpn", standard))
+    }
+    return Result("serving", figures, {"torch_threads": torch_threads(), **details})
+
+
+def _against_alone(name: str, rounds: Sequence[Round]) -> list[Figure]:
+    served = [one.outcomes["lesionserve"][CROWD].per_second for one in rounds]
+    answer = ratio(served, [1 / statistics.mean(one.alone.answer) for one in rounds])
+    engine = ratio(served, [1 / statistics.mean(one.alone.engine) for one in rounds])
+    more = Spread.of(
+        [
+            percentile(one.outcomes["lesionserve"][1].latencies_ms, 50)
+            - 1000 * statistics.median(one.alone.answer)
+            for one in rounds
+        ]
+    )
+    title = f"{name}: images/s at {CROWD} clients to the predictor alone"
+    return [
+        Figure(f"{title}, bytes to answer", ">= 0.92", str(answer), answer.median >= 0.92),
+        Figure(f"{title}, its engine only", ">= 0.92", str(engine), engine.median >= 0.92),
+        Figure(
+            f"{name}: p50 of one client beyond the predictor alone",
+            "<= 30 ms",
+            f"{more} ms",
+            more.median <= 30,
+        ),
+    ]
+
+
+def _against_peers(name: str, rounds: Sequence[Round]) -> list[Figure]:
+    figures = []
+    for peer in rounds[0].outcomes:
+        if peer == "lesionserve":
+            continue
+        wanted = 3.0 if "document" in peer else 1.0
+        ours = [one.outcomes["lesionserve"][CROWD] for one in rounds]
+        theirs = [one.outcomes[peer][CROWD] for one in rounds]
+        speed = ratio([one.per_second for one in ours], [one.per_second for one in theirs])
+        p99 = ratio(
+            [percentile(one.latencies_ms, 99) for one in ours],
+            [percentile(one.latencies_ms, 99) for one in theirs],
+        )
+        title = f"{name}: {CROWD} clients against {peer}"
+        figures += [
+            Figure(f"{title}, images/s", f">= {wanted:g}", str(speed), speed.median >= wanted),
+            Figure(f"{title}, p99", "<= 1", str(p99), p99.median <= 1),
+        ]
+    return figures
