@@ -117,7 +117,7 @@ def calibrated(images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Any], Mas
         if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     resize = Resize.from_config(tree)
-    inputs = [torch.tensor(resize(image).pixels).permute(2, 0, 1) for image in images]
+    inputs = [torch.tensor(resize(image).pixels) for image in images]
     _set_statistics(model, inputs)
     # Heads as a trained model's: deltas of a fraction of a box, logits of a few units.
     for layer, spread in (

@@ -28,11 +28,16 @@ class AnchorGenerator(nn.Module):
             anchors = cell_anchors(level_sizes, level_ratios)
             self.register_buffer(f"cell_anchors_{level}", anchors, persistent=False)
 
-    def forward(self, grid_sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """For each (height, width) of a feature map, (height * width * A, 4) XYXY anchors."""
+    def forward(self, input_size: tuple[int, int]) -> list[Tensor]:
+        """(height, width) of the input -> for each feature map, (h * w * A, 4) XYXY anchors."""
         return [
-            self.grid_anchors(self.get_buffer(f"cell_anchors_{level}"), size, stride)
-            for level, (size, stride) in enumerate(zip(grid_sizes, self.strides, strict=True))
+            self.grid_anchors(
+                self.get_buffer(f"cell_anchors_{level}"),
+                # Each stride rounds up, as convolutions and pooling do.
+                (-(-input_size[0] // stride), -(-input_size[1] // stride)),
+                stride,
+            )
+            for level, stride in enumerate(self.strides)
         ]
 
     def grid_anchors(self, anchors: Tensor, size: tuple[int, int], stride: int) -> Tensor:

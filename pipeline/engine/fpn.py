@@ -44,7 +44,7 @@ class FPN(nn.Module):
         outputs = {coarsest[0]: self.output(coarsest[0], top_down)}
         for level, name in finer:
             top_down = F.interpolate(top_down, scale_factor=2.0, mode="nearest")
-            top_down = self.lateral(level, features[name]) + top_down
+            top_down = self.lateral(level, features[name]).add_(top_down)
             if self.fuse_type == "avg":
                 top_down = top_down / 2
             outputs[level] = self.output(level, top_down)

@@ -33,12 +33,21 @@ class FrozenBatchNorm2d(nn.Module):
         )
 
 
+class GroupNorm(nn.GroupNorm):
+    """On (N, C, H, W) in any layout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # PyTorch's kernel for channels last takes the variance from sums of squares, which leaves
+        # nothing but rounding where an image is nearly flat.
+        return super().forward(x.contiguous())
+
+
 def build_norm(name: str, channels: int) -> nn.Module | None:
     """The normalization that Detectron2's `get_norm` gives; '' is none."""
     if not name:
         return None
     if name == "GN":
-        return nn.GroupNorm(GROUP_NORM_GROUPS, channels)
+        return GroupNorm(GROUP_NORM_GROUPS, channels)
     assert name in BATCH_NORMS, name
     return FrozenBatchNorm2d(channels)
 

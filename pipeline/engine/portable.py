@@ -10,6 +10,7 @@ from pipeline.contract import Instances, ModelInput
 from pipeline.engine.build import build_model
 from pipeline.engine.checkpoint import load_strictly, read_checkpoint
 from pipeline.engine.config import read_config
+from pipeline.engine.fusion import fused
 from pipeline.engine.maskrcnn import MaskRCNN
 from pipeline.engine.roi_heads import Detections
 
@@ -27,9 +28,7 @@ class PortableEngine:
     @classmethod
     def open(cls, config: Path, weights: Path, device: str) -> "PortableEngine":
         """Raises UnsupportedConfig, CheckpointMismatch or ModelError."""
-        model = build_model(read_config(config))
-        load_strictly(model, read_checkpoint(weights))
-        return cls(model, device)
+        return cls(open_model(config, weights), device)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         return predict_by_shape(
@@ -41,9 +40,19 @@ class PortableEngine:
         return [to_instances(found) for found in self.model([self._to_tensor(i) for i in inputs])]
 
     def _to_tensor(self, one: ModelInput) -> Tensor:
-        """(3, H, W) uint8 on the device; arrays from a shared store may be read-only."""
+        """(H, W, 3) uint8 on the device; arrays from a shared store may be read-only."""
         pixels = torch.from_numpy(np.array(one.pixels, copy=not one.pixels.flags.writeable))
-        return pixels.to(self.device).permute(2, 0, 1)
+        return pixels.to(self.device)
+
+
+def open_model(config: Path, weights: Path) -> MaskRCNN:
+    """Built, loaded and fused, on the CPU.
+
+    Raises UnsupportedConfig, CheckpointMismatch or ModelError.
+    """
+    model = build_model(read_config(config))
+    load_strictly(model, read_checkpoint(weights))
+    return fused(model)
 
 
 def to_instances(found: Detections) -> Instances:

@@ -39,7 +39,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return F.relu_(self.conv2(self.conv1(x)) + shortcut)
+        return F.relu_(self.conv2(self.conv1(x)).add_(shortcut))
 
 
 class BottleneckBlock(nn.Module):
@@ -88,7 +88,7 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return F.relu_(self.conv3(self.conv2(self.conv1(x))) + shortcut)
+        return F.relu_(self.conv3(self.conv2(self.conv1(x))).add_(shortcut))
 
 
 def build_shortcut(in_channels: int, out_channels: int, stride: int, norm: str) -> Conv2d | None:

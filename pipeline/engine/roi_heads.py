@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from pipeline.engine.boxes import apply_deltas, batched_nms, clip
 from pipeline.engine.layers import Conv2d
+from pipeline.engine.networks import Networks
+from pipeline.engine.roi_align import roi_align
 
 Size = tuple[int, int]
 
@@ -45,19 +45,28 @@ class ROIPooler(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """Maps (N, C, h, w), boxes per image (R, 4) XYXY -> (all R, C, resolution, resolution)."""
-        rois = torch.cat([F.pad(b.to(maps[0].dtype), (1, 0), value=i) for i, b in enumerate(boxes)])
-        levels = self.levels(torch.cat(list(boxes)))
-        shape = (len(rois), maps[0].shape[1], self.resolution, self.resolution)
-        output = maps[0].new_zeros(shape)
+        rois = torch.cat(list(boxes))
+        images = torch.cat(
+            [torch.full_like(b[:, 0], i, dtype=torch.int64) for i, b in enumerate(boxes)]
+        )
+        levels = self.levels(rois)
+        # Channels last, as the pooled maps come on a CPU: nothing is turned round on the way.
+        output = torch.empty(
+            (len(rois), maps[0].shape[1], self.resolution, self.resolution),
+            dtype=maps[0].dtype,
+            device=maps[0].device,
+            memory_format=torch.channels_last,
+        )
         for level, (feature, stride) in enumerate(zip(maps, self.strides, strict=True)):
             (here,) = (levels == level).nonzero(as_tuple=True)
             output[here] = roi_align(
                 feature,
                 rois[here],
+                images[here],
                 self.resolution,
-                spatial_scale=1.0 / stride,
-                sampling_ratio=self.sampling_ratio,
-                aligned=self.aligned,
+                stride,
+                self.sampling_ratio,
+                self.aligned,
             )
         return output
 
@@ -122,13 +131,20 @@ class BoxPredictor(nn.Module):
         self.nms_thresh = nms_thresh
         self.topk = topk
 
-    def forward(
-        self, x: Tensor, proposals: Sequence[Tensor], image_sizes: Sequence[Size]
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, in_features) -> class logits (R, K + 1) and box deltas (R, K * 4) or (R, 4)."""
+        return self.cls_score(x), self.bbox_pred(x)
+
+    def choose(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        proposals: Sequence[Tensor],
+        image_sizes: Sequence[Size],
     ) -> list[Detections]:
-        """x: (R, in_features) of all proposals; proposals: per image (r, 4) XYXY."""
-        logits = self.cls_score(x).float()
+        """logits, deltas: of all proposals; proposals: per image (r, 4) XYXY."""
         scores = logits.sigmoid() if self.sigmoid else logits.softmax(dim=-1)
-        boxes = apply_deltas(self.bbox_pred(x), torch.cat(list(proposals)), self.bbox_reg_weights)
+        boxes = apply_deltas(deltas, torch.cat(list(proposals)), self.bbox_reg_weights)
         counts = [len(p) for p in proposals]
         return [
             self.best_of_image(*one)
@@ -191,26 +207,29 @@ class StandardROIHeads(nn.Module):
 
     def forward(
         self,
+        networks: Networks,
         features: dict[str, Tensor],
         proposals: Sequence[Tensor],
         image_sizes: Sequence[Size],
     ) -> list[Detections]:
         """features: by name (N, C, h, w); proposals: per image (R, 4) XYXY."""
         maps = [features[name] for name in self.in_features]
-        pooled = self.box_head(self.box_pooler(maps, proposals))
-        detections: list[Detections] = self.box_predictor(pooled, proposals, image_sizes)
-        return self.add_masks(maps, detections)
-
-    def add_masks(self, maps: Sequence[Tensor], detections: list[Detections]) -> list[Detections]:
-        if self.mask_head is None or self.mask_pooler is None:
+        logits, deltas = networks.box(self.box_pooler(maps, proposals))
+        detections = self.box_predictor.choose(logits, deltas, proposals, image_sizes)
+        if self.mask_pooler is None:
             return detections
-        logits = self.mask_head(self.mask_pooler(maps, [d.boxes for d in detections]))
-        classes = torch.cat([d.classes for d in detections])
-        channel = torch.zeros_like(classes) if logits.shape[1] == 1 else classes
-        masks = logits[torch.arange(len(logits), device=logits.device), channel].sigmoid().float()
-        return [
-            Detections(d.boxes, d.scores, d.classes, m)
-            for d, m in zip(
-                detections, torch.split(masks, [len(d.scores) for d in detections]), strict=True
-            )
-        ]
+        pooled = self.mask_pooler(maps, [d.boxes for d in detections])
+        return add_masks(detections, networks.mask(pooled))
+
+
+def add_masks(detections: Sequence[Detections], logits: Tensor) -> list[Detections]:
+    """logits: (all N, K, M, M), or one class-agnostic mask for each."""
+    classes = torch.cat([d.classes for d in detections])
+    channel = torch.zeros_like(classes) if logits.shape[1] == 1 else classes
+    masks = logits[torch.arange(len(logits), device=logits.device), channel].sigmoid()
+    return [
+        Detections(d.boxes, d.scores, d.classes, m)
+        for d, m in zip(
+            detections, torch.split(masks, [len(d.scores) for d in detections]), strict=True
+        )
+    ]

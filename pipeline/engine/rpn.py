@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pipeline.engine.anchors import AnchorGenerator
 from pipeline.engine.boxes import apply_deltas, batched_nms, clip, nonempty
 from pipeline.engine.layers import Conv2d
+from pipeline.engine.networks import Prediction
 
 Size = tuple[int, int]
 
@@ -62,13 +63,22 @@ class RPN(nn.Module):
         self.nms_thresh = nms_thresh
         self.min_box_size = min_box_size
 
-    def forward(self, features: dict[str, Tensor], image_sizes: Sequence[Size]) -> list[Tensor]:
-        """For each image, (R, 4) XYXY proposals by falling objectness, clipped to the image."""
-        maps = [features[name] for name in self.in_features]
-        grids = [(m.shape[-2], m.shape[-1]) for m in maps]
+    def predict(self, features: dict[str, Tensor]) -> list[Prediction]:
+        """For each of `in_features`, in their order, what the head says of its anchors."""
+        return [self.rpn_head(features[name]) for name in self.in_features]
+
+    def forward(
+        self, predictions: Sequence[Prediction], input_size: Size, image_sizes: Sequence[Size]
+    ) -> list[Tensor]:
+        """For each image, (R, 4) XYXY proposals by falling objectness, clipped to the image.
+
+        input_size: (height, width) of the padded batch.
+        """
         levels = [
-            self.best_of_level(self.rpn_head(feature), anchors)
-            for feature, anchors in zip(maps, self.anchor_generator(grids), strict=True)
+            self.best_of_level(prediction, anchors)
+            for prediction, anchors in zip(
+                predictions, self.anchor_generator(input_size), strict=True
+            )
         ]
         scores = torch.cat([level_scores for level_scores, _ in levels], dim=1)
         boxes = torch.cat([level_boxes for _, level_boxes in levels], dim=1)
@@ -80,9 +90,7 @@ class RPN(nn.Module):
             for i, size in enumerate(image_sizes)
         ]
 
-    def best_of_level(
-        self, predicted: tuple[Tensor, Tensor], anchors: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def best_of_level(self, predicted: Prediction, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """The `pre_nms_topk` best proposals: scores (N, K) and boxes (N, K, 4) XYXY."""
         logits, deltas = predicted
         scores, top = logits.topk(min(logits.shape[1], self.pre_nms_topk), dim=1)
