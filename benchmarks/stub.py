@@ -1,0 +1,206 @@
+"""A service whose model only takes time, as a GPU does to the CPU beside it; nothing in it is a
+Mask R-CNN. What is measured over it is the graph, the proxy and the ingress.
+
+`python -m benchmarks.stub SPEC` serves it (SPEC is JSON) until SIGTERM, and prints `READY {url}`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.bundle import WEIGHTS_FILE, Bundle
+from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput
+from pipeline.manifest import Manifest
+from pipeline.preprocess import Resize
+
+TOKEN = "benchmark" * 4
+BATCH = 8
+_LESIONS = 3
+
+_MANIFEST = Manifest(
+    name="stub",
+    version="1",
+    class_names=["LSIL", "HSIL", "carcinoma"],
+    dtype="float32",
+    files={WEIGHTS_FILE: "0" * 64},
+    python="3.11",
+    torch="2.10",
+    detectron2=None,
+).sealed()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds the model takes. By default a full batch of 8 takes 80 ms: 100 images/s."""
+
+    batch_s: float = 0.020
+    image_s: float = 0.0075
+
+    def capacity(self, batch: int = BATCH) -> float:
+        """Images per second of one replica that always has a full batch."""
+        return batch / (self.batch_s + batch * self.image_s)
+
+
+class StubEngine:
+    name = "stub"
+    num_classes = 3
+
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        time.sleep(self._cost.batch_s + len(inputs) * self._cost.image_s)
+        return [_instances(*one.pixels.shape[:2]) for one in inputs]
+
+
+def _instances(height: int, width: int) -> Instances:
+    """The lesions of a usual answer: as many boxes and masks to paste, draw and encode."""
+    corners = np.linspace(0.1, 0.5, _LESIONS, dtype=np.float32)
+    boxes = np.stack([corners, corners, corners + 0.3, corners + 0.4], axis=1)
+    return Instances(
+        boxes=boxes * np.array([width, height] * 2, np.float32),
+        scores=np.linspace(0.95, 0.6, _LESIONS, dtype=np.float32),
+        classes=np.arange(_LESIONS, dtype=np.int64),
+        masks=np.full((_LESIONS, 28, 28), 0.9, np.float32),
+    )
+
+
+class StubBundle(Bundle):
+    cost = Cost()
+
+    @property
+    def resize(self) -> Resize:
+        return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
+
+    def load_engine(self, engine: EngineName = "auto", device: DeviceName = "auto") -> Engine:
+        del engine, device
+        return StubEngine(self.cost)
+
+    def check_golden(self, engine: Engine) -> int:
+        del engine
+        return 0
+
+
+def open_stub_bundle(path: Path) -> Bundle:
+    """With the signature of `pipeline.bundle.open_bundle`."""
+    return StubBundle(path, _MANIFEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to serve. `predictor` replaces sizes of the deployment that holds the model."""
+
+    layout: str = "fused"
+    replicas: int = 1
+    predictor: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, Any] = field(default_factory=dict)
+    ingress: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 2
+
+    def args(self) -> dict[str, Any]:
+        """The application's `args`: queues as in gpu.yaml, as much CPU as Ray needs to place it."""
+        small = {"num_cpus": 0.01, "max_ongoing_requests": 200, "max_queued_requests": 400}
+        model = small | {"max_ongoing_requests": 3 * BATCH}
+        if "autoscaling" not in self.predictor:
+            model |= {"num_replicas": self.replicas}
+        model |= self.predictor
+        ingress = small | {"num_replicas": 1} | self.ingress
+        stage = small | {"num_replicas": 1} | self.stages
+        stages = {"preprocess": stage, "predictor": model, "postprocess": stage}
+        return {
+            "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": BATCH},
+            "graph": {"layout": self.layout, "ingress": ingress}
+            | ({"pipeline": model} if self.layout == "fused" else stages),
+            "threads": self.threads,
+        }
+
+
+@contextmanager
+def serving(spec: Spec, **environment: str) -> Iterator[tuple[str, int]]:
+    """The stub as a Ray instance of its own: its URL and its driver's pid."""
+    with tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as temp:
+        log = Path(temp) / "driver.log"
+        with log.open("wb") as output:
+            driver = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.stub", json.dumps(asdict(spec)), temp],
+                env={
+                    **os.environ,
+                    "LESIONSERVE_SERVICE_TOKENS": TOKEN,
+                    "RAY_AUTH_MODE": "token",
+                    "RAY_AUTH_TOKEN": "r" * 64,
+                    # HAProxy's first check of a replica takes longer on two cores than it allows.
+                    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+                    **environment,
+                },
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            yield _ready(driver, log), driver.pid
+        finally:
+            driver.terminate()
+            driver.wait(120)
+
+
+def _ready(driver: "subprocess.Popen[bytes]", log: Path, within_s: float = 120) -> str:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline and driver.poll() is None:
+        for line in log.read_text(errors="replace").splitlines():
+            if line.startswith("READY "):
+                return line.removeprefix("READY ")
+        time.sleep(0.1)
+    raise RuntimeError(f"the stub did not start: {log.read_text(errors='replace')[-3000:]}")
+
+
+def main() -> None:
+    # Here, since whoever only asks a service needs no Ray.
+    import ray
+    from ray import serve
+
+    from benchmarks.stub import open_stub_bundle  # not from __main__: replicas import it by name
+    from serve_app.app import wire
+    from serve_app.args import AppArgs
+
+    spec, temp = Spec(**json.loads(sys.argv[1])), sys.argv[2]
+    stopping = threading.Event()
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=512 * 1024 * 1024,
+        log_to_driver=False,
+        _temp_dir=temp,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    port = _free_port()
+    serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
+    serve.run(wire(AppArgs.model_validate(spec.args()), open_stub_bundle), name="stub")
+    print(f"READY http://127.0.0.1:{port}", flush=True)
+    stopping.wait()
+    serve.shutdown()
+    ray.shutdown()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()
