@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,12 +108,13 @@ def encode_polygons(mask: RunMask) -> PolygonMask:
 
     COCO has no holes, so a mask with holes is cut through all of them into strips.
     """
-    outlines, holes = _loops(mask, np.zeros(0, dtype=np.int64))
-    if holes:
-        outlines, holes = _loops(mask, _cuts(holes))
-        assert not holes
-    polygons = [outline.astype(np.float64).ravel().tolist() for outline in outlines]
-    return PolygonMask(polygons=polygons)
+    loops = _loops(mask, np.zeros(0, dtype=np.int64))
+    if not loops.outer.all():
+        loops = _loops(mask, _cuts(loops))
+        assert loops.outer.all()
+    numbers = loops.corners.astype(np.float64).ravel().tolist()
+    bounds = [*(2 * loops.starts).tolist(), len(numbers)]
+    return PolygonMask(polygons=[numbers[start:stop] for start, stop in pairwise(bounds)])
 
 
 def _span(low: np.float32, high: np.float32, size: int) -> tuple[int, int]:
@@ -185,11 +187,26 @@ def _sample(
     return value
 
 
-def _cuts(holes: list[_Ints]) -> _Ints:
+@dataclass(frozen=True, slots=True)
+class _Loops:
+    """The outlines of a mask's parts (joined by sides) and of its holes, one after the other.
+
+    corners: (K, 2) XY. starts: (L,), each loop's first corner. outer: (L,), whether it is a part's.
+    """
+
+    corners: _Ints
+    starts: _Ints
+    outer: NDArray[np.bool_]
+
+
+def _cuts(loops: _Loops) -> _Ints:
     """The fewest columns that meet every hole, each in the middle of the holes it meets."""
+    x = loops.corners[:, 0]
+    ends = np.maximum.reduceat(x, loops.starts)[~loops.outer].tolist()
+    starts = np.minimum.reduceat(x, loops.starts)[~loops.outer].tolist()
     columns: list[int] = []
     low = high = -1
-    for end, start in sorted((int(hole[:, 0].max()), int(hole[:, 0].min())) for hole in holes):
+    for end, start in sorted(zip(ends, starts, strict=True)):
         if start <= high:
             low = max(low, start)
         else:
@@ -199,31 +216,30 @@ def _cuts(holes: list[_Ints]) -> _Ints:
     return np.array(columns)
 
 
-def _loops(mask: RunMask, cuts: _Ints) -> tuple[list[_Ints], list[_Ints]]:
-    """The outlines of the mask's parts (joined by sides) and of its holes, as corners (K, 2) XY.
-
-    cuts: columns before which the mask is cut, rising.
-    """
+def _loops(mask: RunMask, cuts: _Ints) -> _Loops:
+    """cuts: columns before which the mask is cut, rising."""
     corners, down, filled = _corners(mask, cuts)
     # In reading order 2k and 2k + 1 are the ends of one horizontal side; go along it, then on.
-    number = np.arange(len(corners))
-    following = down[number ^ 1].tolist()
-    outlines: list[_Ints] = []
-    holes: list[_Ints] = []
+    following = down[np.arange(len(corners)) ^ 1].tolist()
+    path: list[int] = []
+    firsts: list[int] = []
+    starts: list[int] = []
     seen = bytearray(len(corners))
     for first in range(0, len(corners), 2):
-        loop: list[int] = []
+        if seen[first >> 1]:
+            continue
+        firsts.append(first)
+        starts.append(2 * len(path))
         at = first
         while not seen[at >> 1]:
             seen[at >> 1] = 1
-            loop.append(at)
+            path.append(at)
             at = following[at]
-        if loop:
-            sides = np.array(loop)
-            outline = corners[np.stack((sides, sides ^ 1), axis=1).ravel()]
-            # In reading order the first corner is the loop's upper left: what lies inside it?
-            (outlines if filled[first] else holes).append(outline)
-    return outlines, holes
+    sides = np.array(path, dtype=np.int64)
+    ends = np.stack((sides, sides ^ 1), axis=1).ravel()
+    # In reading order the first corner is the loop's upper left: what lies inside it?
+    outer = filled[np.array(firsts, dtype=np.int64)]
+    return _Loops(corners[ends], np.array(starts, dtype=np.int64), outer)
 
 
 def _corners(mask: RunMask, cuts: _Ints) -> tuple[_Ints, _Ints, NDArray[np.bool_]]:
