@@ -7,6 +7,7 @@ django = get_asgi_application()
 
 # What follows imports models, so Django has to be set up before.
 from gateway.proxy.door import Door  # noqa: E402
+from gateway.proxy.handler import BareHandler  # noqa: E402
 from gateway.proxy.lifespan import Lifespan  # noqa: E402
 
-application = Lifespan(Door(django))
+application = Lifespan(Door(django, BareHandler()))

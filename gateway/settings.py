@@ -40,7 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# Every one of them is async; one that is not would take each request through a thread.
+# For the pages; /predict/ goes without (gateway.proxy.handler).
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "gateway.web.content_security.content_security_middleware",

@@ -102,6 +102,7 @@ def _query_parameters() -> list[dict[str, Any]]:
 )
 async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
+    request.get_host()  # refuses a host that is none of ours; no middleware does it here
     record = request.scope["record"]
     options = read_options(request.GET)
     image = read_upload(request.headers["Content-Type"], request.read())
@@ -112,7 +113,13 @@ async def predict(request: HttpRequest) -> HttpResponse:
     answer = await upstream.predict(image, info, options, request.scope["request_id"])
     record.note_prediction(answer.prediction)
     return HttpResponse(
-        answer.body, content_type="application/json", headers={"Cache-Control": "no-store"}
+        answer.body,
+        content_type="application/json",
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Length": str(len(answer.body)),
+            "X-Content-Type-Options": "nosniff",
+        },
     )
 
 

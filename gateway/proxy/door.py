@@ -27,8 +27,10 @@ class Door:
     the connection instead would often destroy the answer on its way.
     """
 
-    def __init__(self, app: ASGI3Application) -> None:
-        self.app = app
+    def __init__(self, pages: ASGI3Application, predict: ASGI3Application) -> None:
+        """`predict` takes what goes to /predict/, `pages` all the rest."""
+        self._pages = pages
+        self._predict = predict
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -37,7 +39,7 @@ class Door:
         # The path as Django's routing will see it.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path == PREDICT_PATH:
-            await self._predict(inner, receive, send)
+            await self._record(inner, receive, send)
         else:
             await self._pass(inner, receive, Reply(inner, send))
 
@@ -47,9 +49,9 @@ class Door:
         except LesionserveError as error:
             await reply.refuse(error)
         else:
-            await self.app(scope, receive, reply)
+            await self._pages(scope, receive, reply)
 
-    async def _predict(
+    async def _record(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         entry = Entry(scope["request_id"])
@@ -57,7 +59,7 @@ class Door:
         with IN_FLIGHT.track_inprogress():
             try:
                 await self._admit(scope, entry)
-                await self.app(scope, receive, reply)
+                await self._predict(scope, receive, reply)
             except LesionserveError as error:
                 await reply.refuse(error)
             except Exception:

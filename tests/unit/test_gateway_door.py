@@ -56,24 +56,26 @@ def headers():
 
 
 async def test_a_stranger_is_refused_before_the_body_is_read():
-    status, answered, told = await call(Door(inner))
+    status, answered, told = await call(Door(inner, inner))
     assert status == 401
     assert answered[b"x-request-id"].decode() == told["request_id"]
 
 
 async def test_a_mounted_gateway_keeps_its_door():
-    status, _, _ = await call(Door(inner), path="/lesions/predict/", root_path="/lesions")
+    status, _, _ = await call(Door(inner, inner), path="/lesions/predict/", root_path="/lesions")
     assert status == 401
 
 
 @pytest.mark.parametrize("length", [b"-1", b"+4", b"4, 4", b"1e3", b"0x4", b"\xb2"])
 async def test_a_length_that_is_no_number_is_refused(headers, length):
-    status, _, _ = await call(Door(inner), headers=[*headers[:2], (b"content-length", length)])
+    status, _, _ = await call(
+        Door(inner, inner), headers=[*headers[:2], (b"content-length", length)]
+    )
     assert status == 400
 
 
 async def test_two_lengths_are_refused(headers):
-    status, _, _ = await call(Door(inner), headers=[*headers, (b"content-length", b"5")])
+    status, _, _ = await call(Door(inner, inner), headers=[*headers, (b"content-length", b"5")])
     assert status == 400
 
 
@@ -84,7 +86,7 @@ async def test_an_answer_that_is_no_problem_becomes_one(headers):
         await send({"type": "http.response.body", "body": b"<h1>", "more_body": True})
         await send({"type": "http.response.body", "body": b"no"})
 
-    status, answered, told = await call(Door(html), headers=headers)
+    status, answered, told = await call(Door(html, html), headers=headers)
     assert (status, told["code"]) == (405, "method_not_allowed")
     assert answered[b"content-type"] == b"application/problem+json"
     assert answered[b"allow"] == b"GET"
@@ -101,7 +103,7 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
 
     scope = {"type": "http", "method": "POST", "path": "/predict/", "headers": headers}
     with pytest.raises(RuntimeError):
-        await Door(crash)({**scope, "query_string": b""}, None, send)
+        await Door(crash, crash)({**scope, "query_string": b""}, None, send)
     assert messages[0]["status"] == 500
     assert b"secret" not in messages[1]["body"]
     record = await in_database(Record.objects.get)

@@ -17,6 +17,8 @@ def test_an_image_is_answered_as_the_ingress_answered(gateway: Gateway, ingress,
     assert response.status == 200
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Length"] == str(len(response.body))
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.json() == prediction(response.headers["X-Request-ID"])
 
 

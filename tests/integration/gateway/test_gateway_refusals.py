@@ -195,6 +195,12 @@ def test_the_key_is_asked_for_before_the_body(gateway: Gateway):
     assert_refused(gateway.exchange(request), 401, "unauthorized")
 
 
+def test_a_host_that_is_none_of_ours_is_refused(gateway: Gateway, key):
+    body = form(part(IMAGE))
+    request = head("POST /predict/", MULTIPART, f"Content-Length: {len(body)}", key, host="evil")
+    assert_refused(gateway.exchange(request + body), 400, "bad_request")
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_only_post_is_allowed(gateway: Gateway, key, method):
     response = gateway.get("/predict/", key, "X-HTTP-Method-Override: POST", method=method)
