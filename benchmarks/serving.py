@@ -43,10 +43,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Seconds for each image in one process: from bytes to answer, and the engine's own part."""
+    """Seconds for each image in one process: from bytes to answer, and the engine's own part.
+
+    `found` are the labels on each of the workload's images.
+    """
 
     answer: list[float]
     engine: list[float]
+    found: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def measure(workload: Workload, number: int = 0) -> Round:
     return Round(
         alone,
         {
-            name: measure_contender(present()[name], workload, setting)
+            name: measure_contender(present()[name], workload, setting, alone)
             for name in names[shift:] + names[:shift]
         },
     )
@@ -127,10 +131,10 @@ def measure_alone(workload: Workload, setting: Setting) -> Alone:
 
 
 def measure_contender(
-    contender: Contender, workload: Workload, setting: Setting
+    contender: Contender, workload: Workload, setting: Setting, alone: Alone
 ) -> dict[int, Outcome]:
     with contender(setting) as target:
-        check_answers(target, workload)
+        check_answers(target, workload, alone)
         outcomes = {}
         for clients, requests in workload.requests.items():
             apply(_load(target, workload, clients, clients))  # warms connections and threads up
@@ -138,15 +142,16 @@ def measure_contender(
         return outcomes
 
 
-def check_answers(target: Target, workload: Workload) -> None:
-    """A contender that does less work is no contender: lesions, masks and a picture, or none."""
-    for image in workload.images[:2]:
-        with httpx.Client(headers=target.headers, timeout=120) as client:
+def check_answers(target: Target, workload: Workload, alone: Alone) -> None:
+    """A contender that does less work is no contender: the same lesions, masks and a picture."""
+    with httpx.Client(headers=target.headers, timeout=120) as client:
+        for image, labels in zip(workload.images, alone.found, strict=True):
             response = client.post(target.url, files={"file": image.read_bytes()})
-        answer = response.raise_for_status().json()
-        assert answer["detections"], "nothing was found"
-        assert all(one["mask"]["counts"] for one in answer["detections"]), "no masks"
-        assert answer["visualization"], "no picture"
+            answer = response.raise_for_status().json()
+            found = answer["detections"]
+            assert [one["label"] for one in found] == labels, f"{image.name}: other lesions"
+            assert all(one["mask"]["counts"] for one in found), f"{image.name}: no masks"
+            assert answer["visualization"], f"{image.name}: no picture"
 
 
 def _load(target: Target, workload: Workload, clients: int, requests: int) -> Load:

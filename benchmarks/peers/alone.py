@@ -1,4 +1,7 @@
-"""The engine alone, in a process of its own: prints JSON seconds for each of COUNT images."""
+"""The engine alone, in a process of its own: prints JSON seconds for each of COUNT images.
+
+And `found`, the labels on each image, to which every contender is held.
+"""
 
 import argparse
 import json
@@ -18,6 +21,7 @@ def main() -> None:
     predictor = open_predictor()
     images = [path.read_bytes() for path in arguments.images]
     inputs = [predictor.resize(decode(image).pixels) for image in images]
+    found = [predictor(image, PredictOptions()).detections for image in images]
     seconds: dict[str, list[float]] = {"answer": [], "engine": []}
     for number in range(-len(images), arguments.count):
         started = perf_counter()
@@ -27,7 +31,8 @@ def main() -> None:
         if number >= 0:  # before that, it warms up
             seconds["answer"].append(answered - started)
             seconds["engine"].append(perf_counter() - answered)
-    print(json.dumps(seconds))
+    labels = [[one.label for one in detections] for detections in found]
+    print(json.dumps({**seconds, "found": labels}))
 
 
 if __name__ == "__main__":
