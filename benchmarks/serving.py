@@ -137,7 +137,8 @@ def measure_contender(
         check_answers(target, workload, alone)
         outcomes = {}
         for clients, requests in workload.requests.items():
-            apply(_load(target, workload, clients, clients))  # warms connections and threads up
+            warm_up = min(clients, max(1, requests // 8))
+            apply(_load(target, workload, clients, warm_up))
             outcomes[clients] = apply(_load(target, workload, clients, requests))
         return outcomes
 
