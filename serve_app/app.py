@@ -1,3 +1,5 @@
+from functools import partial
+
 from ray import serve
 from ray.serve import Application, Deployment
 
@@ -18,7 +20,7 @@ def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     front_door = _deployment(serve.ingress()(FrontDoor), args.graph.ingress)
     if isinstance(args.graph, Fused):
         pipeline = _deployment(Pipeline, args.graph.pipeline)
-        return front_door.bind(args, FusedGraph, pipeline.bind(args, open_bundle))
+        return front_door.bind(args, partial(FusedGraph, args), pipeline.bind(args, open_bundle))
     return front_door.bind(
         args,
         StagedGraph,
