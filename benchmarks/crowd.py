@@ -2,7 +2,6 @@
 hand: a client library would take more of the cores than the service under test."""
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -51,8 +50,9 @@ class Target:
     query: str = ""
 
     def request(self) -> bytes:
+        url = urlsplit(self.url)
         head = (
-            f"POST /predict{self.query} HTTP/1.1\r\nHost: {urlsplit(self.url).netloc}\r\n"
+            f"POST {url.path}/predict{self.query} HTTP/1.1\r\nHost: {url.netloc}\r\n"
             f"Authorization: Bearer {self.token}\r\nContent-Type: image/jpeg\r\n"
             f"Content-Length: {len(self.image)}\r\n\r\n"
         )
@@ -121,7 +121,3 @@ async def _read_chunks(reader: asyncio.StreamReader) -> None:
     while size := int(await reader.readline(), 16):
         await reader.readexactly(size + 2)
     await reader.readline()
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))

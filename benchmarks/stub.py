@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ def _instances(height: int, width: int) -> Instances:
     )
 
 
+@dataclass(frozen=True)
 class StubBundle(Bundle):
-    cost = Cost()
+    cost: Cost
 
     @property
     def resize(self) -> Resize:
@@ -93,28 +95,32 @@ class StubBundle(Bundle):
         return 0
 
 
-def open_stub_bundle(path: Path) -> Bundle:
-    """With the signature of `pipeline.bundle.open_bundle`."""
-    return StubBundle(path, _MANIFEST)
+def open_stub_bundle(cost: Cost, path: Path) -> Bundle:
+    """Given its cost, it has the signature of `pipeline.bundle.open_bundle`."""
+    return StubBundle(path, _MANIFEST, cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to serve. `predictor` replaces sizes of the deployment that holds the model."""
+    """What to serve: an application of its own, at `/{replicas}`, for each number of replicas.
+
+    `predictor` replaces sizes of the deployment that holds the model.
+    """
 
     layout: str = "fused"
-    replicas: int = 1
+    replicas: Sequence[int] = (1,)
+    cost: Cost = Cost()
     predictor: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Any] = field(default_factory=dict)
     ingress: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 2
 
-    def args(self) -> dict[str, Any]:
+    def args(self, replicas: int) -> dict[str, Any]:
         """The application's `args`: queues as in gpu.yaml, as much CPU as Ray needs to place it."""
         small = {"num_cpus": 0.01, "max_ongoing_requests": 200, "max_queued_requests": 400}
         model = small | {"max_ongoing_requests": 3 * BATCH}
         if "autoscaling" not in self.predictor:
-            model |= {"num_replicas": self.replicas}
+            model |= {"num_replicas": replicas}
         model |= self.predictor
         ingress = small | {"num_replicas": 1} | self.ingress
         stage = small | {"num_replicas": 1} | self.stages
@@ -127,9 +133,21 @@ class Spec:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    url: str
+    pid: int  # of the driver; everything else comes from it
+    log: Path
+
+    def replicas(self) -> list[tuple[float, int]]:
+        """When (time.monotonic()) how many replicas held the model and ran."""
+        lines = [line.split() for line in self.log.read_text(errors="replace").splitlines()]
+        return [(float(line[1]), int(line[2])) for line in lines if line[:1] == ["REPLICAS"]]
+
+
 @contextmanager
-def serving(spec: Spec, **environment: str) -> Iterator[tuple[str, int]]:
-    """The stub as a Ray instance of its own: its URL and its driver's pid."""
+def serving(spec: Spec, **environment: str) -> Iterator[Service]:
+    """The stub as a Ray instance of its own."""
     with tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as temp:
         log = Path(temp) / "driver.log"
         with log.open("wb") as output:
@@ -148,7 +166,7 @@ def serving(spec: Spec, **environment: str) -> Iterator[tuple[str, int]]:
                 stderr=output,
             )
         try:
-            yield _ready(driver, log), driver.pid
+            yield Service(_ready(driver, log), driver.pid, log)
         finally:
             driver.terminate()
             driver.wait(120)
@@ -173,7 +191,8 @@ def main() -> None:
     from serve_app.app import wire
     from serve_app.args import AppArgs
 
-    spec, temp = Spec(**json.loads(sys.argv[1])), sys.argv[2]
+    given, temp = json.loads(sys.argv[1]), sys.argv[2]
+    spec = Spec(**given | {"cost": Cost(**given["cost"])})
     stopping = threading.Event()
     ray.init(
         address="local",
@@ -186,9 +205,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     port = _free_port()
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-    serve.run(wire(AppArgs.model_validate(spec.args()), open_stub_bundle), name="stub")
+    applications = []
+    for replicas in spec.replicas:
+        application = wire(
+            AppArgs.model_validate(spec.args(replicas)), partial(open_stub_bundle, spec.cost)
+        )
+        applications.append(serve.api.RunTarget(application, f"stub{replicas}", f"/{replicas}"))
+    serve.run_many(applications)
     print(f"READY http://127.0.0.1:{port}", flush=True)
-    stopping.wait()
+    model = "Pipeline" if spec.layout == "fused" else "Predictor"
+    while not stopping.wait(0.25):
+        application = serve.status().applications[f"stub{spec.replicas[0]}"]
+        states = application.deployments[model].replica_states
+        print(f"REPLICAS {time.monotonic():.2f} {states.get('RUNNING', 0)}", flush=True)
     serve.shutdown()
     ray.shutdown()
 

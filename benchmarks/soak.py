@@ -1,0 +1,180 @@
+"""Memory of every process of `lesionserve up` over 5,000 requests through the gateway: the demo
+bundle, whole answers, small images. A line through the second half says whether anything grows.
+"""
+
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.overhead import small_image
+from benchmarks.report import Figure, Result
+from cluster.roles import role_of
+
+REQUESTS = 5000
+CLIENTS = 4
+# What a process may gain over 5,000 requests: less than an image decoded, and far from mattering.
+NEGLIGIBLE_MB = 5.0
+_MB = 1024 * 1024
+_LOOK_S = 1.0
+_GIVE_UP_S = 560.0
+_FIRST_USE = 500  # caches, pools and arenas fill
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """MB that a process gains in 5,000 requests, with the 95 % interval of that."""
+
+    mb: float
+    low: float
+    high: float
+    peak_mb: float
+
+    @property
+    def is_flat(self) -> bool:
+        return self.low <= NEGLIGIBLE_MB
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mb:+.1f} MB ({self.low:+.1f} to {self.high:+.1f}), peak {self.peak_mb:.0f} MB"
+        )
+
+
+@dataclass(slots=True)
+class Done:
+    """Requests answered, and what else came."""
+
+    good: int = 0
+    bad: int = 0
+
+
+def run() -> Result:
+    folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
+    output = folder / "output"
+    with output.open("wb") as file:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")],
+            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
+            stdout=file,
+            stderr=file,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+    try:
+        key, url = _invitation(launcher, output)
+        done, samples = _soak(launcher.pid, key, url)
+    finally:
+        launcher.send_signal(signal.SIGINT)
+        launcher.wait(60)
+        shutil.rmtree(folder)
+    growths = {name: growth(points) for name, points in samples.items() if len(points) >= 20}
+    for name, found in sorted(growths.items()):
+        print(f"soak: {name}: {found}", file=sys.stderr)
+    growing = [f"{name} {found}" for name, found in growths.items() if not found.is_flat]
+    largest = max((found.peak_mb, name) for name, found in growths.items() if "replica" in name)
+    figures = [
+        Figure(
+            f"7 memory over {REQUESTS} requests through the gateway",
+            f"no process of {len(growths)} surely gains {NEGLIGIBLE_MB:.0f} MB",
+            "; ".join(growing) or "none",
+            not growing and done.bad == 0,
+        ),
+        Figure("7 failed requests", "0", f"{done.bad} of {done.good + done.bad}", done.bad == 0),
+        Figure(
+            "7 peak of the largest replica", "reported", f"{largest[0]:.0f} MB, {largest[1]}", True
+        ),
+    ]
+    plain = {
+        name: [[count, round(mb, 2)] for count, mb in points] for name, points in samples.items()
+    }
+    return Result("soak", figures, {"mb_by_requests": plain})
+
+
+def growth(points: Sequence[tuple[int, float]]) -> Growth:
+    """Of a line through the second half of (requests, MB). Memory stays where it is for a while,
+    so that neighbours are no independent samples: the interval counts only as many as are."""
+    half = [point for point in points if point[0] >= REQUESTS / 2]
+    xs, ys = [x for x, _ in half], [y for _, y in half]
+    line = statistics.linear_regression(xs, ys)
+    rest = [y - line.slope * x - line.intercept for x, y in half]
+    spread_x = sum((x - statistics.fmean(xs)) ** 2 for x in xs)
+    variance = sum(e * e for e in rest) / (len(half) - 2)
+    # The first-order autocorrelation of the residuals thins the samples out.
+    alike = sum(a * b for a, b in itertools.pairwise(rest))
+    total = sum(e * e for e in rest)
+    r = min(max(alike / total if total else 0.0, 0.0), 0.95)
+    error = math.sqrt(variance / spread_x * (1 + r) / (1 - r)) * REQUESTS
+    mb = line.slope * REQUESTS
+    return Growth(mb, mb - 1.96 * error, mb + 1.96 * error, max(y for _, y in points))
+
+
+def _soak(launcher: int, key: str, url: str) -> tuple[Done, dict[str, list[tuple[int, float]]]]:
+    done, lock, image = Done(), threading.Lock(), small_image()
+    samples: dict[str, list[tuple[int, float]]] = {}
+    stop = time.monotonic() + _GIVE_UP_S
+
+    def ask() -> None:
+        with httpx.Client(headers={"X-API-Key": key}, timeout=60) as client:
+            while done.good + done.bad < REQUESTS and time.monotonic() < stop:
+                answer = client.post(f"{url}/predict/", files={"file": ("a.jpg", image)})
+                with lock:
+                    done.good += answer.status_code == 200
+                    done.bad += answer.status_code != 200
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        asking = [pool.submit(ask) for _ in range(CLIENTS)]
+        while not all(one.done() for one in asking):
+            if done.good >= _FIRST_USE:
+                for name, mb in _memory(launcher):
+                    samples.setdefault(name, []).append((done.good, mb))
+            time.sleep(_LOOK_S)
+        for one in asking:
+            one.result()
+    if done.good + done.bad < REQUESTS:
+        raise RuntimeError(f"only {done.good} requests within {_GIVE_UP_S:.0f} s")
+    return done, samples
+
+
+def _memory(launcher: int) -> list[tuple[str, float]]:
+    """The PSS of each process, by its role and pid: what it shares is counted once in all."""
+    root = psutil.Process(launcher)
+    found = []
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            title = " ".join(process.cmdline())
+            mb = process.memory_full_info().pss / _MB
+        except psutil.NoSuchProcess:
+            continue
+        role = role_of(title)
+        name = "the launcher" if process == root else role.name if role else title[:40]
+        found.append((f"{name} ({process.pid})", mb))
+    return found
+
+
+def _invitation(launcher: "subprocess.Popen[bytes]", output: Path) -> tuple[str, str]:
+    deadline = time.monotonic() + 120
+    pattern = re.compile(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/')
+    while time.monotonic() < deadline and launcher.poll() is None:
+        if found := pattern.search(output.read_text(errors="replace")):
+            return found[1], found[2]
+        time.sleep(0.2)
+    raise RuntimeError(f"it did not start: {output.read_text(errors='replace')}")
+
+
+if __name__ == "__main__":
+    print(json.dumps([str(figure) for figure in run().figures], indent=1))
