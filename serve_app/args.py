@@ -21,6 +21,12 @@ class Autoscaling(Args):
     min_replicas: int = Field(ge=0)
     max_replicas: int = Field(ge=1)
     target_ongoing_requests: float = Field(gt=0)
+    look_back_period_s: float = Field(
+        default=30, gt=0, description="which both are averaged over; longer than the interval"
+    )
+    metrics_interval_s: float = Field(
+        default=10, gt=0, description="in which callers report to Ray's controller"
+    )
     upscale_delay_s: float = Field(default=30, ge=0)
     downscale_delay_s: float = Field(default=600, ge=0)
 
@@ -28,6 +34,8 @@ class Autoscaling(Args):
     def _ordered(self) -> Self:
         if self.min_replicas > self.max_replicas:
             raise ValueError("min_replicas is larger than max_replicas")
+        if self.look_back_period_s <= self.metrics_interval_s:
+            raise ValueError("look_back_period_s is not longer than metrics_interval_s")
         return self
 
 

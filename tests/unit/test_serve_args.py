@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 from serve_app.args import ROOT, AppArgs
@@ -182,3 +183,19 @@ def test_a_service_token_that_could_be_guessed_is_refused(monkeypatch):
     monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "t" * 32 + ",secret")
     with pytest.raises(TokenError, match="32 characters"):
         Tokens.from_environment()
+
+
+def test_a_look_back_shorter_than_its_reports_is_refused(document, tmp_path):
+    scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
+    size = args_of(document)["graph"]["pipeline"]
+    del size["num_replicas"]
+    size["autoscaling"] = scaling | {"look_back_period_s": 5, "metrics_interval_s": 5}
+    with pytest.raises(ConfigError, match="look_back_period_s is not longer"):
+        load(document, tmp_path)
+
+
+def test_what_scales_a_deployment_reaches_ray():
+    size = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
+    config = size.options()["autoscaling_config"]
+    assert AutoscalingConfig.model_validate(config).look_back_period_s == 5
+    assert set(config) <= set(AutoscalingConfig.model_fields)
