@@ -80,7 +80,7 @@ def _seen(launcher: int, folder: Path) -> list[str]:
     said = "\n".join(text.read_text(errors="replace") for text in texts if text.exists())
     words: dict[str, Any] = {
         "the driver accepts profile and bundle": "ACCEPTED",
-        "the graph is ready, golden cases reproduced": "READY http",
+        "the graph is ready, golden cases reproduced": "READY\n",
         "the gateway answers": "Application startup complete",
         "ready": "curl",
     }

@@ -46,7 +46,7 @@ def demo(
     from cluster.demo import run_demo
     from cluster.local import StackOptions
 
-    run_demo(image, out, StackOptions(key_name="demo", dashboard=False, debug=debug))
+    run_demo(image, out, StackOptions(key_name="demo", debug=debug))
 
 
 @app.command()
@@ -57,16 +57,24 @@ def up(
         int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
     ] = None,
     data: Annotated[Path, typer.Option(help="where keys and records are kept")] = DATA,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="the Ray dashboard, too; the start takes longer")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Start everything on this machine and stay up until Ctrl-C."""
     from cluster.demo import stay_up
     from cluster.local import StackOptions
 
-    stay_up(
-        StackOptions(config=config, bundle=bundle, data=data, gateway_port=port, debug=debug),
-        DEMO_IMAGE,
+    options = StackOptions(
+        config=config,
+        bundle=bundle,
+        data=data,
+        gateway_port=port,
+        dashboard=dashboard,
+        debug=debug,
     )
+    stay_up(options, DEMO_IMAGE)
 
 
 @app.command()

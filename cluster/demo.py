@@ -58,12 +58,15 @@ def write(prediction: Prediction, out: Path) -> list[Path]:
 
 def invitation(stack: LocalStack, example: Path) -> str:
     """What to open and what to type, once everything is up."""
+    dashboard = "with --dashboard"
+    if stack.dashboard_url is not None:
+        dashboard = f"{stack.dashboard_url} (token {stack.dashboard_token})"
     return f"""
 ready; stop it with Ctrl-C
 
   page             {stack.gateway_url}/
   API docs         {stack.gateway_url}/docs
-  Ray dashboard    {stack.dashboard_url} (token {stack.dashboard_token})
+  Ray dashboard    {dashboard}
   key              {stack.api_key}
 
   curl -H "X-API-Key: {stack.api_key}" -F file=@{example} {stack.gateway_url}/predict/

@@ -23,12 +23,15 @@ from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
 from gateway.keys.token import Token
 
-STOPPING = "STOPPING"  # the driver's last word before it takes Ray down in order
+# What the driver says: the ingress's URL-to-be once it has read the profile and the bundle, that
+# predictions are answered, and its last word before it takes Ray down in order.
+ACCEPTED, READY, STOPPING = "ACCEPTED ", "READY", "STOPPING"
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
 _STOP_WITHIN_S = 15.0
 _ABANDON_WITHIN_S = 1.0  # where nothing is in flight
 _POLL_S = 0.25
+_START_POLL_S = 0.05
 _TAIL_LINES = 15
 _KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
@@ -47,7 +50,7 @@ class StackOptions:
     gateway_port: int | None = None
     ingress_port: int | None = None
     dashboard_port: int | None = None
-    dashboard: bool = True
+    dashboard: bool = False
     key_name: str = "local"
     debug: bool = False
 
@@ -142,13 +145,16 @@ class LocalStack:
         self._make_folders()
         self._say("starting Ray and loading the model, which has to reproduce its golden cases")
         self._own.append((self._start_serve(), DRIVER))
-        self._until(self._is_serving)
-        # Only now, so that a profile or a bundle that is refused leaves no database behind.
+        # So that a profile or a bundle that is refused leaves no database behind.
+        self._until(self._is_accepted)
+        # While Ray starts, which mostly waits for its own processes.
         self._say("preparing the database and starting the gateway")
         self._manage("migrate", "--verbosity", "0")
         self._own.append((self._start_gateway(), GATEWAY))
-        self._until(self._is_ready)
         self.api_key = self._issue_key()
+        self._until(self._is_serving)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            self._until(lambda: self._is_ready(client))
         self._family.look()
 
     def _choose_ports(self) -> None:
@@ -243,11 +249,11 @@ class LocalStack:
             if time.monotonic() > deadline:
                 log = self._log_of(self._own[-1][1])
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
-            time.sleep(_POLL_S)
+            time.sleep(_START_POLL_S)
 
     def _give_up(self, child: Child, role: Role) -> NoReturn:
         """Says why a child did not start: it has told in the last line of its log."""
-        if role is DRIVER and self.ingress_url:
+        if role is DRIVER and self._is_serving():
             self._end(role)  # it had started; what it said last is that
         log = self._log_of(role)
         status = 2 if child.returncode == 2 else 1
@@ -256,15 +262,19 @@ class LocalStack:
     def _log_of(self, role: Role) -> Path:
         return self._gateway_log if role is GATEWAY else self._serve_log
 
-    def _is_serving(self) -> bool:
+    def _is_accepted(self) -> bool:
+        """Whether the driver found nothing wrong with the profile and the bundle."""
         for line in self._serve_log.read_text().splitlines():
-            if line.startswith("READY "):
-                self.ingress_url = line.removeprefix("READY ")
+            if line.startswith(ACCEPTED):
+                self.ingress_url = line.removeprefix(ACCEPTED)
         return bool(self.ingress_url)
 
-    def _is_ready(self) -> bool:
+    def _is_serving(self) -> bool:
+        return any(line == READY for line in self._serve_log.read_text().splitlines())
+
+    def _is_ready(self, client: httpx.Client) -> bool:
         try:
-            return httpx.get(f"{self.gateway_url}/readyz", timeout=5).status_code == 200
+            return client.get(f"{self.gateway_url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 

@@ -15,13 +15,14 @@ from serve_app.tokens import TokenError, Tokens
 def main() -> int:
     """Serves one profile on a Ray instance of its own until SIGTERM or SIGINT.
 
-    Prints `READY {url}` once predictions are answered, and `STOPPING` when a signal ends that.
+    Prints `ACCEPTED {url}` once profile and bundle are found right, `READY` once predictions are
+    answered there, and `STOPPING` when a signal ends that.
     Returns the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
     wrongly.
     """
     options = _options()
     try:
-        profile = load_profile(options.config)
+        profile = _with_port(load_profile(options.config), options.port)
         Tokens.from_environment()
     except (ConfigError, TokenError) as error:
         return _fail(error, 2)
@@ -30,6 +31,7 @@ def main() -> int:
         open_bundle(args.model.bundle)  # tells sooner than a replica would, and before Ray starts
     except ModelError as error:
         return _fail(error, 1)
+    print(f"ACCEPTED {profile.http_options.url}", flush=True)
     return _serve(profile, args, options)
 
 
@@ -39,8 +41,8 @@ def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
         start_ray(args, options.dashboard_port, options.temp_dir)
         for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has just taken the first for itself
             signal.signal(signum, lambda *_: stopping.set())
-        url = deploy(profile, args, options.port or profile.http_options.port)
-        print(f"READY {url}", flush=True)
+        deploy(profile, args)
+        print("READY", flush=True)
         stopping.wait()
         print("STOPPING", flush=True)
     except StartError as error:
@@ -61,6 +63,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()
+
+
+def _with_port(profile: Profile, port: int | None) -> Profile:
+    if port is None:
+        return profile
+    http = profile.http_options.model_copy(update={"port": port})
+    return profile.model_copy(update={"http_options": http})
 
 
 def _with_bundle(args: AppArgs, bundle: Path | None) -> AppArgs:

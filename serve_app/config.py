@@ -27,6 +27,11 @@ class HttpOptions(Strict):
     ssl_certfile: str | None = None
     ssl_ca_certs: str | None = None
 
+    @property
+    def url(self) -> str:
+        scheme = "http" if self.ssl_certfile is None else "https"
+        return f"{scheme}://{self.host}:{self.port}"
+
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:
         # Ray takes a lone key or certificate to mean plain HTTP.

@@ -41,15 +41,14 @@ def start_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) 
     )
 
 
-def deploy(profile: Profile, args: AppArgs, port: int) -> str:
-    """Serves the profile's application and returns its URL once the model has proved itself.
+def deploy(profile: Profile, args: AppArgs) -> None:
+    """Serves the profile's application; returns once the model has proved itself.
 
     Raises StartError where a replica does not start.
     """
-    http = profile.http_options.model_copy(update={"port": port})
     serve.start(
         proxy_location=profile.proxy_location,
-        http_options=http.model_dump(),
+        http_options=profile.http_options.model_dump(),
         logging_config=profile.logging_config,
     )
     application = profile.application
@@ -63,8 +62,6 @@ def deploy(profile: Profile, args: AppArgs, port: int) -> str:
     except RuntimeError as error:
         details = _details(application.name) or str(error)
         raise StartError(_last_line(details), details) from error
-    scheme = "http" if http.ssl_certfile is None else "https"
-    return f"{scheme}://{http.host}:{http.port}"
 
 
 def stop() -> None:

@@ -66,7 +66,8 @@ def test_the_database_lies_in_the_folder_whatever_its_name(tmp_path: Path) -> No
 def test_a_driver_that_dies_while_the_gateway_starts_is_noticed(tmp_path: Path) -> None:
     stack = LocalStack(StackOptions(data=tmp_path), print)
     stack._make_folders()
-    stack._serve_log.write_text("READY http://127.0.0.1:1\n")
+    stack._serve_log.write_text("ACCEPTED http://127.0.0.1:1\nREADY\n")
+    assert stack._is_accepted()
     assert stack._is_serving()
     with subprocess.Popen(["true"]) as driver, subprocess.Popen(["sleep", "60"]) as gateway:
         stack._own += [(driver, DRIVER), (gateway, GATEWAY)]
