@@ -27,13 +27,13 @@ def plot(measured: Measured, path: Path, workload: str) -> None:
         color = drawn.lines[0].get_color()
         p50 = [points[one]["p50_ms"] for one in clients]
         p99 = [points[one]["p99_ms"] for one in clients]
-        latency.plot(clients, p50, marker="o", color=color, label=f"{name}, p50")
-        latency.plot(clients, p99, marker="^", color=color, linestyle=":", label=f"{name}, p99")
+        latency.plot(clients, p50, marker="o", color=color)
+        latency.plot(clients, p99, marker="^", color=color, linestyle=":")
     throughput.set(title=f"Throughput, {workload}", ylabel="images/s", ylim=(0, None))
-    latency.set(title=f"Latency, {workload}", ylabel="ms", yscale="log")
+    latency.set(title=f"Latency, {workload}: p50, and p99 dotted", ylabel="ms", yscale="log")
     for axes in (throughput, latency):
         axes.set(xlabel="clients", xscale="log", xticks=clients, xticklabels=map(str, clients))
         axes.minorticks_off()
-        axes.legend(fontsize="small")
+    figure.legend(*throughput.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
