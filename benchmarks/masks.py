@@ -101,7 +101,7 @@ def instances(workload: str) -> Instances:
     if workload == "noise":
         masks = rng.random((COUNT, CELLS, CELLS))
     else:
-        masks = np.stack([_blob(rng) for _ in range(COUNT)])
+        masks = np.stack([blob(rng) for _ in range(COUNT)])
     return Instances(
         boxes=np.hstack((corners, corners + sides)).astype(np.float32),
         scores=np.linspace(0.99, 0.5, COUNT, dtype=np.float32),
@@ -110,7 +110,7 @@ def instances(workload: str) -> Instances:
     )
 
 
-def _blob(rng: np.random.Generator) -> NDArray[np.float64]:
+def blob(rng: np.random.Generator) -> NDArray[np.float64]:
     """A lesion's probabilities: a wavy outline near the box's, unsure for about two cells."""
     y, x = (np.mgrid[:CELLS, :CELLS] + 0.5) / CELLS * 2 - 1
     angle, distance = np.arctan2(y, x), np.hypot(x, y)

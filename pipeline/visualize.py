@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -66,9 +67,15 @@ def _fill_mask(picture: _Picture, lesion: Lesion) -> None:
         return
     height, width = mask.pixels.shape
     crop = picture[mask.y : mask.y + height, mask.x : mask.x + width]
-    tint = np.full_like(crop, _color(lesion))
-    tinted = cv2.addWeighted(crop, 1 - _FILL, tint, _FILL, 0)
-    cv2.copyTo(tinted, mask.pixels.view(np.uint8), crop)
+    cv2.copyTo(cv2.LUT(crop, _tints(_color(lesion))), mask.pixels.view(np.uint8), crop)
+
+
+@lru_cache(maxsize=len(_PALETTE))
+def _tints(color: _Color) -> _Picture:
+    """(1, 256, 3): what each value of each channel becomes below a fill of `color`."""
+    values = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=2)
+    tinted = cv2.addWeighted(values, 1 - _FILL, np.full_like(values, color), _FILL, 0)
+    return tinted.astype(np.uint8, copy=False)
 
 
 def _outline(picture: _Picture, lesion: Lesion, line: int) -> None:
