@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.bundle import WEIGHTS_FILE, Bundle
-from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput
+from pipeline.contract import Engine, Instances, ModelInput, Precision
 from pipeline.manifest import Manifest
 from pipeline.preprocess import Resize
 
@@ -56,6 +56,7 @@ class Cost:
 
 class StubEngine:
     name = "stub"
+    precision: Precision = "float32"
     num_classes = 3
 
     def __init__(self, cost: Cost) -> None:
@@ -86,8 +87,13 @@ class StubBundle(Bundle):
     def resize(self) -> Resize:
         return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
 
-    def load_engine(self, engine: EngineName = "auto", device: DeviceName = "auto") -> Engine:
-        del engine, device
+    def load_engine(
+        self,
+        engine: EngineName = "auto",
+        device: DeviceName = "auto",
+        precision: Precision = "float32",
+    ) -> Engine:
+        del engine, device, precision
         return StubEngine(self.cost)
 
     def check_golden(self, engine: Engine) -> int:

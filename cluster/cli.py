@@ -11,7 +11,7 @@ import typer
 from cluster import console
 from cluster.errors import StackError
 from cluster.paths import DATA, DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
-from pipeline.contract import EngineName
+from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ Debug = Annotated[
     typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
 ]
 NEEDED = "local models need lesionserve[serve], up and demo need lesionserve[serve,gateway]"
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="of the layers; int8 needs a bundle packed with --int8")
+]
 BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
 
 
@@ -85,6 +88,7 @@ def predict(
     weights: Annotated[Path | None, typer.Option(help="its checkpoint (.pth)")] = None,
     classes: Annotated[str | None, typer.Option(help="class names in order: a,b,c")] = None,
     engine: Annotated[EngineName, typer.Option()] = "auto",
+    precision: PrecisionOption = "float32",
     url: Annotated[str | None, typer.Option(help="a gateway to ask instead")] = None,
     key: Annotated[
         str | None, typer.Option(help="its API key [env var: LESIONSERVE_API_KEY]")
@@ -100,7 +104,7 @@ def predict(
     from cluster import predict as predicting
     from pipeline.schemas import PredictOptions
 
-    local = predicting.Local(bundle, config, weights, classes, engine)
+    local = predicting.Local(bundle, config, weights, classes, engine, precision)
     remote = predicting.Remote.of(url, key, ca)
     predicting.check_choice(local, remote)
     options = PredictOptions(
@@ -125,6 +129,9 @@ def pack(
         list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="store float16: half the size")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="add layers in int8, calibrated on the golden images")
+    ] = False,
     engine: Annotated[EngineName, typer.Option(help="records the golden cases")] = "auto",
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="open a .pkl, which can run any code")
@@ -146,6 +153,7 @@ def pack(
         version=version,
         golden=golden or (),
         half=half,
+        int8=int8,
         trust_pickle=trust_pickle,
         detectron2=detectron2,
     )
@@ -166,6 +174,7 @@ def pack(
 def verify(
     bundle: BundleArgument = DEMO_BUNDLE,
     engine: Annotated[EngineName, typer.Option()] = "auto",
+    precision: PrecisionOption = "float32",
     debug: Debug = False,
 ) -> None:
     """Check a bundle's files and run its golden cases."""
@@ -173,11 +182,12 @@ def verify(
 
     opened = open_bundle(bundle)
     with console.status("running the golden cases"):
-        runner = opened.load_engine(engine)
+        runner = opened.load_engine(engine, precision=precision)
         count = opened.check_golden(runner)
     console.say(
         f"{opened.manifest.name} {opened.manifest.version}: {len(opened.manifest.files)} files "
-        f"intact, {count} golden cases reproduced by the {runner.name} engine"
+        f"intact, {count} golden cases reproduced by the {runner.name} engine "
+        f"in {runner.precision}"
     )
 
 

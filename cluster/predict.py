@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster import console
-from pipeline.contract import EngineName
+from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError, ServiceError
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
 
@@ -42,6 +42,7 @@ class Local:
     weights: Path | None
     classes: str | None
     engine: EngineName
+    precision: Precision = "float32"
 
     @property
     def checkpoint(self) -> tuple[Path | None, Path | None, str | None]:
@@ -66,6 +67,7 @@ def check_choice(local: Local, remote: Remote) -> None:
     """Raises typer.BadParameter (exit code 2) unless exactly one model is named."""
     given = [part is not None for part in local.checkpoint]
     named = any(given) or local.bundle is not None or local.engine != "auto"
+    named = named or local.precision != "float32"
     if any(given) and not all(given):
         raise typer.BadParameter("--config, --weights and --classes belong together")
     if any(given) and local.bundle is not None:
@@ -103,14 +105,16 @@ def open_local(local: Local, demo: Path) -> Predict:
     # PyTorch is loaded only for a model of this process.
     from pipeline.bundle import open_bundle
     from pipeline.config_file import load_config_file
-    from pipeline.engines import open_engine
+    from pipeline.engines import ModelFiles, open_engine
     from pipeline.predictor import LesionPredictor
     from pipeline.preprocess import Resize
 
     if local.config is None or local.weights is None or local.classes is None:
         bundle = open_bundle(local.bundle or demo)
-        return bundle.predictor(bundle.load_engine(local.engine))
-    engine = open_engine(local.config, local.weights, local.engine)
+        return bundle.predictor(bundle.load_engine(local.engine, precision=local.precision))
+    engine = open_engine(
+        ModelFiles(local.config, local.weights), local.engine, precision=local.precision
+    )
     with local.weights.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
     info = ModelInfo(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config_file import load_config_file
-from pipeline.contract import DeviceName, Engine, EngineName
+from pipeline.contract import DeviceName, Engine, EngineName, Precision
 from pipeline.errors import BundleError, ImageError
 from pipeline.golden import compare, read_golden
 from pipeline.manifest import Manifest, check_files, check_versions, read_manifest
@@ -16,6 +16,7 @@ from pipeline.schemas import Detection, ModelInfo, PredictOptions
 WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
 GOLDEN_FOLDER = "golden"
+QUANTIZED_FOLDER = "int8"
 DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's, where the configuration names none
 GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
 
@@ -54,12 +55,20 @@ class Bundle:
             engine=engine_name,
         )
 
-    def load_engine(self, engine: EngineName = "auto", device: DeviceName = "auto") -> Engine:
+    def load_engine(
+        self,
+        engine: EngineName = "auto",
+        device: DeviceName = "auto",
+        precision: Precision = "float32",
+    ) -> Engine:
         """Raises ModelError."""
         # Here, so that a process which only needs the names and sizes carries no PyTorch.
-        from pipeline.engines import open_engine
+        from pipeline.engines import ModelFiles, open_engine
 
-        return open_engine(self.path / CONFIG_FILE, self.path / WEIGHTS_FILE, engine, device)
+        files = ModelFiles(
+            self.path / CONFIG_FILE, self.path / WEIGHTS_FILE, self.path / QUANTIZED_FOLDER
+        )
+        return open_engine(files, engine, device, precision)
 
     def predictor(self, engine: Engine) -> LesionPredictor:
         return LesionPredictor(engine, self.resize, self.class_names, self.info(engine.name))
@@ -67,15 +76,15 @@ class Bundle:
     def check_golden(self, engine: Engine) -> int:
         """Runs the golden cases and returns how many. Raises BundleError where one differs."""
         predictor = self.predictor(engine)
-        cases = list(self.golden())
+        cases = list(self.golden(engine.precision))
         for image, expected in cases:
             found = detect(predictor, image)
             compare(image.name, expected, found, self.score_threshold)
         return len(cases)
 
-    def golden(self) -> Iterator[tuple[Path, list[Detection]]]:
+    def golden(self, precision: Precision = "float32") -> Iterator[tuple[Path, list[Detection]]]:
         """The golden images with the detections expected on them. Raises BundleError."""
-        return read_golden(self.path / GOLDEN_FOLDER)
+        return read_golden(self.path / GOLDEN_FOLDER, precision)
 
 
 def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:

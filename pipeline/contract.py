@@ -5,7 +5,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-EngineName = Literal["auto", "portable", "detectron2"]
+EngineName = Literal["auto", "portable", "openvino", "detectron2"]
+Precision = Literal["float32", "bfloat16", "int8"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 
@@ -46,6 +47,7 @@ class Engine(Protocol):
 
     name: str
     num_classes: int
+    precision: Precision
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         """Detects in each input; the answer does not depend on what else is in the batch."""

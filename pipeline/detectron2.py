@@ -6,7 +6,7 @@ import torch
 
 from pipeline.batches import predict_by_shape
 from pipeline.config_file import load_config_file
-from pipeline.contract import Instances, ModelInput
+from pipeline.contract import Instances, ModelInput, Precision
 from pipeline.engine.checkpoint import load_strictly, read_checkpoint
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
 
@@ -28,6 +28,7 @@ class Detectron2Engine:
     """Detectron2's own model, in float32. Use `open` to read one from files."""
 
     name = "detectron2"
+    precision: Precision = "float32"
 
     def __init__(self, model: Any, num_classes: int) -> None:
         self.model = model

@@ -1,37 +1,60 @@
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from pipeline.contract import DeviceName, Engine, EngineName
+from pipeline import openvino
+from pipeline.contract import DeviceName, Engine, EngineName, Precision
 from pipeline.detectron2 import Detectron2Engine
 from pipeline.engine.portable import PortableEngine
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
+from pipeline.openvino import OpenVinoEngine
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A Detectron2 YAML and checkpoint, and perhaps a folder of the same layers in int8."""
+
+    config: Path
+    weights: Path
+    quantized: Path | None = None
 
 
 def open_engine(
-    config: Path, weights: Path, engine: EngineName = "auto", device: DeviceName = "auto"
+    files: ModelFiles,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    precision: Precision = "float32",
 ) -> Engine:
-    """Opens a Detectron2 YAML and checkpoint in an engine that can honour it.
+    """Opens a model in an engine that can honour it.
 
-    'auto' takes the portable engine where it supports the configuration, else Detectron2.
-    Raises ModelError.
+    'auto' takes the fastest that supports the configuration: OpenVINO on a CPU where it is
+    installed, else the portable engine; and Detectron2 for every other model. Raises ModelError.
     """
     chosen = pick_device(device)
     if engine == "detectron2":
-        return Detectron2Engine.open(config, weights, chosen)
+        return _open_detectron2(files, chosen, precision)
     try:
-        return PortableEngine.open(config, weights, chosen)
+        if engine == "openvino" or (
+            engine == "auto" and chosen == "cpu" and openvino.is_installed()
+        ):
+            return OpenVinoEngine.open(
+                files.config, files.weights, chosen, precision, files.quantized
+            )
+        return PortableEngine.open(files.config, files.weights, chosen, precision)
     except UnsupportedConfig as reason:
-        if engine == "portable":
+        if engine != "auto":
             raise
-        return _open_detectron2(config, weights, chosen, reason)
+        try:
+            return _open_detectron2(files, chosen, precision)
+        except EngineUnavailable as absent:
+            raise EngineUnavailable(f"{reason}; {absent}") from absent
 
 
-def _open_detectron2(config: Path, weights: Path, device: str, reason: UnsupportedConfig) -> Engine:
-    try:
-        return Detectron2Engine.open(config, weights, device)
-    except EngineUnavailable as absent:
-        raise EngineUnavailable(f"{reason}; {absent}") from absent
+def _open_detectron2(files: ModelFiles, device: str, precision: Precision) -> Engine:
+    if precision != "float32":
+        raise EngineUnavailable(f"the Detectron2 engine runs in float32, not in {precision}")
+    return Detectron2Engine.open(files.config, files.weights, device)
 
 
 def pick_device(device: DeviceName) -> str:

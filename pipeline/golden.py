@@ -4,10 +4,13 @@ from pathlib import Path
 from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.contract import Precision
 from pipeline.errors import BundleError
 from pipeline.schemas import Detection, Mask, RleMask
 
 EXPECTED_FILE = "expected.json"
+# Eight bits change more than the tolerances below allow, so they answer for themselves.
+EXPECTED_INT8_FILE = "expected.int8.json"
 
 # What other processors, libraries and float16 may change without changing the finding. Where a
 # lesion is small, a pixel is a large part of it: then pixels decide instead of parts.
@@ -19,15 +22,23 @@ BORDER_TOLERANCE = 0.25  # of the box's perimeter, in pixels of the mask that ma
 Expected = TypeAdapter(dict[str, list[Detection]])
 
 
-def write_golden(folder: Path, cases: dict[str, list[Detection]]) -> None:
+def expected_file(precision: Precision) -> str:
+    return EXPECTED_INT8_FILE if precision == "int8" else EXPECTED_FILE
+
+
+def write_golden(
+    folder: Path, cases: dict[str, list[Detection]], precision: Precision = "float32"
+) -> None:
     """Records, for each image file of the folder, the detections to expect."""
     content = Expected.dump_json(dict(sorted(cases.items())), indent=1)
-    (folder / EXPECTED_FILE).write_bytes(content + b"\n")
+    (folder / expected_file(precision)).write_bytes(content + b"\n")
 
 
-def read_golden(folder: Path) -> Iterator[tuple[Path, list[Detection]]]:
+def read_golden(
+    folder: Path, precision: Precision = "float32"
+) -> Iterator[tuple[Path, list[Detection]]]:
     """Each image file with the detections expected on it. Raises BundleError."""
-    path = folder / EXPECTED_FILE
+    path = folder / expected_file(precision)
     try:
         cases = Expected.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

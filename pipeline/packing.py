@@ -13,6 +13,7 @@ import yaml
 from pipeline.bundle import (
     CONFIG_FILE,
     GOLDEN_FOLDER,
+    QUANTIZED_FOLDER,
     WEIGHTS_FILE,
     Bundle,
     detect,
@@ -20,10 +21,12 @@ from pipeline.bundle import (
 )
 from pipeline.config_file import load_config_file
 from pipeline.contract import Engine, EngineName
+from pipeline.decode import decode
 from pipeline.engine.checkpoint import State, read_checkpoint
-from pipeline.engines import open_engine
+from pipeline.engine.portable import open_model
+from pipeline.engines import ModelFiles, open_engine
 from pipeline.errors import BundleError, UnreadableConfig
-from pipeline.golden import EXPECTED_FILE, write_golden
+from pipeline.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_golden
 from pipeline.manifest import Manifest, sha256_of
 from pipeline.predictor import LesionPredictor
 from pipeline.preprocess import Resize
@@ -41,6 +44,7 @@ class Source:
     version: str
     golden: Sequence[Path] = ()
     half: bool = False
+    int8: bool = False
     trust_pickle: bool = False
     detectron2: str | None = None
 
@@ -67,10 +71,31 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
 def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
     dtype = _write_model(source, draft)
-    engine = open_engine(draft / CONFIG_FILE, draft / WEIGHTS_FILE, engine_name, "auto")
-    _record_golden(source, draft, engine)
+    files = ModelFiles(draft / CONFIG_FILE, draft / WEIGHTS_FILE, draft / QUANTIZED_FOLDER)
+    engines = [open_engine(files, engine_name)]
+    _record_golden(source, draft, engines[0])
+    if source.int8:
+        _write_quantized(source, files)
+        engines.append(open_engine(files, "openvino", "cpu", "int8"))
+        _record_golden(source, draft, engines[1])
     _seal(source, draft, dtype)
-    open_bundle(draft).check_golden(engine)
+    bundle = open_bundle(draft)
+    for engine in engines:
+        bundle.check_golden(engine)
+
+
+def _write_quantized(source: Source, files: ModelFiles) -> None:
+    """Calibrated on the golden images. Raises BundleError where there are none."""
+    # Here, so that only who asks for it needs OpenVINO and NNCF.
+    from pipeline.openvino import write_graphs
+    from pipeline.quantize import quantize
+
+    if not source.golden:
+        raise BundleError("int8 is calibrated on the golden images, and none was given")
+    assert files.quantized is not None
+    resize = Resize.from_config(load_config_file(files.config))
+    inputs = [resize(decode(path.read_bytes()).pixels) for path in source.golden]
+    write_graphs(quantize(open_model(files.config, files.weights), inputs), files.quantized)
 
 
 def _write_model(source: Source, draft: Path) -> Literal["float32", "float16"]:
@@ -121,11 +146,11 @@ def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
     predictor = LesionPredictor(engine, resize, source.class_names, info)
     cases: dict[str, list[Detection]] = {}
     for path in source.golden:
-        if path.name in cases or path.name == EXPECTED_FILE:
+        if path.name in cases or path.name in (EXPECTED_FILE, EXPECTED_INT8_FILE):
             raise BundleError(f"another file of the bundle is named {path.name} already")
         cases[path.name] = detect(predictor, path)
         shutil.copyfile(path, draft / GOLDEN_FOLDER / path.name)
-    write_golden(draft / GOLDEN_FOLDER, cases)
+    write_golden(draft / GOLDEN_FOLDER, cases, engine.precision)
 
 
 def _seal(source: Source, draft: Path, dtype: Literal["float32", "float16"]) -> None:

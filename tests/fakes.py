@@ -40,6 +40,7 @@ MANIFEST = Manifest(
 class FakeEngine:
     name = "fake"
     num_classes = 2
+    precision = "float32"
 
     def __init__(self) -> None:
         self.batch_sizes: list[int] = []
@@ -70,7 +71,7 @@ class FakeBundle(Bundle):
     def resize(self) -> Resize:
         return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
 
-    def load_engine(self, engine="auto", device="auto") -> Engine:
+    def load_engine(self, engine="auto", device="auto", precision="float32") -> Engine:
         return FakeEngine()
 
     def check_golden(self, engine: Engine) -> int:

@@ -27,6 +27,7 @@ class FPN(nn.Module):
         super().__init__()
         self.bottom_up = bottom_up
         self.in_features = tuple(in_features)
+        self.out_channels = out_channels
         self.fuse_type = fuse_type
         self.levels = tuple(int(math.log2(bottom_up.strides[name])) for name in in_features)
         for name, level in zip(self.in_features, self.levels, strict=True):

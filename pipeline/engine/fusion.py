@@ -1,10 +1,11 @@
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from pipeline.engine.layers import Conv2d, FrozenBatchNorm2d
+from pipeline.engine.roi_heads import BoxHead
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -19,7 +20,27 @@ def fused(model: Module) -> Module:
     for module in model.modules():
         if isinstance(module, Conv2d) and isinstance(module.norm, FrozenBatchNorm2d):
             _fold(module, module.norm)
+        elif isinstance(module, BoxHead):
+            _flatten_channels_last(module)
     return model.to(memory_format=torch.channels_last)
+
+
+class ChannelsLastFlatten(nn.Module):
+    """(N, C, H, W) -> (N, H * W * C): no copy of what already lies channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def _flatten_channels_last(head: BoxHead) -> None:
+    """Reorders the first layer's weights instead of every pooled box."""
+    first = next((layer for layer in head if isinstance(layer, nn.Linear)), None)
+    if first is None:
+        return
+    side = head.resolution
+    weight = first.weight.view(len(first.weight), -1, side, side).permute(0, 2, 3, 1).flatten(1)
+    first.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    head.flatten = ChannelsLastFlatten()
 
 
 def _fold(conv: Conv2d, norm: FrozenBatchNorm2d) -> None:

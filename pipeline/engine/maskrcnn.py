@@ -78,13 +78,21 @@ class TorchNetworks:
         return features, [(logits.float(), deltas.float()) for logits, deltas in predictions]
 
     def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
-        return logits.float(), deltas.float()
+        # The last layer is in float32 whatever the others are: it decides by small differences.
+        logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled).float())
+        return logits, deltas
 
     def mask(self, pooled: Tensor) -> Tensor:
         assert self.roi_heads.mask_head is not None, "a model without masks pools none"
         logits: Tensor = self.roi_heads.mask_head(pooled)
         return logits.float()
+
+
+def layers_of(model: MaskRCNN) -> list[nn.Module]:
+    """The modules that its `networks` run."""
+    heads = model.roi_heads
+    parts = (model.backbone, model.proposal_generator.rpn_head, heads.box_head, heads.box_predictor)
+    return [*parts, *([] if heads.mask_head is None else [heads.mask_head])]
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:

@@ -1,34 +1,47 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.batches import predict_by_shape
-from pipeline.contract import Instances, ModelInput
+from pipeline.contract import Instances, ModelInput, Precision
 from pipeline.engine.build import build_model
 from pipeline.engine.checkpoint import load_strictly, read_checkpoint
 from pipeline.engine.config import read_config
 from pipeline.engine.fusion import fused
-from pipeline.engine.maskrcnn import MaskRCNN
+from pipeline.engine.maskrcnn import MaskRCNN, layers_of
 from pipeline.engine.roi_heads import Detections
+from pipeline.errors import EngineUnavailable
 
 
 class PortableEngine:
-    """A Detectron2 Mask R-CNN in plain PyTorch, in float32. Use `open` to read one from files."""
+    """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to read one from files."""
 
     name = "portable"
 
-    def __init__(self, model: MaskRCNN, device: str) -> None:
-        self.model = model.to(device)
+    def __init__(self, model: MaskRCNN, device: str, precision: Precision = "float32") -> None:
+        self.model = model
         self.device = torch.device(device)
+        self.precision = precision
         self.num_classes = model.roi_heads.box_predictor.num_classes
 
     @classmethod
-    def open(cls, config: Path, weights: Path, device: str) -> "PortableEngine":
-        """Raises UnsupportedConfig, CheckpointMismatch or ModelError."""
-        return cls(open_model(config, weights), device)
+    def open(
+        cls, config: Path, weights: Path, device: str = "cpu", precision: Precision = "float32"
+    ) -> Self:
+        """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
+        if precision == "int8":
+            raise EngineUnavailable("precision 'int8' runs on a CPU, through OpenVINO")
+        model = open_model(config, weights)
+        if precision == "bfloat16":
+            for layers in layers_of(model):
+                # It tells near scores apart, and is small.
+                if layers is not model.roi_heads.box_predictor:
+                    layers.to(torch.bfloat16)
+        return cls(model.to(device), device, precision)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         return predict_by_shape(

@@ -94,6 +94,7 @@ class BoxHead(nn.Sequential):
         norm: str,
     ) -> None:
         super().__init__()
+        self.resolution = resolution
         channels = in_channels
         for i, dim in enumerate(conv_dims, start=1):
             self.add_module(f"conv{i}", Conv2d(channels, dim, 3, norm=norm, relu=True))

@@ -1,6 +1,7 @@
 import pytest
 
 from pipeline.engine.portable import PortableEngine
+from pipeline.openvino import OpenVinoEngine
 from tests.parity.case import CASES, Case, assert_expected
 
 
@@ -9,9 +10,11 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
-@pytest.fixture(scope="module")
-def engine(case: Case, tmp_path_factory: pytest.TempPathFactory) -> PortableEngine:
-    return PortableEngine.open(case.config, case.weights(tmp_path_factory.mktemp("weights")), "cpu")
+@pytest.fixture(scope="module", params=[PortableEngine, OpenVinoEngine], ids=lambda e: e.name)
+def engine(
+    case: Case, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> PortableEngine:
+    return request.param.open(case.config, case.weights(tmp_path_factory.mktemp("weights")))
 
 
 def test_each_image_gets_detectron2s_answer(case: Case, engine: PortableEngine) -> None:

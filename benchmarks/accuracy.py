@@ -1,0 +1,72 @@
+"""What a precision costs in average precision, on the demo model's 200 held-out images."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pycocotools.coco import COCO
+
+from benchmarks.report import Figure, Result
+from benchmarks.standard import ROOT
+from pipeline.bundle import open_bundle
+from pipeline.contract import EngineName, Precision
+from pipeline.schemas import PredictOptions
+
+RECIPE = ROOT / "weights" / "recipe"
+BUNDLE = ROOT / "weights" / "demo"
+OUT = Path("out/benchmarks")
+IMAGES = 200
+TOLERANCE = 0.01
+OPTIONS = PredictOptions(masks="rle", visualization="none")
+RUNS: tuple[tuple[EngineName, Precision], ...] = (
+    ("portable", "float32"),
+    ("openvino", "float32"),
+    ("openvino", "bfloat16"),
+    ("openvino", "int8"),
+)
+
+
+def run() -> Result:
+    data = held_out(OUT)
+    found = {f"{engine} {precision}": score(data, engine, precision) for engine, precision in RUNS}
+    base = found["portable float32"]
+    figures = [
+        _figure(f"1 mask AP, {name}", figure["segm"]["AP"] - base["segm"]["AP"])
+        for name, figure in found.items()
+        if name != "portable float32"
+    ]
+    return Result("accuracy", figures, {"images": IMAGES, "average_precision": found})
+
+
+def held_out(folder: Path) -> Path:
+    """The images and annotations, written on the first call (about a minute)."""
+    data = folder / "heldout"
+    if not (data / "annotations.json").exists():
+        command = [sys.executable, "dataset.py", "--split", "heldout", "--images", str(IMAGES)]
+        subprocess.run([*command, "--out", str(data.resolve())], cwd=RECIPE, check=True)
+    return data
+
+
+def score(data: Path, engine: EngineName, precision: Precision) -> dict[str, dict[str, float]]:
+    """Box ("bbox") and mask ("segm") AP of the demo bundle, by weights/recipe/evaluate.py."""
+    sys.path.append(str(RECIPE))
+    from evaluate import average_precision, to_results
+
+    truth = COCO(str(data / "annotations.json"))
+    bundle = open_bundle(BUNDLE)
+    predictor = bundle.predictor(bundle.load_engine(engine, "cpu", precision))
+    results = []
+    for entry in truth.dataset["images"]:
+        image = (data / "images" / entry["file_name"]).read_bytes()
+        answer = predictor(image, OPTIONS)
+        results += to_results(entry["id"], answer.model_dump())
+    return {kind: average_precision(truth, results, kind) for kind in ("bbox", "segm")}
+
+
+def _figure(target: str, difference: float) -> Figure:
+    return Figure(
+        target,
+        f"within {TOLERANCE} of float32",
+        f"{difference:+.4f}",
+        abs(difference) <= TOLERANCE,
+    )
