@@ -3,7 +3,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.contract import DeviceName, EngineName, Precision
 from pipeline.decode import ImageLimits
 
 # The clone or the installed wheel: bundles and profiles lie beside the packages in both.
@@ -59,6 +58,11 @@ class Size(Args):
         return self
 
     @property
+    def most_requests(self) -> int:
+        """How many may be there from one caller: at work in each replica, or waiting."""
+        return self.most_replicas * self.max_ongoing_requests + self.max_queued_requests
+
+    @property
     def most_replicas(self) -> int:
         if self.autoscaling is not None:
             return self.autoscaling.max_replicas
@@ -80,6 +84,11 @@ class Fused(Args):
     ingress: Size
     pipeline: Size
 
+    @property
+    def model(self) -> Size:
+        """Of the deployment that holds the model."""
+        return self.pipeline
+
 
 class Staged(Args):
     """Each stage is a deployment of its own, scaled by itself, for several machines or GPUs."""
@@ -90,14 +99,18 @@ class Staged(Args):
     predictor: Size
     postprocess: Size
 
+    @property
+    def model(self) -> Size:
+        """Of the deployment that holds the model."""
+        return self.predictor
+
 
 class Model(Args):
     """Which model runs, on what."""
 
     bundle: Path = Field(description="relative paths start at the installation, not at the cwd")
-    engine: EngineName = "auto"
-    device: DeviceName = "auto"
-    precision: Precision = "float32"
+    engine: Literal["auto", "portable", "detectron2"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     torch_threads: int = Field(ge=1, description="Ray allows 1 where num_cpus is below 1")
     max_batch_size: int = Field(ge=1)
     stuck_after_s: float = Field(

@@ -1,7 +1,8 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -44,6 +45,8 @@ class Ingress:
         self._max_bytes = args.image.max_bytes
         self._deadline = args.deadline
         self._answered_at: float | None = None
+        self._inside = 0
+        self._most_inside = args.graph.model.most_requests
 
     def app(self) -> Starlette:
         # Plain Starlette: FastAPI's own layers took a tenth of this process's time, for nothing
@@ -70,18 +73,31 @@ class Ingress:
         try:
             async with asyncio.timeout(seconds):
                 data = await read_image(request, self._max_bytes)
-                try:
-                    answer = await self._graph.predict(_request_id(request), data, options)
-                except ReplicaLost:
-                    # Inference is pure, so another replica may be asked, once.
-                    retried = True
-                    answer = await self._graph.predict(_request_id(request), data, options)
+                with self._room():
+                    try:
+                        answer = await self._graph.predict(_request_id(request), data, options)
+                    except ReplicaLost:
+                        # Inference is pure, so another replica may be asked, once.
+                        retried = True
+                        answer = await self._graph.predict(_request_id(request), data, options)
         except TimeoutError as error:
             if retried:
                 raise Unavailable("No replica came back to finish the request.") from error
             raise DeadlineExceeded(f"Not finished within {seconds:g} s.") from error
         self._answered_at = monotonic()
         return Response(answer, media_type="application/json", headers=_NO_STORE)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Raises Overloaded at once for what the model could not take even at its largest. Serve
+        notices only after the stages before the model, which are then busy with it."""
+        if self._inside >= self._most_inside:
+            raise Overloaded("Too many requests are waiting.")
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
     async def model(self, request: Request) -> Response:
         self._tokens.check(request.headers.get("authorization"))

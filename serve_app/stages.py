@@ -68,7 +68,7 @@ class Predictor:
             self._predict,
             self._pool,
             max_batch_size=args.model.max_batch_size,
-            max_waiting=_admitted(args),
+            max_waiting=args.graph.model.max_ongoing_requests,  # what Serve lets in here
         )
 
     async def __call__(self, prepared: Prepared) -> Found:
@@ -92,9 +92,7 @@ class Predictor:
         torch.set_num_threads(args.model.torch_threads)
         self._out_of_memory = torch.OutOfMemoryError
         bundle = open_bundle(args.model.bundle)
-        self._engine = bundle.load_engine(
-            args.model.engine, args.model.device, args.model.precision
-        )
+        self._engine = bundle.load_engine(args.model.engine, args.model.device)
         bundle.check_golden(self._engine)
         self._info = bundle.info(self._engine.name)
         self._class_names = tuple(bundle.class_names)
@@ -163,12 +161,6 @@ class Pipeline:
 
     async def check_health(self) -> None:
         await self._predictor.check_health()
-
-
-def _admitted(args: AppArgs) -> int:
-    """How many requests Serve lets into one replica of the predictor, and so into its queue."""
-    graph = args.graph
-    return (graph.pipeline if graph.layout == "fused" else graph.predictor).max_ongoing_requests
 
 
 def _since(started: float) -> float:

@@ -277,6 +277,25 @@ async def test_a_form_needs_a_usable_boundary(client, parameters):
     problem(response, 400, "bad_request")
 
 
+async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(client, graph):
+    graph.hangs = True
+    most = app_args().graph.model.most_requests
+    waiting = [
+        asyncio.create_task(client.post("/predict", content=b"x", headers=IMAGE))
+        for _ in range(most)
+    ]
+    while len(graph.calls) < most:
+        await asyncio.sleep(0)
+    response = await client.post("/predict", content=b"x", headers=IMAGE)
+    problem(response, 503, "overloaded")
+    assert response.headers["retry-after"] == "1"
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    graph.hangs = False
+    assert (await client.post("/predict", content=b"x", headers=IMAGE)).status_code == 200
+
+
 async def test_other_paths_and_methods_are_problems_too(client):
     problem(await client.get("/nowhere"), 404, "not_found")
     problem(await client.post("/predict/", headers=IMAGE), 404, "not_found")
