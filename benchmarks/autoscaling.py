@@ -46,6 +46,7 @@ SPEC = Spec(
         },
         "max_queued_requests": QUEUED,
     },
+    ingress={"max_ongoing_requests": 400},
 )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.bundle import WEIGHTS_FILE, Bundle
-from pipeline.contract import Engine, Instances, ModelInput, Precision
+from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput, Precision
 from pipeline.manifest import Manifest
 from pipeline.preprocess import Resize
 

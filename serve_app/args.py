@@ -3,6 +3,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.contract import DeviceName, EngineName, Precision
 from pipeline.decode import ImageLimits
 
 # The clone or the installed wheel: bundles and profiles lie beside the packages in both.
@@ -109,8 +110,9 @@ class Model(Args):
     """Which model runs, on what."""
 
     bundle: Path = Field(description="relative paths start at the installation, not at the cwd")
-    engine: Literal["auto", "portable", "detectron2"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    engine: EngineName = "auto"
+    device: DeviceName = "auto"
+    precision: Precision = "float32"
     torch_threads: int = Field(ge=1, description="Ray allows 1 where num_cpus is below 1")
     max_batch_size: int = Field(ge=1)
     stuck_after_s: float = Field(

@@ -92,7 +92,9 @@ class Predictor:
         torch.set_num_threads(args.model.torch_threads)
         self._out_of_memory = torch.OutOfMemoryError
         bundle = open_bundle(args.model.bundle)
-        self._engine = bundle.load_engine(args.model.engine, args.model.device)
+        self._engine = bundle.load_engine(
+            args.model.engine, args.model.device, args.model.precision
+        )
         bundle.check_golden(self._engine)
         self._info = bundle.info(self._engine.name)
         self._class_names = tuple(bundle.class_names)
