@@ -1,5 +1,7 @@
+import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -82,9 +84,8 @@ class OpenVinoNetworks:
 
 class _Compiled:
     def __init__(self, graph: Any, precision: Precision) -> None:
-        import openvino
-
-        compiled = openvino.Core().compile_model(
+        self._openvino = runtime()
+        compiled = self._openvino.Core().compile_model(
             graph,
             "CPU",
             {
@@ -101,10 +102,8 @@ class _Compiled:
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W), in channels-last memory. The results are views, until the next call."""
-        import openvino
-
         pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
-        self._request.infer([openvino.Tensor(pixels, shared_memory=True)])
+        self._request.infer([self._openvino.Tensor(pixels, shared_memory=True)])
         outputs = (self._request.get_output_tensor(i).data for i in range(self._count))
         return [torch.from_numpy(output) for output in outputs]
 
@@ -126,12 +125,10 @@ def convert(model: MaskRCNN) -> Graphs:
 
 def write_graphs(graphs: Graphs, folder: Path) -> None:
     """As OpenVINO's files, an .xml and a .bin for each part."""
-    import openvino
-
     folder.mkdir()
     for name, graph in graphs.items():
         _name_by_place(graph, name)
-        openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+        runtime().save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
 
 
 def _name_by_place(graph: Any, name: str) -> None:
@@ -143,14 +140,12 @@ def _name_by_place(graph: Any, name: str) -> None:
 
 def read_graphs(folder: Path | None) -> Graphs:
     """Raises EngineUnavailable where there are none."""
-    import openvino
-
     files = sorted(folder.glob("*.xml")) if folder is not None else []
     if not files:
         raise EngineUnavailable(
             "precision 'int8' needs a bundle with calibrated layers: lesionserve pack --int8"
         )
-    return {path.stem: openvino.Core().read_model(path) for path in files}
+    return {path.stem: runtime().Core().read_model(path) for path in files}
 
 
 class _Dense(nn.Module):
@@ -189,13 +184,20 @@ class _Mask(nn.Module):
 @torch.no_grad()
 def _graph(part: nn.Module, shape: tuple[int, int, int, int]) -> Any:
     """Traced on zeros of `shape`; any number, height and width is taken afterwards."""
-    import openvino
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: it sees shapes become numbers
-        graph = openvino.convert_model(part.eval(), example_input=torch.zeros(shape))
+        graph = runtime().convert_model(part.eval(), example_input=torch.zeros(shape))
     graph.reshape([-1, -1, -1, shape[3]] if shape[3] == 3 else [-1, *shape[1:]])
     return graph
+
+
+def runtime() -> Any:
+    """The module `openvino`. Nothing may leave the house, so its telemetry is kept out.
+
+    Without being asked it would report each conversion; not finding the package, it does not.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return import_module("openvino")
 
 
 def is_installed() -> bool:

@@ -1,5 +1,7 @@
 """The OpenVINO engine answers as the portable one, whose decisions it shares."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,21 @@ def test_bfloat16_is_close_and_not_the_same(tmp_path: Path) -> None:
         # A processor without bfloat16 runs OpenVINO's in float32.
         assert error < 0.05
         assert engine.precision == "bfloat16"
+
+
+def test_no_conversion_is_reported_to_anyone(tmp_path: Path) -> None:
+    """In a process of its own: whoever imports OpenVINO first decides."""
+    config, weights = write_model(tmp_path)
+    check = f"""
+import sys
+from pathlib import Path
+from pipeline.openvino import OpenVinoEngine
+OpenVinoEngine.open(Path({str(config)!r}), Path({str(weights)!r}))
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+assert sys.modules["openvino_telemetry"] is None
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
 
 
 def test_a_cpu_gets_openvino_where_it_is_installed(
