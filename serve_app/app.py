@@ -9,6 +9,8 @@ from serve_app.graph import FusedGraph, StagedGraph
 from serve_app.ingress import FrontDoor
 from serve_app.stages import OpenBundle, Pipeline, Postprocess, Predictor, Preprocess
 
+_ASK_AGAIN_S = 0.05
+
 
 def build_app(args: AppArgs) -> Application:
     """The application that configs/serve/*.yaml name; Serve hands it their `args`."""
@@ -37,6 +39,9 @@ def _deployment(stage: type, size: Size) -> Deployment:
         max_constructor_retry_count=1,
         # A dead replica is replaced at the next check, and its requests wait for that.
         health_check_period_s=2,
+        # Whoever waits at a caller asks a full replica again this often. With Ray's half a second
+        # the model stood idle between: of 2.5 times its load it answered three quarters of its rate.
+        request_router_config={"max_backoff_s": _ASK_AGAIN_S},
         **size.options(),
     )
     deployment: Deployment = decorate(stage)
