@@ -40,7 +40,7 @@ def _deployment(stage: type, size: Size) -> Deployment:
         # A dead replica is replaced at the next check, and its requests wait for that.
         health_check_period_s=2,
         # Whoever waits at a caller asks a full replica again this often. With Ray's half a second
-        # the model stood idle between: of 2.5 times its load it answered three quarters of its rate.
+        # the model stood idle between: under 2.5 times its load it answered 75 % of its rate.
         request_router_config={"max_backoff_s": _ASK_AGAIN_S},
         **size.options(),
     )
