@@ -1,0 +1,50 @@
+"""One engine in a process of its own: loads, says `ready`, and runs once for each line it reads.
+
+Prints the seconds of each run, from an upright BGR image to instances with their masks pasted:
+what Detectron2's DefaultPredictor does. `decode` and drawing are not in it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.bundle import Bundle, open_bundle
+from pipeline.contract import Engine
+from pipeline.decode import decode
+from pipeline.postprocess import to_lesions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("engine", choices=["portable", "openvino"])
+    parser.add_argument("precision", choices=["float32", "bfloat16", "int8"])
+    parser.add_argument("--threads", type=int, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    bundle = open_bundle(arguments.bundle)
+    engine = bundle.load_engine(arguments.engine, "cpu", arguments.precision)
+    image = decode(arguments.image.read_bytes()).pixels
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        started = perf_counter()
+        run(bundle, engine, image)
+        print(perf_counter() - started, flush=True)
+
+
+def run(bundle: Bundle, engine: Engine, image: NDArray[np.uint8]) -> int:
+    model_input = bundle.resize(image)
+    (found,) = engine.predict([model_input])
+    height, width = model_input.pixels.shape[:2]
+    names = bundle.class_names
+    return len(to_lesions(found, (height, width), image.shape[:2], names, None))
+
+
+if __name__ == "__main__":
+    main()
