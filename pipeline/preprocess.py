@@ -36,14 +36,15 @@ class Resize:
         size = self.output_size(height, width)
         if 0 in size:
             raise BrokenImage("The image is too narrow for the model's input size.")
-        if self.channel_order == "RGB":
-            image = image[:, :, ::-1]
         if size != (height, width):
             # Pillow's bilinear filter averages when it shrinks, and so did the training.
-            resized = Image.fromarray(np.ascontiguousarray(image)).resize(
-                (size[1], size[0]), Image.Resampling.BILINEAR
-            )
-            image = np.asarray(resized)
+            resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
+            # It takes each channel for itself, so they may be turned on the way out.
+            turned = "BGR" if self.channel_order == "RGB" else "RGB"
+            pixels = np.frombuffer(resized.tobytes("raw", turned), dtype=np.uint8)
+            return ModelInput(pixels.reshape(*size, 3), height, width)
+        if self.channel_order == "RGB":
+            image = image[:, :, ::-1]
         return ModelInput(np.ascontiguousarray(image), height, width)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
