@@ -1,8 +1,11 @@
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from ray import serve
 from ray.serve import Application, Deployment
 
+from pipeline.allocator import KEEP_FREED_MEMORY
 from pipeline.bundle import open_bundle
 from serve_app.args import AppArgs, Fused, Size
 from serve_app.graph import FusedGraph, StagedGraph
@@ -20,19 +23,26 @@ def build_app(args: AppArgs) -> Application:
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     """The only place where the graph is wired. Tests bring an `open_bundle` of their own."""
     front_door = _deployment(serve.ingress()(FrontDoor), args.graph.ingress)
+    # Where the model may run on a CPU.
+    model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
-        pipeline = _deployment(Pipeline, args.graph.pipeline)
+        pipeline = _deployment(Pipeline, args.graph.pipeline, model_environment)
         return front_door.bind(args, partial(FusedGraph, args), pipeline.bind(args, open_bundle))
     return front_door.bind(
         args,
         StagedGraph,
         _deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),
-        _deployment(Predictor, args.graph.predictor).bind(args, open_bundle),
+        _deployment(Predictor, args.graph.predictor, model_environment).bind(args, open_bundle),
         _deployment(Postprocess, args.graph.postprocess).bind(args),
     )
 
 
-def _deployment(stage: type, size: Size) -> Deployment:
+def _deployment(
+    stage: type, size: Size, environment: Mapping[str, str] = MappingProxyType({})
+) -> Deployment:
+    options = size.options()
+    if environment:
+        options["ray_actor_options"]["runtime_env"] = {"env_vars": dict(environment)}
     decorate = serve.deployment(
         name=stage.__name__,
         # A model that does not load will not load the next time either: say so at once.
@@ -42,7 +52,7 @@ def _deployment(stage: type, size: Size) -> Deployment:
         # Whoever waits at a caller asks a full replica again this often. With Ray's half a second
         # the model stood idle between: under 2.5 times its load it answered 75 % of its rate.
         request_router_config={"max_backoff_s": _ASK_AGAIN_S},
-        **size.options(),
+        **options,
     )
     deployment: Deployment = decorate(stage)
     return deployment
