@@ -38,8 +38,8 @@ SPEC = Spec(
         "autoscaling": {
             "min_replicas": 1,
             "max_replicas": REPLICAS,
-            "target_ongoing_requests": BATCH,
-            "look_back_period_s": 4,
+            "target_ongoing_requests": 6,
+            "look_back_period_s": 3,
             "metrics_interval_s": 1,
             "upscale_delay_s": 1,
             "downscale_delay_s": DOWN_DELAY_S,
@@ -80,7 +80,8 @@ def run() -> Result:
     failed = [one for one in steps if one.status != 200]
     shedding = _shedding(course.between(flood + 2, ebb))
     settled = _percentile([one.took_s for one in course.between(step + UP_WITHIN_S, flood)], 0.99)
-    bound = (3 * BATCH * REPLICAS + QUEUED) / (COST.capacity() * REPLICAS)
+    most = 3 * BATCH * REPLICAS + QUEUED
+    bound = most / (COST.capacity() * REPLICAS)
     draw(course, SVG)
     figures = [
         Figure(
@@ -191,4 +192,5 @@ def draw(course: Course, path: Path) -> None:
 
 if __name__ == "__main__":
     result = run()
+    print(result.details["course"]["replicas"][::4])
     print(json.dumps([str(one) for one in result.figures], indent=1))

@@ -197,5 +197,5 @@ def test_a_look_back_shorter_than_its_reports_is_refused(document, tmp_path):
 def test_what_scales_a_deployment_reaches_ray():
     size = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
     config = size.options()["autoscaling_config"]
-    assert AutoscalingConfig.model_validate(config).look_back_period_s == 5
+    assert AutoscalingConfig.model_validate(config).look_back_period_s == 3
     assert set(config) <= set(AutoscalingConfig.model_fields)
