@@ -30,6 +30,9 @@ from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
 
 FOLDER = Path("out/benchmarks")
 CROWD = 16
+CORES = os.cpu_count() or 1
+# Of each worker. LitServe and BentoML advise one worker for each core; Detectron2 takes them all.
+THREADS = {"lesionserve": CORES, "LitServe": 1, "BentoML": 1, "the document's stack": CORES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,15 @@ def standard_workload() -> Workload:
 
 def measure(workload: Workload, number: int = 0) -> Round:
     """One round through all contenders; each round begins with another."""
-    setting = Setting(workload.bundle, torch_threads())
-    alone = measure_alone(workload, setting)
+    alone = measure_alone(workload, Setting(workload.bundle, torch_threads()))
     names = list(present())
     shift = number % len(names)
     return Round(
         alone,
         {
-            name: measure_contender(present()[name], workload, setting, alone)
+            name: measure_contender(
+                present()[name], workload, Setting(workload.bundle, THREADS[name]), alone
+            )
             for name in names[shift:] + names[:shift]
         },
     )
@@ -111,7 +115,7 @@ def present() -> dict[str, Contender]:
 
 
 def torch_threads() -> int:
-    """As many as the local profile gives the model: every contender gets the same."""
+    """As many as the local profile gives the model, and so the predictor alone."""
     profile = yaml.safe_load(LOCAL_PROFILE.read_text())
     threads: int = profile["applications"][0]["args"]["model"]["torch_threads"]
     return threads
