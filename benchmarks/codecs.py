@@ -1,9 +1,9 @@
 """Which library decodes and encodes JPEG: how fast, and whether the pixels are Pillow's.
 
 Detectron2 reads with Pillow and so did the training: another decoder may be taken only if it gives
-the same pixels on every kind of JPEG. The two others do so but for CMYK, by the grace of which
-libjpeg-turbo each wheel holds, and OpenCV fills up a file that is cut off instead of refusing it:
-neither is taken. simplejpeg is measured where it is installed.
+the same pixels on every kind of JPEG. Neither is taken. Both differ on CMYK, and agree on the rest
+by the grace of which libjpeg-turbo each wheel holds; simplejpeg also refuses damaged files that
+Pillow reads. simplejpeg is measured where it is installed.
 """
 
 import io
@@ -133,7 +133,7 @@ def _compare(contenders: dict[str, Callable[[], object]]) -> dict[str, dict[str,
 
 def _pillow(data: bytes) -> Picture:
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
         bgr = np.frombuffer(bytearray(rgb.tobytes("raw", "BGR")), dtype=np.uint8)
         return bgr.reshape(rgb.height, rgb.width, 3)
 
