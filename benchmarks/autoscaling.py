@@ -1,6 +1,6 @@
 """Replicas under a step of load, up and down, and what a saturated service does with the rest.
 
-The stub's model is slow (10 images/s a replica), so that the replicas are the limit and not the
+The stub's model is slow (5 images/s a replica), so that the replicas are the limit and not the
 cores that the clients share with them.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.report import Figure, Result
 from benchmarks.stub import BATCH, TOKEN, Cost, Service, Spec, serving
 
 SVG = Path(__file__).with_suffix(".svg")
-COST = Cost(batch_s=0.16, image_s=0.08)
+COST = Cost(batch_s=0.32, image_s=0.16)
 FEW, MANY, FLOOD = 1, 30, 250
 REPLICAS = 4
 UP_WITHIN_S = 15.0
@@ -29,7 +29,7 @@ DOWN_DELAY_S = 15.0
 DOWN_SLACK_S = 15.0
 QUEUED = 16
 _PATIENCE_S = 1.0  # as Retry-After says
-_PHASES = ((FEW, 8.0), (MANY, 30.0), (FLOOD, 20.0), (FEW, 45.0))
+_PHASES = ((FEW, 8.0), (MANY, 35.0), (FLOOD, 30.0), (FEW, 50.0))
 
 SPEC = Spec(
     layout="staged",
@@ -192,5 +192,4 @@ def draw(course: Course, path: Path) -> None:
 
 if __name__ == "__main__":
     result = run()
-    print(result.details["course"]["replicas"][::4])
     print(json.dumps([str(one) for one in result.figures], indent=1))
