@@ -88,7 +88,10 @@ def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[A
 
     def ask() -> float:
         print(file=process.stdin, flush=True)
-        return float(process.stdout.readline())
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{command[:4]} ended; what it printed stands above")
+        return float(line)
 
     try:
         while process.stdout.readline() not in ("ready\n", ""):

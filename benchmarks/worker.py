@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.bundle import Bundle, open_bundle
 from pipeline.contract import Engine
 from pipeline.decode import decode
-from pipeline.postprocess import to_lesions
+from pipeline.postprocess import paste, to_source
 
 
 def main() -> None:
@@ -41,9 +41,11 @@ def main() -> None:
 def run(bundle: Bundle, engine: Engine, image: NDArray[np.uint8]) -> int:
     model_input = bundle.resize(image)
     (found,) = engine.predict([model_input])
-    height, width = model_input.pixels.shape[:2]
-    names = bundle.class_names
-    return len(to_lesions(found, (height, width), image.shape[:2], names, None))
+    height, width = image.shape[:2]
+    shape = model_input.pixels.shape
+    return len(
+        paste(to_source(found, (shape[0], shape[1]), (height, width), None), (height, width))
+    )
 
 
 if __name__ == "__main__":
