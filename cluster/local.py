@@ -264,13 +264,15 @@ class LocalStack:
 
     def _is_accepted(self) -> bool:
         """Whether the driver found nothing wrong with the profile and the bundle."""
-        for line in self._serve_log.read_text().splitlines():
+        for line in self._serve_log.read_text(errors="replace").splitlines():
             if line.startswith(ACCEPTED):
                 self.ingress_url = line.removeprefix(ACCEPTED)
         return bool(self.ingress_url)
 
     def _is_serving(self) -> bool:
-        return any(line == READY for line in self._serve_log.read_text().splitlines())
+        return any(
+            line == READY for line in self._serve_log.read_text(errors="replace").splitlines()
+        )
 
     def _is_ready(self, client: httpx.Client) -> bool:
         try:

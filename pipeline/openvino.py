@@ -139,13 +139,18 @@ def _name_by_place(graph: Any, name: str) -> None:
 
 
 def read_graphs(folder: Path | None) -> Graphs:
-    """Raises EngineUnavailable where there are none."""
+    """Raises EngineUnavailable where there are none, or none that can be read."""
     files = sorted(folder.glob("*.xml")) if folder is not None else []
     if not files:
         raise EngineUnavailable(
             "precision 'int8' needs a bundle with calibrated layers: lesionserve pack --int8"
         )
-    return {path.stem: runtime().Core().read_model(path) for path in files}
+    try:
+        return {path.stem: runtime().Core().read_model(path) for path in files}
+    except RuntimeError as error:
+        raise EngineUnavailable(
+            "the installed OpenVINO cannot read the int8 layers; pack the bundle again"
+        ) from error
 
 
 class _Dense(nn.Module):

@@ -51,13 +51,15 @@ class FusedGraph:
 
     def _is_small(self, data: bytes, options: PredictOptions) -> bool:
         """Whether the file and its answer certainly fit into a message."""
-        if options.masks == "polygon":
-            return False  # the image's size bounds no text
-        if options.visualization == "none":
-            return len(data) <= _BY_VALUE_BYTES
+        if len(data) > _BY_VALUE_BYTES or options.masks == "polygon":
+            return False  # the image's size bounds no polygon
+        if options.masks == options.visualization == "none":
+            return True
+        # A picture takes six bytes a pixel at the very most, encoded and in base64. Masks take a
+        # dozen characters a column each, however ragged: a hundred of them a byte a pixel.
         info = inspect(data, self._limits)
-        picture = 2 * 3 * info.width * info.height  # encoded and in base64, at the very most
-        return max(len(data), picture) <= _BY_VALUE_BYTES
+        per_pixel = 1 if options.visualization == "none" else 6
+        return per_pixel * info.width * info.height <= _BY_VALUE_BYTES
 
 
 class StagedGraph:

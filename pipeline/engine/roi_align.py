@@ -3,9 +3,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align as torchvision_roi_align
 
-# ROIs whose bins span about as many cells share one pass: padding them all to the largest would
-# waste most of the work, a pass for each span would drown in calls.
-SPANS = (2, 4, 8)
+# ROIs whose bins span about as many cells, along either side, share a pass: padding them all to the
+# largest would waste most of the work, a pass for each span would drown in calls.
+SPANS = (2, 4, 8, 16, 32)
 
 
 def roi_align(
@@ -74,10 +74,10 @@ def roi_align_cpu(
 
 
 def _by_span(bins: Tensor) -> list[Tensor]:
-    """Indices of the ROIs in each class of SPANS and above; bins: (R, 2) sides in cells."""
-    spans = torch.bucketize(bins.amax(dim=1), torch.tensor(SPANS, dtype=bins.dtype))
-    groups = [(spans == i).nonzero()[:, 0] for i in range(len(SPANS) + 1)]
-    return [group for group in groups if len(group)]
+    """Indices of the ROIs in each pair of classes of SPANS that occurs; bins: (R, 2) in cells."""
+    spans = torch.bucketize(bins.contiguous(), torch.tensor(SPANS, dtype=bins.dtype))
+    pairs = spans[:, 0] * (len(SPANS) + 1) + spans[:, 1]
+    return [(pairs == pair).nonzero()[:, 0] for pair in torch.unique(pairs)]
 
 
 def _axis(
@@ -101,9 +101,8 @@ def _axis(
     low = at.floor()
     above = at - low
     # Neighbouring samples share cells: their weights are summed, so that each is read once.
-    base = low[:, :, :1]
-    cell = (low - base).to(torch.int64)
-    cell = torch.where(counts, cell, 0)
+    base = low.amin(dim=2, keepdim=True)
+    cell = torch.where(counts, low - base, 0).to(torch.int64)
     width = int(cell.max()) + 2
     weights = at.new_zeros((*at.shape[:2], width))
     weights.scatter_add_(2, cell, (1 - above) * share)
