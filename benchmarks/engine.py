@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Spread, alternate, ratio
 from benchmarks.peers.contenders import DETECTRON2
-from benchmarks.report import Figure, Result
+from benchmarks.report import NO_TARGET, Figure, Result
 from benchmarks.standard import ROOT, standard_bundle
 from pipeline.allocator import KEEP_FREED_MEMORY
 from pipeline.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
@@ -127,7 +127,7 @@ def compare(workload: str, seconds: dict[str, list[float]]) -> list[Figure]:
     for name in RUNS:
         wanted = WANTED.get(name)
         target = f"1 {workload}: {name} / {DETECTRON2_NAME}, images/s"
-        asked = "-" if wanted is None else f">= {wanted}"
+        asked = NO_TARGET if wanted is None else f">= {wanted}"
         if name not in seconds or base is None:
             figures.append(Figure(target, asked, "not in this run", None))
             continue
@@ -147,7 +147,7 @@ def fractions(
     return [
         Figure(
             f"1 {workload}: {name}, of the float32 matrix rate",
-            "-",
+            NO_TARGET,
             f"{least / Spread.of(seconds[name]).median:.2f} of {rate:.0f} GFLOP/s",
             None,
         )

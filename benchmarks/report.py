@@ -13,9 +13,13 @@ from rich.table import Table
 _PACKAGES = ("torch", "torchvision", "openvino", "ray", "django", "opencv-python-headless", "numpy")
 
 
+NO_TARGET = "-"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A target beside what was measured; `met` is None where nothing could be measured here."""
+    """A target beside what was measured; `met` is None where nothing could be measured here, and
+    where there is no target: `wanted` is NO_TARGET then."""
 
     target: str
     wanted: str
@@ -49,9 +53,14 @@ def print_table(results: Sequence[Result]) -> None:
     table = Table("target", "wanted", "measured", "")
     for result in results:
         for figure in result.figures:
-            verdict = {True: "met", False: "missed", None: "not measured"}[figure.met]
-            table.add_row(figure.target, figure.wanted, figure.measured, verdict)
+            table.add_row(figure.target, figure.wanted, figure.measured, _verdict(figure))
     Console(highlight=False).print(table)
+
+
+def _verdict(figure: Figure) -> str:
+    if figure.met is None:
+        return "not measured" if figure.wanted != NO_TARGET else ""
+    return "met" if figure.met else "missed"
 
 
 def _cpu() -> str:

@@ -87,6 +87,7 @@ def standard_bundle(folder: Path) -> Path:
             name="r50-fpn",
             version="benchmark",
             golden=golden[:1],
+            int8=True,
         ),
         bundle,
     )
