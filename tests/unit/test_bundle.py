@@ -161,7 +161,7 @@ def test_another_minor_version_is_fine(bundle: Path) -> None:
 
 def test_golden_cases_reproduce_and_a_changed_model_does_not(bundle: Path) -> None:
     opened = open_bundle(bundle)
-    engine = opened.load_engine()
+    engine = opened.load_engine("portable")
     assert opened.check_golden(engine) == 1
     torch.nn.init.zeros_(engine.model.roi_heads.box_predictor.cls_score.weight)
     with pytest.raises(BundleError, match=r"golden case case\.png"):
