@@ -68,9 +68,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A Ray instance of our own that serves both layouts, under /fused and /staged."""
+    """A Ray instance of our own that serves both layouts, under /fused and /staged.
+
+    It goes with this module: later tests end every process that descends from this one.
+    """
     with (
         # A short path, for the sockets in it.
         tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as folder,
