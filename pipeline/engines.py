@@ -28,8 +28,8 @@ def open_engine(
 ) -> Engine:
     """Opens a model in an engine that can honour it.
 
-    'auto' takes the fastest that supports the configuration: OpenVINO on a CPU where it is
-    installed, else the portable engine; and Detectron2 for every other model. Raises ModelError.
+    'auto' takes OpenVINO on a CPU where it is installed, else the portable engine, and Detectron2
+    for the models that these do not support. Raises ModelError.
     """
     chosen = pick_device(device)
     if engine == "detectron2":
