@@ -30,12 +30,6 @@ class RunMask:
     height: int
     width: int
 
-    @classmethod
-    def of(cls, crop: MaskCrop, height: int, width: int) -> "RunMask":
-        framed = np.pad(crop.pixels.T, ((0, 0), (1, 1)))
-        column, row = np.nonzero(framed[:, 1:] != framed[:, :-1])
-        return cls((crop.x + column) * (height + 1) + crop.y + row, height, width)
-
     def area(self) -> int:
         """In pixels."""
         return int((self.edges[1::2] - self.edges[::2]).sum())

@@ -48,7 +48,9 @@ def rasterized(mask, height, width):
 
 def run_mask(pixels):
     height, width = pixels.shape
-    return RunMask.of(MaskCrop(x=0, y=0, pixels=pixels.astype(np.bool_)), height, width)
+    framed = np.pad(pixels.astype(np.bool_).T, ((0, 0), (1, 1)))
+    column, row = np.nonzero(framed[:, 1:] != framed[:, :-1])
+    return RunMask(column * (height + 1) + row, height, width)
 
 
 def sampled(probabilities, box, height, width):
