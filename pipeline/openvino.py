@@ -1,6 +1,7 @@
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from pipeline.contract import Precision
+from pipeline.contract import Instances, ModelInput, Precision
 from pipeline.engine.maskrcnn import MaskRCNN, layers_of
 from pipeline.engine.networks import Features, Prediction
 from pipeline.engine.portable import PortableEngine, open_model
@@ -52,6 +53,22 @@ class OpenVinoEngine(PortableEngine):
         for layers in layers_of(model):
             layers.to("meta")
         return cls(model, "cpu", precision)
+
+    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        with _one_torch_thread():
+            return super().predict(inputs)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """What is between the layers is little, and PyTorch's threads, which spin while they wait for
+    more of it, would keep OpenVINO's from the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class OpenVinoNetworks:
