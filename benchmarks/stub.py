@@ -128,13 +128,22 @@ class Spec:
         if "autoscaling" not in self.predictor:
             model |= {"num_replicas": replicas}
         model |= self.predictor
+        if self.layout == "fused":
+            queue = {
+                name: model.pop(name) for name in ("max_ongoing_requests", "max_queued_requests")
+            }
+            # All that the clients of a benchmark ask at once, and what is refused.
+            graph = {"layout": "fused", "ingress": small | model | self.ingress, "pipeline": queue}
+            return self._with(graph)
         ingress = small | {"num_replicas": 1} | self.ingress
         stage = small | {"num_replicas": 1} | self.stages
         stages = {"preprocess": stage, "predictor": model, "postprocess": stage}
+        return self._with({"layout": self.layout, "ingress": ingress} | stages)
+
+    def _with(self, graph: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": BATCH},
-            "graph": {"layout": self.layout, "ingress": ingress}
-            | ({"pipeline": model} if self.layout == "fused" else stages),
+            "graph": graph,
             "threads": self.threads,
         }
 
@@ -219,7 +228,7 @@ def main() -> None:
         applications.append(serve.api.RunTarget(application, f"stub{replicas}", f"/{replicas}"))
     serve.run_many(applications)
     print(f"READY http://127.0.0.1:{port}", flush=True)
-    model = "Pipeline" if spec.layout == "fused" else "Predictor"
+    model = "FrontDoor" if spec.layout == "fused" else "Predictor"
     while not stopping.wait(0.25):
         application = serve.status().applications[f"stub{spec.replicas[0]}"]
         states = application.deployments[model].replica_states

@@ -1,4 +1,5 @@
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -34,6 +35,9 @@ _POLL_S = 0.25
 _START_POLL_S = 0.05
 _TAIL_LINES = 15
 _KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
+# Not where systems take the ports of connections from: Ray opens hundreds in the seconds before our
+# servers listen, and was seen to take one of theirs. Its workers listen from 10002 to 19999.
+_QUIET_PORTS = range(20000, 32768)
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
 
 
@@ -322,13 +326,23 @@ def _ports(wanted: Sequence[int | None]) -> list[int]:
             # As the servers do: a port whose last connections linger is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port or 0))
+                if port is None:
+                    _bind_anywhere(probe)
+                else:
+                    probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise StackError(f"port {port}: {error.strerror}", exit_status=2) from error
             except OverflowError as error:
                 raise StackError(f"port {port}: there is no such port", exit_status=2) from error
             chosen.append(probe.getsockname()[1])
         return chosen
+
+
+def _bind_anywhere(probe: socket.socket) -> None:
+    for port in random.sample(_QUIET_PORTS, len(_QUIET_PORTS)):
+        with suppress(OSError):
+            return probe.bind(("127.0.0.1", port))
+    raise StackError(f"no port of {_QUIET_PORTS.start} to {_QUIET_PORTS.stop} is free")
 
 
 def _reason(log: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.bundle import open_bundle
 from serve_app.args import AppArgs, Fused, Size
 from serve_app.graph import FusedGraph, StagedGraph
 from serve_app.ingress import FrontDoor
-from serve_app.stages import OpenBundle, Pipeline, Postprocess, Predictor, Preprocess
+from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
 _ASK_AGAIN_S = 0.05
 
@@ -22,13 +22,13 @@ def build_app(args: AppArgs) -> Application:
 
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     """The only place where the graph is wired. Tests bring an `open_bundle` of their own."""
-    front_door = _deployment(serve.ingress()(FrontDoor), args.graph.ingress)
+    front_door = serve.ingress()(FrontDoor)
     # Where the model may run on a CPU.
     model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
-        pipeline = _deployment(Pipeline, args.graph.pipeline, model_environment)
-        return front_door.bind(args, partial(FusedGraph, args), pipeline.bind(args, open_bundle))
-    return front_door.bind(
+        whole = _deployment(front_door, args.graph.ingress, model_environment)
+        return whole.bind(args, partial(FusedGraph, args, open_bundle))
+    return _deployment(front_door, args.graph.ingress).bind(
         args,
         StagedGraph,
         _deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),

@@ -40,15 +40,24 @@ class Autoscaling(Args):
         return self
 
 
-class Size(Args):
+class Queue(Args):
+    """How much may be somewhere at once, and how much may wait for that."""
+
+    max_ongoing_requests: int = Field(ge=1, description="at one replica, at once")
+    max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")
+
+    @property
+    def most_requests(self) -> int:
+        return self.max_ongoing_requests + self.max_queued_requests
+
+
+class Size(Queue):
     """How much of the machine one deployment gets, and how much may wait for it."""
 
     num_replicas: int | None = Field(default=None, ge=1)
     autoscaling: Autoscaling | None = None
     num_cpus: float = Field(gt=0)
     num_gpus: float = Field(default=0, ge=0)
-    max_ongoing_requests: int = Field(ge=1, description="at one replica, at once")
-    max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")
     max_surge_percent: int = Field(default=0, ge=0, le=100)
     graceful_shutdown_timeout_s: float = Field(default=20, gt=0)
 
@@ -79,15 +88,15 @@ class Size(Args):
 
 
 class Fused(Args):
-    """One replica hosts all three stages: fewest hops, for one small machine."""
+    """Each replica hosts the ingress and all three stages: no hop, for one small machine."""
 
     layout: Literal["fused"]
     ingress: Size
-    pipeline: Size
+    pipeline: Queue = Field(description="of the stages within a replica")
 
     @property
-    def model(self) -> Size:
-        """Of the deployment that holds the model."""
+    def model(self) -> Queue:
+        """Of what holds the model."""
         return self.pipeline
 
 
@@ -101,8 +110,8 @@ class Staged(Args):
     postprocess: Size
 
     @property
-    def model(self) -> Size:
-        """Of the deployment that holds the model."""
+    def model(self) -> Queue:
+        """Of what holds the model."""
         return self.predictor
 
 

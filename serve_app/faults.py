@@ -1,4 +1,3 @@
-from grpc.aio import AioRpcError
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -23,9 +22,8 @@ class ReplicaLost(Unavailable):
     """A replica died under the request; another one may still answer it."""
 
 
-# Whatever comes out of a deployment handle, a failed stage's own error included. By value, a hop is
-# a gRPC call, of whose errors Ray translates one.
-RAY_ERRORS = (RayError, RayServeException, AioRpcError)
+# Whatever comes out of a deployment handle, a failed stage's own error included.
+RAY_ERRORS = (RayError, RayServeException)
 
 _DEATHS = (
     RayActorError,

@@ -3,14 +3,10 @@ from typing import Any, Protocol
 
 from ray.serve.handle import DeploymentHandle
 
-from pipeline.decode import inspect
 from pipeline.schemas import PredictOptions
 from serve_app.args import AppArgs
 from serve_app.faults import RAY_ERRORS, translate
-
-# Above, the copies cost more than the object store. Far below gRPC's limit, so that the boxes and
-# the masks of an answer always fit beside its picture.
-_BY_VALUE_BYTES = 1024 * 1024
+from serve_app.stages import OpenBundle, Pipeline
 
 
 class Graph(Protocol):
@@ -27,39 +23,28 @@ class Graph(Protocol):
         """The manifest of the loaded model; waits until one is loaded."""
         ...
 
+    async def check_health(self) -> None:
+        """Raises where something in this replica is stuck."""
+        ...
+
 
 class FusedGraph:
-    """One hop: a replica of Pipeline does it all.
+    """No hop: the pipeline is in the ingress's own replica, and dies with it."""
 
-    By value, the hop goes over gRPC at two thirds of the processor time of an actor call, but a
-    message has at most 4 MiB. By reference, what is large goes through the object store.
-    """
-
-    def __init__(self, args: AppArgs, pipeline: DeploymentHandle[Any]) -> None:
-        self._limits = args.image
-        self._by_value = pipeline.options(_by_reference=False)
-        self._by_reference = pipeline.options(_by_reference=True)
+    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        self._pipeline = Pipeline(args, open_bundle)
+        # Whoever waits holds a file, and not yet an image decoded.
+        self._slots = asyncio.Semaphore(args.graph.model.max_ongoing_requests)
 
     async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
-        pipeline = self._by_value if self._is_small(data, options) else self._by_reference
-        answer: bytes = await _last(pipeline.remote(request_id, data, options))
-        return answer
+        async with self._slots:
+            return await self._pipeline(request_id, data, options)
 
     async def manifest(self) -> dict[str, Any]:
-        manifest: dict[str, Any] = await _last(self._by_value.manifest.remote())
-        return manifest
+        return await self._pipeline.manifest()
 
-    def _is_small(self, data: bytes, options: PredictOptions) -> bool:
-        """Whether the file and its answer certainly fit into a message."""
-        if len(data) > _BY_VALUE_BYTES or options.masks == "polygon":
-            return False  # the image's size bounds no polygon
-        if options.masks == options.visualization == "none":
-            return True
-        # A picture takes six bytes a pixel at the very most, encoded and in base64. Masks take a
-        # dozen characters a column each, however ragged: a hundred of them a byte a pixel.
-        info = inspect(data, self._limits)
-        per_pixel = 1 if options.visualization == "none" else 6
-        return per_pixel * info.width * info.height <= _BY_VALUE_BYTES
+    async def check_health(self) -> None:
+        await self._pipeline.check_health()
 
 
 class StagedGraph:
@@ -91,6 +76,9 @@ class StagedGraph:
     async def manifest(self) -> dict[str, Any]:
         manifest: dict[str, Any] = await _last(self._predictor.manifest.remote())
         return manifest
+
+    async def check_health(self) -> None:
+        """The stages are replicas of their own, which Serve checks one by one."""
 
 
 async def _last(*chain: Any) -> Any:

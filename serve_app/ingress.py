@@ -182,12 +182,17 @@ def _options(request: Request) -> PredictOptions:
 
 
 class FrontDoor:
-    """The ingress as a Serve deployment: a graph over the stages' handles, and the routes on it."""
+    """The ingress as a Serve deployment: a graph over the stages' handles, if they are elsewhere,
+    and the routes on it."""
 
     def __init__(
         self, args: AppArgs, graph: Callable[..., Graph], *stages: DeploymentHandle[Any]
     ) -> None:
-        self._app = Ingress(graph(*stages), Tokens.from_environment(), args).app()
+        self._graph = graph(*stages)
+        self._app = Ingress(self._graph, Tokens.from_environment(), args).app()
+
+    async def check_health(self) -> None:
+        await self._graph.check_health()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve calls this in the replica, so that the app need not be pickled."""

@@ -1,9 +1,10 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 import httpx
@@ -70,6 +71,10 @@ class Answer:
     prediction: Prediction
 
 
+class BrokenOff(Unavailable):
+    """The ingress was lost with the request, of which no answer came; another may give one."""
+
+
 class Manifest(BaseModel):
     """What of the model's manifest the gateway shows."""
 
@@ -112,10 +117,24 @@ class Upstream:
         Raises what the ingress refuses the request for, or Overloaded, Unavailable,
         DeadlineExceeded or UpstreamFault.
         """
+        ends_at = monotonic() + self._deadline_s
+        with suppress(BrokenOff):
+            return await self._ask(image, info, options, request_id, self._deadline_s)
+        # Inference is pure, so that asking again is safe; once, since the image may be why.
+        return await self._ask(image, info, options, request_id, ends_at - monotonic())
+
+    async def _ask(
+        self,
+        image: bytes,
+        info: ImageInfo,
+        options: PredictOptions,
+        request_id: str,
+        seconds: float,
+    ) -> Answer:
         headers = {
             "Content-Type": f"image/{info.format.lower()}",
             "X-Request-ID": request_id,
-            "X-Deadline-Ms": str(_milliseconds_left(self._deadline_s)),
+            "X-Deadline-Ms": str(_milliseconds_left(seconds)),
         }
         request = self._client.build_request(
             "POST",
@@ -124,7 +143,7 @@ class Upstream:
             headers=headers,
             content=image,
         )
-        status, body = await self._send(request, self._deadline_s)
+        status, body = await self._send(request, seconds)
         if status != 200:
             raise _refusal(status, body)
         return _answer(body, request_id)
@@ -191,7 +210,7 @@ def _refusal(status: int, body: bytes) -> LesionserveError:
     if status in _GAVE_UP:
         return DeadlineExceeded("The inference service did not finish in time.")
     if problem is None and status >= 500:
-        return Unavailable("The inference service broke off; try again.")
+        return BrokenOff("The inference service broke off; try again.")
     return UpstreamFault("The inference service failed.")
 
 
@@ -207,11 +226,13 @@ def _translated_errors() -> Iterator[None]:
         raise UpstreamFault("The inference service gave no valid answer.") from error
     except httpx.RemoteProtocolError as error:
         if _hung_up(error):
-            raise Unavailable("The inference service broke off; try again.") from error
+            raise BrokenOff("The inference service broke off; try again.") from error
         raise UpstreamFault("The inference service gave no valid answer.") from error
     except httpx.TransportError as error:
         if _is_tls(error):
             raise UpstreamFault("The inference service cannot be trusted.") from error
+        if isinstance(error, httpx.ReadError | httpx.WriteError):
+            raise BrokenOff("The inference service broke off; try again.") from error
         raise Unavailable("The inference service cannot be reached.") from error
 
 

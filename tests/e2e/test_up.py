@@ -127,11 +127,11 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         for status, refusal in refusals.items():
             assert Problem.model_validate_json(refusal.content).status == status
 
-        replica = up.member("a replica of Pipeline")
+        replica = up.member("a replica of FrontDoor")
         replica.kill()
         until(
             lambda: (
-                f"a replica of Pipeline died; another one is started where it is needed, within "
+                f"a replica of FrontDoor died; another one is started where it is needed, within "
                 f"about half a minute (pid {replica.pid})" in up.output
             ),
             10,

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.proxy import upstream as module
 from gateway.proxy.errors import NotReady, UpstreamFault
-from gateway.proxy.upstream import Upstream
+from gateway.proxy.upstream import BrokenOff, Upstream
 from pipeline.errors import (
     BrokenImage,
     DeadlineExceeded,
@@ -49,8 +49,8 @@ def answering(status: int, code: str = "", **headers: str):
     [
         (raising(httpx.ConnectError("refused")), Unavailable),
         (raising(httpx.ConnectTimeout("slow")), Unavailable),
-        (raising(httpx.ReadError("reset")), Unavailable),
-        (raising(httpx.RemoteProtocolError("gone without sending a response")), Unavailable),
+        (raising(httpx.ReadError("reset")), BrokenOff),
+        (raising(httpx.RemoteProtocolError("gone without sending a response")), BrokenOff),
         (raising(httpx.RemoteProtocolError("illegal status line")), UpstreamFault),
         (raising(httpx.ConnectError("bad"), ssl.SSLCertVerificationError("bad")), UpstreamFault),
         (raising(httpx.PoolTimeout("full")), Overloaded),
@@ -61,8 +61,8 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(503, "unavailable"), Unavailable),
         (answering(503), Overloaded),
         (answering(429), Overloaded),
-        (answering(500), Unavailable),
-        (answering(502), Unavailable),
+        (answering(500), BrokenOff),
+        (answering(502), BrokenOff),
         (answering(408), DeadlineExceeded),
         (answering(504, "deadline_exceeded"), DeadlineExceeded),
         (answering(500, "prediction_failed"), UpstreamFault),
@@ -73,6 +73,35 @@ def answering(status: int, code: str = "", **headers: str):
 )  # fmt: skip
 async def test_every_failure_of_the_ingress_is_one_of_our_errors(handler, error):
     assert type(await outcome(handler)) is error
+
+
+@pytest.mark.parametrize(
+    ("first", "times"),
+    [
+        (answering(500), 2),
+        (raising(httpx.ReadError("reset")), 2),
+        (answering(503, "unavailable"), 1),
+        (answering(500, "prediction_failed"), 1),
+        (raising(httpx.ConnectError("refused")), 1),
+        (raising(httpx.ReadError("alert"), ssl.SSLError("bad")), 1),
+    ],
+)
+async def test_only_an_ingress_that_was_lost_with_the_request_is_asked_again_and_once(first, times):
+    asked = []
+
+    def handler(request):
+        asked.append(int(request.headers["x-deadline-ms"]))
+        return first(request)
+
+    await outcome(handler)
+    assert len(asked) == times
+    # Both within one deadline.
+    assert asked == sorted(asked, reverse=True)
+
+
+async def test_a_request_that_is_asked_again_is_answered():
+    given = [answering(500), answering(422, "broken_image")]
+    assert isinstance(await outcome(lambda request: given.pop(0)(request)), BrokenImage)
 
 
 async def test_an_ingress_that_gives_up_at_its_deadline_is_still_heard():

@@ -1,68 +1,61 @@
-"""Which way an image takes over the fused graph's one hop."""
+"""The fused graph: the pipeline in the ingress's own replica."""
+
+import asyncio
 
 import pytest
-from grpc import StatusCode
-from grpc.aio import AioRpcError, Metadata
 
-from pipeline.errors import PredictionFailed, UnsupportedImage
-from pipeline.schemas import PredictOptions
+from pipeline.errors import BrokenImage, PredictionFailed
+from pipeline.schemas import Prediction, PredictOptions
 from serve_app.graph import FusedGraph
-from tests.fakes import png
-from tests.unit.test_stages import app_args
+from serve_app.stages import Pipeline, Predictor
+from tests.fakes import open_fake_bundle, png
+from tests.unit.test_stages import QUEUE, app_args
 
-SMALL, LARGE = png(width=400, height=400), png(width=500, height=500)
-HUGE = png(width=1500, height=1000)
-TINY_IN_A_LARGE_FILE = png() + bytes(2**20)
+OPTIONS = PredictOptions()
 
 
-class Handle:
-    """A DeploymentHandle that notes how it was called."""
+@pytest.fixture
+def graph() -> FusedGraph:
+    return FusedGraph(app_args(), open_fake_bundle)
 
-    def __init__(self, calls: list[bool], by_reference: bool = False) -> None:
-        self._calls = calls
-        self._by_reference = by_reference
 
-    def options(self, *, _by_reference: bool) -> "Handle":
-        return Handle(self._calls, _by_reference)
+async def test_an_image_is_answered(graph):
+    answer = Prediction.model_validate_json(await graph.predict("id", png(), OPTIONS))
+    assert answer.request_id == "id"
+    assert (await graph.manifest())["name"] == "fake"
 
-    async def remote(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
-        self._calls.append(self._by_reference)
+
+async def test_an_error_of_the_pipeline_comes_out_as_it_is(graph):
+    with pytest.raises(BrokenImage):
+        await graph.predict("id", png()[:-20], OPTIONS)
+
+
+async def test_whoever_waits_holds_no_decoded_image(graph, monkeypatch):
+    inside, most, go = 0, 0, asyncio.Event()
+
+    async def answer(*_: object) -> bytes:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await go.wait()
+        inside -= 1
         return b"{}"
 
-
-@pytest.mark.parametrize(
-    ("data", "options", "by_reference"),
-    [
-        (SMALL, {}, False),
-        (SMALL, {"masks": "polygon"}, True),
-        (LARGE, {}, True),
-        (LARGE, {"visualization": "none"}, False),
-        (HUGE, {"visualization": "none"}, True),
-        (HUGE, {"visualization": "none", "masks": "none"}, False),
-        (TINY_IN_A_LARGE_FILE, {"visualization": "none"}, True),
-        (TINY_IN_A_LARGE_FILE, {}, True),
-    ],
-)
-async def test_what_may_outgrow_a_message_goes_by_reference(data, options, by_reference):
-    calls: list[bool] = []
-    await FusedGraph(app_args(), Handle(calls)).predict("id", data, PredictOptions(**options))
-    assert calls == [by_reference]
+    monkeypatch.setattr(Pipeline, "__call__", answer)
+    crowd = [asyncio.create_task(graph.predict("id", png(), OPTIONS)) for _ in range(20)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    go.set()
+    assert await asyncio.gather(*crowd) == [b"{}"] * 20
+    assert most == QUEUE["max_ongoing_requests"]
 
 
-async def test_an_answer_that_outgrew_a_message_after_all_is_an_error_of_ours():
-    class Broken(Handle):
-        def options(self, *, _by_reference: bool) -> "Broken":
-            return self
+async def test_a_model_that_is_stuck_makes_the_replica_unhealthy(graph, monkeypatch):
+    await graph.check_health()
 
-        async def remote(self, *_: object) -> bytes:
-            raise AioRpcError(StatusCode.RESOURCE_EXHAUSTED, Metadata(), Metadata())
+    async def stuck(_: Predictor) -> None:
+        raise PredictionFailed("stuck")
 
+    monkeypatch.setattr(Predictor, "check_health", stuck)
     with pytest.raises(PredictionFailed):
-        await FusedGraph(app_args(), Broken([])).predict("id", SMALL, PredictOptions())
-
-
-async def test_what_is_no_image_is_refused_before_the_hop():
-    calls: list[bool] = []
-    with pytest.raises(UnsupportedImage):
-        await FusedGraph(app_args(), Handle(calls)).predict("id", b"text", PredictOptions())
-    assert calls == []
+        await graph.check_health()

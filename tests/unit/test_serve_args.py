@@ -44,15 +44,13 @@ def test_a_profile_satisfies_ray_and_us(path):
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_a_profile_queues_at_least_two_batches_at_its_predictor(path):
     args = load_profile(path).application.args
-    size = args.graph.pipeline if args.graph.layout == "fused" else args.graph.predictor
-    assert size.max_ongoing_requests >= 2 * args.model.max_batch_size
+    assert args.graph.model.max_ongoing_requests >= 2 * args.model.max_batch_size
 
 
 def test_the_local_profile_fits_on_two_cores_without_a_gpu():
     graph = load_profile(LOCAL).application.args.graph
-    sizes = [graph.ingress, graph.pipeline]
-    assert sum(size.num_cpus for size in sizes) <= 2
-    assert sum(size.num_gpus for size in sizes) == 0
+    assert graph.ingress.num_cpus <= 2
+    assert graph.ingress.num_gpus == 0
 
 
 def test_a_relative_bundle_is_found_from_any_working_directory():
@@ -108,10 +106,10 @@ def test_a_misspelt_key_is_named_rather_than_the_one_it_was_meant_to_be(document
     ("key", "value"),
     [
         ("layout", "nested"),
-        ("pipeline.num_cpu", 1),
-        ("pipeline.num_cpus", 0),
+        ("ingress.num_cpu", 1),
+        ("ingress.num_cpus", 0),
         ("pipeline.max_queued_requests", -1),
-        ("pipeline.autoscaling", {"min_replicas": 1, "max_replicas": 2}),
+        ("ingress.autoscaling", {"min_replicas": 1, "max_replicas": 2}),
     ],
 )
 def test_a_wrong_size_is_named(document, tmp_path, key, value):
@@ -122,7 +120,7 @@ def test_a_wrong_size_is_named(document, tmp_path, key, value):
 
 def test_a_size_is_either_fixed_or_autoscaled(document, tmp_path):
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
-    _set(args_of(document)["graph"], "pipeline.autoscaling", scaling)
+    _set(args_of(document)["graph"], "ingress.autoscaling", scaling)
     with pytest.raises(ConfigError, match="either num_replicas or autoscaling"):
         load(document, tmp_path)
 
@@ -187,7 +185,7 @@ def test_a_service_token_that_could_be_guessed_is_refused(monkeypatch):
 
 def test_a_look_back_shorter_than_its_reports_is_refused(document, tmp_path):
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
-    size = args_of(document)["graph"]["pipeline"]
+    size = args_of(document)["graph"]["ingress"]
     del size["num_replicas"]
     size["autoscaling"] = scaling | {"look_back_period_s": 5, "metrics_interval_s": 5}
     with pytest.raises(ConfigError, match="look_back_period_s is not longer"):

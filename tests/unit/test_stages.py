@@ -12,19 +12,15 @@ from serve_app.args import AppArgs
 from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
 from tests.fakes import FAILS, FakeBundle, open_fake_bundle, open_unreproducible_bundle, png
 
-SIZE = {
-    "num_replicas": 1,
-    "num_cpus": 0.1,
-    "max_ongoing_requests": 8,
-    "max_queued_requests": 8,
-}
+QUEUE = {"max_ongoing_requests": 8, "max_queued_requests": 8}
+SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
 
 
 def app_args(**changes) -> AppArgs:
     return AppArgs.model_validate(
         {
             "model": {"bundle": "nowhere", "torch_threads": 2, "max_batch_size": 4},
-            "graph": {"layout": "fused", "ingress": SIZE, "pipeline": SIZE},
+            "graph": {"layout": "fused", "ingress": SIZE, "pipeline": QUEUE},
             "threads": 1,
         }
         | changes
