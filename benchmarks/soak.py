@@ -5,24 +5,19 @@ bundle, whole answers, small images. A line through the second half says whether
 import itertools
 import json
 import math
-import os
 import re
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import psutil
 
+from benchmarks.launch import Launched, launched
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
 from cluster.roles import role_of
@@ -65,23 +60,9 @@ class Done:
 
 
 def run() -> Result:
-    folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
-    output = folder / "output"
-    with output.open("wb") as file:
-        launcher = subprocess.Popen(
-            [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")],
-            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
-            stdout=file,
-            stderr=file,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
-    try:
-        key, url = _invitation(launcher, output)
-        done, samples = _soak(launcher.pid, key, url)
-    finally:
-        launcher.send_signal(signal.SIGINT)
-        launcher.wait(60)
-        shutil.rmtree(folder)
+    with launched() as service:
+        key, url = _invitation(service)
+        done, samples = _soak(service.process.pid, key, url)
     growths = {name: growth(points) for name, points in samples.items() if len(points) >= 20}
     for name, found in sorted(growths.items()):
         print(f"soak: {name}: {found}", file=sys.stderr)
@@ -166,14 +147,14 @@ def _memory(launcher: int) -> list[tuple[str, float]]:
     return found
 
 
-def _invitation(launcher: "subprocess.Popen[bytes]", output: Path) -> tuple[str, str]:
+def _invitation(service: Launched) -> tuple[str, str]:
     deadline = time.monotonic() + 120
     pattern = re.compile(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/')
-    while time.monotonic() < deadline and launcher.poll() is None:
-        if found := pattern.search(output.read_text(errors="replace")):
+    while time.monotonic() < deadline and service.process.poll() is None:
+        if found := pattern.search(service.said):
             return found[1], found[2]
         time.sleep(0.2)
-    raise RuntimeError(f"it did not start: {output.read_text(errors='replace')}")
+    raise RuntimeError(f"it did not start: {service.said}")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,13 @@
 The launcher and its children are only watched, from outside.
 """
 
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.launch import Launched, launched
 from benchmarks.measure import Spread
 from benchmarks.report import Figure, Result
 from cluster.roles import role_of
@@ -44,40 +39,26 @@ def run() -> Result:
 
 def _start() -> dict[str, float]:
     """Seconds from the command to each mark of one start."""
-    folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
-    output = folder / "output"
-    with output.open("wb") as file:
-        began = time.monotonic()
-        launcher = subprocess.Popen(
-            [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")],
-            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
-            stdout=file,
-            stderr=file,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
     marks: dict[str, float] = {}
-    try:
+    began = time.monotonic()
+    with launched() as service:
         while "ready" not in marks:
             now = time.monotonic() - began
-            if now > _GIVE_UP_S or launcher.poll() is not None:
-                raise RuntimeError(f"it did not start: {output.read_text(errors='replace')}")
-            for name in _seen(launcher.pid, folder):
+            if now > _GIVE_UP_S or service.process.poll() is not None:
+                raise RuntimeError(f"it did not start: {service.said}")
+            for name in _seen(service):
                 marks.setdefault(name, round(now, 2))
             time.sleep(_LOOK_S)
-    finally:
-        launcher.send_signal(signal.SIGINT)
-        launcher.wait(60)
-        shutil.rmtree(folder)
     return marks
 
 
-def _seen(launcher: int, folder: Path) -> list[str]:
+def _seen(service: Launched) -> list[str]:
     """What there is by now: processes by their roles, and what was said."""
     names = []
-    for process in psutil.Process(launcher).children(recursive=True):
+    for process in psutil.Process(service.process.pid).children(recursive=True):
         names += _names(process)
-    texts = [folder / "output", *folder.glob("data/logs/*/*.log")]
-    said = "\n".join(text.read_text(errors="replace") for text in texts if text.exists())
+    logs = service.folder.glob("data/logs/*/*.log")
+    said = "\n".join([service.said, *(log.read_text(errors="replace") for log in logs)])
     words: dict[str, Any] = {
         "the driver accepts profile and bundle": "ACCEPTED",
         "the graph is ready, golden cases reproduced": "READY\n",

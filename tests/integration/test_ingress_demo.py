@@ -11,30 +11,17 @@ from pipeline.golden import compare
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import load_profile
+from serve_app.graph import FusedGraph
 from serve_app.ingress import Ingress
-from serve_app.stages import Pipeline
 from serve_app.tokens import Tokens
 from tests.fakes import open_fake_bundle, png
 
-# The batcher of the one pipeline belongs to one event loop.
+# The batcher of the one graph belongs to one event loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOKEN = "t" * 32
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "image/jpeg"}
 IMAGE = (ROOT / "weights/example.jpg").read_bytes()
-
-
-class InProcess:
-    """The graph without Ray: the pipeline itself."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
-        return await self._pipeline(request_id, data, options)
-
-    async def manifest(self) -> dict[str, Any]:
-        return await self._pipeline.manifest()
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +30,12 @@ def args() -> AppArgs:
 
 
 @pytest.fixture(scope="module")
-def pipeline(args) -> Pipeline:
-    return Pipeline(args, open_bundle)
+def graph(args) -> FusedGraph:
+    return FusedGraph(args, open_bundle)
 
 
-def client(pipeline: Pipeline, args: AppArgs) -> httpx.AsyncClient:
-    app = Ingress(InProcess(pipeline), Tokens(TOKEN), args).app()
+def client(graph: FusedGraph, args: AppArgs) -> httpx.AsyncClient:
+    app = Ingress(graph, Tokens(TOKEN), args).app()
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://ingress", headers=HEADERS)
 
@@ -62,8 +49,8 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
-async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it(pipeline, args):
-    async with client(pipeline, args) as ingress:
+async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it(graph, args):
+    async with client(graph, args) as ingress:
         response = await ingress.post("/predict", content=IMAGE)
     bundle = open_bundle(args.model.bundle)
     expected = bundle.predictor(bundle.load_engine(device="cpu"))(IMAGE, PredictOptions())
@@ -76,10 +63,10 @@ async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it
     assert found.visualization is not None
 
 
-async def test_the_fake_model_answers_in_the_form_of_the_real_one(pipeline, args):
+async def test_the_fake_model_answers_in_the_form_of_the_real_one(graph, args):
     async with (
-        client(pipeline, args) as real,
-        client(Pipeline(args, open_fake_bundle), args) as fake,
+        client(graph, args) as real,
+        client(FusedGraph(args, open_fake_bundle), args) as fake,
     ):
         answers = [
             json.loads((await real.post("/predict", content=IMAGE)).content),
