@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers.process import free_port
 from pipeline.bundle import WEIGHTS_FILE, Bundle
 from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput, Precision
 from pipeline.manifest import Manifest
@@ -129,21 +130,17 @@ class Spec:
             model |= {"num_replicas": replicas}
         model |= self.predictor
         if self.layout == "fused":
-            queue = {
-                name: model.pop(name) for name in ("max_ongoing_requests", "max_queued_requests")
-            }
-            # All that the clients of a benchmark ask at once, and what is refused.
-            graph = {"layout": "fused", "ingress": small | model | self.ingress, "pipeline": queue}
-            return self._with(graph)
-        ingress = small | {"num_replicas": 1} | self.ingress
-        stage = small | {"num_replicas": 1} | self.stages
-        stages = {"preprocess": stage, "predictor": model, "postprocess": stage}
-        return self._with({"layout": self.layout, "ingress": ingress} | stages)
-
-    def _with(self, graph: Mapping[str, Any]) -> dict[str, Any]:
+            names = ("max_ongoing_requests", "max_queued_requests")
+            queue = {name: model.pop(name) for name in names}
+            # The replica lets in more than its pipeline, so that the queue is kept in one place.
+            graph = {"ingress": small | model | self.ingress, "pipeline": queue}
+        else:
+            stage = small | {"num_replicas": 1} | self.stages
+            graph = {"ingress": small | {"num_replicas": 1} | self.ingress, "predictor": model}
+            graph |= {"preprocess": stage, "postprocess": stage}
         return {
             "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": BATCH},
-            "graph": graph,
+            "graph": {"layout": self.layout} | graph,
             "threads": self.threads,
         }
 
@@ -218,7 +215,7 @@ def main() -> None:
         _temp_dir=temp,
     )
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    port = _free_port()
+    port = free_port()
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
     applications = []
     for replicas in spec.replicas:
@@ -235,15 +232,6 @@ def main() -> None:
         print(f"REPLICAS {time.monotonic():.2f} {states.get('RUNNING', 0)}", flush=True)
     serve.shutdown()
     ray.shutdown()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

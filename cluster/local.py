@@ -35,8 +35,9 @@ _POLL_S = 0.25
 _START_POLL_S = 0.05
 _TAIL_LINES = 15
 _KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
-# Not where systems take the ports of connections from: Ray opens hundreds in the seconds before our
-# servers listen, and was seen to take one of theirs. Its workers listen from 10002 to 19999.
+# Not where systems take the ports of connections from: Ray opens many in the seconds before our
+# servers listen, and a port that had been free was once gone by then. Its workers listen from 10002
+# to 19999.
 _QUIET_PORTS = range(20000, 32768)
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
 

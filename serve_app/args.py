@@ -41,7 +41,7 @@ class Autoscaling(Args):
 
 
 class Queue(Args):
-    """How much may be somewhere at once, and how much may wait for that."""
+    """How much may be in one place at once, and how much may wait for it."""
 
     max_ongoing_requests: int = Field(ge=1, description="at one replica, at once")
     max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")

@@ -68,7 +68,7 @@ class Predictor:
             self._predict,
             self._pool,
             max_batch_size=args.model.max_batch_size,
-            max_waiting=args.graph.model.max_ongoing_requests,  # what Serve lets in here
+            max_waiting=args.graph.model.max_ongoing_requests,  # what is let in here
         )
 
     async def __call__(self, prepared: Prepared) -> Found:

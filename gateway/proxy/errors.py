@@ -12,6 +12,7 @@ LesionserveError
     ├── InternalError          500
     ├── UpstreamFault          502  the ingress gave no answer that can be relayed
     └── Unavailable            503  pipeline.errors: here, the ingress cannot be reached
+        ├── BrokenOff          503  the ingress was lost with the request; another may answer
         ├── NotReady           503  no model can answer yet
         └── DatabaseUnavailable 503 gateway.database: no request is served unrecorded
 """
@@ -57,6 +58,10 @@ class InternalError(ServiceError):
 
 class UpstreamFault(ServiceError):
     status, code, title = 502, "upstream_fault", "Bad gateway"
+
+
+class BrokenOff(Unavailable):
+    pass
 
 
 class NotReady(Unavailable):

@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from gateway.proxy.errors import NotReady, UpstreamFault
+from gateway.proxy.errors import BrokenOff, NotReady, UpstreamFault
 from pipeline.errors import (
     BadRequest,
     BrokenImage,
@@ -69,10 +69,6 @@ class Answer:
 
     body: bytes
     prediction: Prediction
-
-
-class BrokenOff(Unavailable):
-    """The ingress was lost with the request, of which no answer came; another may give one."""
 
 
 class Manifest(BaseModel):
