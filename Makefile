@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-faults fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -16,6 +16,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline serve_app gateway cluster
+	.ci/audit $(BIN)
+
+# The long ones; docs/reliability.md has what they found.
+test-faults: $(READY)
+	$(BIN)/pytest -m faults tests/faults
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.decode out/corpus -max_total_time=3600 -rss_limit_mb=2048 \
+		-max_len=65536 -timeout=60 -artifact_prefix=out/
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

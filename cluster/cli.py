@@ -60,6 +60,9 @@ def up(
         int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
     ] = None,
     data: Annotated[Path, typer.Option(help="where keys and records are kept")] = DATA,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="HTTPS on both hops, signed by a private authority")
+    ] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="the Ray dashboard, too; the start takes longer")
     ] = False,
@@ -75,6 +78,7 @@ def up(
         data=data,
         gateway_port=port,
         dashboard=dashboard,
+        tls=tls,
         debug=debug,
     )
     stay_up(options, DEMO_IMAGE)

@@ -8,7 +8,7 @@ from rich.console import Console
 from cluster import console
 from cluster.errors import StackError
 from cluster.local import LocalStack, StackOptions
-from cluster.predict import REMOTE_TIMEOUT_S, Remote, ask, table
+from cluster.predict import REMOTE_TIMEOUT_S, Remote, ask, table, trust
 from pipeline.schemas import Prediction, PredictOptions
 
 
@@ -22,8 +22,8 @@ def run_demo(image: Path, out: Path, options: StackOptions) -> None:
     started = time.monotonic()
     with LocalStack(options, console.say) as stack:
         console.say(f"ready after {time.monotonic() - started:.0f} s; posting {image.name}")
-        remote = Remote(stack.gateway_url, stack.api_key, None)
-        with httpx.Client(timeout=REMOTE_TIMEOUT_S) as client:
+        remote = Remote(stack.gateway_url, stack.api_key, stack.ca)
+        with httpx.Client(timeout=REMOTE_TIMEOUT_S, verify=trust(stack.ca)) as client:
             prediction = ask(client, remote, data, PredictOptions())
         written = write(prediction, out)
         Console(highlight=False).print(table(image.name, prediction))
@@ -61,6 +61,7 @@ def invitation(stack: LocalStack, example: Path) -> str:
     dashboard = "with --dashboard"
     if stack.dashboard_url is not None:
         dashboard = f"{stack.dashboard_url} (token {stack.dashboard_token})"
+    cacert = "" if stack.ca is None else f"--cacert {stack.ca} "
     return f"""
 ready; stop it with Ctrl-C
 
@@ -69,5 +70,5 @@ ready; stop it with Ctrl-C
   Ray dashboard    {dashboard}
   key              {stack.api_key}
 
-  curl -H "X-API-Key: {stack.api_key}" -F file=@{example} {stack.gateway_url}/predict/
+  curl {cacert}-H "X-API-Key: {stack.api_key}" -F file=@{example} {stack.gateway_url}/predict/
 """

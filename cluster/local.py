@@ -1,25 +1,25 @@
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
-from urllib.parse import quote
 
 import httpx
 
+from cluster.certificates import Authority
+from cluster.environment import gateway_environment
 from cluster.errors import StackError
 from cluster.paths import LOCAL_PROFILE
+from cluster.ports import choose_ports
+from cluster.predict import trust
 from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
 from gateway.keys.token import Token
@@ -35,10 +35,7 @@ _POLL_S = 0.25
 _START_POLL_S = 0.05
 _TAIL_LINES = 15
 _KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
-# Not where systems take the ports of connections from: Ray opens many in the seconds before our
-# servers listen, and a port that had been free was once gone by then. Its workers listen from 10002
-# to 19999.
-_QUIET_PORTS = range(20000, 32768)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
 
 
@@ -46,7 +43,9 @@ _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX e
 class StackOptions:
     """What to start. A port that is not given is a free one.
 
-    `data` keeps the database and the logs of every start; without it nothing is kept.
+    `data` keeps the database, the gateway's secrets and the logs of every start; without it
+    nothing is kept. `tls` makes both hops HTTPS, with certificates of a private authority that is
+    kept there, too.
     """
 
     config: Path = LOCAL_PROFILE
@@ -56,6 +55,7 @@ class StackOptions:
     ingress_port: int | None = None
     dashboard_port: int | None = None
     dashboard: bool = False
+    tls: bool = False
     key_name: str = "local"
     debug: bool = False
 
@@ -72,8 +72,7 @@ class LocalStack:
         self._options = options
         self._say = say
         self._family = Family()
-        self._service_token = secrets.token_urlsafe(32)
-        self._secret_key = secrets.token_urlsafe(50)
+        self._authority: Authority | None = None
         self.dashboard_token = secrets.token_hex(32)
         self._patience_s = _ABANDON_WITHIN_S
         self._missed: set[Role] = set()
@@ -138,7 +137,16 @@ class LocalStack:
 
     @property
     def gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self._gateway_port}"
+        return f"{self._scheme}://127.0.0.1:{self._gateway_port}"
+
+    @property
+    def ca(self) -> Path | None:
+        """The certificate of the authority that signed the gateway's; None in plain HTTP."""
+        return None if self._authority is None else self._authority.path
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._authority is None else "https"
 
     @property
     def dashboard_url(self) -> str | None:
@@ -148,6 +156,7 @@ class LocalStack:
     def _start(self) -> None:
         self._choose_ports()
         self._make_folders()
+        self._make_certificates()
         self._say("starting Ray and loading the model, which has to reproduce its golden cases")
         self._own.append((self._start_serve(), DRIVER))
         # So that a profile or a bundle that is refused leaves no database behind.
@@ -158,14 +167,14 @@ class LocalStack:
         self._own.append((self._start_gateway(), GATEWAY))
         self.api_key = self._issue_key()
         self._until(self._is_serving)
-        with httpx.Client(timeout=5, trust_env=False) as client:
+        with httpx.Client(timeout=5, trust_env=False, verify=trust(self.ca)) as client:
             self._until(lambda: self._is_ready(client))
         self._family.look()
 
     def _choose_ports(self) -> None:
         options = self._options
         wanted = [options.gateway_port, options.ingress_port, options.dashboard_port]
-        self._gateway_port, self._ingress_port, dashboard_port = _ports(wanted)
+        self._gateway_port, self._ingress_port, dashboard_port = choose_ports(wanted)
         self._dashboard_port = dashboard_port if options.dashboard else None
 
     def _make_folders(self) -> None:
@@ -178,6 +187,18 @@ class LocalStack:
             raise StackError(f"{self._data}: {error.strerror}", exit_status=2) from error
         self._serve_log = logs / "serve.log"
         self._gateway_log = logs / "gateway.log"
+        self._settings = gateway_environment(self._data)
+
+    def _make_certificates(self) -> None:
+        if not self._options.tls:
+            return
+        folder = self._data / "tls"
+        try:
+            self._authority = Authority.kept_in(folder)
+            self._ingress_pem = self._authority.issue(folder / "ingress.pem", _LOOPBACK)
+            self._gateway_pem = self._authority.issue(folder / "gateway.pem", _LOOPBACK)
+        except (OSError, ValueError) as error:
+            raise StackError(f"{folder}: {error}", exit_status=2) from error
 
     def _start_serve(self) -> Child:
         options = self._options
@@ -187,10 +208,12 @@ class LocalStack:
             command += ["--bundle", str(options.bundle)]
         if self._dashboard_port is not None:
             command += ["--dashboard-port", str(self._dashboard_port)]
+        if self._authority is not None:
+            command += ["--certificate", str(self._ingress_pem)]
         if options.debug:
             command += ["--debug"]
         environment = self._environment(
-            LESIONSERVE_SERVICE_TOKENS=self._service_token,
+            LESIONSERVE_SERVICE_TOKENS=self._settings["LESIONSERVE_SERVICE_TOKEN"],
             # Given a token, Ray neither makes one in the home directory nor uses one from there.
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=self.dashboard_token,
@@ -201,6 +224,9 @@ class LocalStack:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self._gateway_port)]
         command += ["--no-access-log", "--no-server-header"]
+        if self._authority is not None:
+            pem = str(self._gateway_pem)
+            command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
         # What is in flight may finish before the graph goes.
         command += ["--timeout-graceful-shutdown", "5"]
         return self._family.start(command, self._gateway_environment(), self._gateway_log)
@@ -219,13 +245,13 @@ class LocalStack:
         return done.stdout.strip()
 
     def _gateway_environment(self) -> dict[str, str]:
-        return self._environment(
-            DJANGO_SETTINGS_MODULE="gateway.settings",
-            DATABASE_URL=f"sqlite:///{quote(str(self._data / 'lesionserve.sqlite3'))}",
-            LESIONSERVE_SECRET_KEY=self._secret_key,
-            LESIONSERVE_SERVICE_TOKEN=self._service_token,
-            LESIONSERVE_UPSTREAM_URL=self.ingress_url or "http://127.0.0.1",
-        )
+        changes = {
+            "LESIONSERVE_UPSTREAM_URL": self.ingress_url or "http://127.0.0.1",
+            "LESIONSERVE_HTTPS_ONLY": str(self._authority is not None),
+        }
+        if self.ca is not None:
+            changes["LESIONSERVE_UPSTREAM_CA"] = str(self.ca)
+        return self._environment(**self._settings, **changes)
 
     def _environment(self, **changes: str) -> dict[str, str]:
         return {**os.environ, "TMPDIR": str(self._temp), **changes}
@@ -244,6 +270,12 @@ class LocalStack:
             self._manage("revoke_key", token.id)
         except StackError as error:
             self._say(f"the key is valid for {_KEY_DAYS} days more: {error}")
+
+    def _keep_logs_of_serve(self) -> None:
+        """Ray writes them below its own folder, which goes."""
+        written = self._temp / "ray/session_latest/logs/serve"
+        if self._options.data is not None and written.is_dir():
+            shutil.copytree(written, self._serve_log.with_name("serve"))
 
     def _until(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_WITHIN_S
@@ -293,6 +325,7 @@ class LocalStack:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             self._say("stopping")
         self._family.stop(self._patience_s)
+        self._keep_logs_of_serve()
         self._revoke_key()
         shutil.rmtree(self._temp, ignore_errors=True)
         for signum, handler in self._handlers.items():
@@ -305,9 +338,9 @@ def _exit(signum: int, _frame: FrameType | None) -> NoReturn:
 
 def _temp_folder() -> Path:
     parent = tempfile.gettempdir()
-    return Path(
-        tempfile.mkdtemp(prefix="ls-", dir="/tmp" if len(parent) > _LONGEST_TEMP else parent)
-    )
+    if len(parent) > _LONGEST_TEMP:
+        parent = "/tmp"  # nosec B108, mkdtemp makes a folder of its own there
+    return Path(tempfile.mkdtemp(prefix="ls-", dir=parent))
 
 
 def _new_folder(parent: Path) -> Path:
@@ -315,35 +348,6 @@ def _new_folder(parent: Path) -> Path:
     folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
     folder.mkdir(parents=True, mode=0o700)
     return folder
-
-
-def _ports(wanted: Sequence[int | None]) -> list[int]:
-    """The wanted ports, and free ones where none is wanted. Raises StackError for one in
-    use or out of range."""
-    with ExitStack() as sockets:
-        chosen = []
-        for port in wanted:
-            probe = sockets.enter_context(socket.socket())
-            # As the servers do: a port whose last connections linger is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                if port is None:
-                    _bind_anywhere(probe)
-                else:
-                    probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise StackError(f"port {port}: {error.strerror}", exit_status=2) from error
-            except OverflowError as error:
-                raise StackError(f"port {port}: there is no such port", exit_status=2) from error
-            chosen.append(probe.getsockname()[1])
-        return chosen
-
-
-def _bind_anywhere(probe: socket.socket) -> None:
-    for port in random.sample(_QUIET_PORTS, len(_QUIET_PORTS)):
-        with suppress(OSError):
-            return probe.bind(("127.0.0.1", port))
-    raise StackError(f"no port of {_QUIET_PORTS.start} to {_QUIET_PORTS.stop} is free")
 
 
 def _reason(log: str) -> str:

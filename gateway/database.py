@@ -1,17 +1,17 @@
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import structlog
 from django.db import Error, connection, connections
 
 from pipeline.errors import Unavailable
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 # Each thread keeps one connection. A request needs one for three short statements, a few
 # milliseconds against the seconds of its inference; SQLite has one writer anyway.

@@ -1,6 +1,7 @@
 import secrets
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -30,6 +31,15 @@ CommaSeparated = BeforeValidator(_split)
 Name = Annotated[str, Field(min_length=1)]
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Requests a minute, where a key or an organisation has no number of its own."""
+
+    caller: int
+    organisation: int
+    failures: int  # wrong credentials from one address
+
+
 class Environment(BaseModel):
     """The gateway's settings as the environment gives them; the aliases are the variables' names.
 
@@ -43,12 +53,24 @@ class Environment(BaseModel):
     secret_key: SecretStr | None = Field(None, alias="LESIONSERVE_SECRET_KEY", min_length=50)
     service_token: SecretStr | None = Field(None, alias="LESIONSERVE_SERVICE_TOKEN", min_length=32)
     upstream_url: str = Field("http://127.0.0.1:8000", alias="LESIONSERVE_UPSTREAM_URL")
+    audit_key: SecretStr | None = Field(None, alias="LESIONSERVE_AUDIT_KEY", min_length=32)
     upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
+    upstream_certificate: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CERTIFICATE")
     database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
     allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
     )
     deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)
+    max_in_flight: int = Field(64, alias="LESIONSERVE_MAX_IN_FLIGHT", gt=0)
+    idempotency_s: int = Field(600, alias="LESIONSERVE_IDEMPOTENCY_S", ge=0, le=86_400)
+    redis_url: str | None = Field(None, alias="LESIONSERVE_REDIS_URL", pattern="^rediss?://")
+    caller_rate: int = Field(6000, alias="LESIONSERVE_REQUESTS_PER_MINUTE", gt=0)
+    organisation_rate: int = Field(
+        12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
+    )
+    failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
+    retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1)
+    https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
         FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1
     )
@@ -61,6 +83,7 @@ class Environment(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="LESIONSERVE_LOG_LEVEL"
     )
+    log_share: float = Field(1.0, alias="LESIONSERVE_LOG_SHARE", ge=0, le=1)
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
@@ -99,6 +122,16 @@ class Environment(BaseModel):
                 raise ValueError("the file holds no certificate") from None
         return value
 
+    @field_validator("upstream_certificate")
+    @classmethod
+    def _holds_certificate_and_key(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context().load_cert_chain(str(value))
+            except ssl.SSLError:
+                raise ValueError("the file does not hold a certificate with its key") from None
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_a_known_database(cls, value: str) -> str:
@@ -117,12 +150,17 @@ class Environment(BaseModel):
         secret = {
             "LESIONSERVE_SECRET_KEY": self.secret_key,
             "LESIONSERVE_SERVICE_TOKEN": self.service_token,
+            "LESIONSERVE_AUDIT_KEY": self.audit_key,
         }
         if missing := [name for name, value in secret.items() if value is None]:
             raise ValueError(f"{', '.join(missing)}: required outside debug mode")
         if "*" in self.allowed_hosts:
             raise ValueError("LESIONSERVE_ALLOWED_HOSTS: name the hosts; '*' is for debug mode")
         return self
+
+    @property
+    def rates(self) -> Rates:
+        return Rates(self.caller_rate, self.organisation_rate, self.failure_rate)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -1,7 +1,10 @@
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from gateway.environment import Environment
+from gateway.errors import LOCKOUT_S
+from gateway.logs import configure
 
 ENVIRONMENT = Environment.read(os.environ)
 
@@ -14,8 +17,19 @@ DATABASES = ENVIRONMENT.databases()
 # The hop to the ingress
 UPSTREAM_URL = ENVIRONMENT.upstream_url
 UPSTREAM_CA = ENVIRONMENT.upstream_ca
+UPSTREAM_CERTIFICATE = ENVIRONMENT.upstream_certificate
 SERVICE_TOKEN = ENVIRONMENT.secret(ENVIRONMENT.service_token)
 DEADLINE_S = ENVIRONMENT.deadline_s
+
+# What one client, and all of them, may take
+RATES = ENVIRONMENT.rates
+REDIS_URL = ENVIRONMENT.redis_url
+MAX_IN_FLIGHT = ENVIRONMENT.max_in_flight
+IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
+
+# The audit trail: what seals it, and for how long it is kept (None: for ever)
+AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
+RETENTION_DAYS = ENVIRONMENT.retention_days
 
 # What a body may hold. The multipart frame around an image is small: a boundary and one header.
 IMAGE_LIMITS = ENVIRONMENT.image_limits
@@ -29,9 +43,12 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 INSTALLED_APPS = [
     "gateway",
+    "gateway.people",
     "gateway.keys",
     "gateway.usage",
+    "gateway.proxy",
     "gateway.web",
+    "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
     "django.contrib.admin",
     "django.contrib.auth",
@@ -51,7 +68,21 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # locks out whoever guesses passwords
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+# Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -83,6 +114,20 @@ AUTH_PASSWORD_VALIDATORS = [
 # Browsers treat localhost as secure, so these hold on a laptop without TLS too.
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_AGE = 8 * 60 * 60  # a working day
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_SAMESITE = "Strict"
+# The pages redirect to HTTPS; /predict/ refuses (gateway.proxy.door), since by then it is too late
+# for what was sent. What watches a process from beside it may ask in plain HTTP.
+HTTPS_ONLY = ENVIRONMENT.https_only
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: a hospital's other hosts are not ours to bind
+    "security.W021",  # and neither is the list that browsers ship
+]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
@@ -94,15 +139,4 @@ SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
-    "loggers": {
-        # httpx logs each request with its URL, on top of our own record.
-        "httpx": {"level": "WARNING"},
-        "django": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level, "propagate": False},
-    },
-}
+LOGGING = configure(ENVIRONMENT.log_level, ENVIRONMENT.log_share)

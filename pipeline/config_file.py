@@ -50,7 +50,7 @@ def _bases(value: Any, path: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # nosec B506, a SafeLoader
         decoded = _decode(tree)
     except OSError as error:
         raise UnreadableConfig(

@@ -17,6 +17,7 @@ LesionserveError
     ├── Overloaded             503  no room for the request now; try again
     ├── Unavailable            503  nobody there to answer it now; try again
     ├── PredictionFailed       500  the model failed on this image
+    ├── Poison                 502  two replicas died of this image, or with it
     └── DeadlineExceeded       504  not finished within the time allowed
 
 An error's text may reach the client: it never holds a file name, a path of the
@@ -96,6 +97,10 @@ class Unavailable(ServiceError):
 
 class PredictionFailed(ServiceError):
     status, code, title = 500, "prediction_failed", "Prediction failed"
+
+
+class Poison(ServiceError):
+    status, code, title = 502, "poison", "Model lost with the image"
 
 
 class DeadlineExceeded(ServiceError):

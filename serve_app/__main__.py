@@ -22,7 +22,7 @@ def main() -> int:
     """
     options = _options()
     try:
-        profile = _with_port(load_profile(options.config), options.port)
+        profile = _with_http(load_profile(options.config), options)
         Tokens.from_environment()
     except (ConfigError, TokenError) as error:
         return _fail(error, 2)
@@ -59,16 +59,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=ROOT / "configs/serve/local.yaml")
     parser.add_argument("--bundle", type=Path, help="instead of the profile's")
     parser.add_argument("--port", type=int, help="instead of the profile's")
+    parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
     parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()
 
 
-def _with_port(profile: Profile, port: int | None) -> Profile:
-    if port is None:
-        return profile
-    http = profile.http_options.model_copy(update={"port": port})
+def _with_http(profile: Profile, options: argparse.Namespace) -> Profile:
+    changes: dict[str, object] = {}
+    if options.port is not None:
+        changes["port"] = options.port
+    if options.certificate is not None:
+        changes["ssl_certfile"] = changes["ssl_keyfile"] = str(options.certificate)
+    http = profile.http_options.model_copy(update=changes)
     return profile.model_copy(update={"http_options": http})
 
 

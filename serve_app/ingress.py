@@ -19,6 +19,7 @@ from pipeline.errors import (
     DeadlineExceeded,
     LesionserveError,
     Overloaded,
+    Poison,
     Unauthorized,
     Unavailable,
 )
@@ -27,7 +28,10 @@ from serve_app.args import AppArgs
 from serve_app.body import read_image
 from serve_app.faults import ReplicaLost
 from serve_app.graph import Graph
+from serve_app.logs import serve_logger
 from serve_app.tokens import Tokens
+
+_log = serve_logger()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -75,13 +79,21 @@ class Ingress:
                     except ReplicaLost:
                         # Inference is pure, so another replica may be asked, once.
                         retried = True
-                        answer = await self._graph.predict(_request_id(request), data, options)
+                        answer = await self._again(_request_id(request), data, options)
         except TimeoutError as error:
             if retried:
                 raise Unavailable("No replica came back to finish the request.") from error
             raise DeadlineExceeded(f"Not finished within {seconds:g} s.") from error
         self._answered_at = monotonic()
+        _log.info("answered", image_bytes=len(data), answer_bytes=len(answer))
         return Response(answer, media_type="application/json", headers=_NO_STORE)
+
+    async def _again(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+        _log.warning("replica lost", request_id=request_id)
+        try:
+            return await self._graph.predict(request_id, data, options)
+        except ReplicaLost as error:
+            raise Poison("Two replicas were lost with this image.") from error
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -139,6 +151,7 @@ class Ingress:
             problem = Problem.of(error, request_id)
         else:  # a fault of ours; its traceback goes to the log, not to the caller
             problem = Problem.of(LesionserveError("The service failed."), request_id)
+        _log.info("refused", status=int(problem.status), code=problem.code)
         return Response(
             problem.model_dump_json(),
             status_code=problem.status,

@@ -11,6 +11,10 @@ from unittest.mock import patch
 _ENVIRONMENT = {
     "LESIONSERVE_SECRET_KEY": "a secret key that is good enough for nothing but tests",
     "LESIONSERVE_SERVICE_TOKEN": "a service token for nothing but tests",
+    "LESIONSERVE_AUDIT_KEY": "an audit key for nothing but tests",
+    "LESIONSERVE_HTTPS_ONLY": "false",
+    # The tests come from one address and fail a lot.
+    "LESIONSERVE_FAILURES_PER_MINUTE": "100000",
     "LESIONSERVE_ALLOWED_HOSTS": "localhost,127.0.0.1",
     "DATABASE_URL": os.environ.get("DATABASE_URL", "sqlite:////nonexistent/database"),
 }

@@ -4,13 +4,24 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.keys.models import ApiKey
+from gateway.keys.signals import key_changed
+from gateway.people.admin import OwnOrganisation
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(OwnOrganisation):
     """Keys are issued by the command alone, which shows the secret to one terminal once."""
 
-    list_display = ["id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"]
+    list_display = [
+        "id",
+        "name",
+        "organisation",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    ]
     search_fields = ["id", "name"]
     exclude = ["secret_hash"]
     actions = ["revoke"]
@@ -28,3 +39,4 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             key.revoke(timezone.now())
+            key_changed.send(ApiKey, key=key, action="key.revoked", actor=f"user:{request.user}")

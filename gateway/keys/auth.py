@@ -1,38 +1,83 @@
-from collections.abc import Iterable
+from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from gateway.database import in_database
+from gateway.keys.caller import Caller
+from gateway.keys.limits import headers, refuse_excess
 from gateway.keys.models import ApiKey
+from gateway.keys.session import caller_of_session
 from gateway.keys.token import Token
 from pipeline.errors import Unauthorized
 
 # Stands in for what is no token, so that every refusal costs the same. No key has this id.
-_NOBODY = Token(id="", secret="")
+_NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
+
+_CREDENTIALS = (b"authorization", b"x-api-key")
 
 
-async def authenticate(headers: Iterable[tuple[bytes, bytes]]) -> ApiKey:
-    """The key in `Authorization: Api-Key …` or `X-API-Key`, from the raw headers of ASGI.
+async def authenticate(scope: dict[str, Any]) -> Caller:
+    """Whoever is behind the request, from its ASGI scope.
 
-    Raises one and the same Unauthorized whatever is wrong with the credential.
+    A program shows a key, in `Authorization: Api-Key …` or `X-API-Key`; a person's browser the
+    cookie of a session, which counts only where no key is shown. Raises one and the same
+    Unauthorized whatever is wrong with the credential, TooManyRequests after many of these from
+    one address, and Forbidden where a person's request may be forged.
     """
-    token = _presented(headers) or _NOBODY
-    key = await in_database(ApiKey.objects.authenticate, token, timezone.now())
-    if key is None:
+    shown = [(name.lower(), value) for name, value in scope["headers"]]
+    credentials = [one for one in shown if one[0] in _CREDENTIALS]
+    if not credentials and _has_session(shown):
+        caller = await in_database(caller_of_session, scope)
+    else:
+        caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
+    if caller is None:
+        await scope["state"]["limiter"].count_failure(address_of(scope) or "unknown")
         raise Unauthorized("A valid API key is required.")
-    return key
+    return caller
 
 
-def _presented(headers: Iterable[tuple[bytes, bytes]]) -> Token | None:
+async def allow(scope: dict[str, Any], caller: Caller, needed: str) -> None:
+    """Asks for a scope, and counts the request; what is left goes into `scope["rate_limits"]`.
+
+    Raises Forbidden or TooManyRequests.
+    """
+    caller.require(needed)
+    standings = await scope["state"]["limiter"].count(caller)
+    scope["rate_limits"] = headers(standings)
+    refuse_excess(standings)
+
+
+def address_of(scope: dict[str, Any]) -> str | None:
+    """Where the request came from, as the server tells: it believes a proxy's headers only where
+    it is told to."""
+    client = scope.get("client")
+    return None if client is None else client[0]
+
+
+def _caller_of_key(token: Token) -> Caller | None:
+    key = ApiKey.objects.authenticate(token, timezone.now())
+    if key is None:
+        return None
+    return Caller(
+        key.organisation,
+        frozenset(key.scopes),
+        key_id=key.id,
+        requests_per_minute=key.requests_per_minute,
+        requests_per_day=key.requests_per_day,
+    )
+
+
+def _has_session(headers: list[tuple[bytes, bytes]]) -> bool:
+    cookie = settings.SESSION_COOKIE_NAME.encode() + b"="
+    return any(name == b"cookie" and cookie in value for name, value in headers)
+
+
+def _token(credentials: list[tuple[bytes, bytes]]) -> Token | None:
     """None unless there is exactly one credential, well-formed."""
-    credentials = [
-        (name.lower(), value.decode("latin-1").strip())
-        for name, value in headers
-        if name.lower() in (b"authorization", b"x-api-key")
-    ]
     if len(credentials) != 1:
         return None
-    name, value = credentials[0]
+    name, value = credentials[0][0], credentials[0][1].decode("latin-1").strip()
     if name == b"authorization":
         scheme, _, value = value.partition(" ")
         if scheme.lower() != "api-key":

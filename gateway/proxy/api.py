@@ -10,16 +10,18 @@ from ninja.security import APIKeyHeader
 from pydantic import BaseModel
 
 from gateway.database import in_database, ping
-from gateway.keys.models import ApiKey
-from gateway.proxy.options import read_options
+from gateway.keys.caller import Caller
+from gateway.proxy.idempotency import Once
 from gateway.proxy.problems import MEDIA_TYPE
 from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
+from gateway.query import read_query
+from gateway.usage.api import router as usage
 from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
-_REFUSALS = (400, 401, 405, 411, 413, 415, 422, 500, 502, 503, 504)
+_REFUSALS = (400, 401, 403, 405, 409, 411, 413, 415, 422, 429, 500, 502, 503, 504)
 
 _UPLOAD = {
     "required": True,
@@ -33,6 +35,15 @@ _UPLOAD = {
             }
         }
     },
+}
+
+
+_IDEMPOTENCY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "sent again with the same image, brings the same answer, from one inference",
 }
 
 
@@ -58,13 +69,13 @@ class DocumentedAPI(NinjaAPI):
         return schema
 
 
-class AdmittedKey(APIKeyHeader):
-    """The key by which the door let the request in; it has been verified there."""
+class Admitted(APIKeyHeader):
+    """Whoever the door let in; it has authenticated them."""
 
     param_name = "X-API-Key"
 
-    async def authenticate(self, request: HttpRequest, key: str | None) -> ApiKey | None:
-        return request.scope.get("key")
+    async def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
+        return request.scope.get("caller")
 
 
 api = DocumentedAPI(
@@ -78,6 +89,9 @@ api = DocumentedAPI(
 )
 
 
+api.add_router("", usage)
+
+
 @api.exception_handler(LesionserveError)
 def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     """Leaves the error for the reply, which makes the answer of it."""
@@ -85,39 +99,48 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     return HttpResponse(status=error.status)
 
 
-def _query_parameters() -> list[dict[str, Any]]:
+def _parameters() -> list[dict[str, Any]]:
     properties = PredictOptions.model_json_schema()["properties"]
-    return [
+    query = [
         {"in": "query", "name": name, "required": False, "schema": schema}
         for name, schema in properties.items()
     ]
+    return [*query, _IDEMPOTENCY]
 
 
 @api.post(
     "/predict/",
-    auth=AdmittedKey(),
+    auth=Admitted(),
     response={200: Prediction, **dict.fromkeys(_REFUSALS, Problem)},
-    openapi_extra={"parameters": _query_parameters(), "requestBody": _UPLOAD},
+    openapi_extra={"parameters": _parameters(), "requestBody": _UPLOAD},
     summary="Find the lesions in an image",
 )
 async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
     request.get_host()  # refuses a host that is none of ours; no middleware does it here
-    record = request.scope["record"]
-    options = read_options(request.GET)
+    scope, record = request.scope, request.scope["record"]
+    options = read_query(request.GET, PredictOptions)
     image = read_upload(request.headers["Content-Type"], request.read())
     info = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
     record.note_image(len(image), info)
-    record.attempts = 1
-    upstream = request.scope["state"]["upstream"]
-    answer = await upstream.predict(image, info, options, request.scope["request_id"])
-    record.note_prediction(answer.prediction)
+
+    async def ask() -> bytes:
+        upstream, id_ = scope["state"]["upstream"], scope["request_id"]
+        answer = await upstream.predict(image, info, options, id_, record.note_attempt)
+        record.note_prediction(answer.prediction)
+        return answer.body
+
+    once = Once.of(scope["headers"], scope["caller"].organisation, image, options)
+    if once is None:
+        body = await ask()
+    else:
+        body, record.replayed = await once.answer(ask)
     return HttpResponse(
-        answer.body,
+        body,
         content_type="application/json",
         headers={
             "Cache-Control": "no-store",
-            "Content-Length": str(len(answer.body)),
+            "Content-Length": str(len(body)),
             "X-Content-Type-Options": "nosniff",
         },
     )

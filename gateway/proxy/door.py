@@ -1,17 +1,22 @@
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
+from structlog.contextvars import bound_contextvars
 
-from gateway.keys.auth import authenticate
-from gateway.proxy.errors import InternalError, MethodNotAllowed
+from gateway.errors import Forbidden, InternalError, MethodNotAllowed
+from gateway.keys.auth import address_of, allow, authenticate
+from gateway.keys.caller import Caller
+from gateway.people.scopes import PREDICT
 from gateway.proxy.headers import body_length, require_multipart
 from gateway.proxy.reply import Reply
 from gateway.usage.ledger import Entry
 from gateway.usage.metrics import IN_FLIGHT
-from pipeline.errors import LesionserveError
+from pipeline.errors import LesionserveError, Overloaded
 
 PREDICT_PATH = "/predict/"
 
@@ -20,8 +25,8 @@ class Door:
     """The outermost layer: decides all that can be decided before a byte of body is read.
 
     Under ASGI, Django reads the whole body before it looks at the path. Here a request gets its
-    id, and one to /predict/ its record, its key and its limits. Further in, the scope carries
-    `request_id`, and for /predict/ `record` and `key`.
+    id, and one to /predict/ its record, its caller and its limits. Further in, the scope carries
+    `request_id`, and for /predict/ `record` and `caller`.
 
     What a client still sends after a refusal is discarded by the server, unread by us: closing
     the connection instead would often destroy the answer on its way.
@@ -31,6 +36,7 @@ class Door:
         """`predict` takes what goes to /predict/, `pages` all the rest."""
         self._pages = pages
         self._predict = predict
+        self._inside = 0
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -38,10 +44,11 @@ class Door:
         inner: dict[str, Any] = {**scope, "request_id": str(uuid4())}
         # The path as Django's routing will see it.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == PREDICT_PATH:
-            await self._record(inner, receive, send)
-        else:
-            await self._pass(inner, receive, Reply(inner, send))
+        with bound_contextvars(request_id=inner["request_id"]):
+            if path == PREDICT_PATH:
+                await self._record(inner, receive, send)
+            else:
+                await self._pass(inner, receive, Reply(inner, send))
 
     async def _pass(self, scope: Any, receive: ASGIReceiveCallable, reply: Reply) -> None:
         try:
@@ -54,12 +61,14 @@ class Door:
     async def _record(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        entry = Entry(scope["request_id"])
+        entry = Entry(scope["request_id"], address_of(scope))
         reply = Reply(scope, send, entry.settle)
         with IN_FLIGHT.track_inprogress():
             try:
-                await self._admit(scope, entry)
-                await self._predict(scope, receive, reply)
+                caller = await self._inspect(scope, entry)
+                with self._room():
+                    await entry.admit(caller)
+                    await self._predict(scope, receive, reply)
             except LesionserveError as error:
                 await reply.refuse(error)
             except Exception:
@@ -71,13 +80,28 @@ class Door:
                     # Shielded: the server may be cancelling this request at the same time.
                     await asyncio.shield(entry.abort())
 
-    async def _admit(self, scope: Any, entry: Entry) -> None:
-        headers = scope["headers"]
+    async def _inspect(self, scope: Any, entry: Entry) -> Caller:
+        """All that is decided before the body. Raises what the request is refused for."""
+        record, headers = entry.record, scope["headers"]
         if scope["method"] != "POST":
             raise MethodNotAllowed(allow="POST")
-        scope["key"] = await authenticate(headers)
-        entry.record.key_id = scope["key"].id
+        if settings.HTTPS_ONLY and scope["scheme"] != "https":
+            raise Forbidden("Use HTTPS; take a key that was sent without it for known to others.")
+        caller = await authenticate(scope)
+        record.note_caller(caller)
+        await allow(scope, caller, PREDICT)
         require_multipart(headers)
-        entry.record.body_bytes = body_length(headers, settings.MAX_UPLOAD_BYTES)
-        scope["record"] = entry.record
-        await entry.admit()
+        record.body_bytes = body_length(headers, settings.MAX_UPLOAD_BYTES)
+        scope["record"], scope["caller"] = record, caller
+        return caller
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Raises Overloaded at once rather than hold the body of one image more in memory."""
+        if self._inside >= settings.MAX_IN_FLIGHT:
+            raise Overloaded("The gateway has no room for the request now; try again.")
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1

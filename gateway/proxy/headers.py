@@ -1,6 +1,6 @@
 from collections.abc import Iterable
 
-from gateway.proxy.errors import BodyTooLarge, LengthRequired, UnsupportedMediaType
+from gateway.errors import BodyTooLarge, LengthRequired, UnsupportedMediaType
 from pipeline.errors import BadRequest
 
 Headers = Iterable[tuple[bytes, bytes]]

@@ -4,14 +4,16 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from django.conf import settings
 
 from gateway.database import close_connections
+from gateway.keys.limits import Limiter
+from gateway.proxy.housekeeping import keep_house
 from gateway.proxy.upstream import Upstream
 
 
 class Lifespan:
     """Opens what lives as long as the server, which Django's ASGI handler has no place for.
 
-    The pooled client lies in the lifespan's state; each request finds it in its own
-    `scope["state"]`.
+    The pooled client and the rate limits lie in the lifespan's state; each request finds them in
+    its own `scope["state"]`.
     """
 
     def __init__(self, app: ASGI3Application) -> None:
@@ -36,10 +38,15 @@ class Lifespan:
             token=settings.SERVICE_TOKEN,
             deadline_s=settings.DEADLINE_S,
             ca=settings.UPSTREAM_CA,
+            certificate=settings.UPSTREAM_CERTIFICATE,
         )
         scope["state"]["upstream"] = upstream
+        scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
+        chores = asyncio.create_task(keep_house())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        chores.cancel()
+        await asyncio.wait([chores])
         await upstream.close()
         await asyncio.to_thread(close_connections)
         await send({"type": "lifespan.shutdown.complete"})

@@ -1,4 +1,4 @@
-from gateway.proxy.errors import MethodNotAllowed
+from gateway.errors import Conflict, MethodNotAllowed, TooManyRequests
 from pipeline.errors import LesionserveError, Unauthorized
 from pipeline.schemas import Problem
 
@@ -23,6 +23,8 @@ def problem(error: LesionserveError, request_id: str) -> tuple[Headers, bytes]:
         headers.append((b"www-authenticate", b'Api-Key realm="lesionserve"'))
     elif isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode("latin-1")))
-    elif error.status == 503:
+    elif isinstance(error, TooManyRequests):
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    elif isinstance(error, Conflict) or error.status == 503:
         headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
     return headers, body

@@ -3,7 +3,7 @@ from typing import Any
 
 from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPResponseStartEvent
 
-from gateway.proxy.errors import error_of
+from gateway.errors import error_of
 from gateway.proxy.problems import problem
 from pipeline.errors import LesionserveError
 
@@ -64,7 +64,8 @@ class Reply:
             status = error.status
             headers, body = problem(error, self._scope["request_id"])
         self.started = True
-        headers = [*headers, (b"x-request-id", self._scope["request_id"].encode())]
+        headers += self._scope.get("rate_limits", [])
+        headers.append((b"x-request-id", self._scope["request_id"].encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         if self._replaced:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})

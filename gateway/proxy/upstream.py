@@ -1,7 +1,7 @@
 import asyncio
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -10,7 +10,9 @@ from typing import Self
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from gateway.proxy.errors import BrokenOff, NotReady, UpstreamFault
+from gateway.errors import BrokenOff, Distrusted, NotReady, UpstreamFault
+from gateway.proxy.breaker import Breaker
+from gateway.proxy.retries import RetryBudget
 from pipeline.errors import (
     BadRequest,
     BrokenImage,
@@ -18,6 +20,7 @@ from pipeline.errors import (
     ImageTooLarge,
     LesionserveError,
     Overloaded,
+    Poison,
     Unavailable,
     UnsupportedImage,
 )
@@ -34,6 +37,7 @@ _RELAYED = {
         ImageTooLarge,
         Overloaded,
         Unavailable,
+        Poison,
         DeadlineExceeded,
     )
 }
@@ -84,9 +88,19 @@ class Upstream:
     def __init__(self, client: httpx.AsyncClient, deadline_s: float) -> None:
         self._client = client
         self._deadline_s = deadline_s
+        self._retries = RetryBudget()
+        self._breaker = Breaker()
 
     @classmethod
-    def connect(cls, url: str, token: str, deadline_s: float, ca: Path | None = None) -> Self:
+    def connect(
+        cls,
+        url: str,
+        token: str,
+        deadline_s: float,
+        ca: Path | None = None,
+        certificate: Path | None = None,
+    ) -> Self:
+        """`certificate` (PEM, with its key) is shown to an ingress that asks for one."""
         client = httpx.AsyncClient(
             base_url=url,
             headers={
@@ -97,7 +111,7 @@ class Upstream:
             # The deadline ends reading and writing; these only bound what must be quick.
             timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
             limits=_LIMITS,
-            verify=True if ca is None else ssl.create_default_context(cafile=str(ca)),
+            verify=_trust(ca, certificate),
             trust_env=False,  # no proxy, and no credentials from a .netrc
         )
         return cls(client, deadline_s)
@@ -106,18 +120,37 @@ class Upstream:
         await self._client.aclose()
 
     async def predict(
-        self, image: bytes, info: ImageInfo, options: PredictOptions, request_id: str
+        self,
+        image: bytes,
+        info: ImageInfo,
+        options: PredictOptions,
+        request_id: str,
+        note_attempt: Callable[[], None],
     ) -> Answer:
-        """Sends the raw bytes and returns the validated answer.
+        """Sends the raw bytes and returns the validated answer; says when it sends them.
 
+        Inference is pure, so that it is safe to ask again where the ingress was lost with the
+        request: once, since the image may be why, within the one deadline and the retry budget.
         Raises what the ingress refuses the request for, or Overloaded, Unavailable,
         DeadlineExceeded or UpstreamFault.
         """
         ends_at = monotonic() + self._deadline_s
-        with suppress(BrokenOff):
-            return await self._ask(image, info, options, request_id, self._deadline_s)
-        # Inference is pure, so that asking again is safe; once, since the image may be why.
-        return await self._ask(image, info, options, request_id, ends_at - monotonic())
+
+        async def attempt() -> Answer:
+            note_attempt()
+            async with self._breaker():
+                return await self._ask(image, info, options, request_id, ends_at - monotonic())
+
+        self._retries.earn()
+        try:
+            return await attempt()
+        except BrokenOff:
+            if not self._retries.spend():
+                raise
+        try:
+            return await attempt()
+        except BrokenOff as error:
+            raise Poison("The inference service was lost twice with this image.") from error
 
     async def _ask(
         self,
@@ -167,6 +200,13 @@ class Upstream:
                     return response.status_code, await _read(response)
                 finally:
                     await response.aclose()
+
+
+def _trust(ca: Path | None, certificate: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    if certificate is not None:
+        context.load_cert_chain(str(certificate))
+    return context
 
 
 def _milliseconds_left(deadline_s: float) -> int:
@@ -226,7 +266,7 @@ def _translated_errors() -> Iterator[None]:
         raise UpstreamFault("The inference service gave no valid answer.") from error
     except httpx.TransportError as error:
         if _is_tls(error):
-            raise UpstreamFault("The inference service cannot be trusted.") from error
+            raise Distrusted("The inference service cannot be trusted.") from error
         if isinstance(error, httpx.ReadError | httpx.WriteError):
             raise BrokenOff("The inference service broke off; try again.") from error
         raise Unavailable("The inference service cannot be reached.") from error

@@ -1,13 +1,39 @@
-from django.contrib import admin
-from django.http import HttpRequest
+from typing import Any
 
-from gateway.usage.models import Record
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from gateway.people.admin import OwnOrganisation, ReadOnly, organisation_of
+from gateway.people.models import Organisation
+from gateway.query import read_query
+from gateway.usage.charts import charts
+from gateway.usage.events import note_of_request
+from gateway.usage.models import Event, Record, Tally
+from gateway.usage.period import Period
+from gateway.usage.summary import summarise
+from pipeline.errors import BadRequest
+
+
+class Trail(ReadOnly, OwnOrganisation):
+    """The audit trail: whoever reads it is in it."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        self._note(request, "list")
+        return super().changelist_view(request, extra_context)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
+        self._note(request, object_id)
+        return super().change_view(request, object_id, *args, **kw)
+
+    def _note(self, request: HttpRequest, what: str) -> None:
+        name = self.model._meta.model_name
+        note_of_request(f"{name}.read", request, f"{name}:{what}")
 
 
 @admin.register(Record)
-class RecordAdmin(admin.ModelAdmin):
-    """The audit trail is read here and changed nowhere."""
-
+class RecordAdmin(Trail):
     list_display = [
         "received_at",
         "request_id",
@@ -15,19 +41,61 @@ class RecordAdmin(admin.ModelAdmin):
         "status",
         "error_code",
         "key_id",
+        "user",
         "image_format",
         "detection_count",
         "latency_ms",
     ]
     list_filter = ["state", "image_format", "model_version"]
-    search_fields = ["request_id", "key_id"]
+    search_fields = ["request_id", "key_id", "user"]
     date_hierarchy = "received_at"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
-        return False
+@admin.register(Event)
+class EventAdmin(Trail):
+    list_display = ["at", "action", "actor", "subject", "address"]
+    list_filter = ["action"]
+    search_fields = ["actor", "subject"]
+    date_hierarchy = "at"
 
-    def has_delete_permission(self, request: HttpRequest, obj: Record | None = None) -> bool:
-        return False
+
+@admin.register(Tally)
+class UsageAdmin(ReadOnly):
+    """The usage of one organisation as charts, in place of a list of counts."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Tally | None = None) -> bool:
+        return bool(request.user.has_perm("usage.view_record"))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        query = request.GET.copy()
+        chosen = query.pop("organisation", [])
+        seen = _organisations(request)
+        organisation = seen.filter(pk__in=chosen).first() or seen.first()
+        try:
+            period = read_query(query, Period)
+        except BadRequest as error:
+            self.message_user(request, str(error), messages.ERROR)
+            period = Period()
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": "Usage",
+            "period": period,
+            "organisations": seen,
+            "organisation": organisation,
+        }
+        if organisation is not None:
+            days = f"{period.first} to {period.last}"
+            note_of_request("usage.read", request, f"{organisation}: {days}")
+            context["summary"] = summarise(organisation, period.first, period.last)
+            context["charts"] = charts(context["summary"])
+        return TemplateResponse(request, "usage/summary.html", context)
+
+
+def _organisations(request: HttpRequest) -> QuerySet[Organisation]:
+    if request.user.is_superuser:
+        return Organisation.objects.all()
+    own = organisation_of(request)
+    return Organisation.objects.filter(pk=None if own is None else own.pk)

@@ -1,78 +1,106 @@
+import asyncio
 import json
-import logging
-from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 
-from django.core.serializers.json import DjangoJSONEncoder
-from django.forms.models import model_to_dict
+import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from gateway.database import DatabaseUnavailable, in_database
+from gateway.errors import TooManyRequests
+from gateway.keys.caller import Caller
+from gateway.keys.quota import spend
 from gateway.usage import metrics
 from gateway.usage.models import Record, State
 from pipeline.errors import LesionserveError, Overloaded
 
-logger = logging.getLogger(__name__)
+logger = structlog.stdlib.get_logger(__name__)
 
 
 class Entry:
     """A request's record, from `received` to its final state."""
 
-    def __init__(self, request_id: str) -> None:
-        self.record = Record(request_id=request_id)
+    def __init__(self, request_id: str, address: str | None = None) -> None:
+        self.record = Record(request_id=request_id, address=address)
         self._started = perf_counter()
+        self._settling: asyncio.Future[LesionserveError | None] | None = None
 
-    async def admit(self) -> None:
-        """Commits the row as `received`. Raises DatabaseUnavailable."""
-        await in_database(partial(self.record.save, force_insert=True))
+    async def admit(self, caller: Caller) -> None:
+        """Takes the request from its quotas and commits the row as `received`, both or neither.
+
+        Raises TooManyRequests or DatabaseUnavailable.
+        """
+        await in_database(_admit, self.record, caller)
 
     async def settle(self, status: int, error: LesionserveError | None) -> LesionserveError | None:
         """Commits the final state, before the answer leaves.
 
         Returns the error that the client is told: an answer that cannot be recorded is withheld.
         """
+        # Shielded, and awaited by `abort`: a client that leaves now changes nothing.
+        self._settling = asyncio.ensure_future(self._settle(status, error))
+        return await asyncio.shield(self._settling)
+
+    async def abort(self) -> None:
+        """Commits that the client left before an answer did."""
+        if self._settling is not None:
+            await self._settling
+            return
+        self._finish(State.ABORTED, None, "")
+        try:
+            await in_database(Record.objects.close, self.record)
+        except DatabaseUnavailable:
+            self._log()
+        self._tell()
+
+    async def _settle(self, status: int, error: LesionserveError | None) -> LesionserveError | None:
         state = State.SUCCEEDED if error is None else _state_after(error)
-        self._close(state, status, "" if error is None else error.code)
+        self._finish(state, status, "" if error is None else error.code)
         if isinstance(error, DatabaseUnavailable):
             self._log()
         else:
             try:
-                await in_database(self._write())
+                await in_database(Record.objects.close, self.record)
             except DatabaseUnavailable as unavailable:
-                self._close(State.FAILED, unavailable.status, unavailable.code)
+                self._finish(State.FAILED, unavailable.status, unavailable.code)
                 self._log()
                 error = unavailable
-        metrics.observe(self.record)
+        self._tell()
         return error
 
-    async def abort(self) -> None:
-        """Commits that the client left before an answer did."""
-        self._close(State.ABORTED, None, "")
-        try:
-            await in_database(self._write())
-        except DatabaseUnavailable:
-            self._log()
-        metrics.observe(self.record)
-
-    def _close(self, state: State, status: int | None, error_code: str) -> None:
+    def _finish(self, state: State, status: int | None, error_code: str) -> None:
         record = self.record
         record.state, record.status, record.error_code = state, status, error_code
         record.finished_at = timezone.now()
         record.latency_ms = (perf_counter() - self._started) * 1000
 
-    def _write(self) -> Callable[[], None]:
-        """The write, with the values of now: a later abort must not change it half-way."""
-        if self.record.pk is None:
-            return partial(self.record.save, force_insert=True)
-        return partial(Record.objects.finish, self.record.pk, self.record.final_values())
+    def _tell(self) -> None:
+        record = self.record
+        metrics.observe(record)
+        logger.info(
+            "request",
+            state=str(record.state),
+            status=record.status,
+            code=record.error_code,
+            caller=f"key:{record.key_id}" if record.key_id else f"user:{record.user}",
+            attempts=record.attempts,
+            image_bytes=record.image_bytes,
+            detections=record.detection_count,
+            latency_ms=round(record.latency_ms or 0.0, 1),
+        )
 
     def _log(self) -> None:
-        line = json.dumps(model_to_dict(self.record), cls=DjangoJSONEncoder)
-        logger.error("not in the database: %s", line)
+        """The record goes to the log instead: all that is known, in the trail's own form."""
+        logger.error("not in the database", record=json.loads(self.record.content()))
+
+
+def _admit(record: Record, caller: Caller) -> None:
+    with transaction.atomic():
+        spend(caller, timezone.now())
+        record.save(force_insert=True)
 
 
 def _state_after(error: LesionserveError) -> State:
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | TooManyRequests):
         return State.SHED
     return State.REJECTED if error.status < 500 else State.FAILED

@@ -1,9 +1,17 @@
+from datetime import datetime
 from typing import ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from gateway.keys.caller import Caller
+from gateway.people.models import Organisation
+from gateway.usage.chain import Head, Sealed, today
 from pipeline.schemas import ImageInfo, Prediction
+
+REQUESTS, EVENTS = "requests", "events"  # the two trails
+
+SCORE_BINS = 10
 
 
 class State(models.TextChoices):
@@ -15,31 +23,55 @@ class State(models.TextChoices):
     SHED = "shed", "shed: no room for it"
     FAILED = "failed", "failed: the service was at fault"
     ABORTED = "aborted", "aborted: the client left"
+    UNKNOWN = "unknown", "unknown: the gateway did not live to tell"
 
 
 class RecordManager(models.Manager["Record"]):
-    def finish(self, pk: int, values: dict[str, object]) -> None:
-        """Writes a final state. The first one stands: a later attempt changes nothing."""
-        self.filter(pk=pk, state=State.RECEIVED).update(**values)
+    def close(self, record: "Record") -> bool:
+        """Writes and seals a final state; whether it was written.
+
+        The first one stands: a later attempt changes nothing.
+        """
+        with transaction.atomic():
+            head = Head.locked(REQUESTS, today())
+            head.append(record)
+            if record.pk is None:
+                record.save(force_insert=True)
+            elif not self.filter(pk=record.pk, state=State.RECEIVED).update(**record.at_the_end()):
+                return False
+            head.save(update_fields=["length", "seal"])
+            return True
+
+    def left_open(self, before: datetime) -> models.QuerySet["Record"]:
+        return self.filter(state=State.RECEIVED, received_at__lt=before)
 
 
-class Record(models.Model):
+class Record(Sealed):
     """One request to /predict/, refused ones included.
 
     Never an image, a file name, anything of its metadata, or a key's secret. The key is named by
-    its id rather than by a foreign key: a record does not change with what it refers to.
+    its id and the person by their user name, rather than by foreign keys: a record does not
+    change with what it refers to.
     """
 
     request_id = models.UUIDField(unique=True)
     state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
     status = models.PositiveSmallIntegerField(null=True, help_text="HTTP; null without an answer")
     error_code = models.CharField(max_length=64, default="", blank=True)
+    organisation = models.ForeignKey(
+        Organisation, null=True, on_delete=models.PROTECT, help_text="null before it is known"
+    )
     key_id = models.CharField(max_length=12, default="", blank=True)
+    user = models.CharField(max_length=150, default="", blank=True)
+    address = models.GenericIPAddressField(null=True, help_text="where the request came from")
 
     received_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
     latency_ms = models.FloatField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="times sent upstream")
+    replayed = models.BooleanField(
+        default=False, help_text="answered with what an earlier request of its key was answered"
+    )
 
     body_bytes = models.BigIntegerField(null=True, help_text="of the body as announced")
     image_bytes = models.BigIntegerField(null=True)
@@ -52,18 +84,34 @@ class Record(models.Model):
     model_version = models.CharField(max_length=100, default="", blank=True)
     detection_count = models.PositiveIntegerField(null=True)
     class_counts = models.JSONField(default=dict, blank=True)
+    score_counts = models.JSONField(
+        default=list, blank=True, help_text=f"detections in each of {SCORE_BINS} bins from 0 to 1"
+    )
 
     objects: ClassVar[RecordManager] = RecordManager()
 
     class Meta:
         ordering = ["-received_at"]
+        constraints = [models.UniqueConstraint(fields=["day", "position"], name="one_request")]
         indexes = [
             models.Index(fields=["received_at"]),
             models.Index(fields=["key_id", "received_at"]),
+            models.Index(fields=["organisation", "received_at"]),
+            # For the sweeper: few rows are ever in this state.
+            models.Index(
+                fields=["received_at"], name="record_open", condition=models.Q(state="received")
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.request_id} {self.state}"
+
+    def note_caller(self, caller: Caller) -> None:
+        self.organisation = caller.organisation
+        self.key_id, self.user = caller.key_id, caller.user
+
+    def note_attempt(self) -> None:
+        self.attempts += 1
 
     def note_image(self, size: int, info: ImageInfo) -> None:
         self.image_bytes = size
@@ -76,19 +124,25 @@ class Record(models.Model):
         self.model_version = prediction.model.version[:100]
         self.detection_count = len(prediction.detections)
         self.class_counts = prediction.metrics.class_distribution
+        bins = [min(int(score * SCORE_BINS), SCORE_BINS - 1) for score in prediction.metrics.scores]
+        self.score_counts = [bins.count(number) for number in range(SCORE_BINS)]
 
-    def final_values(self) -> dict[str, object]:
+    def at_the_end(self) -> dict[str, object]:
         """What the end of the request adds to the row."""
         return {name: getattr(self, name) for name in _WRITTEN_AT_THE_END}
 
 
 _WRITTEN_AT_THE_END = (
+    "day",
+    "position",
+    "seal",
     "state",
     "status",
     "error_code",
     "finished_at",
     "latency_ms",
     "attempts",
+    "replayed",
     "image_bytes",
     "image_format",
     "image_width",
@@ -98,4 +152,46 @@ _WRITTEN_AT_THE_END = (
     "model_version",
     "detection_count",
     "class_counts",
+    "score_counts",
 )
+
+
+class Event(Sealed):
+    """Something other than a request that an auditor asks about: who read records, who signed
+    in, which keys came and went."""
+
+    at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(max_length=40)
+    actor = models.CharField(max_length=200, help_text="key:<id>, user:<name> or command")
+    organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT)
+    address = models.GenericIPAddressField(null=True)
+    subject = models.CharField(max_length=200, default="", blank=True, help_text="what was touched")
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [models.UniqueConstraint(fields=["day", "position"], name="one_event")]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"
+
+
+class Tally(models.Model):
+    """How many requests of one caller in one day had this value of this dimension."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+    caller = models.CharField(max_length=200)
+    day = models.DateField()
+    dimension = models.CharField(max_length=16)
+    value = models.CharField(max_length=200)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "usage"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "day", "caller", "dimension", "value"], name="one_tally"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.caller} {self.dimension}={self.value}: {self.count}"

@@ -1,4 +1,4 @@
-import pickle
+import pickle  # nosec B403, see below
 import re
 import struct
 import warnings
@@ -56,7 +56,7 @@ def _read_torch(path: Path, trusted: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch comments on files that it then refuses
-            return torch.load(path, map_location="cpu", weights_only=not trusted)
+            return torch.load(path, map_location="cpu", weights_only=not trusted)  # nosec B614
     except OSError as error:
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from error
     except UNPICKLING_ERRORS as error:
@@ -81,7 +81,7 @@ def _read_pickle(path: Path, trusted: bool) -> Any:
         )
     try:
         with path.open("rb") as file:
-            return pickle.load(file, encoding="latin1")
+            return pickle.load(file, encoding="latin1")  # nosec B301, asked for
     except OSError as error:
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from error
     except UNPICKLING_ERRORS as error:

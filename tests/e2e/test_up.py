@@ -1,11 +1,13 @@
 """`lesionserve up` as its users meet it: it answers, it says who died, and it leaves nothing."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -53,9 +55,12 @@ class Up:
 
     def until_ready(self) -> None:
         until(lambda: "curl" in self.output or self.process.poll() is not None, START_WITHIN_S)
-        invitation = re.search(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/', self.output)
+        invitation = re.search(
+            r'curl (?:--cacert (\S+) )?-H "X-API-Key: (\S+)" .* (https?://\S+)/predict/',
+            self.output,
+        )
         assert invitation, self.output
-        self.key, self.url = invitation.groups()
+        self.ca, self.key, self.url = invitation.groups()
 
     def post(self, image: bytes = IMAGE, key: str | None = None) -> httpx.Response:
         return httpx.post(
@@ -63,6 +68,7 @@ class Up:
             files={"file": ("a.jpg", image)},
             headers={"X-API-Key": key or self.key},
             timeout=60,
+            verify=ssl.create_default_context(cafile=self.ca),
         )
 
     def family(self) -> dict[psutil.Process, str]:
@@ -149,7 +155,28 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         keys = database.execute("SELECT expires_at, revoked_at FROM keys_apikey").fetchall()
     assert [None in times for times in keys] == [False]
     (logs,) = (tmp_path / "data" / "logs").iterdir()
-    assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log"}
+    assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log", "serve"}
+    request_id = answer.json()["request_id"]
+    assert_logged(request_id, logs / "gateway.log", event="request", status=200)
+    told = [log for log in logs.glob("serve/replica_*") if request_id in log.read_text()]
+    (replica_log,) = told  # the one that was killed later
+    assert_logged(request_id, replica_log, message="answered")
+    audited = manage(tmp_path / "data", "verify_audit")
+    assert audited.returncode == 0, audited.stderr
+    assert " 5 rows, " in audited.stdout
+
+
+def assert_logged(request_id: str, log: Path, **values: object) -> None:
+    """There is one line of this request with these values, in JSON."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
+    (found,) = (line for line in lines if values.items() <= line.items())
+    assert found["request_id"] == request_id
+
+
+def manage(data: Path, command: str) -> subprocess.CompletedProcess:
+    """One of the gateway's commands, as docs/operations.md has it."""
+    line = f"set -a; . {data}/gateway.env; set +a; {sys.executable} -m gateway.manage {command}"
+    return subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
@@ -181,12 +208,15 @@ def test_killed_outright_it_leaves_no_process_behind(tmp_path):
         until(lambda: all(is_gone(process) for process in family), STOP_WITHIN_S)
 
 
-def test_it_serves_beside_another_one(tmp_path):
+def test_it_serves_beside_another_one_in_https(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    with running(tmp_path / "a") as first, running(tmp_path / "b") as second:
-        assert first.url != second.url
+    with running(tmp_path / "a") as first, running(tmp_path / "b", "--tls") as second:
+        assert first.url.startswith("http://")
+        assert second.url.startswith("https://")
         assert first.post().status_code == second.post().status_code == 200
+        with pytest.raises(httpx.ConnectError, match="certificate"):
+            httpx.get(f"{second.url}/healthz")
         assert second.post(key=first.key).status_code == 401
 
 

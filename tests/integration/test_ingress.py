@@ -182,7 +182,7 @@ async def test_a_request_whose_replica_dies_is_answered_by_another(client, graph
 async def test_a_request_is_tried_no_more_than_twice(client, graph):
     graph.errors = [ReplicaLost("gone")] * 3
     response = await client.post("/predict", content=b"x", headers=IMAGE)
-    problem(response, 503, "unavailable")
+    problem(response, 502, "poison")
     assert len(graph.calls) == 2
 
 

@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ import ray
 from PIL import Image
 from ray import serve
 
+from cluster.ports import choose_ports
 from gateway.proxy.upstream import Upstream
-from pipeline.errors import LesionserveError, Unavailable
+from pipeline.errors import LesionserveError, Poison
 from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 from serve_app.app import wire
 from serve_app.args import AppArgs
@@ -61,12 +61,6 @@ def app_args(layout: str) -> AppArgs:
     )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A Ray instance of our own that serves both layouts, under /fused and /staged.
@@ -90,7 +84,7 @@ def url() -> Iterator[str]:
             log_to_driver=False,
             _temp_dir=folder,
         )
-        port = free_port()
+        (port,) = choose_ports([None])
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
         targets = [
             serve.api.RunTarget(wire(app_args(layout), open_fake_bundle), layout, f"/{layout}")
@@ -206,11 +200,10 @@ def test_a_request_whose_replica_is_killed_is_answered_by_the_next(url, layout):
 
 
 def test_an_image_that_kills_two_replicas_is_given_up_and_the_service_heals(client, layout, url):
-    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), Unavailable)
+    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), Poison)
     if layout == "staged":  # fused, nobody is left to say so
         response = client.post("/predict", content=png(DIES))
-        assert problem(response).code == "unavailable"
-        assert response.headers["retry-after"] == "1"
+        assert problem(response).code == "poison"
     assert client.post("/predict", content=png()).status_code == 200
 
 
@@ -225,7 +218,7 @@ def outcome(url: str, image: bytes) -> LesionserveError | None:
         upstream = Upstream.connect(f"{url}/", TOKEN, deadline_s=60)
         info = ImageInfo(width=40, height=20, format="PNG")
         try:
-            await upstream.predict(image, info, PredictOptions(), "id")
+            await upstream.predict(image, info, PredictOptions(), "id", lambda: None)
         finally:
             await upstream.close()
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
+from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db
 
@@ -51,9 +52,9 @@ def test_misuse_is_an_error_and_changes_nothing(arguments):
 
 
 def test_list_shows_every_key_on_one_line_and_no_secret():
-    _, token = ApiKey.objects.issue("a\nclinic")
-    ApiKey.objects.issue("gone")[0].revoke(timezone.now())
-    ApiKey.objects.issue("past", timezone.now() - timedelta(days=1))
+    _, token = issue_key("a\nclinic")
+    issue_key("gone")[0].revoke(timezone.now())
+    issue_key("past", expires_at=timezone.now() - timedelta(days=1))
     out, _ = run("list_keys")
     lines = [line.split("\t") for line in out.splitlines()]
     assert [(line[1], line[-1]) for line in lines[1:]] == [
@@ -66,6 +67,6 @@ def test_list_shows_every_key_on_one_line_and_no_secret():
 
 
 def test_a_revoked_key_no_longer_opens():
-    key, token = ApiKey.objects.issue("a clinic")
+    key, token = issue_key("a clinic")
     run("revoke_key", key.id)
     assert ApiKey.objects.authenticate(token, timezone.now()) is None

@@ -7,11 +7,17 @@ import pytest
 
 from gateway.asgi import application
 from gateway.database import in_database
-from gateway.keys.models import ApiKey
+from gateway.environment import Rates
+from gateway.keys.limits import Limiter
 from gateway.proxy.door import Door
 from gateway.usage.models import Record
+from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def limiter() -> Limiter:
+    return Limiter(Rates(caller=2, organisation=100, failures=100))
 
 
 async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, dict, dict]:
@@ -28,10 +34,12 @@ async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, di
         {
             "type": "http",
             "method": "POST",
+            "scheme": "http",
             "path": path,
             "query_string": b"",
             "headers": [],
             "root_path": "",
+            "state": {"limiter": limiter()},
             **scope,
         },
         receive,
@@ -47,7 +55,7 @@ async def inner(scope, receive, send):
 
 @pytest.fixture
 def headers():
-    _, token = ApiKey.objects.issue("a clinic")
+    _, token = issue_key("a clinic")
     return [
         (b"x-api-key", str(token).encode()),
         (b"content-type", b"multipart/form-data; boundary=b"),
@@ -101,7 +109,14 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
     async def send(message):
         messages.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/predict/", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/predict/",
+        "headers": headers,
+        "state": {"limiter": limiter()},
+    }
     with pytest.raises(RuntimeError):
         await Door(crash, crash)({**scope, "query_string": b""}, None, send)
     assert messages[0]["status"] == 500
@@ -119,7 +134,14 @@ async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
     async def send(message):
         messages.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/predict/", "headers": headers}
-    await application({**scope, "query_string": b"\xff", "state": {}}, receive, send)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/predict/",
+        "headers": headers,
+        "state": {"limiter": limiter()},
+    }
+    await application({**scope, "query_string": b"\xff"}, receive, send)
     assert (messages[0]["status"], json.loads(messages[1]["body"])["code"]) == (400, "bad_request")
     assert (await in_database(Record.objects.get)).state == "rejected"

@@ -9,11 +9,12 @@ from gateway.environment import Environment
 GOOD = {
     "LESIONSERVE_SECRET_KEY": "k" * 50,
     "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+    "LESIONSERVE_AUDIT_KEY": "a" * 32,
     "PATH": "/usr/bin",
 }
 
 
-def test_two_secrets_are_enough():
+def test_three_secrets_are_enough():
     environment = Environment.read(GOOD)
     assert environment.upstream_url == "http://127.0.0.1:8000"
     assert environment.databases()["default"]["ENGINE"] == "django.db.backends.sqlite3"
@@ -24,6 +25,11 @@ def test_two_secrets_are_enough():
     [
         ("LESIONSERVE_SECRET_KEY", "short"),
         ("LESIONSERVE_SERVICE_TOKEN", "short"),
+        ("LESIONSERVE_AUDIT_KEY", "short"),
+        ("LESIONSERVE_REDIS_URL", "http://127.0.0.1"),
+        ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
+        ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
+        ("LESIONSERVE_LOG_SHARE", "2"),
         ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
@@ -47,7 +53,9 @@ def test_a_bad_setting_is_named_and_its_value_is_not_shown(name, value):
     assert len(value) < 2 or value not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN", "LESIONSERVE_AUDIT_KEY"]
+)
 def test_a_missing_secret_is_named(name):
     with pytest.raises(ImproperlyConfigured, match=f"^{name}: required"):
         Environment.read({key: value for key, value in GOOD.items() if key != name})

@@ -6,6 +6,8 @@ from django.db import IntegrityError, OperationalError
 from prometheus_client import REGISTRY
 
 from gateway.database import DatabaseUnavailable, in_database
+from gateway.keys.caller import Caller
+from gateway.people.models import Organisation
 from gateway.usage.ledger import Entry
 from gateway.usage.models import Record
 from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
@@ -18,12 +20,17 @@ def entry() -> Entry:
     return Entry(str(uuid4()))
 
 
+@pytest.fixture
+def caller() -> Caller:
+    return Caller(Organisation.objects.named("a clinic"), frozenset({"predict"}), key_id="0" * 12)
+
+
 async def only() -> Record:
     return await in_database(Record.objects.get)
 
 
-async def test_an_admitted_request_is_on_record_before_it_is_answered(entry):
-    await entry.admit()
+async def test_an_admitted_request_is_on_record_before_it_is_answered(entry, caller):
+    await entry.admit(caller)
     assert (await only()).state == "received"
 
 
@@ -36,8 +43,8 @@ async def test_an_admitted_request_is_on_record_before_it_is_answered(entry):
         (DeadlineExceeded("x"), "failed"),
     ],
 )
-async def test_the_error_decides_the_final_state(entry, error, state):
-    await entry.admit()
+async def test_the_error_decides_the_final_state(entry, caller, error, state):
+    await entry.admit(caller)
     assert await entry.settle(error.status if error else 200, error) is error
     record = await only()
     assert record.state == state
@@ -49,28 +56,28 @@ async def test_a_refused_request_is_one_row_too(entry):
     assert (await only()).state == "rejected"
 
 
-async def test_the_first_final_state_stands(entry):
-    await entry.admit()
+async def test_the_first_final_state_stands(entry, caller):
+    await entry.admit(caller)
     await entry.settle(200, None)
     await entry.abort()
     record = await only()
     assert (record.state, record.status) == ("succeeded", 200)
 
 
-async def test_the_client_that_left_got_no_status(entry):
-    await entry.admit()
+async def test_the_client_that_left_got_no_status(entry, caller):
+    await entry.admit(caller)
     await entry.abort()
     record = await only()
     assert (record.state, record.status) == ("aborted", None)
 
 
-async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, monkeypatch, caplog):
-    await entry.admit()
+async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, caller, monkeypatch, caplog):
+    await entry.admit(caller)
 
     def fail(*arguments):
         raise OperationalError("the disk is gone")
 
-    monkeypatch.setattr(Record.objects, "finish", fail)
+    monkeypatch.setattr(Record.objects, "close", fail)
     with caplog.at_level(logging.ERROR):
         told = await entry.settle(200, None)
     assert isinstance(told, DatabaseUnavailable)
@@ -78,18 +85,18 @@ async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, monkeypatch,
     assert (await only()).state == "received"
 
 
-async def test_a_request_id_is_recorded_once(entry):
-    await entry.admit()
+async def test_a_request_id_is_recorded_once(entry, caller):
+    await entry.admit(caller)
     twin = Record(request_id=entry.record.request_id)
     with pytest.raises(DatabaseUnavailable) as refusal:
         await in_database(twin.save)
     assert isinstance(refusal.value.__cause__, IntegrityError)
 
 
-async def test_each_final_state_is_counted_once(entry):
+async def test_each_final_state_is_counted_once(entry, caller):
     labels = {"outcome": "rejected", "status": "418"}
     name = "lesionserve_gateway_requests_total"
     before = REGISTRY.get_sample_value(name, labels) or 0
-    await entry.admit()
+    await entry.admit(caller)
     await entry.settle(418, BadRequest("x"))
     assert REGISTRY.get_sample_value(name, labels) == before + 1

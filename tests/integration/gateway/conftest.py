@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.keys.models import ApiKey
+from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.servers import running_gateway, serving
@@ -35,4 +35,4 @@ def gateway(_gateway: Gateway, ingress: FakeIngress, transactional_db: None) -> 
 @pytest.fixture
 def key(transactional_db: None) -> str:
     """An `X-API-Key` header with a valid key."""
-    return f"X-API-Key: {ApiKey.objects.issue('a clinic')[1]}"
+    return f"X-API-Key: {issue_key('a clinic')[1]}"

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 import pytest
 from django.db import connection
 
-from gateway.keys.models import ApiKey
 from gateway.usage.models import Record
+from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction
 from tests.integration.gateway.records import assert_problem, the_record
@@ -76,13 +76,13 @@ def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
 
 def test_the_service_answers_again_when_the_ingress_does(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"")
-    assert gateway.predict(form(part(jpeg())), key).status == 503
+    assert gateway.predict(form(part(jpeg())), key).status == 502
     ingress.answer = None
     assert gateway.predict(form(part(jpeg())), key).status == 200
 
 
 def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gateway, ingress):
-    headers = [f"X-API-Key: {ApiKey.objects.issue(str(number))[1]}" for number in range(8)]
+    headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(8)]
     answers = []
 
     def ask(header: str) -> None:

@@ -33,17 +33,24 @@ def test_the_documentation_works_offline(gateway: Gateway):
 
 def test_the_document_describes_the_api(gateway: Gateway):
     document = gateway.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/predict/", "/healthz", "/readyz"}
+    assert set(document["paths"]) == {
+        "/predict/",
+        "/usage/",
+        "/records/{request_id}",
+        "/healthz",
+        "/readyz",
+    }
     post = document["paths"]["/predict/"]["post"]
     assert [parameter["name"] for parameter in post["parameters"]] == [
         "masks",
         "visualization",
         "score_threshold",
+        "Idempotency-Key",
     ]
     assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
     assert list(post["responses"]["200"]["content"]) == ["application/json"]
     assert list(post["responses"]["422"]["content"]) == ["application/problem+json"]
-    assert post["security"] == [{"AdmittedKey": []}]
+    assert post["security"] == [{"Admitted": []}]
     assert {"Prediction", "Problem"} <= set(document["components"]["schemas"])
 
 

@@ -22,6 +22,11 @@ ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/test_gateway_keys.py",
     "unit/test_gateway_usage.py",
+    "unit/test_gateway_chain.py",
+    "unit/test_gateway_tally.py",
+    "integration/gateway/test_gateway_crowd.py",
+    "integration/gateway/test_gateway_idempotency.py",
+    "integration/gateway/test_gateway_usage_api.py",
     "integration/gateway/test_gateway_predict.py::"
     "test_the_record_of_an_answer_tells_all_but_the_image",
     "integration/gateway/test_gateway_predict.py::"
@@ -51,6 +56,11 @@ class Postgres:
             timeout=60,
             **(user if os.geteuid() == 0 else {}),
         )
+
+    def run_sql(self, statement: str) -> str:
+        """The rows, a line each, their columns with | between."""
+        command = [str(self.binaries / "psql"), "-At", "-c", statement, self.url]
+        return subprocess.check_output(command, text=True, timeout=60)
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.data} -c fsync=off"
@@ -107,6 +117,8 @@ def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
         "PATH": os.environ["PATH"],
         "LESIONSERVE_SECRET_KEY": "k" * 50,
         "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+        "LESIONSERVE_AUDIT_KEY": "a" * 32,
+        "LESIONSERVE_HTTPS_ONLY": "false",
         "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}",
         "DATABASE_URL": postgres.url,
     }

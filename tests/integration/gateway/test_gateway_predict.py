@@ -58,7 +58,7 @@ def test_the_ingress_gets_the_bytes_and_no_header_of_the_client(gateway: Gateway
     assert sent.headers["content-type"] == "image/jpeg"
     assert sent.headers["authorization"] == "Bearer a service token for nothing but tests"
     assert sent.headers["x-request-id"] == response.headers["X-Request-ID"] != "mine"
-    assert sent.headers["x-deadline-ms"] == "29000"
+    assert 0 < int(sent.headers["x-deadline-ms"]) <= 29_000
     assert set(sent.headers) == {
         "host", "accept", "accept-encoding", "authorization", "connection", "content-length",
         "content-type", "user-agent", "x-deadline-ms", "x-request-id",
@@ -122,12 +122,21 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         assert_problem(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault")
 
 
-def test_an_ingress_that_breaks_off_may_be_asked_again(gateway: Gateway, ingress, key):
+def test_an_ingress_that_breaks_off_is_asked_again(gateway: Gateway, ingress, key):
+    def once(sent):
+        return FakeIngress().respond(sent) if len(ingress.sent) > 1 else (500, b"")
+
+    ingress.answer = once
+    assert gateway.predict(form(part(jpeg())), key).status == 200
+    assert the_record().attempts == 2
+
+
+def test_an_image_that_the_ingress_broke_off_with_twice_is_given_up(gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"Traceback (most recent call last):")
     response = gateway.predict(form(part(jpeg())), key)
-    told = assert_refused(response, 503, "unavailable", "failed")
-    assert response.headers["Retry-After"] == "2"
+    told = assert_refused(response, 502, "poison", "failed")
     assert "Traceback" not in told["detail"]
+    assert the_record().attempts == 2
 
 
 def test_a_slow_ingress_is_cut_off_at_the_deadline(ingress: FakeIngress, key):
@@ -136,7 +145,7 @@ def test_a_slow_ingress_is_cut_off_at_the_deadline(ingress: FakeIngress, key):
     with running_gateway(UPSTREAM_URL=url, DEADLINE_S=0.2) as gateway:
         response = gateway.predict(form(part(jpeg())), key)
     assert_refused(response, 504, "deadline_exceeded", "failed")
-    assert ingress.sent[0].headers["x-deadline-ms"] == "180"
+    assert 0 < int(ingress.sent[0].headers["x-deadline-ms"]) <= 180
     assert ingress.was_dropped.wait(30)
 
 

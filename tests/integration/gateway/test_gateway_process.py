@@ -17,6 +17,7 @@ def environment(tmp_path):
         "PATH": os.environ["PATH"],
         "LESIONSERVE_SECRET_KEY": "k" * 50,
         "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+        "LESIONSERVE_AUDIT_KEY": "a" * 32,
         "DATABASE_URL": f"sqlite:///{tmp_path}/gateway.sqlite3",
     }
 
@@ -48,7 +49,9 @@ def test_migrations_are_complete(environment):
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.parametrize("name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN", "LESIONSERVE_AUDIT_KEY"]
+)
 def test_a_gateway_without_its_secrets_does_not_start(environment, name):
     del environment[name]
     started = run("-c", "import gateway.asgi", env=environment, cwd=ROOT)

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
 from gateway.usage.models import Record
+from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 
@@ -36,26 +36,26 @@ def _nothing_reaches_the_ingress(request, ingress):
 
 
 def revoked() -> str:
-    key, token = ApiKey.objects.issue("gone")
+    key, token = issue_key("gone")
     key.revoke(timezone.now())
     return str(token)
 
 
 def expired() -> str:
-    return str(ApiKey.objects.issue("past", timezone.now() - timedelta(days=1))[1])
+    return str(issue_key("past", expires_at=timezone.now() - timedelta(days=1))[1])
 
 
 def wrong_secret() -> str:
-    key, _ = ApiKey.objects.issue("guessed")
+    key, _ = issue_key("guessed")
     return str(Token(id=key.id, secret="0" * 64))
 
 
 def bad_checksum() -> str:
-    return str(ApiKey.objects.issue("mistyped")[1])[:-8] + "00000000"
+    return str(issue_key("mistyped")[1])[:-8] + "00000000"
 
 
 def valid() -> str:
-    return str(ApiKey.objects.issue("good")[1])
+    return str(issue_key("good")[1])
 
 
 CREDENTIALS = {

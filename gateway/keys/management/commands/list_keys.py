@@ -6,18 +6,21 @@ from django.utils import timezone
 
 from gateway.keys.models import ApiKey
 
+_HEAD = ["ID", "STATE", "CREATED", "EXPIRES", "LAST USED", "SCOPES", "ORGANISATION", "NAME"]
+
 
 class Command(BaseCommand):
-    help = "Lists every API key, one tab-separated line each: id, state, dates, name."
+    help = "Lists every API key, one tab-separated line each."
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        self.stdout.write("\t".join(["ID", "STATE", "CREATED", "EXPIRES", "LAST USED", "NAME"]))
-        for key in ApiKey.objects.all():
+        self.stdout.write("\t".join(_HEAD))
+        for key in ApiKey.objects.select_related("organisation", "owner"):
             dates = [_day(key.created_at), _day(key.expires_at), _day(key.last_used_at)]
-            # The name last, and on one line whatever it holds.
-            name = " ".join(key.name.split())
-            self.stdout.write("\t".join([key.id, key.state(now), *dates, name]))
+            # The names last, and on one line whatever they hold.
+            names = [" ".join(name.split()) for name in (key.organisation.name, key.name)]
+            cells = [key.id, key.state(now), *dates, ",".join(key.scopes), *names]
+            self.stdout.write("\t".join(cells))
 
 
 def _day(moment: datetime | None) -> str:

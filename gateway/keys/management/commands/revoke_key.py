@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from gateway.keys.models import ApiKey
+from gateway.keys.signals import ACTOR, key_changed
 
 
 class Command(BaseCommand):
@@ -18,4 +19,5 @@ class Command(BaseCommand):
         if key is None:
             raise CommandError("no key has this id; list_keys shows them")
         key.revoke(timezone.now())
+        key_changed.send(ApiKey, key=key, action="key.revoked", actor=ACTOR)
         self.stderr.write(f"Revoked: {key}")

@@ -4,7 +4,9 @@ const element = (id) => document.getElementById(id);
 
 // What a clinician can do about each answer; the service's own words follow.
 const ADVICE = {
-  401: "Check that all of the key was copied; it may have expired or been revoked.",
+  401: "Check that all of the key was copied; it may have expired or been revoked. Or sign in again.",
+  403: "Load the page again. If that does not help, ask your administrator for the right to do this.",
+  429: "Wait a minute and try again.",
   413: "Export it smaller.",
   415: "Save the picture as JPEG or PNG.",
   422: "Copy or export it again from its source.",
@@ -41,6 +43,14 @@ function showDemo(modelName) {
   element("demo").hidden = !/demo/i.test(modelName);
 }
 
+// A key that was typed in, or the session of whoever signed in.
+function credential() {
+  const key = element("key");
+  if (key) return { headers: { "X-API-Key": key.value.trim() }, credentials: "omit" };
+  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  return { headers: { "X-CSRFToken": token }, credentials: "same-origin" };
+}
+
 async function predict() {
   const query = new URLSearchParams({ masks: "none", visualization: "jpeg" });
   const threshold = element("threshold").value;
@@ -50,10 +60,9 @@ async function predict() {
   body.append("file", element("file").files[0], "image");
   const response = await fetch(`/predict/?${query}`, {
     method: "POST",
-    headers: { "X-API-Key": element("key").value.trim() },
     body,
     cache: "no-store",
-    credentials: "omit",
+    ...credential(),
   });
   const answer = await response.json();
   if (!response.ok) throw Object.assign(new Error("refused"), { problem: answer });

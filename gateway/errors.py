@@ -5,12 +5,16 @@ LesionserveError
 │   ├── Forbidden              403
 │   ├── NotFound               404
 │   ├── MethodNotAllowed       405
+│   ├── Conflict               409  the same idempotency key is being answered now
 │   ├── LengthRequired         411  a body whose length is not announced
 │   ├── BodyTooLarge           413
-│   └── UnsupportedMediaType   415
+│   ├── UnsupportedMediaType   415
+│   ├── KeyReused              422  an idempotency key that was used for another request
+│   └── TooManyRequests        429  more than a key, an organisation or an address may send
 └── ServiceError
     ├── InternalError          500
     ├── UpstreamFault          502  the ingress gave no answer that can be relayed
+    │   └── Distrusted         502  its certificate is not one that we accept
     └── Unavailable            503  pipeline.errors: here, the ingress cannot be reached
         ├── BrokenOff          503  the ingress was lost with the request; another may answer
         ├── NotReady           503  no model can answer yet
@@ -18,6 +22,9 @@ LesionserveError
 """
 
 from pipeline.errors import BadRequest, LesionserveError, ServiceError, Unauthorized, Unavailable
+
+# How long someone who guessed at a person's password waits.
+LOCKOUT_S = 15 * 60
 
 
 class RequestRefused(LesionserveError):
@@ -40,6 +47,10 @@ class MethodNotAllowed(RequestRefused):
         self.allow = allow
 
 
+class Conflict(RequestRefused):
+    status, code, title = 409, "conflict", "Conflict"
+
+
 class LengthRequired(RequestRefused):
     status, code, title = 411, "length_required", "Length required"
 
@@ -52,12 +63,28 @@ class UnsupportedMediaType(RequestRefused):
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
+class KeyReused(RequestRefused):
+    status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
+
+
+class TooManyRequests(RequestRefused):
+    status, code, title = 429, "too_many_requests", "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class InternalError(ServiceError):
     pass
 
 
 class UpstreamFault(ServiceError):
     status, code, title = 502, "upstream_fault", "Bad gateway"
+
+
+class Distrusted(UpstreamFault):
+    code = "upstream_distrusted"
 
 
 class BrokenOff(Unavailable):
@@ -80,6 +107,8 @@ def error_of(status: int, allow: str) -> LesionserveError:
         return MethodNotAllowed(allow)
     if status == 413:
         return BodyTooLarge("The body is too large.")
+    if status == 429:
+        return TooManyRequests("Too many attempts; wait before the next.", LOCKOUT_S)
     if status < 500:
         return BadRequest("The request is malformed.")
     return InternalError("The request could not be completed.")

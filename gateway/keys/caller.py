@@ -1,0 +1,26 @@
+from dataclasses import dataclass
+
+from gateway.errors import Forbidden
+from gateway.people.models import Organisation
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: a program with a key (`key_id`) or a person who signed in (`user`)."""
+
+    organisation: Organisation
+    scopes: frozenset[str]
+    key_id: str = ""
+    user: str = ""
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Names the caller among all of them."""
+        return f"key:{self.key_id}" if self.key_id else f"user:{self.user}"
+
+    def require(self, scope: str) -> None:
+        """Raises Forbidden."""
+        if scope not in self.scopes:
+            raise Forbidden(f"This needs the scope {scope!r}, which the credential does not have.")

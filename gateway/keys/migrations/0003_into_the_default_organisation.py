@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.db import migrations
+
+
+def into_the_default_organisation(apps: Any, editor: Any) -> None:
+    """Keys from before there were organisations belong to the one of a single clinic."""
+    orphans = apps.get_model("keys", "ApiKey").objects.filter(organisation=None)
+    if orphans.exists():
+        default, _ = apps.get_model("people", "Organisation").objects.get_or_create(name="default")
+        orphans.update(organisation=default)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("keys", "0002_organisations_and_scopes")]
+
+    operations = [
+        migrations.RunPython(into_the_default_organisation, migrations.RunPython.noop),
+    ]

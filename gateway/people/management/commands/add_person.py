@@ -1,0 +1,51 @@
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from gateway.people.models import DEFAULT_NAME, Member, Organisation
+from gateway.people.roles import ROLES
+
+
+class Command(BaseCommand):
+    help = "Adds a person who signs in with a password, read from the terminal or from stdin."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username")
+        parser.add_argument("--role", required=True, choices=sorted(ROLES))
+        parser.add_argument("--organisation", default=DEFAULT_NAME, help="made on first use")
+
+    def handle(
+        self, *args: Any, username: str, role: str, organisation: str, **options: Any
+    ) -> None:
+        if User.objects.filter(username=username).exists():
+            raise CommandError("someone has this name already")
+        # Whoever has permissions may enter the admin, which shows nothing beyond them.
+        user = User(username=username, is_staff=bool(ROLES[role].permissions))
+        try:
+            user.clean_fields(exclude=["password"])
+            password = _password()
+            validate_password(password, user)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        user.set_password(password)
+        with transaction.atomic():
+            user.save()
+            user.groups.add(Group.objects.get(name=role))
+            Member.objects.create(user=user, organisation=Organisation.objects.named(organisation))
+        self.stderr.write(f"Added {username}, {role} of {organisation}.")
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise CommandError("the two differ")
+    return password

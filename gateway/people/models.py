@@ -1,0 +1,47 @@
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+DEFAULT_NAME = "default"
+
+
+class OrganisationManager(models.Manager["Organisation"]):
+    def named(self, name: str) -> "Organisation":
+        """Made on first use. The one called `default` is for a gateway with a single clinic."""
+        return self.get_or_create(name=name)[0]
+
+
+class Organisation(models.Model):
+    """A clinic or a hospital. Keys, people and records belong to one and are unseen by others."""
+
+    name = models.CharField(max_length=200, unique=True)
+    is_active = models.BooleanField(
+        default=True, help_text="without it, none of its keys and people is let in"
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="of all its keys and people; empty: the gateway's default"
+    )
+    requests_per_day = models.PositiveIntegerField(
+        null=True, blank=True, help_text="in UTC days; empty: no quota"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[OrganisationManager] = OrganisationManager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(models.Model):
+    """Which organisation a person belongs to; the person is Django's user, the role its group."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)
+
+    def __str__(self) -> str:
+        return f"{self.user} of {self.organisation}"

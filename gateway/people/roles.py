@@ -1,0 +1,46 @@
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+
+from gateway.people.scopes import PREDICT, READ_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a person may do: `scopes` at the API, `permissions` (app.codename) in the admin."""
+
+    scopes: frozenset[str]
+    permissions: frozenset[str] = frozenset()
+
+
+_READ_TRAIL = frozenset({"usage.view_record", "usage.view_event"})
+_READ_KEYS = frozenset({"keys.view_apikey"})
+_RUN = frozenset({"keys.change_apikey", "people.view_organisation"})
+
+# The names are those of Django's groups. None may touch people: whoever may change a user could
+# make one who sees every organisation; that is a superuser's, or the command's.
+ROLES = {
+    "clinician": Role(frozenset({PREDICT})),
+    "auditor": Role(frozenset({READ_USAGE}), _READ_TRAIL | _READ_KEYS),
+    "operator": Role(frozenset({READ_USAGE}), _READ_KEYS | _RUN),
+    "admin": Role(frozenset({PREDICT, READ_USAGE}), _READ_TRAIL | _READ_KEYS | _RUN),
+}
+
+
+def scopes_of(groups: Iterable[str]) -> frozenset[str]:
+    """The scopes that the roles of these names give together."""
+    return frozenset().union(*(ROLES[name].scopes for name in groups if name in ROLES))
+
+
+def write_groups(**kwargs: Any) -> None:
+    """Brings Django's groups to what ROLES says, after each migration."""
+    for name, role in ROLES.items():
+        group, _ = Group.objects.get_or_create(name=name)
+        wanted = [
+            permission
+            for permission in Permission.objects.select_related("content_type")
+            if f"{permission.content_type.app_label}.{permission.codename}" in role.permissions
+        ]
+        group.permissions.set(wanted)

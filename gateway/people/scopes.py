@@ -1,0 +1,4 @@
+PREDICT = "predict"
+READ_USAGE = "usage:read"
+
+SCOPES = (PREDICT, READ_USAGE)

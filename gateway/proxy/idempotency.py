@@ -1,0 +1,132 @@
+"""`Idempotency-Key`, after draft-ietf-httpapi-idempotency-key-header-07.
+
+A client that lost an answer asks again with the same key and gets the same bytes, from one
+inference. Keys are an organisation's own. Only a success is kept; anything else may be asked again
+at once.
+"""
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from gateway.database import in_database
+from gateway.errors import Conflict, KeyReused
+from gateway.people.models import Organisation
+from gateway.proxy.headers import Headers, values
+from gateway.proxy.models import Claim
+from pipeline.errors import BadRequest
+from pipeline.schemas import PredictOptions
+
+# A structured-field string, whose quotes many clients leave out.
+_FORM = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255})')
+
+# A gateway that was killed leaves its claim behind for this much longer than its deadline.
+_GRACE_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that its client wants answered once, however often it is sent."""
+
+    organisation: Organisation
+    key: str
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls, headers: Headers, organisation: Organisation, image: bytes, options: PredictOptions
+    ) -> "Once | None":
+        """None without the header. Raises BadRequest where it is malformed or not offered."""
+        key = _key(headers)
+        if key is None:
+            return None
+        digest = hashlib.sha256(options.model_dump_json().encode() + b"\n")
+        digest.update(image)
+        return cls(organisation, hashlib.sha256(key.encode()).hexdigest(), digest.hexdigest())
+
+    async def answer(self, work: Callable[[], Awaitable[bytes]]) -> tuple[bytes, bool]:
+        """The answer of `work`, or the one that is kept, and whether it was kept.
+
+        Raises Conflict while another request is working on it, KeyReused where the key was used
+        for another request, and whatever `work` raises.
+        """
+        kept = await in_database(_claim, self)
+        if kept is not None:
+            return kept, True
+        try:
+            body = await work()
+            await in_database(_keep, self, body)
+        except BaseException:
+            # Also where the client left: what comes next may be it again. In a task of its own,
+            # since this one may be cancelled.
+            await asyncio.shield(asyncio.ensure_future(in_database(_give_up, self)))
+            raise
+        return body, False
+
+
+def _key(headers: Headers) -> str | None:
+    given = values(headers, b"idempotency-key")
+    if not given:
+        return None
+    if settings.IDEMPOTENCY_S == 0:
+        raise BadRequest("This service keeps no answers: send no Idempotency-Key.")
+    match = _FORM.fullmatch(given[0])
+    if len(given) != 1 or match is None:
+        raise BadRequest("The Idempotency-Key is malformed, or there are several.")
+    return match[1] or match[2]
+
+
+def _claim(once: Once) -> bytes | None:
+    now = timezone.now()
+    ends_at = now + timedelta(seconds=settings.DEADLINE_S + _GRACE_S)
+    with transaction.atomic():
+        of_this_key = Claim.objects.filter(organisation=once.organisation, key_hash=once.key)
+        of_this_key.filter(expires_at__lte=now).delete()
+        claim, is_new = of_this_key.get_or_create(
+            organisation=once.organisation,
+            key_hash=once.key,
+            defaults={"fingerprint": once.fingerprint, "expires_at": ends_at},
+        )
+    if is_new:
+        return None
+    if claim.fingerprint != once.fingerprint:
+        raise KeyReused("This Idempotency-Key was used for another request.")
+    if claim.answer is None:
+        raise Conflict("A request with this Idempotency-Key is being answered now.")
+    return _cipher().decrypt(bytes(claim.answer))
+
+
+def _keep(once: Once, body: bytes) -> None:
+    ends_at = timezone.now() + timedelta(seconds=settings.IDEMPOTENCY_S)
+    _open_claim(once).update(answer=_cipher().encrypt(body), expires_at=ends_at)
+
+
+def _give_up(once: Once) -> None:
+    _open_claim(once).delete()
+
+
+def _open_claim(once: Once) -> QuerySet[Claim]:
+    return Claim.objects.filter(
+        organisation=once.organisation, key_hash=once.key, answer__isnull=True
+    )
+
+
+def forget_expired() -> None:
+    """Blocking."""
+    Claim.objects.filter(expires_at__lte=timezone.now()).delete()
+
+
+def _cipher() -> Fernet:
+    secret = salted_hmac("lesionserve.idempotency", b"answers", algorithm="sha256").digest()
+    return Fernet(base64.urlsafe_b64encode(secret))

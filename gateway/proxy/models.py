@@ -1,0 +1,24 @@
+from django.db import models
+
+from gateway.people.models import Organisation
+
+
+class Claim(models.Model):
+    """One use of an idempotency key by an organisation: claimed, and then answered.
+
+    Holds hashes of the client's key and request, and the answer encrypted; for minutes.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+    key_hash = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=64)
+    answer = models.BinaryField(null=True, help_text="encrypted; null while it is being made")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "key_hash"], name="one_claim")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation}: {self.key_hash[:8]}"

@@ -1,0 +1,32 @@
+from prometheus_client import Counter
+
+_RETRIES = Counter("lesionserve_gateway_retries", "Images sent upstream again.")
+_REFUSED = Counter(
+    "lesionserve_gateway_retries_over_budget", "Images that the budget did not let be sent again."
+)
+
+_EARNED = 0.1  # of a retry, by each request
+_SAVED = 10.0  # retries at most, and at the start
+
+
+class RetryBudget:
+    """At most a tenth of the requests may be asked again, plus a handful.
+
+    Without it, retries double the load on an ingress in the moment when it breaks down. After the
+    retry budgets of Finagle.
+    """
+
+    def __init__(self) -> None:
+        self._left = _SAVED
+
+    def earn(self) -> None:
+        self._left = min(_SAVED, self._left + _EARNED)
+
+    def spend(self) -> bool:
+        """Whether there is a retry left; if so, it is taken."""
+        if self._left < 1:
+            _REFUSED.inc()
+            return False
+        self._left -= 1
+        _RETRIES.inc()
+        return True

@@ -1,0 +1,141 @@
+import csv
+import io
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+from ninja.security import APIKeyHeader
+from pydantic import BaseModel, ConfigDict
+
+from gateway.database import in_database
+from gateway.errors import NotFound
+from gateway.keys.auth import address_of, allow, authenticate
+from gateway.keys.caller import Caller
+from gateway.people.scopes import READ_USAGE
+from gateway.query import read_query
+from gateway.usage.events import note
+from gateway.usage.models import Record
+from gateway.usage.period import Period
+from gateway.usage.summary import Summary, rows, summarise
+from pipeline.schemas import Problem
+
+_REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
+
+
+class Reader(APIKeyHeader):
+    """A key or a signed-in person with the scope to read usage."""
+
+    param_name = "X-API-Key"
+
+    async def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
+        caller = await authenticate(request.scope)
+        await allow(request.scope, caller, READ_USAGE)
+        return caller
+
+
+class UsageQuery(Period):
+    format: Literal["json", "csv"] = "json"
+
+
+class RecordView(BaseModel):
+    """A request's record as its own organisation may see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    request_id: UUID
+    state: str
+    status: int | None
+    error_code: str
+    key_id: str
+    user: str
+    received_at: datetime
+    finished_at: datetime | None
+    latency_ms: float | None
+    attempts: int
+    replayed: bool
+    body_bytes: int | None
+    image_bytes: int | None
+    image_format: str
+    image_width: int | None
+    image_height: int | None
+    model_name: str
+    model_version: str
+    detection_count: int | None
+    class_counts: dict[str, int]
+    day: date | None
+    position: int | None
+    seal: str
+
+
+router = Router(tags=["usage"])
+
+
+def _query_parameters() -> list[dict[str, Any]]:
+    properties = UsageQuery.model_json_schema()["properties"]
+    return [
+        {"in": "query", "name": name, "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
+
+
+@router.get(
+    "/usage/",
+    auth=Reader(),
+    response={200: Summary, **_REFUSALS},
+    openapi_extra={
+        "parameters": _query_parameters(),
+        "responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    },
+    summary="What your organisation used",
+)
+async def usage(request: HttpRequest) -> Any:
+    """Counts by day, caller, outcome, image, class and model version, and latencies. As CSV: a
+    line for each count, with its day, caller, dimension and value."""
+    period = read_query(request.GET, UsageQuery)
+    caller: Caller = request.auth
+    days = f"{period.first} to {period.last}"
+    await in_database(_note, request, caller, "usage.read", days)
+    if period.format == "csv":
+        found = await in_database(rows, caller.organisation, period.first, period.last)
+        return _csv(found)
+    return await in_database(summarise, caller.organisation, period.first, period.last)
+
+
+@router.get(
+    "/records/{uuid:request_id}",
+    auth=Reader(),
+    response={200: RecordView, 404: Problem, **_REFUSALS},
+    summary="The record of one request",
+)
+async def record(request: HttpRequest, request_id: UUID) -> RecordView:
+    caller: Caller = request.auth
+    await in_database(_note, request, caller, "record.read", f"record:{request_id}")
+    found = await in_database(
+        Record.objects.filter(request_id=request_id, organisation=caller.organisation).first
+    )
+    if found is None:
+        raise NotFound("There is no such record.")
+    return RecordView.model_validate(found)
+
+
+def _note(request: HttpRequest, caller: Caller, action: str, subject: str) -> None:
+    note(action, caller.name, caller.organisation, subject, address_of(request.scope))
+
+
+def _csv(found: list[tuple[date, str, str, str, int]]) -> HttpResponse:
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(["day", "caller", "dimension", "value", "count"])
+    writer.writerows([day, _cell(who), what, _cell(value), n] for day, who, what, value, n in found)
+    return HttpResponse(
+        written.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="usage.csv"'},
+    )
+
+
+def _cell(text: str) -> str:
+    """Names come from people and models: one that a spreadsheet would run is made a text."""
+    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) else text

@@ -1,0 +1,135 @@
+"""The audit trail as audit messages of DICOM PS3.15 A.5, which IHE ATNA has adopted.
+
+The codes of events and roles are those of DICOM's Context Groups 400 to 403 (`DCM`); what has none
+there is an event type of our own (`lesionserve`).
+"""
+
+import base64
+from datetime import UTC, datetime
+from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
+
+from gateway.usage.models import Event, Record, State
+
+_SOURCE = "lesionserve"
+
+# DCM code, its meaning and the action (Create, Read, Update, Delete, Execute)
+_IMPORT = ("110107", "Import", "C")
+_ALERT = ("110113", "Security Alert", "E")
+_USED = ("110101", "Audit Log Used", "R")
+_AUTHENTICATION = ("110114", "User Authentication", "E")
+
+_BY_ACTION = {
+    "usage.read": _USED,
+    "record.read": _USED,
+    "event.read": _USED,
+    "audit.exported": _USED,
+    "audit.pruned": ("110101", "Audit Log Used", "D"),
+    "session.began": _AUTHENTICATION,
+    "session.ended": _AUTHENTICATION,
+    "session.refused": _AUTHENTICATION,
+    # Security attributes of a user changed, which DICOM counts among the alerts.
+    "key.issued": _ALERT,
+    "key.rotated": _ALERT,
+    "key.revoked": _ALERT,
+}
+
+# EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
+_SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
+
+
+def line(row: Record | Event) -> str:
+    """One AuditMessage, without a line break."""
+    message = _of_record(row) if isinstance(row, Record) else _of_event(row)
+    return tostring(message, encoding="unicode")
+
+
+def _of_record(record: Record) -> Element:
+    refused = record.status in (401, 403)
+    message = _message(
+        _ALERT if refused else _IMPORT,
+        f"request.{record.state}",
+        record.finished_at or record.received_at,
+        _outcome(record),
+    )
+    who = f"key:{record.key_id}" if record.key_id else f"user:{record.user}"
+    known = bool(record.key_id or record.user)
+    _participant(message, who if known else "unknown", record.address, _organisation(record))
+    _source(message)
+    # Type 2: a system object; role 3: a report; identified by a number of ours.
+    found = _object(message, f"request:{record.request_id}", "2", "3")
+    if record.model_name:
+        model = f"{record.model_name} {record.model_version}"
+        SubElement(found, "ParticipantObjectDetail", type="model", value=_base64(model))
+    return message
+
+
+def _of_event(event: Event) -> Element:
+    outcome = _MINOR if event.action.endswith(".refused") else _SUCCESS
+    message = _message(_BY_ACTION[event.action], event.action, event.at, outcome)
+    _participant(message, event.actor, event.address, _organisation(event))
+    _source(message)
+    if event.subject:
+        # Role 13: a security resource.
+        _object(message, event.subject, "2", "13")
+    return message
+
+
+def _message(kind: tuple[str, str, str], type_: str, at: datetime, outcome: str) -> Element:
+    code, meaning, action = kind
+    message = Element("AuditMessage")
+    event = SubElement(
+        message,
+        "EventIdentification",
+        EventActionCode=action,
+        EventDateTime=at.astimezone(UTC).isoformat(),
+        EventOutcomeIndicator=outcome,
+    )
+    _coded(event, "EventID", code, "DCM", meaning)
+    _coded(event, "EventTypeCode", type_, _SOURCE, type_)
+    return message
+
+
+def _participant(message: Element, user: str, address: str | None, organisation: str) -> None:
+    names = {"UserID": user, "UserIsRequestor": "true"}
+    if organisation:
+        names["AlternativeUserID"] = organisation
+    if address:
+        # Type 2: an IP address.
+        names |= {"NetworkAccessPointID": address, "NetworkAccessPointTypeCode": "2"}
+    SubElement(message, "ActiveParticipant", names)
+
+
+def _source(message: Element) -> None:
+    # Type 4: an application server.
+    source = SubElement(message, "AuditSourceIdentification", AuditSourceID=_SOURCE)
+    _coded(source, "AuditSourceTypeCode", "4", "DCM", "Application Server Process or Thread")
+
+
+def _object(message: Element, id_: str, type_: str, role: str) -> Element:
+    found = SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=id_,
+        ParticipantObjectTypeCode=type_,
+        ParticipantObjectTypeCodeRole=role,
+    )
+    _coded(found, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
+    return found
+
+
+def _coded(parent: Element, tag: str, code: str, system: str, text: str) -> None:
+    SubElement(parent, tag, {"csd-code": code, "codeSystemName": system, "originalText": text})
+
+
+def _outcome(record: Record) -> str:
+    if record.state == State.SUCCEEDED:
+        return _SUCCESS
+    return _MINOR if record.state in (State.REJECTED, State.SHED, State.ABORTED) else _SERIOUS
+
+
+def _organisation(row: Record | Event) -> str:
+    return "" if row.organisation is None else row.organisation.name
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,97 @@
+"""What makes tampering with the audit trail show.
+
+Each row of a trail is sealed once, with its day (UTC), its position in that day and an HMAC over
+the seal before it and everything the row says. The day's head keeps how long the day is and its
+last seal. So a row that is changed, added, moved or taken out shows in `verify_audit`, unless
+whoever did it also has the audit key. Days stand alone: an old one can be deleted whole.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+
+
+class Sealed(models.Model):
+    """A row of a trail. Until it is sealed, its day is null."""
+
+    day = models.DateField(null=True, editable=False)
+    position = models.PositiveBigIntegerField(null=True, editable=False)
+    seal = models.CharField(max_length=64, default="", editable=False)
+
+    class Meta:
+        abstract = True
+
+    def content(self) -> bytes:
+        """All that the row says but its seal, in one canonical form."""
+        values = {
+            field.attname: getattr(self, field.attname)
+            for field in self._meta.concrete_fields
+            if not field.primary_key and field.attname != "seal"
+        }
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain).encode()
+
+
+class Head(models.Model):
+    """The end of one day of one trail; its row's lock puts the trail's writers in a line."""
+
+    trail = models.CharField(max_length=16)
+    day = models.DateField()
+    length = models.PositiveBigIntegerField(default=0)
+    seal = models.CharField(max_length=64, default="")
+    tallied = models.PositiveBigIntegerField(
+        default=0, help_text="rows of this day that are in the usage numbers"
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trail", "day"], name="one_head_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.trail} {self.day}: {self.length} rows"
+
+    @classmethod
+    def locked(cls, trail: str, day: date) -> Self:
+        """The head of the day, locked until the transaction ends."""
+        cls.objects.bulk_create([cls(trail=trail, day=day)], ignore_conflicts=True)
+        return cls.objects.select_for_update().get(trail=trail, day=day)
+
+    def append(self, row: Sealed) -> None:
+        """Seals the row as the next of the day; both have still to be saved."""
+        self.length += 1
+        row.day, row.position = self.day, self.length
+        row.seal = self.seal = seal_of(row, self.seal)
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def seal_of(row: Sealed, previous: str) -> str:
+    message = previous.encode() + b"\n" + row.content()
+    return hmac.new(settings.AUDIT_KEY.encode(), message, hashlib.sha256).hexdigest()
+
+
+def faults(model: type[Sealed], head: Head) -> Iterator[str]:
+    """What is wrong with one day of a trail; nothing, where nobody touched it."""
+    previous, position = "", 0
+    rows = model._default_manager.filter(day=head.day).order_by("position")
+    for row in rows.iterator(chunk_size=2000):
+        if row.position != position + 1:
+            yield f"after row {position} comes row {row.position}"
+        if not hmac.compare_digest(row.seal, seal_of(row, previous)):
+            yield f"row {row.position} is not what was sealed"
+        # Its own seal, so that one fault is told once and not for the rest of the day.
+        previous, position = row.seal, row.position
+    if (position, previous) != (head.length, head.seal):
+        yield f"the day ends with row {position}, and not as sealed with row {head.length}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return str(value)

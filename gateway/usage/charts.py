@@ -1,0 +1,51 @@
+from dataclasses import dataclass
+from math import ceil
+
+from gateway.usage.models import SCORE_BINS
+from gateway.usage.summary import Counts, Summary
+
+_BAR, _HEIGHT, _GAP = 28, 120, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """`x`, `y` and `height` in the pixels of the chart's picture."""
+
+    label: str
+    count: int
+    x: int
+    y: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    title: str
+    bars: list[Bar]
+
+    @property
+    def width(self) -> int:
+        return max(1, len(self.bars)) * (_BAR + _GAP)
+
+
+def charts(summary: Summary) -> list[Chart]:
+    scores = {f"{number / SCORE_BINS:.1f}": count for number, count in enumerate(summary.scores)}
+    return [
+        _chart("Requests by day", {f"{one.day:%d.%m.}": one.requests for one in summary.days}),
+        _chart("Outcomes", summary.outcomes),
+        _chart("Callers", summary.callers),
+        _chart("Lesions by class", summary.classes),
+        _chart("Scores, from", scores),
+        _chart("Image types", summary.image_types),
+        _chart("Image sizes", summary.image_sizes),
+        _chart("Model versions", summary.model_versions),
+    ]
+
+
+def _chart(title: str, counts: Counts) -> Chart:
+    most = max(counts.values(), default=0) or 1
+    bars = []
+    for number, (label, count) in enumerate(counts.items()):
+        height = ceil(count / most * _HEIGHT)
+        bars.append(Bar(label, count, number * (_BAR + _GAP), _HEIGHT - height, height))
+    return Chart(title, bars)

@@ -1,0 +1,53 @@
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from gateway.keys.signals import ACTOR
+from gateway.people.models import Organisation
+from gateway.usage import atna, jsonl
+from gateway.usage.events import note
+from gateway.usage.models import Event, Record
+
+
+class Command(BaseCommand):
+    help = (
+        "Writes the sealed audit trail to stdout, one line for each row: as JSON, or as the audit "
+        "messages of IHE ATNA (DICOM PS3.15 A.5)."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--format", choices=("jsonl", "atna"), default="jsonl")
+        parser.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD")
+        parser.add_argument("--organisation", help="default: all")
+
+    def handle(
+        self,
+        *args: Any,
+        format: str,
+        first: date | None = None,
+        last: date | None = None,
+        organisation: str | None = None,
+        **options: Any,
+    ) -> None:
+        first, last = first or date.min, last or date.max
+        owner = None
+        if organisation is not None:
+            owner = Organisation.objects.filter(name=organisation).first()
+            if owner is None:
+                raise CommandError("there is no organisation of this name")
+        note("audit.exported", ACTOR, owner, f"{format} {first} to {last}")
+        line = atna.line if format == "atna" else jsonl.line
+        for row in _rows(first, last, owner):
+            self.stdout.write(line(row))
+
+
+def _rows(first: date, last: date, owner: Organisation | None) -> Iterator[Record | Event]:
+    for model in (Record, Event):
+        found = model.objects.filter(day__range=(first, last)).select_related("organisation")
+        if owner is not None:
+            found = found.filter(organisation=owner)
+        yield from found.order_by("day", "position").iterator(chunk_size=2000)

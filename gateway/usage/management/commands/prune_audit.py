@@ -1,0 +1,45 @@
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from gateway.keys.signals import ACTOR
+from gateway.usage.chain import Head, today
+from gateway.usage.events import note
+from gateway.usage.models import REQUESTS, Event, Record, Tally
+from gateway.usage.tally import fold
+
+
+class Command(BaseCommand):
+    help = (
+        "Deletes whole days of the audit trail that are older than LESIONSERVE_RETENTION_DAYS, and "
+        "the usage numbers of these days. The trail says that it was done."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        days = settings.RETENTION_DAYS
+        if days is None:
+            raise CommandError("LESIONSERVE_RETENTION_DAYS is not set: everything is kept")
+        before = today() - timedelta(days=days)
+        fold()
+        heads = Head.objects.filter(day__lt=before).order_by("trail", "day")
+        for head in heads:
+            self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
+            if not dry_run:
+                _prune(head)
+        if not dry_run:
+            Tally.objects.filter(day__lt=before).delete()
+
+
+def _prune(head: Head) -> None:
+    model = Record if head.trail == REQUESTS else Event
+    with transaction.atomic():
+        note("audit.pruned", ACTOR, subject=f"{head.trail} {head.day} {head.length} {head.seal}")
+        model.objects.filter(day=head.day).delete()
+        head.delete()

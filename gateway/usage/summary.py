@@ -1,0 +1,98 @@
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from django.db.models import Sum
+from pydantic import BaseModel, Field
+
+from gateway.people.models import Organisation
+from gateway.usage.models import SCORE_BINS, Tally
+from gateway.usage.tally import fold, latency_ms
+
+PERCENTILES = (50, 90, 95, 99)
+
+Counts = dict[str, int]
+
+
+class Day(BaseModel):
+    day: date
+    requests: int
+    outcomes: Counts
+
+
+class Summary(BaseModel):
+    """What one organisation used in these UTC days, both included."""
+
+    organisation: str
+    first: date
+    last: date
+    requests: int
+    days: list[Day] = Field(description="days with at least one request")
+    callers: Counts = Field(description="requests by key:<id> or user:<name>")
+    outcomes: Counts
+    image_types: Counts
+    image_sizes: Counts
+    model_versions: Counts
+    classes: Counts = Field(description="lesions found, by class")
+    scores: list[int] = Field(description=f"lesions found, in {SCORE_BINS} bins from 0 to 1")
+    latency_ms: dict[str, float] = Field(
+        description="percentiles of what succeeded; at most 9 % too high, by the width of a bin"
+    )
+
+
+def summarise(organisation: Organisation, first: date, last: date) -> Summary:
+    """Blocking; brings the counts up to date first."""
+    fold()
+    tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
+    totals = _totals(tallies.values_list("dimension", "value").annotate(Sum("count")))
+    days = _totals(
+        tallies.filter(dimension="outcome").values_list("day", "value").annotate(Sum("count"))
+    )
+    callers = tallies.filter(dimension="outcome").values_list("caller").annotate(Sum("count"))
+    return Summary(
+        organisation=organisation.name,
+        first=first,
+        last=last,
+        requests=sum(totals["outcome"].values()),
+        days=[
+            Day(day=day, requests=sum(outcomes.values()), outcomes=outcomes)
+            for day, outcomes in sorted(days.items())
+        ],
+        callers=dict(sorted(callers)),
+        outcomes=totals["outcome"],
+        image_types=totals["image_type"],
+        image_sizes=totals["image_size"],
+        model_versions=totals["model_version"],
+        classes=totals["class"],
+        scores=[totals["score"].get(str(number), 0) for number in range(SCORE_BINS)],
+        latency_ms=percentiles({int(bin_): n for bin_, n in totals["latency"].items()}),
+    )
+
+
+def rows(
+    organisation: Organisation, first: date, last: date
+) -> list[tuple[date, str, str, str, int]]:
+    """The counts themselves: day, caller, dimension, value, count. Blocking."""
+    fold()
+    tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
+    ordered = tallies.order_by("day", "caller", "dimension", "value")
+    return list(ordered.values_list("day", "caller", "dimension", "value", "count"))
+
+
+def percentiles(bins: Mapping[int, int]) -> dict[str, float]:
+    """By the numbers of tally.latency_bin; empty without any."""
+    found: dict[str, float] = {}
+    total, below = sum(bins.values()), 0
+    for number, count in sorted(bins.items()):
+        below += count
+        for percent in PERCENTILES:
+            if f"p{percent}" not in found and below * 100 >= percent * total:
+                found[f"p{percent}"] = round(latency_ms(number), 1)
+    return found
+
+
+def _totals(found: Iterable[tuple[str, str, int]]) -> defaultdict[str, Counts]:
+    totals: defaultdict[str, Counts] = defaultdict(dict)
+    for group, value, count in found:
+        totals[group][value] = count
+    return totals

@@ -1,0 +1,104 @@
+"""Usage numbers: the records folded into counts by day and caller, so that reading them takes as
+long for a million requests as for a hundred. Folding happens when somebody asks and every minute;
+a request pays nothing for it. Each row counts exactly once: how far a day has been folded is
+committed together with the counts, under the lock of the day's head."""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import floor, log2
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from gateway.usage.chain import Head
+from gateway.usage.models import REQUESTS, Record, Tally
+
+_ROWS = 5000  # in one transaction
+
+# Latencies are counted in bins of an eighth of a doubling: a percentile read from them is at most
+# 9 % too high.
+_BINS_A_DOUBLING = 8
+
+_Key = tuple[int, str, str, str]  # organisation, caller, dimension, value
+
+
+def fold() -> None:
+    """Brings the counts up to date with the records; blocking."""
+    for head in Head.objects.filter(trail=REQUESTS, length__gt=F("tallied")):
+        while _fold_some(head):
+            pass
+
+
+def _fold_some(seen: Head) -> bool:
+    with transaction.atomic():
+        head = Head.locked(REQUESTS, seen.day)
+        rows = Record.objects.filter(day=head.day, position__gt=head.tallied)
+        found = list(rows.order_by("position")[:_ROWS])
+        if not found:
+            return False
+        counts: Counter[_Key] = Counter()
+        for record in found:
+            counts.update(_values(record))
+        _add(head, counts)
+        head.tallied = found[-1].position or 0
+        head.save(update_fields=["tallied"])
+        return True
+
+
+def _values(record: Record) -> Iterator[_Key]:
+    if record.organisation_id is None:
+        return
+    caller = f"key:{record.key_id}" if record.key_id else f"user:{record.user}"
+    for dimension, value in _dimensions(record):
+        yield record.organisation_id, caller, dimension, value
+
+
+def _dimensions(record: Record) -> Iterator[tuple[str, str]]:
+    yield "outcome", record.state
+    if record.image_format:
+        yield "image_type", record.image_format
+        yield "image_size", _size(record.image_pixels or 0)
+    if record.replayed:
+        yield "replayed", "true"
+    if record.state != "succeeded" or record.replayed:
+        return  # what was found then was counted then
+    yield "latency", str(latency_bin(record.latency_ms or 0.0))
+    yield "model_version", f"{record.model_name} {record.model_version}"
+    for label, count in record.class_counts.items():
+        yield from [("class", label[:200])] * count
+    for number, count in enumerate(record.score_counts):
+        yield from [("score", str(number))] * count
+
+
+def _size(pixels: int) -> str:
+    """In megapixels, to the next power of two."""
+    megapixels = 0.25
+    while pixels > megapixels * 1e6:
+        megapixels *= 2
+    return f"up to {megapixels:g} Mpx"
+
+
+def latency_bin(ms: float) -> int:
+    return floor(log2(max(ms, 1.0)) * _BINS_A_DOUBLING)
+
+
+def latency_ms(number: int) -> float:
+    """The upper end of a bin."""
+    return float(2 ** ((number + 1) / _BINS_A_DOUBLING))
+
+
+def _add(head: Head, counts: Counter[_Key]) -> None:
+    # Django's bulk_create replaces what is there on a conflict and cannot add to it.
+    statement = f"""
+        INSERT INTO {Tally._meta.db_table} AS kept
+            (organisation_id, caller, day, dimension, value, count)
+        VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (organisation_id, day, caller, dimension, value)
+        DO UPDATE SET count = kept.count + excluded.count
+    """  # nosec B608, the name is our own model's
+    rows = [
+        (organisation, caller, head.day, dimension, value, count)
+        for (organisation, caller, dimension, value), count in counts.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)

@@ -1,0 +1,66 @@
+"""The gateway is installed and runs where neither PyTorch nor Ray is."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serve_app.args import ROOT
+
+HEAVY = ("torch", "torchvision", "ray", "cv2", "openvino", "fastapi")
+SECRET = "a secret that is good enough for nothing but tests, and long"
+ENVIRONMENT = {
+    "LESIONSERVE_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "LESIONSERVE_SERVICE_TOKEN": SECRET,
+    "LESIONSERVE_AUDIT_KEY": SECRET,
+    "LESIONSERVE_UPSTREAM_URL": "https://ingress.example",
+    "DJANGO_SETTINGS_MODULE": "gateway.settings",
+}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the extra `gateway` alone."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    folder = tmp_path_factory.mktemp("gateway")
+    subprocess.run([uv, "--quiet", "venv", "--python", sys.executable, str(folder)], check=True)
+    made = folder / "bin/python"
+    install = [uv, "--quiet", "pip", "install", "--python", str(made)]
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([*install, *constraints, f"{ROOT}[gateway]"], check=True)
+    return made
+
+
+def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(python), *arguments],
+        # Elsewhere, so that nothing is imported from the source tree.
+        cwd=python.parent,
+        env={**ENVIRONMENT, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_it_has_neither_torch_nor_ray_and_is_importable(python: Path):
+    found = f"[n for n in {HEAVY} if importlib.util.find_spec(n)]"
+    done = run(python, "-c", f"import importlib.util, gateway.asgi; print({found})")
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_deployment_with_its_secrets_has_nothing_to_complain_of(python: Path):
+    done = run(python, "-m", "django", "check", "--deploy", "--fail-level", "INFO")
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_the_commands_of_the_serving_half_say_what_to_install(python: Path):
+    done = run(python, "-m", "cluster.cli", "verify")
+    assert done.returncode == 1
+    assert "lesionserve[serve]" in done.stderr

@@ -1,0 +1,197 @@
+"""A gateway as a process of its own, a crowd of clients, and the books of both compared."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from cluster.ports import choose_ports
+from serve_app.args import ROOT
+from tests.integration.gateway.client import jpeg
+
+IMAGE = jpeg(640, 480)
+
+
+@dataclass
+class GatewayProcess:
+    """uvicorn on a port that stays the same however often it is killed and started again."""
+
+    environment: dict[str, str]
+    port: int = field(default_factory=lambda: choose_ports([None])[0])
+
+    def __post_init__(self) -> None:
+        self.manage("migrate", "-v0")
+        self.key = self.manage("issue_key", "--name", "a crowd").strip()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def manage(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "gateway.manage", *arguments]
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
+        command += ["--port", str(self.port), "--no-access-log", "--log-level", "error"]
+        self.process = subprocess.Popen(
+            command, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        until(lambda: self._answers(), 60)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def environment(folder: Path, upstream: str, **changes: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "gateway.settings",
+        "LESIONSERVE_SECRET_KEY": "k" * 50,
+        "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+        "LESIONSERVE_AUDIT_KEY": "a" * 32,
+        "LESIONSERVE_HTTPS_ONLY": "false",
+        "LESIONSERVE_UPSTREAM_URL": upstream,
+        "LESIONSERVE_REQUESTS_PER_MINUTE": "1000000",
+        "LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE": "1000000",
+        "DATABASE_URL": f"sqlite:///{folder}/gateway.sqlite3",
+        **changes,
+    }
+
+
+@contextmanager
+def running(environment: dict[str, str]) -> Iterator[GatewayProcess]:
+    gateway = GatewayProcess(environment)
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one request: its status and id, or neither where the connection was lost."""
+
+    status: int | None
+    request_id: str | None
+    seconds: float
+
+
+class Crowd:
+    """Closed-loop clients in threads, each with a connection of its own, until `stop`."""
+
+    def __init__(self, url: str, key: str, clients: int) -> None:
+        self._url, self._key = url, key
+        self._stopping = threading.Event()
+        self.outcomes: list[Outcome] = []
+        self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> list[Outcome]:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(120)
+        return self.outcomes
+
+    def _client(self) -> None:
+        with httpx.Client(headers={"X-API-Key": self._key}, timeout=60, trust_env=False) as client:
+            while not self._stopping.is_set():
+                outcome = self._ask(client)
+                self.outcomes.append(outcome)
+                if outcome.status != 200:
+                    # As Retry-After asks, but sooner.
+                    self._stopping.wait(0.05)
+
+    def _ask(self, client: httpx.Client) -> Outcome:
+        started = time.perf_counter()
+        try:
+            response = client.post(f"{self._url}/predict/", files={"file": ("a.jpg", IMAGE)})
+        except httpx.TransportError:
+            return Outcome(None, None, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if response.status_code == 200:
+            assert response.json()["detections"]
+        else:
+            assert response.headers["content-type"] == "application/problem+json", response.text
+        return Outcome(response.status_code, response.headers["x-request-id"], seconds)
+
+
+def statuses(outcomes: list[Outcome]) -> Counter[int | None]:
+    return Counter(outcome.status for outcome in outcomes)
+
+
+def compare_books(
+    outcomes: list[Outcome], rows: list[tuple[str, str, int | None]], clients: int, losses: int
+) -> dict[str, int]:
+    """The clients' books and the gateway's `(request_id, state, status)` tell the same story.
+
+    Every answer has one row, which says the same; a 200 that of a success. What the clients lost
+    may have a row, at most one for each. `losses` is how often the connections were torn down, each
+    time with at most one request of each client.
+    """
+    by_id = {request_id: (state, status) for request_id, state, status in rows}
+    assert len(by_id) == len(rows), "a request has two rows"
+    answered = [one for one in outcomes if one.request_id is not None]
+    for one in answered:
+        # A database that is away cannot hold the row of the refusal that says so: the log does.
+        assert one.request_id in by_id or one.status == 503, f"an answer without a row: {one}"
+        if one.request_id in by_id:
+            state, status = by_id.pop(one.request_id)
+            unrecorded = one.status == 503 and state == "unknown"
+            assert status == one.status or unrecorded, (one, state, status)
+            assert (state == "succeeded") == (one.status == 200), (one, state)
+    lost = sum(one.request_id is None for one in outcomes)
+    assert len(by_id) <= min(lost, clients * losses), f"rows that nobody asked for: {by_id}"
+    assert not any(state == "received" for state, _ in by_id.values())
+    return {"answers": len(answered), "lost": lost, "rows": len(rows), "rows of lost": len(by_id)}
+
+
+def sqlite_rows(folder: Path) -> list[tuple[str, str, int | None]]:
+    with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database:
+        found = database.execute("SELECT request_id, state, status FROM usage_record").fetchall()
+    # SQLite keeps a UUID without its dashes.
+    return [(_dashed(request_id), state, status) for request_id, state, status in found]
+
+
+def _dashed(text: str) -> str:
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def resources(pid: int) -> tuple[float, int]:
+    """Resident megabytes and open files of a process."""
+    process = psutil.Process(pid)
+    return process.memory_info().rss / 1e6, process.num_fds()
+
+
+def until(happened, seconds: float) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)

@@ -1,0 +1,203 @@
+"""Faults under load, and then the books: nothing is lost, nothing is answered twice."""
+
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serve_app.args import ROOT
+from tests.faults.stack import (
+    Crowd,
+    GatewayProcess,
+    compare_books,
+    environment,
+    running,
+    sqlite_rows,
+    statuses,
+)
+from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.servers import serving
+from tests.integration.gateway.test_gateway_postgres import Postgres, postgres
+
+pytestmark = pytest.mark.faults
+CLIENTS = 8
+
+__all__ = ["postgres"]
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    with serving(FakeIngress(), lifespan="off") as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def finish(gateway: GatewayProcess, folder: Path) -> list[tuple[str, str, int | None]]:
+    """The gateway's books, once what a crash left open is closed; their seals hold."""
+    # The sweeper waits for the deadline and two minutes more; here nobody is under way any more.
+    with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database, database:
+        database.execute(
+            "UPDATE usage_record SET received_at = '2020-01-01' WHERE state = 'received'"
+        )
+    gateway.manage("sweep_audit")
+    gateway.manage("verify_audit")
+    return sqlite_rows(folder)
+
+
+def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstream, record_property):
+    kills = 5
+    with running(environment(tmp_path, upstream)) as gateway:
+        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
+        for _ in range(kills):
+            time.sleep(2)
+            gateway.kill()
+            gateway.start()
+        time.sleep(2)
+        outcomes = crowd.stop()
+        books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, kills)
+    print("killed:", books, dict(statuses(outcomes)))
+    assert books["answers"] > 100
+    assert books["lost"] > 0
+
+
+def test_a_locked_database_refuses_and_recovers(tmp_path, upstream):
+    with running(environment(tmp_path, upstream)) as gateway:
+        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
+        time.sleep(2)
+        with closing(sqlite3.connect(tmp_path / "gateway.sqlite3", timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(8)  # longer than the five seconds that a request waits
+            other.execute("ROLLBACK")
+        time.sleep(3)
+        outcomes = crowd.stop()
+        books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
+    print("locked:", books, dict(statuses(outcomes)))
+    assert set(statuses(outcomes)) == {200, 503}
+    assert outcomes[-1].status == 200
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_and_recovers(tmp_path, upstream):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with small_disk(folder), running(environment(folder, upstream)) as gateway:
+        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
+        time.sleep(1)
+        filler = folder / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+        time.sleep(4)
+        filler.unlink()
+        time.sleep(2)
+        outcomes = crowd.stop()
+        books = compare_books(outcomes, finish(gateway, folder), CLIENTS, 0)
+    print("full disk:", books, dict(statuses(outcomes)))
+    assert set(statuses(outcomes)) == {200, 503}
+    assert outcomes[-1].status == 200
+
+
+def test_a_database_that_stops_costs_no_answer_its_row(tmp_path, upstream, postgres: Postgres):
+    with running(environment(tmp_path, upstream, DATABASE_URL=postgres.url)) as gateway:
+        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
+        for mode in ("fast", "immediate"):
+            time.sleep(2)
+            postgres.run("pg_ctl", "-w", "-m", mode, "stop")
+            time.sleep(2)
+            postgres.start()
+        time.sleep(3)
+        outcomes = crowd.stop()
+        postgres.run_sql("UPDATE usage_record SET received_at='2020-01-01' WHERE state='received'")
+        gateway.manage("sweep_audit")
+        gateway.manage("verify_audit")
+        found = postgres.run_sql("SELECT request_id, state, status FROM usage_record")
+        rows = [
+            (request_id, state, int(status) if status else None)
+            for request_id, state, status in (line.split("|") for line in found.splitlines())
+        ]
+        books = compare_books(outcomes, rows, CLIENTS, 0)
+    print("PostgreSQL stopped:", books, dict(statuses(outcomes)))
+    assert set(statuses(outcomes)) == {200, 503}
+    assert outcomes[-1].status == 200
+
+
+def test_an_ingress_that_hangs_is_cut_off_left_alone_and_found_again(tmp_path):
+    fake = FakeIngress()
+    with serving(fake, lifespan="off") as port:
+        settings = environment(tmp_path, f"http://127.0.0.1:{port}", LESIONSERVE_DEADLINE_S="1")
+        with running(settings) as gateway:
+            crowd = Crowd(gateway.url, gateway.key, CLIENTS)
+            time.sleep(2)
+            fake.holds = True
+            time.sleep(8)
+            fake.holds = False
+            time.sleep(8)
+            outcomes = crowd.stop()
+            books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
+    print("hanging:", books, dict(statuses(outcomes)))
+    assert set(statuses(outcomes)) == {200, 503, 504}
+    assert outcomes[-1].status == 200
+    # While the circuit is open nobody waits.
+    refused = [one.seconds for one in outcomes if one.status == 503]
+    assert sorted(refused)[len(refused) // 2] < 0.5
+
+
+def test_an_answer_that_is_lost_with_the_gateway_can_be_had_again(tmp_path):
+    """The idempotency key outlives the gateway that was killed with the answer in its hands."""
+    fake = FakeIngress()
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def answer(sent):
+        asked.set()
+        goes_on.wait(30)
+        return FakeIngress().respond(sent)
+
+    fake.answer = answer
+    with serving(fake, lifespan="off") as port:
+        settings = environment(tmp_path, f"http://127.0.0.1:{port}", LESIONSERVE_DEADLINE_S="2")
+        with running(settings) as gateway:
+            lost = threading.Thread(target=lambda: _post_and_lose(gateway))
+            lost.start()
+            assert asked.wait(30)
+            gateway.kill()
+            lost.join(30)
+            goes_on.set()
+            gateway.start()
+            for _ in range(100):
+                response = _post(gateway)
+                if response.status_code != 409:
+                    break
+                time.sleep(0.2)
+            assert response.status_code == 200
+
+
+def _post(gateway: GatewayProcess) -> httpx.Response:
+    return httpx.post(
+        f"{gateway.url}/predict/",
+        files={"file": ("a.jpg", (ROOT / "weights/example.jpg").read_bytes())},
+        headers={"X-API-Key": gateway.key, "Idempotency-Key": "an-image-of-today"},
+        timeout=30,
+    )
+
+
+def _post_and_lose(gateway: GatewayProcess) -> None:
+    with pytest.raises(httpx.TransportError):
+        _post(gateway)

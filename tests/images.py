@@ -1,0 +1,188 @@
+"""Images of every kind, ordinary and hostile, made on the spot.
+
+ORDINARY decode; BROKEN are refused with a reason; FOREIGN are no images of ours; BOMBS claim more
+pixels than are allowed.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+HEIGHT, WIDTH = 40, 56
+
+
+def picture():
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack((x * 4, y * 6, x + y), axis=2).astype(np.uint8)
+
+
+def grey16():
+    return np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH)).astype(np.uint16)
+
+
+def encoded(image, format, **options):
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def chunk(kind, content):
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png(width, height, *chunks, ending=True):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    end = chunk(b"IEND", b"") if ending else b""
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + end
+
+
+def with_chunk(data, kind, content):
+    return data[:33] + chunk(kind, content) + data[33:]
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[274] = orientation
+    tags[0x010E] = "Jane Doe"
+    return tags
+
+
+def ordinary_images():
+    rgb = Image.fromarray(picture())
+    yield "baseline JPEG", encoded(rgb, "JPEG")
+    yield "progressive JPEG", encoded(rgb, "JPEG", progressive=True, subsampling=2)
+    yield "grey JPEG", encoded(rgb.convert("L"), "JPEG")
+    yield "CMYK JPEG", encoded(rgb.convert("CMYK"), "JPEG")
+    second = Image.fromarray(255 - picture())
+    yield "phone JPEG", encoded(rgb, "MPO", save_all=True, append_images=[second])
+    yield "lossy WebP", encoded(rgb, "WEBP")
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        yield f"{mode} PNG", encoded(rgb.convert(mode), "PNG")
+    yield "palette PNG with one clear entry", encoded(rgb.convert("P"), "PNG", transparency=3)
+    alphas = bytes(range(256))
+    yield "palette PNG with alphas", encoded(rgb.convert("P"), "PNG", transparency=alphas)
+    for mode in ("1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"):
+        yield f"{mode} TIFF", encoded(rgb.convert(mode), "TIFF")
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        yield f"{compression} TIFF", encoded(rgb, "TIFF", compression=compression)
+    for mode in ("1", "L", "P", "RGB", "RGBA"):
+        yield f"{mode} BMP", encoded(rgb.convert(mode), "BMP")
+    for orientation in range(1, 9):
+        yield f"JPEG turned {orientation}", encoded(rgb, "JPEG", exif=exif(orientation))
+    yield "JPEG turned by XMP", encoded(rgb, "JPEG", xmp=b'<x tiff:Orientation="6"/>')
+
+
+ORDINARY = dict(ordinary_images())
+
+
+def jpeg():
+    return encoded(picture(), "JPEG")
+
+
+def tiff_of(dtype):
+    return encoded(Image.fromarray(np.full((HEIGHT, WIDTH), np.nan).astype(dtype)), "TIFF")
+
+
+def animated(format):
+    frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:])
+
+
+def corrupted(data, offset):
+    return data[:offset] + bytes([data[offset] ^ 0xFF]) + data[offset + 1 :]
+
+
+def compressed_zeros():
+    return zlib.compress(bytes(64 * 1024 * 1024), 9)
+
+
+def broken_images():
+    whole = encoded(picture(), "PNG")
+    tiff, webp, bmp = (encoded(picture(), format) for format in ("TIFF", "WEBP", "BMP"))
+    yield "nothing", b"", "empty"
+    for name, magic in (("JPEG", b"\xff\xd8\xff"), ("PNG", whole[:8]), ("BMP", b"BM")):
+        yield f"only the magic of {name}", magic, "cut off"
+    yield "only the magic of WebP", webp[:12], "cut off"
+    yield "only the magic of TIFF", tiff[:4], "no pixels"
+    halved = {"JPEG": jpeg(), "PNG": whole, "TIFF": tiff, "WebP": webp, "BMP": bmp}
+    for name, data in halved.items():
+        yield f"half a {name}", data[: len(data) // 2], "cut off"
+    yield "JPEG less two bytes", jpeg()[:-2], "cut off"
+    yield "JPEG without pixel data", jpeg()[:20] + b"\xff\xd9", "no pixel data"
+    yield "PNG without its end", whole[:-12], "cut off"
+    yield "PNG with a wrong checksum in its pixels", corrupted(whole, -20), "checksum"
+    yield "PNG with a wrong checksum in its header", corrupted(whole, 30), "checksum"
+    yield "PNG whose pixels are no zlib stream", png(32, 32, chunk(b"IDAT", b"x" * 99)), "damaged"
+    yield "PNG with too few pixels", png(32, 32, chunk(b"IDAT", zlib.compress(b"1"))), "cut off"
+    for kind, prefix in ((b"zTXt", b"key\0\0"), (b"iCCP", b"icc\0\0"), (b"iTXt", b"k\0\1\0\0\0")):
+        bomb = with_chunk(whole, kind, prefix + compressed_zeros())
+        yield f"{kind.decode()} bomb", bomb, "expands beyond"
+    many = chunk(b"zTXt", b"k\0\0" + zlib.compress(b"v")) * 100
+    yield "PNG with a hundred texts", whole[:33] + many + whole[33:], "expands beyond"
+    yield "PNG of countless parts", png(32, 32, chunk(b"IDAT", b"") * 70_000), "more parts"
+    comments = b"\xff\xfe\0\x02" * 70_000
+    yield "JPEG of countless parts", jpeg()[:2] + comments + jpeg()[2:], "more parts"
+    yield "JPEG with junk between its parts", jpeg()[:2] + bytes(70_000) + jpeg()[2:], "more parts"
+    yield "no width", png(0, 32), "a side of it is 0"
+    yield "one pixel", encoded(picture()[:1, :1], "PNG"), "too small"
+    yield "a stripe", encoded(np.zeros((8, 408, 3), np.uint8), "PNG"), "narrower"
+    for format in ("PNG", "WEBP"):
+        yield f"animated {format}", animated(format), "animated"
+    yield "multi-page TIFF", animated("TIFF"), "several pages"
+    yield "float TIFF of NaN", tiff_of(np.float32), "floating-point"
+    yield "32-bit TIFF", encoded(Image.new("I", (WIDTH, HEIGHT), 7), "TIFF"), "32-bit"
+
+
+BROKEN = {name: (data, reason) for name, data, reason in broken_images()}
+
+
+FOREIGN = {
+    "SVG with a script": b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>',
+    "HTML": b"<!doctype html><title>x</title>",
+    "PDF": b"%PDF-1.7\n1 0 obj",
+    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "GIF": encoded(picture(), "GIF"),
+    "GIF that is JavaScript": b"GIF89a/*" + bytes(20) + b"*/=1;alert(1)",
+    "ELF": b"\x7fELF\x02\x01\x01" + bytes(50),
+    "ZIP": b"PK\x03\x04" + bytes(50),
+    "HEIC": b"\0\0\0\x18ftypheic" + bytes(50),
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(50),
+    "PPM": encoded(picture(), "PPM"),
+    "text that begins like a BMP": b"BMI and other measures of the patients",
+    "BigTIFF": b"II\x2b\0\x08\0\0\0" + bytes(50),
+    "random bytes": np.random.default_rng(0).bytes(500),
+}
+
+
+def tiff_claiming(width, height, *more):
+    tags = [(256, 4, 1, width), (257, 4, 1, height), *more]
+    body = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + body + bytes(4)
+
+
+def bmp_claiming(width, height):
+    return b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, width, height, 1, 24, 0) + bytes(24)
+
+
+def jpeg_claiming(width, height):
+    frame = struct.pack(">BHHB", 8, height, width, 3) + bytes(9)
+    return b"\xff\xd8\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame
+
+
+BOMBS = {
+    "50000 square in 69 bytes": png(50_000, 50_000, chunk(b"IDAT", b""))[:69],
+    "2^31-1 square": png(2**31 - 1, 2**31 - 1),
+    "1 by 2^30": png(1, 2**30),
+    "88 megapixels": png(11_000, 8_000, chunk(b"IDAT", zlib.compress(bytes(10_000)))),
+    "TIFF": tiff_claiming(2**32 - 1, 2**32 - 1),
+    "BMP": bmp_claiming(2**31 - 1, 2**31 - 1),
+    "BMP from the top down": bmp_claiming(50_000, -50_000),
+    "JPEG": jpeg_claiming(65_500, 65_500),
+    "WebP": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff\xff\xff" * 2,
+}

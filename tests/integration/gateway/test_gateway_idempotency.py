@@ -1,0 +1,148 @@
+import threading
+
+import pytest
+from django.utils import timezone
+
+from gateway.proxy.idempotency import forget_expired
+from gateway.proxy.models import Claim
+from gateway.usage.models import Record
+from tests.clinics import issue_key
+from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress, problem
+from tests.integration.gateway.records import assert_problem
+from tests.integration.gateway.servers import running_gateway
+
+IMAGE = form(part(jpeg()))
+SAME = "Idempotency-Key: one-of-a-kind"
+
+
+def test_the_same_key_and_image_bring_the_same_answer_from_one_inference(
+    gateway: Gateway, ingress: FakeIngress, key
+):
+    first, second = (gateway.predict(IMAGE, key, SAME) for _ in range(2))
+    assert (first.status, second.status) == (200, 200)
+    assert first.body == second.body
+    assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+    assert len(ingress.sent) == 1
+    records = Record.objects.order_by("received_at")
+    assert [(one.state, one.attempts, one.replayed) for one in records] == [
+        ("succeeded", 1, False),
+        ("succeeded", 0, True),
+    ]
+
+
+def test_quotes_make_no_other_key(gateway: Gateway, ingress, key):
+    gateway.predict(IMAGE, key, SAME)
+    gateway.predict(IMAGE, key, 'Idempotency-Key: "one-of-a-kind"')
+    assert len(ingress.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "query"), [(form(part(jpeg(65))), ""), (IMAGE, "?masks=none")], ids=["image", "option"]
+)
+def test_another_request_under_the_same_key_is_refused(gateway, ingress, key, body, query):
+    gateway.predict(IMAGE, key, SAME)
+    assert_problem(gateway.predict(body, key, SAME, query=query), 422, "idempotency_key_reused")
+    assert len(ingress.sent) == 1
+
+
+def test_the_same_key_of_another_organisation_is_another(gateway: Gateway, ingress, key):
+    other = f"X-API-Key: {issue_key(organisation='elsewhere')[1]}"
+    for header in (key, other):
+        assert gateway.predict(IMAGE, header, SAME).status == 200
+    assert len(ingress.sent) == 2
+
+
+def test_two_at_once_are_one_inference(gateway: Gateway, ingress: FakeIngress, key):
+    goes_on = threading.Event()
+
+    def answer(sent):
+        assert goes_on.wait(30)
+        return FakeIngress().respond(sent)
+
+    ingress.answer = answer
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(gateway.predict(IMAGE, key, SAME)))
+    first.start()
+    assert ingress.was_asked.wait(30)
+    response = gateway.predict(IMAGE, key, SAME)
+    assert_problem(response, 409, "conflict")
+    assert response.headers["Retry-After"]
+    goes_on.set()
+    first.join(30)
+    assert answers[0].status == 200
+    assert len(ingress.sent) == 1
+
+
+def test_a_failure_is_not_kept(gateway: Gateway, ingress: FakeIngress, key):
+    ingress.answer = lambda sent: problem(503, "overloaded")
+    assert gateway.predict(IMAGE, key, SAME).status == 503
+    ingress.answer = None
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+
+
+def test_a_client_that_left_may_ask_again(gateway: Gateway, ingress: FakeIngress, key):
+    ingress.holds = True
+    with gateway.connect() as connection:
+        connection.sendall(gateway_request(key))
+        assert ingress.was_asked.wait(30)
+    assert ingress.was_dropped.wait(30)
+    ingress.holds = False
+    for _ in range(100):
+        response = gateway.predict(IMAGE, key, SAME)
+        if response.status != 409:  # until the gateway has noticed
+            break
+    assert response.status == 200
+
+
+def gateway_request(key: str) -> bytes:
+    media = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+    return head("POST /predict/", key, SAME, media, f"Content-Length: {len(IMAGE)}") + IMAGE
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Idempotency-Key:"],
+        ["Idempotency-Key: " + "a" * 256],
+        ["Idempotency-Key: ключ"],
+        ['Idempotency-Key: "unfinished'],
+        [SAME, SAME],
+    ],
+)
+def test_a_malformed_key_is_refused(gateway: Gateway, ingress, key, lines):
+    assert_problem(gateway.predict(IMAGE, key, *lines), 400, "bad_request")
+    assert ingress.sent == []
+
+
+def test_what_is_kept_is_encrypted_and_names_nothing(gateway: Gateway, ingress, key):
+    gateway.predict(IMAGE, key, SAME)
+    (claim,) = Claim.objects.all()
+    kept = bytes(claim.answer) + claim.key_hash.encode() + claim.fingerprint.encode()
+    assert b"HSIL" not in kept
+    assert b"one-of-a-kind" not in kept
+
+
+def test_it_is_kept_for_a_while_only(gateway: Gateway, ingress, key):
+    gateway.predict(IMAGE, key, SAME)
+    Claim.objects.update(expires_at=timezone.now())
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+    Claim.objects.update(expires_at=timezone.now())
+    forget_expired()
+    assert not Claim.objects.exists()
+
+
+def test_the_claim_of_a_gateway_that_was_killed_is_taken_over(gateway, ingress, key):
+    gateway.predict(IMAGE, key, SAME)
+    Claim.objects.update(answer=None, expires_at=timezone.now())
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+
+
+def test_a_service_that_keeps_nothing_says_so(ingress: FakeIngress, transactional_db):
+    header = f"X-API-Key: {issue_key()[1]}"
+    url = f"http://127.0.0.1:{ingress.port}"
+    with running_gateway(UPSTREAM_URL=url, IDEMPOTENCY_S=0) as gateway:
+        assert_problem(gateway.predict(IMAGE, header, SAME), 400, "bad_request")
+        assert gateway.predict(IMAGE, header).status == 200

@@ -1,0 +1,79 @@
+"""Rate limits that several workers share, on a Redis server that is started here."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from prometheus_client import REGISTRY
+
+from cluster.ports import choose_ports
+from gateway.keys.limits import Limiter
+from tests.unit.test_gateway_limits import RATES, admitted, caller
+
+ALARMS = "lesionserve_gateway_limiter_failures_total"
+
+
+@contextmanager
+def running_redis(port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Redis is not installed (Debian: redis-server)")
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port, retry=None) as client:
+            for _ in range(1000):
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert server.poll() is None
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def port() -> int:
+    return choose_ports([None])[0]
+
+
+@pytest.fixture
+def url(port: int, tmp_path: Path) -> Iterator[str]:
+    with running_redis(port, tmp_path):
+        yield f"redis://127.0.0.1:{port}"
+
+
+async def test_workers_count_together(url: str):
+    workers = [Limiter(RATES, url) for _ in range(4)]
+    let_in = await asyncio.gather(*(admitted(worker, caller(), 10) for worker in workers))
+    assert sum(let_in) == RATES.caller
+
+
+async def test_the_organisations_rate_is_shared_too(url: str):
+    workers = [Limiter(RATES, url) for _ in range(4)]
+    let_in = await asyncio.gather(
+        *(admitted(worker, caller(str(number)), 5) for number, worker in enumerate(workers))
+    )
+    assert sum(let_in) == RATES.organisation
+
+
+async def test_when_redis_goes_limits_stay_and_when_it_comes_back_they_are_shared_again(
+    port: int, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("gateway.keys.limits._REDIS_AGAIN_AFTER_S", 0)
+    worker, other = (Limiter(RATES, f"redis://127.0.0.1:{port}") for _ in range(2))
+    with running_redis(port, tmp_path):
+        assert await admitted(worker, caller("before"), 10) == 5
+    before = REGISTRY.get_sample_value(ALARMS) or 0
+    assert await admitted(worker, caller("between"), 10) == 5
+    assert (REGISTRY.get_sample_value(ALARMS) or 0) > before
+    with running_redis(port, tmp_path):
+        assert await admitted(worker, caller("after"), 10) == 5
+        assert await admitted(other, caller("after"), 10) == 0

@@ -1,0 +1,210 @@
+"""People who sign in with a password, as a browser does it: cookies, forms and their tokens."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from gateway.people.models import Member, Organisation
+from gateway.usage.models import Event
+from tests.integration.gateway.client import BOUNDARY, Gateway, Response, form, head, jpeg, part
+from tests.integration.gateway.records import assert_problem, assert_refused, the_record
+
+PASSWORD = "a password of some length"
+MULTIPART = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+
+
+@dataclass
+class Browser:
+    gateway: Gateway
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def send(self, line: str, body: bytes = b"", *headers: str) -> Response:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        lines = [f"Cookie: {cookies}", f"Content-Length: {len(body)}", *headers]
+        response = self.gateway.exchange(head(line, *lines) + body, line.split()[0])
+        for cookie in response.headers.get_all("Set-Cookie") or []:
+            name, value = re.match(r'(\w+)="?([^";]*)', cookie).groups()
+            self.cookies[name] = value
+        return response
+
+    def post(self, path: str, **fields: str) -> Response:
+        kind = "Content-Type: application/x-www-form-urlencoded"
+        return self.send(f"POST {path}", urlencode(fields).encode(), kind)
+
+    def sign_in(self, name: str = "nurse", password: str = PASSWORD, **fields: str) -> Response:
+        page = self.send("GET /login/").body.decode()
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
+        fields = {"username": name, "password": password, **fields}
+        return self.post("/login/", csrfmiddlewaretoken=token, **fields)
+
+    def predict(self, *headers: str) -> Response:
+        return self.send("POST /predict/", form(part(jpeg())), MULTIPART, *headers)
+
+    @property
+    def token(self) -> str:
+        return f"X-CSRFToken: {self.cookies['csrftoken']}"
+
+
+@pytest.fixture
+def browser(gateway: Gateway) -> Browser:
+    return Browser(gateway)
+
+
+def person(name: str = "nurse", role: str = "clinician", organisation: str = "a clinic") -> User:
+    user = User.objects.create_user(name, password=PASSWORD, is_staff=role != "clinician")
+    user.groups.add(Group.objects.get_or_create(name=role)[0])
+    Member.objects.create(user=user, organisation=Organisation.objects.named(organisation))
+    return user
+
+
+def test_whoever_signed_in_needs_no_key(browser: Browser):
+    person()
+    assert browser.sign_in().status == 302
+    assert browser.predict(browser.token).status == 200
+    record = the_record()
+    assert (record.user, record.key_id, str(record.organisation)) == ("nurse", "", "a clinic")
+    assert [event.action for event in Event.objects.all()] == ["session.began"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        ["X-CSRFToken: " + "a" * 32],
+        ["X-CSRFToken: short"],
+        ["{token}", "Origin: https://evil.example"],
+        ["{token}", "Origin: null"],
+    ],
+)
+def test_a_request_that_may_be_forged_is_refused(browser: Browser, ingress, headers):
+    person()
+    browser.sign_in()
+    told = [line.format(token=browser.token) for line in headers]
+    assert_refused(browser.predict(*told), 403, "forbidden")
+    assert ingress.sent == []
+
+
+def test_from_our_own_page_it_is_let_in(browser: Browser):
+    person()
+    browser.sign_in()
+    assert browser.predict(browser.token, "Origin: http://localhost").status == 200
+
+
+def test_an_expired_session_is_a_401_of_the_api(browser: Browser):
+    person()
+    browser.sign_in()
+    browser.cookies["sessionid"] = "a" * 32
+    assert_refused(browser.predict(browser.token), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("what", ["person", "organisation", "membership"])
+def test_who_was_put_out_is_out_at_once(browser: Browser, what):
+    user = person()
+    browser.sign_in()
+    if what == "person":
+        User.objects.update(is_active=False)
+    elif what == "organisation":
+        Organisation.objects.update(is_active=False)
+    else:
+        Member.objects.filter(user=user).delete()
+    assert_refused(browser.predict(browser.token), 401, "unauthorized")
+
+
+def test_who_may_not_send_images_may_not(browser: Browser):
+    person(role="auditor")
+    browser.sign_in()
+    assert_refused(browser.predict(browser.token), 403, "forbidden")
+    assert the_record().user == "nurse"
+
+
+def test_a_key_counts_more_than_a_session(browser: Browser, key):
+    person()
+    browser.sign_in()
+    assert browser.predict(key).status == 200
+    assert the_record().user == ""
+
+
+def test_the_session_gets_a_new_name_when_somebody_signs_in(browser: Browser):
+    person()
+    browser.sign_in()
+    first = browser.cookies["sessionid"]
+    browser.cookies["sessionid"] = "f" * 32  # as somebody else planted it
+    browser.sign_in()
+    assert browser.cookies["sessionid"] not in ("f" * 32, first)
+
+
+def test_the_cookies_are_for_https_and_this_site_alone(browser: Browser):
+    person()
+    session = next(
+        cookie
+        for cookie in browser.sign_in().headers.get_all("Set-Cookie")
+        if cookie.startswith("sessionid")
+    )
+    assert {"HttpOnly", "Secure", "SameSite=Strict"} <= set(session.split("; "))
+
+
+def test_signing_out_ends_the_session(browser: Browser):
+    person()
+    browser.sign_in()
+    cookies = dict(browser.cookies)
+    assert browser.send("GET /logout/").status == 405
+    page = browser.send("GET /").body.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
+    assert browser.post("/logout/", csrfmiddlewaretoken=token).status == 302
+    browser.cookies = cookies
+    assert_refused(browser.predict(browser.token), 401, "unauthorized")
+
+
+def test_passwords_are_not_guessed_for_long(browser: Browser):
+    person()
+    statuses = [browser.sign_in(password=f"guess {number}").status for number in range(6)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+    response = browser.sign_in()  # the right one, too late
+    assert_problem(response, 429, "too_many_requests")
+    assert response.headers["Retry-After"] == "900"
+    assert {event.action for event in Event.objects.all()} == {"session.refused"}
+    assert "guess" not in str(list(Event.objects.values()))
+
+
+def test_the_way_back_leads_nowhere_else(browser: Browser):
+    person()
+    assert browser.sign_in(next="//evil.example/").headers["Location"] == "/"
+    assert Browser(browser.gateway).sign_in(next="/docs").headers["Location"] == "/docs"
+
+
+def test_a_form_without_its_token_is_refused(browser: Browser):
+    person()
+    response = browser.post("/login/", username="nurse", password=PASSWORD)
+    assert_problem(response, 403, "forbidden")
+
+
+def test_an_auditor_sees_the_records_of_their_own_organisation_and_is_seen(
+    gateway: Gateway, browser: Browser, ingress
+):
+    nurse, other = Browser(gateway), Browser(gateway)
+    for one, name, organisation in ((nurse, "nurse", "a clinic"), (other, "doctor", "elsewhere")):
+        person(name, organisation=organisation)
+        one.sign_in(name)
+        assert one.predict(one.token).status == 200
+    person("auditor", "auditor")
+    browser.sign_in("auditor")
+    page = browser.send("GET /admin/usage/record/").body.decode()
+    assert "nurse" in page
+    assert "doctor" not in page
+    theirs = Event.objects.filter(action="record.read")
+    assert [event.actor for event in theirs] == ["user:auditor"]
+    shown = browser.send("GET /admin/usage/tally/").body.decode()
+    assert "<strong>1</strong> requests of a clinic" in shown
+
+
+def test_what_an_auditor_may_not_touch_is_not_offered(browser: Browser):
+    person("auditor", "auditor")
+    browser.sign_in("auditor")
+    for path in ("/admin/auth/user/", "/admin/people/member/", "/admin/people/organisation/add/"):
+        assert browser.send(f"GET {path}").status == 403
+    page = browser.send("GET /admin/keys/apikey/").body.decode()
+    assert "revoke" not in page

@@ -1,0 +1,126 @@
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.people.models import Organisation
+from gateway.usage.models import Event, Record
+from tests.clinics import issue_key
+from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.ingress import FakeIngress, prediction
+from tests.integration.gateway.records import assert_problem
+from tests.integration.gateway.servers import running_gateway
+
+IMAGE = form(part(jpeg()))
+
+
+@pytest.fixture
+def reader(transactional_db: None) -> str:
+    return f"X-API-Key: {issue_key('a reader', scopes=['usage:read'])[1]}"
+
+
+def test_an_organisation_reads_what_it_used(gateway: Gateway, ingress, key, reader):
+    gateway.predict(IMAGE, key)
+    gateway.predict(form(part(b"no image")), key)
+    gateway.predict(IMAGE, "X-API-Key: wrong")
+    gateway.predict(IMAGE, f"X-API-Key: {issue_key(organisation='elsewhere')[1]}")
+    response = gateway.get("/usage/", reader)
+    told = response.json()
+    assert told["organisation"] == "a clinic"
+    assert told["requests"] == 2
+    assert told["outcomes"] == {"rejected": 1, "succeeded": 1}
+    assert told["classes"] == {"HSIL": 1}
+    assert told["scores"] == [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+    assert told["image_types"] == {"JPEG": 1}
+    assert told["model_versions"] == {"fake 7": 1}
+    assert set(told["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+    assert told["days"][0]["day"] == str(datetime.now(UTC).date())
+    assert "RateLimit" in response.headers
+
+
+def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, key, reader):
+    def answer(sent):
+        body = prediction(sent.headers["x-request-id"])
+        body["metrics"]["class_distribution"] = {"=cmd|' /C calc'!A0": 1}
+        return 200, json.dumps(body).encode()
+
+    ingress.answer = answer
+    assert gateway.predict(IMAGE, key).status == 200
+    response = gateway.get("/usage/?format=csv", reader)
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(response.body.decode())))
+    (found,) = [row for row in rows if row["dimension"] == "class"]
+    assert found["value"].startswith("'=")
+    assert {row["dimension"] for row in rows} >= {"outcome", "image_type", "latency", "score"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=yesterday",
+        "from=2026-02-30",
+        "from=2026-02-02&to=2026-02-01",
+        "from=1900-01-01",
+        "format=xml",
+        "days=3",
+        "from=2026-01-01&from=2026-01-02",
+    ],
+)
+def test_a_wrong_period_is_refused(gateway: Gateway, reader, query):
+    assert_problem(gateway.get(f"/usage/?{query}", reader), 400, "bad_request")
+
+
+def test_reading_needs_its_scope_and_is_on_record(gateway: Gateway, key, reader):
+    assert_problem(gateway.get("/usage/"), 401, "unauthorized")
+    assert_problem(gateway.get("/usage/", key), 403, "forbidden")
+    assert not Event.objects.filter(action="usage.read").exists()
+    assert gateway.get("/usage/", reader).status == 200
+    (event,) = Event.objects.filter(action="usage.read")
+    assert event.actor.startswith("key:")
+    assert str(event.organisation) == "a clinic"
+    assert event.address == "127.0.0.1"
+
+
+def test_a_record_is_read_by_its_own_organisation_alone(gateway, ingress, key, reader):
+    request_id = gateway.predict(IMAGE, key).headers["X-Request-ID"]
+    told = gateway.get(f"/records/{request_id}", reader).json()
+    assert (told["request_id"], told["state"], told["status"]) == (request_id, "succeeded", 200)
+    stranger = issue_key(organisation="elsewhere", scopes=["usage:read"])[1]
+    response = gateway.get(f"/records/{request_id}", f"X-API-Key: {stranger}")
+    assert_problem(response, 404, "not_found")
+    assert Event.objects.filter(action="record.read").count() == 2
+
+
+def test_a_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
+    header = f"X-API-Key: {issue_key(requests_per_day=2)[1]}"
+    statuses = [gateway.predict(IMAGE, header).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    response = gateway.predict(IMAGE, header)
+    assert_problem(response, 429, "too_many_requests")
+    midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time())
+    left = (midnight.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
+    assert abs(int(response.headers["Retry-After"]) - left) < 5
+    assert len(ingress.sent) == 2
+    assert Record.objects.filter(state="shed", status=429).count() == 2
+
+
+def test_the_quota_of_an_organisation_is_of_all_its_keys(gateway, ingress, transactional_db):
+    headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(3)]
+    Organisation.objects.update(requests_per_day=2)
+    assert sorted(gateway.predict(IMAGE, one).status for one in headers) == [200, 200, 429]
+
+
+def test_a_rate_is_told_before_it_is_over(ingress: FakeIngress, transactional_db):
+    header = f"X-API-Key: {issue_key(requests_per_minute=2)[1]}"
+    with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{ingress.port}") as gateway:
+        answers = [gateway.predict(IMAGE, header) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["RateLimit"].split(";t=")[0] for answer in answers] == [
+        '"caller";r=1',
+        '"caller";r=0',
+        '"caller";r=0',
+    ]
+    assert int(answers[2].headers["Retry-After"]) in range(1, 61)
+    assert len(ingress.sent) == 2

@@ -1,0 +1,147 @@
+"""Tampering with the audit trail shows: whatever is done to a sealed row, or to a day."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import F
+from django.utils import timezone
+
+from gateway.people.models import Organisation
+from gateway.usage.chain import Head, seal_of, today
+from gateway.usage.events import note
+from gateway.usage.models import Event, Record, State
+from gateway.usage.sweep import sweep
+
+pytestmark = pytest.mark.django_db
+
+
+def closed(**values: object) -> Record:
+    record = Record(request_id=uuid4(), state=State.SUCCEEDED, status=200, **values)
+    record.finished_at, record.latency_ms = timezone.now(), 12.345
+    assert Record.objects.close(record)
+    return record
+
+
+def verify() -> str:
+    """What is found intact. Raises CommandError."""
+    out = StringIO()
+    call_command("verify_audit", stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
+@pytest.fixture
+def trail() -> list[Record]:
+    organisation = Organisation.objects.named("a clinic")
+    records = [
+        closed(organisation=organisation, class_counts={"LSIL": 1, "É": 0}, address="192.0.2.1")
+        for _ in range(5)
+    ]
+    for number in range(3):
+        note("usage.read", f"user:{number}", organisation)
+    return records
+
+
+def test_what_nobody_touched_is_intact(trail):
+    told = verify().splitlines()
+    heads = Head.objects.order_by("trail", "day")
+    assert told == [f"{one.trail} {one.day}: {one.length} rows, {one.seal}" for one in heads]
+    assert [head.length for head in heads] == [3, 5]
+
+
+def test_a_row_is_sealed_whether_it_was_open_before_or_not(trail):
+    record = Record.objects.create(request_id=uuid4())
+    record.state, record.finished_at = State.FAILED, timezone.now()
+    assert Record.objects.close(record)
+    assert Record.objects.get(pk=record.pk).position == 6
+    verify()
+
+
+def test_the_first_final_state_stands_and_its_seal_with_it(trail):
+    again = Record.objects.get(pk=trail[2].pk)
+    again.state = State.ABORTED
+    assert not Record.objects.close(again)
+    verify()
+
+
+def forged(row: Record) -> None:
+    """With a seal that fits the row, made with another key."""
+    row.status = 500
+    Record.objects.filter(pk=row.pk).update(status=500, seal=seal_of(row, "guess"))
+
+
+TAMPERING: dict[str, Callable[[list[Record]], object]] = {
+    "a status": lambda rows: Record.objects.filter(pk=rows[2].pk).update(status=500),
+    "a time": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        received_at=F("received_at") - timedelta(microseconds=1)
+    ),
+    "a count": lambda rows: Record.objects.filter(pk=rows[2].pk).update(class_counts={"LSIL": 2}),
+    "an owner": lambda rows: Record.objects.filter(pk=rows[2].pk).update(organisation=None),
+    "a seal": lambda rows: Record.objects.filter(pk=rows[2].pk).update(seal="0" * 64),
+    "a forged seal": lambda rows: forged(rows[2]),
+    "the first row gone": lambda rows: rows[0].delete(),
+    "a row gone": lambda rows: rows[2].delete(),
+    "the last row gone": lambda rows: rows[4].delete(),
+    "every row gone": lambda rows: Record.objects.all().delete(),
+    "the last row back in received": lambda rows: Record.objects.filter(pk=rows[4].pk).update(
+        day=None, position=None, seal="", state="received"
+    ),
+    "a row in another day": lambda rows: Record.objects.filter(pk=rows[4].pk).update(
+        day=today() - timedelta(days=1)
+    ),
+    "a row more": lambda rows: Record.objects.create(
+        request_id=uuid4(), state="succeeded", day=today(), position=6, seal="0" * 64
+    ),
+    "a shorter day": lambda rows: (
+        rows[4].delete(),
+        Head.objects.filter(trail="requests").update(length=4),
+    ),
+    "no head": lambda rows: Head.objects.filter(trail="requests").delete(),
+    "an event": lambda rows: Event.objects.filter(actor="user:1").update(actor="user:9"),
+    "an event gone": lambda rows: Event.objects.filter(actor="user:1").delete(),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_tampering_shows(trail, what):
+    TAMPERING[what](trail)
+    with pytest.raises(CommandError, match="not intact"):
+        verify()
+
+
+def test_it_shows_only_with_the_key_that_sealed(trail, settings):
+    settings.AUDIT_KEY = "another key, of whoever wrote into the database"
+    with pytest.raises(CommandError, match="not intact"):
+        verify()
+
+
+def test_what_a_crash_left_open_is_closed_as_unknown(settings):
+    long_ago = timezone.now() - timedelta(seconds=settings.DEADLINE_S + 3600)
+    left = Record.objects.create(request_id=uuid4(), received_at=long_ago)
+    under_way = Record.objects.create(request_id=uuid4())
+    assert (sweep(), sweep()) == (1, 0)
+    assert Record.objects.get(pk=left.pk).state == "unknown"
+    assert Record.objects.get(pk=under_way.pk).state == "received"
+    verify()
+
+
+def test_old_days_go_whole_and_the_trail_says_so(trail, settings):
+    settings.RETENTION_DAYS = 30
+    old = today() - timedelta(days=31)
+    Record.objects.update(day=old)
+    Head.objects.filter(trail="requests").update(day=old)
+    call_command("prune_audit", "--dry-run", stdout=StringIO())
+    assert Record.objects.count() == 5
+    call_command("prune_audit", stdout=StringIO())
+    assert not Record.objects.exists()
+    assert Event.objects.get(action="audit.pruned").subject.startswith(f"requests {old} 5 ")
+    verify()
+
+
+def test_nothing_is_pruned_unless_a_time_is_set(settings):
+    assert settings.RETENTION_DAYS is None
+    with pytest.raises(CommandError, match="LESIONSERVE_RETENTION_DAYS"):
+        call_command("prune_audit")

@@ -1,0 +1,88 @@
+import json
+from datetime import UTC, datetime
+from io import StringIO
+from uuid import uuid4
+from xml.etree import ElementTree
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from gateway.people.models import Organisation
+from gateway.usage.atna import _BY_ACTION
+from gateway.usage.events import note
+from gateway.usage.models import Record, State
+
+pytestmark = pytest.mark.django_db
+
+
+def exported(format_: str, **options: object) -> list[str]:
+    out = StringIO()
+    call_command("export_audit", "--format", format_, stdout=out, **options)
+    return out.getvalue().splitlines()
+
+
+@pytest.fixture
+def trail() -> None:
+    for name, status, state in (
+        ("ours", 200, State.SUCCEEDED),
+        ("ours", 401, State.REJECTED),
+        ("<theirs>", 503, State.FAILED),
+    ):
+        record = Record(
+            request_id=uuid4(),
+            state=state,
+            status=status,
+            organisation=Organisation.objects.named(name),
+            key_id="0123456789ab",
+            address="192.0.2.1",
+            model_name="demo" if status == 200 else "",
+            finished_at=timezone.now(),
+        )
+        Record.objects.close(record)
+    for action in _BY_ACTION:
+        note(action, "user:an auditor", Organisation.objects.named("ours"), "a thing")
+
+
+def test_as_json_a_line_is_what_was_sealed(trail):
+    lines = [json.loads(line) for line in exported("jsonl")]
+    requests = [line for line in lines if line["trail"] == "request"]
+    assert [line["status"] for line in requests] == [200, 401, 503]
+    assert [line["position"] for line in requests] == [1, 2, 3]
+    assert requests[0]["seal"] == Record.objects.get(status=200).seal
+    # The export itself is the last event.
+    assert [line["action"] for line in lines[3:]] == [*_BY_ACTION, "audit.exported"]
+
+
+def test_one_organisation_may_be_exported(trail):
+    assert len(exported("jsonl", organisation="<theirs>")) == 1 + 1
+    with pytest.raises(CommandError, match="no organisation"):
+        exported("jsonl", organisation="nobody")
+
+
+def test_days_may_be_chosen(trail):
+    assert exported("jsonl", last=datetime(2020, 1, 1, tzinfo=UTC).date()) == []
+
+
+def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
+    messages = [ElementTree.fromstring(line) for line in exported("atna")]
+    for message in messages:
+        # The order and the required parts of PS3.15 A.5.1.
+        tags = [child.tag for child in message]
+        assert tags[:3] == ["EventIdentification", "ActiveParticipant", "AuditSourceIdentification"]
+        assert set(tags[3:]) <= {"ParticipantObjectIdentification"}
+        event = message[0]
+        assert event.attrib.keys() == {
+            "EventActionCode",
+            "EventDateTime",
+            "EventOutcomeIndicator",
+        }
+        assert datetime.fromisoformat(event.attrib["EventDateTime"]).tzinfo is not None
+        assert [child.tag for child in event] == ["EventID", "EventTypeCode"]
+        assert event[0].attrib["codeSystemName"] == "DCM"
+        assert message[1].attrib["UserIsRequestor"] == "true"
+    codes = [(m[0][0].attrib["csd-code"], m[0].attrib["EventOutcomeIndicator"]) for m in messages]
+    # An image that was answered, a refused credential (Security Alert), a fault of ours.
+    assert codes[:3] == [("110107", "0"), ("110113", "4"), ("110107", "8")]
+    assert messages[2][1].attrib["AlternativeUserID"] == "<theirs>"
+    assert messages[0][1].attrib["NetworkAccessPointID"] == "192.0.2.1"

@@ -1,0 +1,116 @@
+import random
+from collections import Counter
+from datetime import date, timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.people.models import Organisation
+from gateway.usage import tally
+from gateway.usage.chain import today
+from gateway.usage.models import Record, State, Tally
+from gateway.usage.summary import percentiles, summarise
+from gateway.usage.tally import fold, latency_bin, latency_ms
+
+pytestmark = pytest.mark.django_db
+
+
+def close(organisation: Organisation | None, **values: object) -> Record:
+    record = Record(request_id=uuid4(), organisation=organisation, **values)
+    record.finished_at = timezone.now()
+    Record.objects.close(record)
+    return record
+
+
+def some_records(organisation: Organisation, count: int) -> list[Record]:
+    rng = random.Random(7)
+    return [
+        close(
+            organisation,
+            state=rng.choice([State.SUCCEEDED, State.SUCCEEDED, State.REJECTED]),
+            key_id=rng.choice(["a" * 12, "b" * 12]),
+            latency_ms=rng.uniform(1, 5000),
+            image_format=rng.choice(["JPEG", "PNG"]),
+            image_pixels=rng.choice([250_000, 250_001, 12_000_000]),
+            model_name="demo",
+            model_version=rng.choice(["1", "2"]),
+            class_counts={"LSIL": rng.randint(0, 2), "HSIL": rng.randint(0, 2)},
+            score_counts=[rng.randint(0, 1) for _ in range(10)],
+        )
+        for _ in range(count)
+    ]
+
+
+def test_the_numbers_are_those_of_the_records(monkeypatch):
+    monkeypatch.setattr(tally, "_ROWS", 7)  # several folds, the last one not full
+    ours, theirs = Organisation.objects.named("ours"), Organisation.objects.named("theirs")
+    records = some_records(ours, 40)
+    some_records(theirs, 5)
+    close(None, state=State.REJECTED)  # nobody's
+    told = summarise(ours, today(), today())
+    answered = [record for record in records if record.state == "succeeded"]
+    assert told.requests == 40
+    assert told.outcomes == Counter(record.state for record in records)
+    assert told.callers == Counter(f"key:{record.key_id}" for record in records)
+    assert told.image_types == Counter(record.image_format for record in records)
+    sizes = {250_000: "up to 0.25 Mpx", 250_001: "up to 0.5 Mpx", 12_000_000: "up to 16 Mpx"}
+    assert told.image_sizes == Counter(sizes[record.image_pixels] for record in records)
+    assert told.model_versions == Counter(f"demo {one.model_version}" for one in answered)
+    for label in ("LSIL", "HSIL"):
+        assert told.classes[label] == sum(record.class_counts[label] for record in answered)
+    assert told.scores == [
+        sum(column) for column in zip(*(r.score_counts for r in answered), strict=True)
+    ]
+    (day,) = told.days
+    assert (day.day, day.requests, day.outcomes) == (today(), 40, told.outcomes)
+
+
+def test_each_record_counts_once_however_often_is_asked():
+    organisation = Organisation.objects.named("ours")
+    some_records(organisation, 3)
+    for _ in range(3):
+        assert summarise(organisation, today(), today()).requests == 3
+    some_records(organisation, 2)
+    assert summarise(organisation, today(), today()).requests == 5
+
+
+def test_other_days_are_not_counted():
+    organisation = Organisation.objects.named("ours")
+    some_records(organisation, 3)
+    yesterday = today() - timedelta(days=1)
+    assert summarise(organisation, yesterday, yesterday).requests == 0
+
+
+def test_an_answer_that_was_replayed_found_nothing_new():
+    organisation = Organisation.objects.named("ours")
+    close(organisation, state=State.SUCCEEDED, replayed=True, class_counts={"LSIL": 3})
+    told = summarise(organisation, today(), today())
+    assert (told.requests, told.classes) == (1, {})
+
+
+def test_a_count_may_be_large():
+    organisation = Organisation.objects.named("ours")
+    some_records(organisation, 1)
+    fold()
+    Tally.objects.update(count=2**40)
+    some_records(organisation, 1)
+    fold()
+    assert max(Tally.objects.values_list("count", flat=True)) > 2**40
+    assert summarise(organisation, date(2020, 1, 1), today()).requests > 2**40
+
+
+@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=300))
+def test_a_percentile_is_at_most_nine_per_cent_too_high(latencies):
+    told = percentiles(Counter(map(latency_bin, latencies)))
+    ordered = sorted(latencies)
+    for percent in (50, 90, 95, 99):
+        exact = ordered[-(-percent * len(ordered) // 100) - 1]
+        assert exact * 0.9999 - 0.1 <= told[f"p{percent}"] <= exact * 1.0906 + 0.1
+
+
+@given(st.floats(0, 1e7))
+def test_a_latency_lies_below_the_end_of_its_bin(ms):
+    assert ms <= latency_ms(latency_bin(ms)) * 1.000001
