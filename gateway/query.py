@@ -1,4 +1,4 @@
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.http import QueryDict
 from pydantic import BaseModel, ValidationError
@@ -6,6 +6,15 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import BadRequest
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def described(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The query's parameters for an OpenAPI document."""
+    properties = model.model_json_schema()["properties"]
+    return [
+        {"in": "query", "name": name, "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
 
 
 def read_query(query: QueryDict, model: type[M]) -> M:

@@ -7,11 +7,6 @@ from django.http import HttpRequest
 from gateway.people.models import Member, Organisation
 
 
-def organisation_of(request: HttpRequest) -> Organisation | None:
-    member = Member.objects.filter(user=request.user.pk).select_related("organisation").first()
-    return None if member is None else member.organisation
-
-
 class OwnOrganisation(admin.ModelAdmin):
     """Shows what belongs to the reader's own organisation; a superuser sees all of them."""
 
@@ -21,7 +16,9 @@ class OwnOrganisation(admin.ModelAdmin):
         found: QuerySet[Any] = super().get_queryset(request)
         if request.user.is_superuser:
             return found
-        return found.filter(**{self.organisation_field: organisation_of(request)})
+        own = Member.objects.organisation_of(request.user)
+        # Not `None`, which would match what belongs to nobody.
+        return found.none() if own is None else found.filter(**{self.organisation_field: own.pk})
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -38,17 +35,11 @@ class ReadOnly(admin.ModelAdmin):
 
 
 @admin.register(Organisation)
-class OrganisationAdmin(admin.ModelAdmin):
+class OrganisationAdmin(OwnOrganisation):
     """Organisations are a superuser's, but for looking at one's own."""
 
+    organisation_field = "pk"
     list_display = ["name", "is_active", "requests_per_minute", "requests_per_day"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Organisation]:
-        found = super().get_queryset(request)
-        if request.user.is_superuser:
-            return found
-        own = organisation_of(request)
-        return found.filter(pk=None if own is None else own.pk)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

@@ -1,8 +1,11 @@
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 DEFAULT_NAME = "default"
 
@@ -37,11 +40,19 @@ class Organisation(models.Model):
         return self.name
 
 
+class MemberManager(models.Manager["Member"]):
+    def organisation_of(self, user: "AbstractBaseUser | AnonymousUser") -> Organisation | None:
+        member = self.filter(user=user.pk).select_related("organisation").first()
+        return None if member is None else member.organisation
+
+
 class Member(models.Model):
     """Which organisation a person belongs to; the person is Django's user, the role its group."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)
+
+    objects: ClassVar[MemberManager] = MemberManager()
 
     def __str__(self) -> str:
         return f"{self.user} of {self.organisation}"

@@ -15,7 +15,7 @@ from gateway.proxy.idempotency import Once
 from gateway.proxy.problems import MEDIA_TYPE
 from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
-from gateway.query import read_query
+from gateway.query import described, read_query
 from gateway.usage.api import router as usage
 from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
@@ -99,20 +99,14 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     return HttpResponse(status=error.status)
 
 
-def _parameters() -> list[dict[str, Any]]:
-    properties = PredictOptions.model_json_schema()["properties"]
-    query = [
-        {"in": "query", "name": name, "required": False, "schema": schema}
-        for name, schema in properties.items()
-    ]
-    return [*query, _IDEMPOTENCY]
-
-
 @api.post(
     "/predict/",
     auth=Admitted(),
     response={200: Prediction, **dict.fromkeys(_REFUSALS, Problem)},
-    openapi_extra={"parameters": _parameters(), "requestBody": _UPLOAD},
+    openapi_extra={
+        "parameters": [*described(PredictOptions), _IDEMPOTENCY],
+        "requestBody": _UPLOAD,
+    },
     summary="Find the lesions in an image",
 )
 async def predict(request: HttpRequest) -> HttpResponse:

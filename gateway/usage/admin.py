@@ -1,11 +1,10 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from gateway.people.admin import OwnOrganisation, ReadOnly, organisation_of
+from gateway.people.admin import OrganisationAdmin, OwnOrganisation, ReadOnly
 from gateway.people.models import Organisation
 from gateway.query import read_query
 from gateway.usage.charts import charts
@@ -72,7 +71,7 @@ class UsageAdmin(ReadOnly):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         query = request.GET.copy()
         chosen = query.pop("organisation", [])
-        seen = _organisations(request)
+        seen = OrganisationAdmin(Organisation, self.admin_site).get_queryset(request)
         organisation = seen.filter(pk__in=chosen).first() or seen.first()
         try:
             period = read_query(query, Period)
@@ -92,10 +91,3 @@ class UsageAdmin(ReadOnly):
             context["summary"] = summarise(organisation, period.first, period.last)
             context["charts"] = charts(context["summary"])
         return TemplateResponse(request, "usage/summary.html", context)
-
-
-def _organisations(request: HttpRequest) -> QuerySet[Organisation]:
-    if request.user.is_superuser:
-        return Organisation.objects.all()
-    own = organisation_of(request)
-    return Organisation.objects.filter(pk=None if own is None else own.pk)

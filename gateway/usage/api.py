@@ -14,7 +14,7 @@ from gateway.errors import NotFound
 from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
 from gateway.people.scopes import READ_USAGE
-from gateway.query import read_query
+from gateway.query import described, read_query
 from gateway.usage.events import note
 from gateway.usage.models import Record
 from gateway.usage.period import Period
@@ -72,20 +72,12 @@ class RecordView(BaseModel):
 router = Router(tags=["usage"])
 
 
-def _query_parameters() -> list[dict[str, Any]]:
-    properties = UsageQuery.model_json_schema()["properties"]
-    return [
-        {"in": "query", "name": name, "required": False, "schema": schema}
-        for name, schema in properties.items()
-    ]
-
-
 @router.get(
     "/usage/",
     auth=Reader(),
     response={200: Summary, **_REFUSALS},
     openapi_extra={
-        "parameters": _query_parameters(),
+        "parameters": described(UsageQuery),
         "responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     },
     summary="What your organisation used",

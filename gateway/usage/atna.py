@@ -51,9 +51,7 @@ def _of_record(record: Record) -> Element:
         record.finished_at or record.received_at,
         _outcome(record),
     )
-    who = f"key:{record.key_id}" if record.key_id else f"user:{record.user}"
-    known = bool(record.key_id or record.user)
-    _participant(message, who if known else "unknown", record.address, _organisation(record))
+    _participant(message, record.caller or "unknown", record.address, _organisation(record))
     _source(message)
     # Type 2: a system object; role 3: a report; identified by a number of ours.
     found = _object(message, f"request:{record.request_id}", "2", "3")

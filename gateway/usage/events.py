@@ -41,8 +41,7 @@ def note_of_request(action: str, request: HttpRequest, subject: str = "") -> Non
 
 
 def _who(user: Any) -> tuple[str, Organisation | None]:
-    member = Member.objects.filter(user=user.pk).select_related("organisation").first()
-    return f"user:{user.get_username()}", None if member is None else member.organisation
+    return f"user:{user.get_username()}", Member.objects.organisation_of(user)
 
 
 @receiver(key_changed)

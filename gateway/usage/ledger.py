@@ -82,7 +82,7 @@ class Entry:
             state=str(record.state),
             status=record.status,
             code=record.error_code,
-            caller=f"key:{record.key_id}" if record.key_id else f"user:{record.user}",
+            caller=record.caller,
             attempts=record.attempts,
             image_bytes=record.image_bytes,
             detections=record.detection_count,

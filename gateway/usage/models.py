@@ -106,6 +106,13 @@ class Record(Sealed):
     def __str__(self) -> str:
         return f"{self.request_id} {self.state}"
 
+    @property
+    def caller(self) -> str:
+        """As `Caller.name` has it; empty before it is known."""
+        if self.key_id:
+            return f"key:{self.key_id}"
+        return f"user:{self.user}" if self.user else ""
+
     def note_caller(self, caller: Caller) -> None:
         self.organisation = caller.organisation
         self.key_id, self.user = caller.key_id, caller.user

@@ -48,9 +48,8 @@ def _fold_some(seen: Head) -> bool:
 def _values(record: Record) -> Iterator[_Key]:
     if record.organisation_id is None:
         return
-    caller = f"key:{record.key_id}" if record.key_id else f"user:{record.user}"
     for dimension, value in _dimensions(record):
-        yield record.organisation_id, caller, dimension, value
+        yield record.organisation_id, record.caller, dimension, value
 
 
 def _dimensions(record: Record) -> Iterator[tuple[str, str]]:
