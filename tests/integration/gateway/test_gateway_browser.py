@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from gateway.usage.models import Record
 from tests.integration.gateway.client import Gateway, jpeg
 from tests.integration.gateway.ingress import FakeIngress, prediction, problem
+from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
 
 # The browser outlives a test, and belongs to one event loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,6 +56,10 @@ async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
 
 async def send(page: Page, key: str, content: bytes, name: str = "image.jpg") -> None:
     await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await find_lesions(page, content, name)
+
+
+async def find_lesions(page: Page, content: bytes, name: str = "image.jpg") -> None:
     await page.locator("#file").set_input_files(
         {"name": name, "mimeType": "image/jpeg", "buffer": content}
     )
@@ -105,3 +113,37 @@ async def test_a_label_is_text_and_never_markup(page: Page, key: str, ingress: F
     await send(page, key, jpeg())
     await expect(page.locator("#lesions")).to_contain_text(script)
     assert alerts == []
+
+
+async def sign_in(page: Page, password: str = PASSWORD) -> None:
+    await page.get_by_role("link", name="sign in").click()
+    await page.get_by_label("User name").fill("nurse")
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_whoever_signs_in_sends_an_image_without_a_key_and_signs_out(page: Page, ingress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await expect(page.get_by_text("Signed in as nurse")).to_be_visible()
+    await find_lesions(page, jpeg())
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+    assert (await Record.objects.aget()).user == "nurse"
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
+
+
+async def test_a_wrong_password_is_told_and_opens_nothing(page: Page):
+    await sync_to_async(person)()
+    await sign_in(page, "another password")
+    await expect(page.get_by_role("alert")).to_contain_text("user name or the password is wrong")
+
+
+async def test_whoever_was_signed_out_meanwhile_is_told_to_sign_in(page: Page, ingress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await expect(page.get_by_text("Signed in as nurse")).to_be_visible()
+    await Session.objects.all().adelete()
+    await find_lesions(page, jpeg())
+    await expect(page.get_by_role("alert")).to_contain_text("Or sign in again")
+    assert ingress.sent == []
