@@ -1,7 +1,7 @@
 """The clinician's page in a real browser."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.usage.models import Record
 from tests.integration.gateway.client import Gateway, jpeg
-from tests.integration.gateway.ingress import FakeIngress, prediction, problem
+from tests.integration.gateway.ingress import FakeIngress, Sent, prediction, problem
 from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
 
 # The browser outlives a test, and belongs to one event loop.
@@ -99,25 +99,33 @@ async def test_a_refusal_of_the_service_is_told_with_its_request_id(page: Page, 
     await expect(page.get_by_role("alert")).to_contain_text("Request ")
 
 
-async def test_a_label_is_text_and_never_markup(page: Page, key: str, ingress: FakeIngress):
-    script = "<img src=x onerror=alert(1)>"
+SCRIPT = "<img src=x onerror=alert(1)>"
 
-    def answer(sent):
+
+def labelled(label: str) -> Callable[[Sent], tuple[int, bytes]]:
+    def answer(sent: Sent) -> tuple[int, bytes]:
+        if sent.path != "/predict":
+            return 503, b""  # the page asks whether the model is ready, too
         body = prediction(sent.headers["x-request-id"])
-        body["detections"][0]["label"] = script
+        body["detections"][0]["label"] = label
+        body["metrics"]["class_distribution"] = {label: 1}
         return 200, json.dumps(body).encode()
 
-    ingress.answer = answer
+    return answer
+
+
+async def test_a_label_is_text_and_never_markup(page: Page, key: str, ingress: FakeIngress):
+    ingress.answer = labelled(SCRIPT)
     alerts: list[str] = []
     page.on("dialog", lambda dialog: alerts.append(dialog.message))
     await send(page, key, jpeg())
-    await expect(page.locator("#lesions")).to_contain_text(script)
+    await expect(page.locator("#lesions")).to_contain_text(SCRIPT)
     assert alerts == []
 
 
-async def sign_in(page: Page, password: str = PASSWORD) -> None:
+async def sign_in(page: Page, password: str = PASSWORD, name: str = "nurse") -> None:
     await page.get_by_role("link", name="sign in").click()
-    await page.get_by_label("User name").fill("nurse")
+    await page.get_by_label("User name").fill(name)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
 
@@ -147,3 +155,14 @@ async def test_whoever_was_signed_out_meanwhile_is_told_to_sign_in(page: Page, i
     await find_lesions(page, jpeg())
     await expect(page.get_by_role("alert")).to_contain_text("Or sign in again")
     assert ingress.sent == []
+
+
+async def test_the_usage_charts_show_what_an_organisation_used_as_text(page: Page, key, ingress):
+    await sync_to_async(person)("auditor", "auditor")
+    ingress.answer = labelled(SCRIPT)
+    await send(page, key, jpeg())
+    await expect(page.locator("#result")).to_be_visible()
+    await sign_in(page, name="auditor")
+    await expect(page.get_by_text("Signed in as auditor")).to_be_visible()
+    await page.goto(page.url.replace("/login/", "/") + "admin/usage/tally/")
+    await expect(page.get_by_role("rowheader", name=SCRIPT)).to_be_visible()
