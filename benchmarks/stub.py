@@ -2,6 +2,7 @@
 Mask R-CNN. What is measured over it is the graph, the proxy and the ingress.
 
 `python -m benchmarks.stub SPEC` serves it (SPEC is JSON) until SIGTERM, and prints `READY {url}`.
+SIGHUP rolls it to the next version, and `VERSION {number}` says that the whole of it is.
 """
 
 import json
@@ -31,16 +32,18 @@ TOKEN = "benchmark" * 4
 BATCH = 8
 _LESIONS = 3
 
-_MANIFEST = Manifest(
-    name="stub",
-    version="1",
-    class_names=["LSIL", "HSIL", "carcinoma"],
-    dtype="float32",
-    files={WEIGHTS_FILE: "0" * 64},
-    python="3.11",
-    torch="2.10",
-    detectron2=None,
-).sealed()
+
+def _manifest(version: int) -> Manifest:
+    return Manifest(
+        name="stub",
+        version=str(version),
+        class_names=["LSIL", "HSIL", "carcinoma"],
+        dtype="float32",
+        files={WEIGHTS_FILE: "0" * 64},
+        python="3.11",
+        torch="2.10",
+        detectron2=None,
+    ).sealed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,9 @@ class StubBundle(Bundle):
         return 0
 
 
-def open_stub_bundle(cost: Cost, path: Path) -> Bundle:
-    """Given its cost, it has the signature of `pipeline.bundle.open_bundle`."""
-    return StubBundle(path, _MANIFEST, cost)
+def open_stub_bundle(cost: Cost, version: int, path: Path) -> Bundle:
+    """Given cost and version, it has the signature of `pipeline.bundle.open_bundle`."""
+    return StubBundle(path, _manifest(version), cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,7 @@ def main() -> None:
 
     given, temp = json.loads(sys.argv[1]), sys.argv[2]
     spec = Spec(**given | {"cost": Cost(**given["cost"])})
-    stopping = threading.Event()
+    stopping, rolling = threading.Event(), threading.Event()
     ray.init(
         address="local",
         num_cpus=2,
@@ -215,18 +218,30 @@ def main() -> None:
         _temp_dir=temp,
     )
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGHUP, lambda *_: rolling.set())
     port = free_port()
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-    applications = []
-    for replicas in spec.replicas:
-        application = wire(
-            AppArgs.model_validate(spec.args(replicas)), partial(open_stub_bundle, spec.cost)
-        )
-        applications.append(serve.api.RunTarget(application, f"stub{replicas}", f"/{replicas}"))
-    serve.run_many(applications)
+
+    def deploy(version: int) -> None:
+        applications = []
+        for replicas in spec.replicas:
+            application = wire(
+                AppArgs.model_validate(spec.args(replicas)),
+                partial(open_stub_bundle, spec.cost, version),
+            )
+            applications.append(serve.api.RunTarget(application, f"stub{replicas}", f"/{replicas}"))
+        serve.run_many(applications)
+
+    version = 1
+    deploy(version)
     print(f"READY http://127.0.0.1:{port}", flush=True)
     model = "FrontDoor" if spec.layout == "fused" else "Predictor"
     while not stopping.wait(0.25):
+        if rolling.is_set():
+            rolling.clear()
+            version += 1
+            deploy(version)
+            print(f"VERSION {version}", flush=True)
         application = serve.status().applications[f"stub{spec.replicas[0]}"]
         states = application.deployments[model].replica_states
         print(f"REPLICAS {time.monotonic():.2f} {states.get('RUNNING', 0)}", flush=True)

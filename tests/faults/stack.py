@@ -17,7 +17,10 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.stub import TOKEN, Service, Spec
+from benchmarks.stub import serving as stub_serving
 from cluster.ports import choose_ports
+from cluster.roles import role_of
 from serve_app.args import ROOT
 from tests.integration.gateway.client import jpeg
 
@@ -103,6 +106,19 @@ class Outcome:
     seconds: float
 
 
+@contextmanager
+def whole_stack(
+    folder: Path, spec: Spec, **changes: str
+) -> Iterator[tuple[Service, GatewayProcess]]:
+    """A gateway before a graph on a real Ray Serve, whose model only takes time."""
+    (replicas,) = spec.replicas
+    with stub_serving(spec) as service:
+        upstream = f"{service.url}/{replicas}"
+        token = {"LESIONSERVE_SERVICE_TOKEN": TOKEN}
+        with running(environment(folder, upstream, **token, **changes)) as gateway:
+            yield service, gateway
+
+
 class Crowd:
     """Closed-loop clients in threads, each with a connection of its own, until `stop`."""
 
@@ -173,7 +189,19 @@ def compare_books(
     return {"answers": len(answered), "lost": lost, "rows": len(rows), "rows of lost": len(by_id)}
 
 
-def sqlite_rows(folder: Path) -> list[tuple[str, str, int | None]]:
+def finish(gateway: GatewayProcess, folder: Path) -> list[tuple[str, str, int | None]]:
+    """The gateway's books, once what a crash left open is closed; their seals hold."""
+    # The sweeper waits for the deadline and two minutes more; here nobody is under way any more.
+    with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database, database:
+        database.execute(
+            "UPDATE usage_record SET received_at = '2020-01-01' WHERE state = 'received'"
+        )
+    gateway.manage("sweep_audit")
+    gateway.manage("verify_audit")
+    return _sqlite_rows(folder)
+
+
+def _sqlite_rows(folder: Path) -> list[tuple[str, str, int | None]]:
     with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database:
         found = database.execute("SELECT request_id, state, status FROM usage_record").fetchall()
     # SQLite keeps a UUID without its dashes.
@@ -182,6 +210,19 @@ def sqlite_rows(folder: Path) -> list[tuple[str, str, int | None]]:
 
 def _dashed(text: str) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def members(service: Service, role: str) -> list[psutil.Process]:
+    """The processes of the graph that have this role."""
+    found = []
+    for process in psutil.Process(service.pid).children(recursive=True):
+        try:
+            its = role_of(" ".join(process.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+        if its is not None and its.name == role:
+            found.append(process)
+    return found
 
 
 def resources(pid: int) -> tuple[float, int]:

@@ -17,8 +17,8 @@ from tests.faults.stack import (
     GatewayProcess,
     compare_books,
     environment,
+    finish,
     running,
-    sqlite_rows,
     statuses,
 )
 from tests.integration.gateway.ingress import FakeIngress
@@ -35,18 +35,6 @@ __all__ = ["postgres"]
 def upstream() -> Iterator[str]:
     with serving(FakeIngress(), lifespan="off") as port:
         yield f"http://127.0.0.1:{port}"
-
-
-def finish(gateway: GatewayProcess, folder: Path) -> list[tuple[str, str, int | None]]:
-    """The gateway's books, once what a crash left open is closed; their seals hold."""
-    # The sweeper waits for the deadline and two minutes more; here nobody is under way any more.
-    with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database, database:
-        database.execute(
-            "UPDATE usage_record SET received_at = '2020-01-01' WHERE state = 'received'"
-        )
-    gateway.manage("sweep_audit")
-    gateway.manage("verify_audit")
-    return sqlite_rows(folder)
 
 
 def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstream, record_property):
