@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psutil
@@ -122,13 +123,19 @@ def whole_stack(
 class Crowd:
     """Closed-loop clients in threads, each with a connection of its own, until `stop`."""
 
-    def __init__(self, url: str, key: str, clients: int) -> None:
-        self._url, self._key = url, key
+    def __init__(self, gateway: GatewayProcess, clients: int) -> None:
+        self._url, self._key = gateway.url, gateway.key
         self._stopping = threading.Event()
         self.outcomes: list[Outcome] = []
         self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def stop(self) -> list[Outcome]:
         self._stopping.set()

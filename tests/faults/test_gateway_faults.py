@@ -37,16 +37,16 @@ def upstream() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstream, record_property):
+def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstream):
     kills = 5
     with running(environment(tmp_path, upstream)) as gateway:
-        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
-        for _ in range(kills):
+        with Crowd(gateway, CLIENTS) as crowd:
+            for _ in range(kills):
+                time.sleep(2)
+                gateway.kill()
+                gateway.start()
             time.sleep(2)
-            gateway.kill()
-            gateway.start()
-        time.sleep(2)
-        outcomes = crowd.stop()
+            outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, kills)
     print("killed:", books, dict(statuses(outcomes)))
     assert books["answers"] > 100
@@ -55,14 +55,14 @@ def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstrea
 
 def test_a_locked_database_refuses_and_recovers(tmp_path, upstream):
     with running(environment(tmp_path, upstream)) as gateway:
-        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
-        time.sleep(2)
-        with closing(sqlite3.connect(tmp_path / "gateway.sqlite3", timeout=30)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            time.sleep(8)  # longer than the five seconds that a request waits
-            other.execute("ROLLBACK")
-        time.sleep(3)
-        outcomes = crowd.stop()
+        with Crowd(gateway, CLIENTS) as crowd:
+            time.sleep(2)
+            with closing(sqlite3.connect(tmp_path / "gateway.sqlite3", timeout=30)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                time.sleep(8)  # longer than the five seconds that a request waits
+                other.execute("ROLLBACK")
+            time.sleep(3)
+            outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
     print("locked:", books, dict(statuses(outcomes)))
     assert set(statuses(outcomes)) == {200, 503}
@@ -84,19 +84,19 @@ def test_a_full_disk_refuses_and_recovers(tmp_path, upstream):
     folder = tmp_path / "disk"
     folder.mkdir()
     with small_disk(folder), running(environment(folder, upstream)) as gateway:
-        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
-        time.sleep(1)
-        filler = folder / "filler"
-        with filler.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"x" * 4096)
-            except OSError:
-                pass
-        time.sleep(4)
-        filler.unlink()
-        time.sleep(2)
-        outcomes = crowd.stop()
+        with Crowd(gateway, CLIENTS) as crowd:
+            time.sleep(1)
+            filler = folder / "filler"
+            with filler.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(b"x" * 4096)
+                except OSError:
+                    pass
+            time.sleep(4)
+            filler.unlink()
+            time.sleep(2)
+            outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, folder), CLIENTS, 0)
     print("full disk:", books, dict(statuses(outcomes)))
     assert set(statuses(outcomes)) == {200, 503}
@@ -105,14 +105,14 @@ def test_a_full_disk_refuses_and_recovers(tmp_path, upstream):
 
 def test_a_database_that_stops_costs_no_answer_its_row(tmp_path, upstream, postgres: Postgres):
     with running(environment(tmp_path, upstream, DATABASE_URL=postgres.url)) as gateway:
-        crowd = Crowd(gateway.url, gateway.key, CLIENTS)
-        for mode in ("fast", "immediate"):
-            time.sleep(2)
-            postgres.run("pg_ctl", "-w", "-m", mode, "stop")
-            time.sleep(2)
-            postgres.start()
-        time.sleep(3)
-        outcomes = crowd.stop()
+        with Crowd(gateway, CLIENTS) as crowd:
+            for mode in ("fast", "immediate"):
+                time.sleep(2)
+                postgres.run("pg_ctl", "-w", "-m", mode, "stop")
+                time.sleep(2)
+                postgres.start()
+            time.sleep(3)
+            outcomes = crowd.stop()
         postgres.run_sql("UPDATE usage_record SET received_at='2020-01-01' WHERE state='received'")
         gateway.manage("sweep_audit")
         gateway.manage("verify_audit")
@@ -132,13 +132,13 @@ def test_an_ingress_that_hangs_is_cut_off_left_alone_and_found_again(tmp_path):
     with serving(fake, lifespan="off") as port:
         settings = environment(tmp_path, f"http://127.0.0.1:{port}", LESIONSERVE_DEADLINE_S="1")
         with running(settings) as gateway:
-            crowd = Crowd(gateway.url, gateway.key, CLIENTS)
-            time.sleep(2)
-            fake.holds = True
-            time.sleep(8)
-            fake.holds = False
-            time.sleep(8)
-            outcomes = crowd.stop()
+            with Crowd(gateway, CLIENTS) as crowd:
+                time.sleep(2)
+                fake.holds = True
+                time.sleep(8)
+                fake.holds = False
+                time.sleep(8)
+                outcomes = crowd.stop()
             books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
     print("hanging:", books, dict(statuses(outcomes)))
     assert set(statuses(outcomes)) == {200, 503, 504}
