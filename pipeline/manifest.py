@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from pipeline.errors import BundleError
-from pipeline.schemas import Schema
+from pipeline.schemas import Label, Name, Schema
 
 MANIFEST_FILE = "manifest.json"
 
@@ -20,9 +20,9 @@ class Manifest(Schema):
     """
 
     format: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=100)
-    version: str = Field(min_length=1, max_length=100)
-    class_names: list[str] = Field(min_length=1)
+    name: Name
+    version: Name
+    class_names: list[Label] = Field(min_length=1)
     dtype: Literal["float32", "float16"]
     files: dict[str, str]
     python: str

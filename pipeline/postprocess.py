@@ -45,7 +45,7 @@ def postprocess(
         overlay = visualize.draw(source.pixels, to_lesions(detections, pasted))
         encoded = visualize.encode(overlay, options.visualization)
         picture = base64.b64encode(encoded).decode("ascii")
-    return Findings(detections, measure(detections, class_names), picture)
+    return Findings(detections, Metrics.of(detections, class_names), picture)
 
 
 def to_source(
@@ -117,13 +117,3 @@ def to_lesions(detections: Sequence[Detection], pasted: Sequence[RunMask | None]
         for detection, mask in zip(detections, pasted, strict=True)
     ]
 
-
-def measure(detections: Sequence[Detection], class_names: Sequence[str]) -> Metrics:
-    distribution = dict.fromkeys(class_names, 0)
-    for detection in detections:
-        distribution[detection.label] += 1
-    return Metrics(
-        class_distribution=distribution,
-        scores=[detection.score for detection in detections],
-        box_areas=[detection.box_area for detection in detections],
-    )

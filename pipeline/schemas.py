@@ -1,11 +1,17 @@
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from pipeline.errors import LesionserveError
 
 MaskFormat = Literal["rle", "polygon", "none"]
 VisualizationFormat = Literal["jpeg", "png", "none"]
+
+# Names travel into records, logs, tables and pages: one line of text, of bounded length.
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
+Name = Annotated[str, StringConstraints(max_length=100, pattern=_ONE_LINE)]
+Label = Annotated[str, StringConstraints(max_length=200, pattern=_ONE_LINE)]
 
 
 class Schema(BaseModel):
@@ -32,10 +38,10 @@ class PredictOptions(Schema):
 class ModelInfo(Schema):
     """Which model answered. `sha256` is that of the weights file, in hex."""
 
-    name: str
-    version: str
+    name: Name
+    version: Name
     sha256: str
-    engine: str
+    engine: Name
 
 
 class ImageInfo(Schema):
@@ -69,20 +75,33 @@ class Detection(Schema):
 
     id: int = Field(description="position in the answer, by falling score, from 0")
     class_id: int
-    label: str
+    label: Label
     score: float = Field(ge=0, le=1)
     box: tuple[float, float, float, float]
-    box_area: float
-    mask_area: int | None = Field(description="null where the model predicts no masks")
+    box_area: float = Field(ge=0)
+    mask_area: int | None = Field(ge=0, description="null where the model predicts no masks")
     mask: Mask | None
 
 
 class Metrics(Schema):
     """What goes into the record; `scores` and `box_areas` are in the order of the detections."""
 
-    class_distribution: dict[str, int] = Field(description="every class of the model, 0 included")
+    class_distribution: dict[Label, int] = Field(
+        description="every class of the model, 0 included"
+    )
     scores: list[float]
     box_areas: list[float]
+
+    @classmethod
+    def of(cls, detections: Sequence[Detection], class_names: Iterable[str]) -> Self:
+        distribution = dict.fromkeys(class_names, 0)
+        for detection in detections:
+            distribution[detection.label] = distribution.get(detection.label, 0) + 1
+        return cls(
+            class_distribution=distribution,
+            scores=[detection.score for detection in detections],
+            box_areas=[detection.box_area for detection in detections],
+        )
 
 
 class Prediction(Schema):
@@ -95,6 +114,12 @@ class Prediction(Schema):
     metrics: Metrics
     visualization: str | None = Field(description="base64 of the encoded picture, or null")
     timings_ms: dict[str, float] = Field(description="milliseconds spent in each stage")
+
+    @model_validator(mode="after")
+    def _is_of_one_piece(self) -> Self:
+        if self.metrics != Metrics.of(self.detections, self.metrics.class_distribution):
+            raise ValueError("the metrics are not those of the detections")
+        return self
 
 
 class Problem(Schema):

@@ -1,0 +1,54 @@
+"""Ten times what the service can do, for two minutes."""
+
+import statistics
+import time
+
+import pytest
+
+from benchmarks.stub import BATCH, Cost, Spec
+from tests.faults.flood import Flood
+from tests.faults.stack import compare_books, finish, resources, statuses, whole_stack
+
+pytestmark = pytest.mark.faults
+
+# A batch of 8 takes 0.8 s: 10 images a second.
+COST = Cost(batch_s=0.2, image_s=0.075)
+QUEUE = {"max_ongoing_requests": 3 * BATCH, "max_queued_requests": BATCH}
+SECONDS, TIMES = 120, 10
+LOOK_S = 5
+
+
+def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answered(tmp_path):
+    capacity = COST.capacity()
+    # Whoever is admitted finds no more before it than this, and then waits for its own batch.
+    longest = (sum(QUEUE.values()) + BATCH) / capacity
+    with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (service, gateway):
+        Flood(gateway.url, gateway.key, capacity, 10).outcomes()  # the usual load warms it up
+        usual = Flood(gateway.url, gateway.key, capacity / 2, 20).outcomes()
+        crowd = Flood(gateway.url, gateway.key, TIMES * capacity, SECONDS)
+        looks = []
+        for _ in range(SECONDS // LOOK_S):
+            time.sleep(LOOK_S)
+            looks.append(resources(gateway.process.pid))
+        flooded = crowd.outcomes()
+        after = Flood(gateway.url, gateway.key, capacity / 2, 10).outcomes()
+        rows = finish(gateway, tmp_path)
+    admitted = sorted(one.seconds for one in flooded if one.status == 200)
+    refused = sorted(one.seconds for one in flooded if one.status != 200)
+    p50, p99 = statistics.median(admitted), admitted[int(len(admitted) * 0.99)]
+    usual_p99 = sorted(one.seconds for one in usual)[int(len(usual) * 0.99)]
+    print(
+        f"flood: {dict(statuses(flooded))}, {len(admitted) / SECONDS:.1f} of {capacity:.1f} "
+        f"images/s; admitted p50 {p50:.2f} s, p99 {p99:.2f} s (bound {longest:.2f}, at half the "
+        f"capacity {usual_p99:.2f}); refused p50 {statistics.median(refused):.3f} s, p99 "
+        f"{refused[int(len(refused) * 0.99)]:.3f} s; gateway (MB, open files): {looks}"
+    )
+    assert set(statuses(flooded)) == {200, 503}
+    assert set(statuses(usual + after)) == {200}
+    assert len(admitted) > 0.8 * capacity * SECONDS
+    assert p99 < longest
+    assert statistics.median(refused) < p50 / 4
+    settled, last = looks[len(looks) // 4], looks[-1]
+    assert last[0] < settled[0] * 1.1
+    assert last[1] < settled[1] * 1.5
+    print(len(rows))
