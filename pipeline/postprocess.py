@@ -116,4 +116,3 @@ def to_lesions(detections: Sequence[Detection], pasted: Sequence[RunMask | None]
         )
         for detection, mask in zip(detections, pasted, strict=True)
     ]
-

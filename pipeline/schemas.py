@@ -86,9 +86,7 @@ class Detection(Schema):
 class Metrics(Schema):
     """What goes into the record; `scores` and `box_areas` are in the order of the detections."""
 
-    class_distribution: dict[Label, int] = Field(
-        description="every class of the model, 0 included"
-    )
+    class_distribution: dict[Label, int] = Field(description="every class of the model, 0 included")
     scores: list[float]
     box_areas: list[float]
 

@@ -2,8 +2,10 @@
 
 Each row of a trail is sealed once, with its day (UTC), its position in that day and an HMAC over
 the seal before it and everything the row says. The day's head keeps how long the day is and its
-last seal. So a row that is changed, added, moved or taken out shows in `verify_audit`, unless
-whoever did it also has the audit key. Days stand alone: an old one can be deleted whole.
+last seal, under an HMAC of its own, and the number of the day among the trail's days. So a row that
+is changed, added, moved or taken out, and a day that is missing between others, shows in
+`verify_audit`, unless whoever did it also has the audit key. Days stand alone but for their number:
+old ones can be deleted whole.
 """
 
 import hashlib
@@ -11,10 +13,12 @@ import hmac
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Max
 
 
 class Sealed(models.Model):
@@ -42,8 +46,10 @@ class Head(models.Model):
 
     trail = models.CharField(max_length=16)
     day = models.DateField()
+    number = models.PositiveIntegerField(default=0, help_text="from 1, without a gap")
     length = models.PositiveBigIntegerField(default=0)
-    seal = models.CharField(max_length=64, default="")
+    seal = models.CharField(max_length=64, default="", help_text="of the last row")
+    proof = models.CharField(max_length=64, default="", help_text="over all of the above")
     tallied = models.PositiveBigIntegerField(
         default=0, help_text="rows of this day that are in the usage numbers"
     )
@@ -57,14 +63,24 @@ class Head(models.Model):
     @classmethod
     def locked(cls, trail: str, day: date) -> Self:
         """The head of the day, locked until the transaction ends."""
-        cls.objects.bulk_create([cls(trail=trail, day=day)], ignore_conflicts=True)
-        return cls.objects.select_for_update().get(trail=trail, day=day)
+        of_the_day = cls.objects.select_for_update().filter(trail=trail, day=day)
+        if (head := of_the_day.first()) is not None:
+            return head
+        last = cls.objects.filter(trail=trail).aggregate(number=Max("number"))["number"]
+        new = cls(trail=trail, day=day, number=(last or 0) + 1)
+        cls.objects.bulk_create([new], ignore_conflicts=True)
+        return of_the_day.get()
 
     def append(self, row: Sealed) -> None:
         """Seals the row as the next of the day; both have still to be saved."""
         self.length += 1
         row.day, row.position = self.day, self.length
         row.seal = self.seal = seal_of(row, self.seal)
+        self.proof = self.prove()
+
+    def prove(self) -> str:
+        told = f"{self.trail} {self.day} {self.number} {self.length} {self.seal}"
+        return _hmac(told.encode())
 
 
 def today() -> date:
@@ -72,14 +88,23 @@ def today() -> date:
 
 
 def seal_of(row: Sealed, previous: str) -> str:
-    message = previous.encode() + b"\n" + row.content()
+    return _hmac(previous.encode() + b"\n" + row.content())
+
+
+def _hmac(message: bytes) -> str:
     return hmac.new(settings.AUDIT_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
 def faults(model: type[Sealed], head: Head) -> Iterator[str]:
-    """What is wrong with one day of a trail; nothing, where nobody touched it."""
+    """What is wrong with one day of a trail; nothing, where nobody touched it.
+
+    The day may go on meanwhile: what came after `head` was read is left to the next look.
+    """
+    if not hmac.compare_digest(head.proof, head.prove()):
+        yield "the day's head is not what was sealed"
     previous, position = "", 0
-    rows = model._default_manager.filter(day=head.day).order_by("position")
+    of_the_day = model._default_manager.filter(day=head.day)
+    rows = of_the_day.filter(position__lte=head.length).order_by("position")
     for row in rows.iterator(chunk_size=2000):
         if row.position != position + 1:
             yield f"after row {position} comes row {row.position}"
@@ -89,6 +114,19 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
         previous, position = row.seal, row.position
     if (position, previous) != (head.length, head.seal):
         yield f"the day ends with row {position}, and not as sealed with row {head.length}"
+    # In this order: a head is never behind the rows that are there.
+    last = of_the_day.aggregate(position=Max("position"))["position"] or 0
+    head.refresh_from_db(fields=["length"])
+    if last > head.length:
+        yield f"behind the day's end there is row {last}"
+
+
+def missing_days(trail: str) -> Iterator[str]:
+    """Days that are gone from between others. What `prune_audit` deletes are the first ones."""
+    numbers = Head.objects.filter(trail=trail).order_by("number")
+    for before, after in pairwise(numbers):
+        if after.number != before.number + 1:
+            yield f"days are missing between {before.day} and {after.day}"
 
 
 def _plain(value: Any) -> str:

@@ -32,7 +32,7 @@ def note(
         head = Head.locked(EVENTS, today())
         head.append(event)
         event.save(force_insert=True)
-        head.save(update_fields=["length", "seal"])
+        head.save()
 
 
 def note_of_request(action: str, request: HttpRequest, subject: str = "") -> None:

@@ -60,7 +60,8 @@ class Entry:
             self._log()
         else:
             try:
-                await in_database(Record.objects.close, self.record)
+                if not await in_database(Record.objects.close, self.record):
+                    raise DatabaseUnavailable("The request took too long to be recorded.")
             except DatabaseUnavailable as unavailable:
                 self._finish(State.FAILED, unavailable.status, unavailable.code)
                 self._log()

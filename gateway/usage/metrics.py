@@ -22,7 +22,8 @@ def observe(record: Record) -> None:
     LATENCY.labels(record.state).observe((record.latency_ms or 0.0) / 1000)
     if record.state == State.SUCCEEDED:
         for label, count in record.class_counts.items():
-            DETECTIONS.labels(label).inc(count)
+            if count:  # a series for what was found, not for each name that a model has
+                DETECTIONS.labels(label).inc(count)
 
 
 @csrf_exempt  # takes no form: another method is 405, not a forgery

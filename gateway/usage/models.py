@@ -39,7 +39,7 @@ class RecordManager(models.Manager["Record"]):
                 record.save(force_insert=True)
             elif not self.filter(pk=record.pk, state=State.RECEIVED).update(**record.at_the_end()):
                 return False
-            head.save(update_fields=["length", "seal"])
+            head.save()
             return True
 
     def left_open(self, before: datetime) -> models.QuerySet["Record"]:

@@ -19,6 +19,8 @@ _ROWS = 5000  # in one transaction
 # 9 % too high.
 _BINS_A_DOUBLING = 8
 
+_LONGEST = Tally._meta.get_field("value").max_length
+
 _Key = tuple[int, str, str, str]  # organisation, caller, dimension, value
 
 
@@ -38,35 +40,36 @@ def _fold_some(seen: Head) -> bool:
             return False
         counts: Counter[_Key] = Counter()
         for record in found:
-            counts.update(_values(record))
+            for key, count in _values(record):
+                counts[key] += count
         _add(head, counts)
         head.tallied = found[-1].position or 0
         head.save(update_fields=["tallied"])
         return True
 
 
-def _values(record: Record) -> Iterator[_Key]:
+def _values(record: Record) -> Iterator[tuple[_Key, int]]:
     if record.organisation_id is None:
         return
-    for dimension, value in _dimensions(record):
-        yield record.organisation_id, record.caller, dimension, value
+    for dimension, value, count in _dimensions(record):
+        yield (record.organisation_id, record.caller, dimension, value[:_LONGEST]), count
 
 
-def _dimensions(record: Record) -> Iterator[tuple[str, str]]:
-    yield "outcome", record.state
+def _dimensions(record: Record) -> Iterator[tuple[str, str, int]]:
+    yield "outcome", record.state, 1
     if record.image_format:
-        yield "image_type", record.image_format
-        yield "image_size", _size(record.image_pixels or 0)
+        yield "image_type", record.image_format, 1
+        yield "image_size", _size(record.image_pixels or 0), 1
     if record.replayed:
-        yield "replayed", "true"
+        yield "replayed", "true", 1
     if record.state != "succeeded" or record.replayed:
         return  # what was found then was counted then
-    yield "latency", str(latency_bin(record.latency_ms or 0.0))
-    yield "model_version", f"{record.model_name} {record.model_version}"
+    yield "latency", str(latency_bin(record.latency_ms or 0.0)), 1
+    yield "model_version", f"{record.model_name} {record.model_version}", 1
     for label, count in record.class_counts.items():
-        yield from [("class", label[:200])] * count
+        yield "class", label, count
     for number, count in enumerate(record.score_counts):
-        yield from [("score", str(number))] * count
+        yield "score", str(number), count
 
 
 def _size(pixels: int) -> str:
@@ -98,6 +101,7 @@ def _add(head: Head, counts: Counter[_Key]) -> None:
     rows = [
         (organisation, caller, head.day, dimension, value, count)
         for (organisation, caller, dimension, value), count in counts.items()
+        if count
     ]
     with connection.cursor() as cursor:
         cursor.executemany(statement, rows)

@@ -47,9 +47,7 @@ async def _ask(client: httpx.AsyncClient, url: str) -> Outcome:
     if response.status_code != 200:
         assert response.headers["content-type"] == "application/problem+json", response.text
         assert int(response.headers["retry-after"]) > 0
-    return Outcome(
-        response.status_code, response.headers["x-request-id"], time.monotonic() - began
-    )
+    return Outcome(response.status_code, response.headers["x-request-id"], time.monotonic() - began)
 
 
 if __name__ == "__main__":

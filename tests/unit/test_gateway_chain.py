@@ -1,7 +1,7 @@
 """Tampering with the audit trail shows: whatever is done to a sealed row, or to a day."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from io import StringIO
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from gateway.people.models import Organisation
-from gateway.usage.chain import Head, seal_of, today
+from gateway.usage.chain import Head, faults, seal_of, today
 from gateway.usage.events import note
 from gateway.usage.models import Event, Record, State
 from gateway.usage.sweep import sweep
@@ -26,10 +26,11 @@ def closed(**values: object) -> Record:
     return record
 
 
-def verify() -> str:
+def verify(against: str | None = None) -> str:
     """What is found intact. Raises CommandError."""
     out = StringIO()
-    call_command("verify_audit", stdout=out, stderr=StringIO())
+    kept = None if against is None else StringIO(against)
+    call_command("verify_audit", stdout=out, stderr=StringIO(), against=kept)
     return out.getvalue()
 
 
@@ -99,6 +100,15 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
         rows[4].delete(),
         Head.objects.filter(trail="requests").update(length=4),
     ),
+    "the last row gone, and the head as it was before it": lambda rows: (
+        rows[4].delete(),
+        Head.objects.filter(trail="requests").update(length=4, seal=rows[3].seal),
+    ),
+    "another number": lambda rows: Head.objects.filter(trail="requests").update(number=2),
+    "a final row in no day": lambda rows: Record.objects.create(
+        request_id=uuid4(), state="succeeded", status=200
+    ),
+    "an event in no day": lambda rows: Event.objects.create(action="usage.read", actor="user:9"),
     "no head": lambda rows: Head.objects.filter(trail="requests").delete(),
     "an event": lambda rows: Event.objects.filter(actor="user:1").update(actor="user:9"),
     "an event gone": lambda rows: Event.objects.filter(actor="user:1").delete(),
@@ -128,17 +138,61 @@ def test_what_a_crash_left_open_is_closed_as_unknown(settings):
     verify()
 
 
-def test_old_days_go_whole_and_the_trail_says_so(trail, settings):
-    settings.RETENTION_DAYS = 30
-    old = today() - timedelta(days=31)
-    Record.objects.update(day=old)
-    Head.objects.filter(trail="requests").update(day=old)
+@pytest.fixture
+def days(monkeypatch) -> list[date]:
+    """Three days with two requests each; today is another one."""
+    found = [today() - timedelta(days=days) for days in (33, 32, 31)]
+    for day in found:
+        monkeypatch.setattr("gateway.usage.models.today", lambda day=day: day)
+        closed()
+        closed()
+    monkeypatch.undo()
+    return found
+
+
+def test_old_days_go_whole_and_the_trail_says_so(days, settings):
+    settings.RETENTION_DAYS = 31
+    closed()
     call_command("prune_audit", "--dry-run", stdout=StringIO())
-    assert Record.objects.count() == 5
+    assert Record.objects.count() == 7
+    before = verify()
     call_command("prune_audit", stdout=StringIO())
-    assert not Record.objects.exists()
-    assert Event.objects.get(action="audit.pruned").subject.startswith(f"requests {old} 5 ")
+    assert set(Record.objects.values_list("day", flat=True)) == {days[2], today()}
+    pruned = Event.objects.filter(action="audit.pruned").order_by("position")
+    assert [one.subject.split()[:3] for one in pruned] == [
+        ["requests", str(day), "2"] for day in days[:2]
+    ]
+    verify(before)
+
+
+def test_a_day_that_was_tampered_with_is_not_pruned(days, settings):
+    settings.RETENTION_DAYS = 31
+    Record.objects.filter(day=days[0], position=1).update(status=500)
+    with pytest.raises(CommandError, match="not intact"):
+        call_command("prune_audit", stdout=StringIO())
+    assert Record.objects.count() == 6
+
+
+def test_a_day_that_is_gone_from_between_shows(days):
+    Record.objects.filter(day=days[1]).delete()
+    Head.objects.filter(day=days[1]).delete()
+    with pytest.raises(CommandError, match="not intact"):
+        verify()
+
+
+def test_the_last_day_gone_shows_against_what_was_printed(days):
+    before = verify()
+    Record.objects.filter(day=days[2]).delete()
+    Head.objects.filter(day=days[2]).delete()
     verify()
+    with pytest.raises(CommandError, match="not intact"):
+        verify(before)
+
+
+def test_a_day_that_goes_on_while_it_is_verified_is_intact(trail):
+    (head,) = Head.objects.filter(trail="requests")
+    closed()
+    assert list(faults(Record, head)) == []
 
 
 def test_nothing_is_pruned_unless_a_time_is_set(settings):

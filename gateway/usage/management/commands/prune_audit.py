@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from gateway.keys.signals import ACTOR
-from gateway.usage.chain import Head, today
+from gateway.usage.chain import Head, faults, today
 from gateway.usage.events import note
 from gateway.usage.models import REQUESTS, Event, Record, Tally
 from gateway.usage.tally import fold
@@ -16,7 +16,8 @@ from gateway.usage.tally import fold
 class Command(BaseCommand):
     help = (
         "Deletes whole days of the audit trail that are older than LESIONSERVE_RETENTION_DAYS, and "
-        "the usage numbers of these days. The trail says that it was done."
+        "the usage numbers of these days. The trail says that it was done. A day that is not "
+        "intact stays."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,16 +30,20 @@ class Command(BaseCommand):
         before = today() - timedelta(days=days)
         fold()
         heads = Head.objects.filter(day__lt=before).order_by("trail", "day")
+        if not heads:
+            self.stdout.write(f"nothing is older than {before}")
         for head in heads:
             self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
+            model = Record if head.trail == REQUESTS else Event
+            if any(faults(model, head)):
+                raise CommandError(f"{head.trail} {head.day} is not intact; see verify_audit")
             if not dry_run:
-                _prune(head)
+                _prune(head, model)
         if not dry_run:
             Tally.objects.filter(day__lt=before).delete()
 
 
-def _prune(head: Head) -> None:
-    model = Record if head.trail == REQUESTS else Event
+def _prune(head: Head, model: type[Record | Event]) -> None:
     with transaction.atomic():
         note("audit.pruned", ACTOR, subject=f"{head.trail} {head.day} {head.length} {head.seal}")
         model.objects.filter(day=head.day).delete()

@@ -1,15 +1,18 @@
-from argparse import ArgumentParser
+import re
+from argparse import ArgumentParser, FileType
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from gateway.usage.chain import Head, Sealed, faults
-from gateway.usage.models import EVENTS, REQUESTS, Event, Record
+from gateway.usage.chain import Head, Sealed, faults, missing_days
+from gateway.usage.models import EVENTS, REQUESTS, Event, Record, State
 
 _MODELS: dict[str, type[Sealed]] = {REQUESTS: Record, EVENTS: Event}
+
+_PRINTED = re.compile(rf"({REQUESTS}|{EVENTS}) (\d{{4}}-\d\d-\d\d): (\d+) rows, ([0-9a-f]{{64}})")
 
 
 class Command(BaseCommand):
@@ -22,9 +25,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD")
         parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD")
+        parser.add_argument(
+            "--against", type=FileType(), metavar="FILE", help="lines that it printed earlier"
+        )
 
     def handle(
-        self, *args: Any, first: date | None = None, last: date | None = None, **options: Any
+        self,
+        *args: Any,
+        first: date | None = None,
+        last: date | None = None,
+        against: TextIO | None = None,
+        **options: Any,
     ) -> None:
         first, last = first or date.min, last or date.max
         broken = 0
@@ -35,10 +46,14 @@ class Command(BaseCommand):
                 self.stderr.write(f"{head.trail} {head.day}: {fault}")
             if not found:
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-        broken += self._headless(first, last)
+        broken += self._headless(first, last) + self._gaps() + self._unsealed()
+        broken += sum(not self._is_there(line) for line in against or ())
         self._open()
         if broken:
-            raise CommandError(f"the audit trail is not intact: {broken} faults")
+            raise CommandError(
+                f"the audit trail is not intact: {broken} faults; or LESIONSERVE_AUDIT_KEY is not "
+                "the one that sealed it"
+            )
 
     def _headless(self, first: date, last: date) -> int:
         """Days whose head was taken out, which is what seals their end."""
@@ -50,6 +65,36 @@ class Command(BaseCommand):
                 self.stderr.write(f"{trail} {day}: the head of the day is missing")
                 missing += 1
         return missing
+
+    def _is_there(self, line: str) -> bool:
+        """Whether a day still holds what was printed of it, or was pruned since."""
+        found = _PRINTED.fullmatch(line.strip())
+        if found is None:
+            raise CommandError(f"not a line of verify_audit: {line.strip()[:80]}")
+        trail, day, length, seal = found.groups()
+        row = _MODELS[trail]._default_manager.filter(day=day, position=length, seal=seal)
+        pruned = Event.objects.filter(action="audit.pruned", subject__startswith=f"{trail} {day} ")
+        if row.exists() or pruned.exists():
+            return True
+        self.stderr.write(f"{trail} {day}: row {length} is not there as it was printed")
+        return False
+
+    def _gaps(self) -> int:
+        gaps = [(trail, gap) for trail in _MODELS for gap in missing_days(trail)]
+        for trail, gap in gaps:
+            self.stderr.write(f"{trail}: {gap}")
+        return len(gaps)
+
+    def _unsealed(self) -> int:
+        """Rows that claim to be final and are in no day: nobody but a forger writes these."""
+        counts = {
+            REQUESTS: Record.objects.filter(day=None).exclude(state=State.RECEIVED).count(),
+            EVENTS: Event.objects.filter(day=None).count(),
+        }
+        for trail, count in counts.items():
+            if count:
+                self.stderr.write(f"{trail}: {count} rows were never sealed")
+        return sum(counts.values())
 
     def _open(self) -> None:
         """Rows that are not sealed yet: what a crash has left to the sweeper."""
