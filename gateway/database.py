@@ -17,6 +17,11 @@ logger = structlog.stdlib.get_logger(__name__)
 # milliseconds against the seconds of its inference; SQLite has one writer anyway.
 THREADS = 4
 
+# What a request waits for the database. PostgreSQL ends a statement before that, so that it is
+# known not to have happened; the last bound is for a server that says nothing at all.
+_LOCK_MS, _STATEMENT_MS = 5000, 8000
+_WITHIN_S = 10.0
+
 _CLOSE_WITHIN_S = 10
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
@@ -26,16 +31,19 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
-async def in_database(call: Callable[..., T], *arguments: object) -> T:
+async def in_database(
+    call: Callable[..., T], *arguments: object, within_s: float | None = _WITHIN_S
+) -> T:
     """The one door to blocking database work: runs `call` in a thread that owns a connection.
 
     Django's own async methods share one thread, or open a connection for each request.
-    Raises DatabaseUnavailable for whatever the database raises.
+    Raises DatabaseUnavailable for whatever the database raises, and after `within_s`.
     """
     loop = asyncio.get_running_loop()
     try:
-        return await loop.run_in_executor(_threads, _connected, call, arguments)
-    except Error as error:
+        async with asyncio.timeout(within_s):
+            return await loop.run_in_executor(_threads, _connected, call, arguments)
+    except (Error, TimeoutError) as error:
         logger.exception("the database failed")
         raise DatabaseUnavailable("The request cannot be recorded now; try again.") from error
 
@@ -61,4 +69,11 @@ def _connected(call: Callable[..., T], arguments: tuple[object, ...]) -> T:
     # A connection that broke while idle is found here, not by the request.
     if connection.connection is not None and not connection.is_usable():
         connection.close()
+    if connection.connection is None:
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"SET lock_timeout={_LOCK_MS}; SET statement_timeout={_STATEMENT_MS}"
+                )
     return call(*arguments)

@@ -5,12 +5,14 @@ LesionserveError
 │   ├── Forbidden              403
 │   ├── NotFound               404
 │   ├── MethodNotAllowed       405
+│   ├── RequestTimeout         408  a body that does not come to its end
 │   ├── Conflict               409  the same idempotency key is being answered now
 │   ├── LengthRequired         411  a body whose length is not announced
 │   ├── BodyTooLarge           413
 │   ├── UnsupportedMediaType   415
 │   ├── KeyReused              422  an idempotency key that was used for another request
-│   └── TooManyRequests        429  more than a key, an organisation or an address may send
+│   ├── TooManyRequests        429  more than a key, an organisation or an address may send
+│   └── HeadersTooLarge        431
 └── ServiceError
     ├── InternalError          500
     ├── UpstreamFault          502  the ingress gave no answer that can be relayed
@@ -51,6 +53,10 @@ class Conflict(RequestRefused):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class RequestTimeout(RequestRefused):
+    status, code, title = 408, "request_timeout", "Request timeout"
+
+
 class LengthRequired(RequestRefused):
     status, code, title = 411, "length_required", "Length required"
 
@@ -65,6 +71,10 @@ class UnsupportedMediaType(RequestRefused):
 
 class KeyReused(RequestRefused):
     status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
+
+
+class HeadersTooLarge(RequestRefused):
+    status, code, title = 431, "headers_too_large", "Request header fields too large"
 
 
 class TooManyRequests(RequestRefused):

@@ -70,6 +70,11 @@ def configure(level: str, share: float) -> dict[str, Any]:
             # httpx logs each request with its URL, on top of our own line.
             "httpx": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
+            # These tell addresses with their queries, and hosts, as a client sent them: a key or
+            # a name may be in there. What was refused has its own line and its record.
+            "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django": own_handler,
             "uvicorn": own_handler,
             "uvicorn.error": {"handlers": [], "level": level, "propagate": True},

@@ -14,7 +14,7 @@ from pipeline.errors import Unauthorized
 # Stands in for what is no token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 
-_CREDENTIALS = (b"authorization", b"x-api-key")
+CREDENTIALS = (b"authorization", b"x-api-key")
 
 
 async def authenticate(scope: dict[str, Any]) -> Caller:
@@ -26,7 +26,7 @@ async def authenticate(scope: dict[str, Any]) -> Caller:
     one address, and Forbidden where a person's request may be forged.
     """
     shown = [(name.lower(), value) for name, value in scope["headers"]]
-    credentials = [one for one in shown if one[0] in _CREDENTIALS]
+    credentials = [one for one in shown if one[0] in CREDENTIALS]
     if not credentials and _has_session(shown):
         caller = await in_database(caller_of_session, scope)
     else:

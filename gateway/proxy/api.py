@@ -21,7 +21,7 @@ from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
-_REFUSALS = (400, 401, 403, 405, 409, 411, 413, 415, 422, 429, 500, 502, 503, 504)
+_REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
 
 _UPLOAD = {
     "required": True,

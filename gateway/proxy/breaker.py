@@ -1,15 +1,12 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
 
 import structlog
 from prometheus_client import Gauge
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.messages.events import ContextChanged
-from purgatory.domain.model import OpenedState
 
 from gateway.errors import BrokenOff, Distrusted
-from pipeline.errors import DeadlineExceeded, Unavailable
+from pipeline.errors import DeadlineExceeded, LesionserveError, Unavailable
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -17,34 +14,57 @@ _OPEN = Gauge("lesionserve_gateway_circuit_open", "1 while no image is sent upst
 
 # In a row, without one answer between them: nothing answers there.
 _FAILURES = 8
-# Then each request gets its 503 at once, for as long as this; after it they are the test.
+# Then each request gets its 503 at once, for as long as this; after it one of them is the test.
 _OPEN_S = 5.0
 
-_NAME = "upstream"
 _LOST = (BrokenOff, Distrusted, DeadlineExceeded, Unavailable)
 
 
 class Breaker:
-    """Keeps clients from waiting for an ingress that is gone, and it from a storm on its return."""
+    """Keeps clients from waiting for an ingress that is gone, and it from a storm on its return.
+
+    Goes around what is sent and received, so that it sees what brought no answer; an answer is an
+    answer, whatever it says. A client that leaves tells nothing of the ingress. After Nygard's
+    "Release It!".
+    """
 
     def __init__(self) -> None:
-        # An answer is an answer, whatever it says: only what brought none counts.
-        answered = (BaseException, lambda error: not isinstance(error, _LOST))
-        self._factory = AsyncCircuitBreakerFactory(_FAILURES, _OPEN_S, exclude=[answered])
-        self._factory.add_listener(_tell)
+        self._failures = 0
+        self._opens_at = 0.0  # on the monotonic clock
+        self._testing = False
 
-    @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[None]:
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
         """Around one request. Raises Unavailable at once while the circuit is open."""
-        circuit = await self._factory.get_breaker(_NAME)
+        is_test = self._failures >= _FAILURES
+        if is_test:
+            if self._testing or monotonic() < self._opens_at:
+                raise Unavailable("The inference service cannot be reached.")
+            self._testing = True
         try:
-            async with circuit:
-                yield
-        except OpenedState as error:
-            raise Unavailable("The inference service cannot be reached.") from error
+            yield
+        except _LOST:
+            self._lost()
+            raise
+        except LesionserveError:
+            self._answered()
+            raise
+        else:
+            self._answered()
+        finally:
+            if is_test:
+                self._testing = False
 
+    def _lost(self) -> None:
+        self._failures += 1
+        if self._failures >= _FAILURES:
+            self._opens_at = monotonic() + _OPEN_S
+        if self._failures == _FAILURES:
+            _OPEN.set(1)
+            logger.warning("circuit to the inference service", state="open")
 
-def _tell(name: str, kind: str, event: Any) -> None:
-    if isinstance(event, ContextChanged):
-        _OPEN.set(event.state == "opened")
-        logger.warning("circuit to the inference service", state=event.state)
+    def _answered(self) -> None:
+        if self._failures >= _FAILURES:
+            _OPEN.set(0)
+            logger.warning("circuit to the inference service", state="closed")
+        self._failures = 0

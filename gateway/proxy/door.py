@@ -1,6 +1,8 @@
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +14,17 @@ from gateway.errors import Forbidden, InternalError, MethodNotAllowed
 from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
 from gateway.people.scopes import PREDICT
-from gateway.proxy.headers import body_length, require_multipart
+from gateway.proxy.body import in_time
+from gateway.proxy.headers import body_length, bound_headers, require_multipart, shows_key
 from gateway.proxy.reply import Reply
 from gateway.usage.ledger import Entry
 from gateway.usage.metrics import IN_FLIGHT
 from pipeline.errors import LesionserveError, Overloaded
 
 PREDICT_PATH = "/predict/"
+
+# Of the room, what one organisation may take.
+_SHARE = 3 / 4
 
 
 class Door:
@@ -36,7 +42,7 @@ class Door:
         """`predict` takes what goes to /predict/, `pages` all the rest."""
         self._pages = pages
         self._predict = predict
-        self._inside = 0
+        self._inside: Counter[int] = Counter()  # requests by organisation
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -52,7 +58,10 @@ class Door:
 
     async def _pass(self, scope: Any, receive: ASGIReceiveCallable, reply: Reply) -> None:
         try:
+            bound_headers(scope["headers"])
             body_length(scope["headers"], settings.MAX_FORM_BYTES)
+            if settings.HTTPS_ONLY and scope["scheme"] != "https" and shows_key(scope["headers"]):
+                raise _in_plain_text()
         except LesionserveError as error:
             await reply.refuse(error)
         else:
@@ -66,9 +75,9 @@ class Door:
         with IN_FLIGHT.track_inprogress():
             try:
                 caller = await self._inspect(scope, entry)
-                with self._room():
+                with self._room(caller):
                     await entry.admit(caller)
-                    await self._predict(scope, receive, reply)
+                    await self._predict(scope, in_time(receive), reply)
             except LesionserveError as error:
                 await reply.refuse(error)
             except Exception:
@@ -83,10 +92,11 @@ class Door:
     async def _inspect(self, scope: Any, entry: Entry) -> Caller:
         """All that is decided before the body. Raises what the request is refused for."""
         record, headers = entry.record, scope["headers"]
+        bound_headers(headers)
         if scope["method"] != "POST":
             raise MethodNotAllowed(allow="POST")
         if settings.HTTPS_ONLY and scope["scheme"] != "https":
-            raise Forbidden("Use HTTPS; take a key that was sent without it for known to others.")
+            raise _in_plain_text()
         caller = await authenticate(scope)
         record.note_caller(caller)
         await allow(scope, caller, PREDICT)
@@ -96,12 +106,19 @@ class Door:
         return caller
 
     @contextmanager
-    def _room(self) -> Iterator[None]:
-        """Raises Overloaded at once rather than hold the body of one image more in memory."""
-        if self._inside >= settings.MAX_IN_FLIGHT:
+    def _room(self, caller: Caller) -> Iterator[None]:
+        """Raises Overloaded at once rather than hold the body of one image more in memory, or
+        leave no room for other organisations."""
+        organisation = caller.organisation.pk
+        all_full = self._inside.total() >= settings.MAX_IN_FLIGHT
+        if all_full or self._inside[organisation] >= ceil(settings.MAX_IN_FLIGHT * _SHARE):
             raise Overloaded("The gateway has no room for the request now; try again.")
-        self._inside += 1
+        self._inside[organisation] += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._inside[organisation] -= 1
+
+
+def _in_plain_text() -> Forbidden:
+    return Forbidden("Use HTTPS; take a key that was sent without it for known to others.")

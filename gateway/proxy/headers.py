@@ -1,7 +1,16 @@
 from collections.abc import Iterable
 
-from gateway.errors import BodyTooLarge, LengthRequired, UnsupportedMediaType
+from gateway.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    LengthRequired,
+    UnsupportedMediaType,
+)
+from gateway.keys.auth import CREDENTIALS
 from pipeline.errors import BadRequest
+
+_MAX_HEADERS = 32 * 1024
+_MAX_CONTENT_TYPE = 1024
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -9,6 +18,21 @@ Headers = Iterable[tuple[bytes, bytes]]
 def values(headers: Headers, name: bytes) -> list[str]:
     """Every value of one header, from the raw headers of ASGI; `name` is in lower case."""
     return [value.decode("latin-1").strip() for key, value in headers if key.lower() == name]
+
+
+def bound_headers(headers: Headers) -> None:
+    """Raises HeadersTooLarge. uvicorn takes megabytes, and Django's parser of parameters takes
+    time by the square of a content type's length."""
+    longest = {b"content-type": _MAX_CONTENT_TYPE}
+    total = 0
+    for name, value in headers:
+        total += len(name) + len(value)
+        if len(value) > longest.get(name.lower(), _MAX_HEADERS) or total > _MAX_HEADERS:
+            raise HeadersTooLarge("The headers of the request are too long.")
+
+
+def shows_key(headers: Headers) -> bool:
+    return any(name.lower() in CREDENTIALS for name, _ in headers)
 
 
 def body_length(headers: Headers, limit: int) -> int:

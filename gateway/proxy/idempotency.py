@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
@@ -28,8 +28,9 @@ from gateway.proxy.models import Claim
 from pipeline.errors import BadRequest
 from pipeline.schemas import PredictOptions
 
-# A structured-field string, whose quotes many clients leave out.
-_FORM = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255})')
+# A structured-field string (RFC 9651), whose quotes many clients leave out.
+_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+_BARE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 
 # A gateway that was killed leaves its claim behind for this much longer than its deadline.
 _GRACE_S = 5
@@ -61,16 +62,17 @@ class Once:
         Raises Conflict while another request is working on it, KeyReused where the key was used
         for another request, and whatever `work` raises.
         """
-        kept = await in_database(_claim, self)
-        if kept is not None:
-            return kept, True
+        claiming = asyncio.ensure_future(in_database(_claim, self))
         try:
+            claim = await asyncio.shield(claiming)
+            if isinstance(claim, bytes):
+                return claim, True
             body = await work()
-            await in_database(_keep, self, body)
+            await in_database(_keep, claim, body)
         except BaseException:
-            # Also where the client left: what comes next may be it again. In a task of its own,
-            # since this one may be cancelled.
-            await asyncio.shield(asyncio.ensure_future(in_database(_give_up, self)))
+            # Also where the client left, be it while the claim was made: what comes next may be it
+            # again. In a task of its own, since this one may be cancelled.
+            await asyncio.shield(asyncio.ensure_future(_give_up(claiming)))
             raise
         return body, False
 
@@ -81,13 +83,15 @@ def _key(headers: Headers) -> str | None:
         return None
     if settings.IDEMPOTENCY_S == 0:
         raise BadRequest("This service keeps no answers: send no Idempotency-Key.")
-    match = _FORM.fullmatch(given[0])
-    if len(given) != 1 or match is None:
-        raise BadRequest("The Idempotency-Key is malformed, or there are several.")
-    return match[1] or match[2]
+    if len(given) == 1 and (quoted := _QUOTED.fullmatch(given[0])):
+        return re.sub(r"\\(.)", r"\1", quoted[1])
+    if len(given) == 1 and _BARE.fullmatch(given[0]):
+        return given[0]
+    raise BadRequest("The Idempotency-Key is malformed, or there are several.")
 
 
-def _claim(once: Once) -> bytes | None:
+def _claim(once: Once) -> bytes | int:
+    """The answer that is kept, or the number of a claim to the key."""
     now = timezone.now()
     ends_at = now + timedelta(seconds=settings.DEADLINE_S + _GRACE_S)
     with transaction.atomic():
@@ -99,27 +103,32 @@ def _claim(once: Once) -> bytes | None:
             defaults={"fingerprint": once.fingerprint, "expires_at": ends_at},
         )
     if is_new:
-        return None
+        return claim.pk
     if claim.fingerprint != once.fingerprint:
         raise KeyReused("This Idempotency-Key was used for another request.")
     if claim.answer is None:
         raise Conflict("A request with this Idempotency-Key is being answered now.")
-    return _cipher().decrypt(bytes(claim.answer))
+    try:
+        return _cipher().decrypt(bytes(claim.answer))
+    except InvalidToken:  # of another LESIONSERVE_SECRET_KEY: as good as not kept
+        claim.delete()
+        return _claim(once)
 
 
-def _keep(once: Once, body: bytes) -> None:
+def _keep(claim: int, body: bytes) -> None:
     ends_at = timezone.now() + timedelta(seconds=settings.IDEMPOTENCY_S)
-    _open_claim(once).update(answer=_cipher().encrypt(body), expires_at=ends_at)
+    _open(claim).update(answer=_cipher().encrypt(body), expires_at=ends_at)
 
 
-def _give_up(once: Once) -> None:
-    _open_claim(once).delete()
+async def _give_up(claiming: "asyncio.Future[bytes | int]") -> None:
+    await asyncio.wait([claiming])
+    if claiming.exception() is None and isinstance(claim := claiming.result(), int):
+        await in_database(_open(claim).delete)
 
 
-def _open_claim(once: Once) -> QuerySet[Claim]:
-    return Claim.objects.filter(
-        organisation=once.organisation, key_hash=once.key, answer__isnull=True
-    )
+def _open(claim: int) -> QuerySet[Claim]:
+    """By its number: one that took too long may have been followed by another of the same key."""
+    return Claim.objects.filter(pk=claim, answer__isnull=True)
 
 
 def forget_expired() -> None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -6,6 +7,9 @@ from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPResponseStartEve
 from gateway.errors import error_of
 from gateway.proxy.problems import problem
 from pipeline.errors import LesionserveError
+
+# For a client to read its answer: one that does not would hold its place for ever.
+_WITHIN_S = 120.0
 
 # Awaited with the status and its error, or None, before the first byte of an answer leaves;
 # returns the error that the client is to be told, if any.
@@ -37,7 +41,7 @@ class Reply:
         if message["type"] == "http.response.start":
             await self._start(message)
         elif not self._replaced:
-            await self._send(message)
+            await self._pass_on(message)
 
     async def refuse(self, error: LesionserveError) -> None:
         await self._finish(error.status, error, [])
@@ -66,6 +70,12 @@ class Reply:
         self.started = True
         headers += self._scope.get("rate_limits", [])
         headers.append((b"x-request-id", self._scope["request_id"].encode()))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self._ends_at = asyncio.get_running_loop().time() + _WITHIN_S
+        await self._pass_on({"type": "http.response.start", "status": status, "headers": headers})
         if self._replaced:
-            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+            await self._pass_on({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _pass_on(self, message: ASGISendEvent) -> None:
+        """Raises TimeoutError, at which the server drops the connection."""
+        async with asyncio.timeout_at(self._ends_at):
+            await self._send(message)

@@ -2,7 +2,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -11,48 +11,21 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import BrokenOff, Distrusted, NotReady, UpstreamFault
+from gateway.proxy.answer import Answer, answer, refusal
 from gateway.proxy.breaker import Breaker
 from gateway.proxy.retries import RetryBudget
-from pipeline.errors import (
-    BadRequest,
-    BrokenImage,
-    DeadlineExceeded,
-    ImageTooLarge,
-    LesionserveError,
-    Overloaded,
-    Poison,
-    Unavailable,
-    UnsupportedImage,
-)
-from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
-
-# What the client is told as the ingress told it. Any other refusal (of our token, of our path)
-# is a fault between the two.
-_RELAYED = {
-    error.code: error
-    for error in (
-        BadRequest,
-        UnsupportedImage,
-        BrokenImage,
-        ImageTooLarge,
-        Overloaded,
-        Unavailable,
-        Poison,
-        DeadlineExceeded,
-    )
-}
-
-# Ray Serve's own words, in plain text: it sheds with 429 or 503, gives up with 408, and says 500
-# where an ingress replica dies with the request.
-_SHED = (429, 503)
-_GAVE_UP = (408,)
+from gateway.proxy.shared import Shared
+from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
+from pipeline.schemas import ImageInfo, Name, PredictOptions
 
 # The ingress is given this much less time than we have, a tenth where that is shorter: whoever
 # gives up first tells the reason, and the ingress knows it.
 _MARGIN_S = 1.0
 
-# Room for the picture of the largest image, in base64; more is no answer of ours.
+# Room for the picture of the largest image, in base64, and for the reason of a refusal; more is no
+# answer of ours.
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_MAX_REFUSAL_BYTES = 64 * 1024
 
 _LIMITS = httpx.Limits(
     # Far more than any ingress serves at once; what comes on top is shed, not queued here.
@@ -67,19 +40,11 @@ _POOL_S = 0.5
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`body` is the JSON of `prediction`, as it came."""
-
-    body: bytes
-    prediction: Prediction
-
-
 class Manifest(BaseModel):
     """What of the model's manifest the gateway shows."""
 
-    name: str
-    version: str
+    name: Name
+    version: Name
 
 
 class Upstream:
@@ -90,6 +55,7 @@ class Upstream:
         self._deadline_s = deadline_s
         self._retries = RetryBudget()
         self._breaker = Breaker()
+        self.ready = Shared(self._ready)
 
     @classmethod
     def connect(
@@ -111,6 +77,7 @@ class Upstream:
             # The deadline ends reading and writing; these only bound what must be quick.
             timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
             limits=_LIMITS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none are kept
             verify=_trust(ca, certificate),
             trust_env=False,  # no proxy, and no credentials from a .netrc
         )
@@ -137,9 +104,14 @@ class Upstream:
         ends_at = monotonic() + self._deadline_s
 
         async def attempt() -> Answer:
-            note_attempt()
-            async with self._breaker():
-                return await self._ask(image, info, options, request_id, ends_at - monotonic())
+            seconds = ends_at - monotonic()
+            request = self._request(image, info, options, request_id, seconds)
+            with self._breaker():
+                note_attempt()
+                status, body = await self._send(request, seconds)
+            if status != 200:
+                raise refusal(status, body, request_id)
+            return answer(body, request_id, info)
 
         self._retries.earn()
         try:
@@ -152,32 +124,28 @@ class Upstream:
         except BrokenOff as error:
             raise Poison("The inference service was lost twice with this image.") from error
 
-    async def _ask(
+    def _request(
         self,
         image: bytes,
         info: ImageInfo,
         options: PredictOptions,
         request_id: str,
         seconds: float,
-    ) -> Answer:
+    ) -> httpx.Request:
         headers = {
             "Content-Type": f"image/{info.format.lower()}",
             "X-Request-ID": request_id,
             "X-Deadline-Ms": str(_milliseconds_left(seconds)),
         }
-        request = self._client.build_request(
+        return self._client.build_request(
             "POST",
             "/predict",
             params=options.model_dump(exclude_none=True),
             headers=headers,
             content=image,
         )
-        status, body = await self._send(request, seconds)
-        if status != 200:
-            raise _refusal(status, body)
-        return _answer(body, request_id)
 
-    async def ready(self) -> Manifest:
+    async def _ready(self) -> Manifest:
         """The model that is ready to answer. Raises NotReady."""
         try:
             status, body = await self._get("/readyz")
@@ -214,40 +182,15 @@ def _milliseconds_left(deadline_s: float) -> int:
 
 
 async def _read(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise UpstreamFault("The inference service gave no valid answer.")
+    limit = _MAX_ANSWER_BYTES if response.status_code == 200 else _MAX_REFUSAL_BYTES
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():  # as it came: nothing that inflates
         body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
+        if len(body) > limit:
             raise UpstreamFault("The inference service gave no valid answer.")
     return bytes(body)
-
-
-def _answer(body: bytes, request_id: str) -> Answer:
-    try:
-        prediction = Prediction.model_validate_json(body)
-    except ValidationError as error:
-        raise UpstreamFault("The inference service gave no valid answer.") from error
-    if prediction.request_id != request_id:
-        raise UpstreamFault("The inference service answered another request.")
-    return Answer(body, prediction)
-
-
-def _refusal(status: int, body: bytes) -> LesionserveError:
-    try:
-        problem = Problem.model_validate_json(body)
-    except ValidationError:
-        problem = None
-    if problem is not None and problem.code in _RELAYED:
-        error = _RELAYED[problem.code]
-        if error.status == status:
-            return error(problem.detail)
-    if status in _SHED:
-        return Overloaded("The inference service has no room for the request now; try again.")
-    if status in _GAVE_UP:
-        return DeadlineExceeded("The inference service did not finish in time.")
-    if problem is None and status >= 500:
-        return BrokenOff("The inference service broke off; try again.")
-    return UpstreamFault("The inference service failed.")
 
 
 @contextmanager
@@ -258,8 +201,8 @@ def _translated_errors() -> Iterator[None]:
         raise DeadlineExceeded("The inference service did not finish in time.") from error
     except httpx.PoolTimeout as error:
         raise Overloaded("The gateway has no room for the request now; try again.") from error
-    except httpx.DecodingError as error:
-        raise UpstreamFault("The inference service gave no valid answer.") from error
+    except httpx.TimeoutException as error:
+        raise Unavailable("The inference service cannot be reached.") from error
     except httpx.RemoteProtocolError as error:
         if _hung_up(error):
             raise BrokenOff("The inference service broke off; try again.") from error

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.stub import BATCH, Cost, Spec
 from tests.faults.flood import Flood
-from tests.faults.stack import compare_books, finish, resources, statuses, whole_stack
+from tests.faults.stack import finish, resources, statuses, whole_stack
 
 pytestmark = pytest.mark.faults
 
@@ -22,7 +22,7 @@ def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answe
     capacity = COST.capacity()
     # Whoever is admitted finds no more before it than this, and then waits for its own batch.
     longest = (sum(QUEUE.values()) + BATCH) / capacity
-    with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (service, gateway):
+    with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (_, gateway):
         Flood(gateway.url, gateway.key, capacity, 10).outcomes()  # the usual load warms it up
         usual = Flood(gateway.url, gateway.key, capacity / 2, 20).outcomes()
         crowd = Flood(gateway.url, gateway.key, TIMES * capacity, SECONDS)

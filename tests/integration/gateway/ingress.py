@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.decode import inspect
 from pipeline.schemas import (
     Detection,
     ImageInfo,
@@ -26,11 +27,13 @@ class Sent:
     body: bytes
 
 
-def prediction(request_id: str) -> dict[str, Any]:
+def prediction(request_id: str, image: bytes | None = None) -> dict[str, Any]:
+    """`image` is by default as `client.jpeg` makes it."""
+    info = ImageInfo(width=64, height=48, format="JPEG") if image is None else inspect(image)
     return Prediction(
         request_id=request_id,
         model=ModelInfo(name="fake", version="7", sha256="0" * 64, engine="portable"),
-        image=ImageInfo(width=64, height=48, format="JPEG"),
+        image=info,
         detections=[
             Detection(
                 id=0,
@@ -51,8 +54,9 @@ def prediction(request_id: str) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def problem(status: int, code: str, detail: str = "A reason.") -> tuple[int, bytes]:
-    written = Problem(title="T", status=status, detail=detail, code=code, request_id="upstream")
+def problem(sent: Sent, status: int, code: str, detail: str = "A reason.") -> tuple[int, bytes]:
+    id_ = sent.headers.get("x-request-id", "none")
+    written = Problem(title="T", status=status, detail=detail, code=code, request_id=id_)
     return status, written.model_dump_json().encode()
 
 
@@ -97,7 +101,7 @@ class FakeIngress:
         if self.answer is not None:
             return self.answer(sent)
         if sent.path == "/predict":
-            return 200, json.dumps(prediction(sent.headers["x-request-id"])).encode()
+            return 200, json.dumps(prediction(sent.headers["x-request-id"], sent.body)).encode()
         if sent.path == "/model":
             return 200, json.dumps({"name": "fake", "version": "7", "class_names": []}).encode()
         return 200, b'{"status": "ready"}'

@@ -31,10 +31,12 @@ def serving(app: Any, lifespan: str = "on") -> Iterator[int]:
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     assert server.is_up.wait(30)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 @contextmanager

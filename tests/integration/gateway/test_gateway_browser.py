@@ -93,7 +93,7 @@ async def test_a_wrong_key_says_what_to_do(page: Page, key: str):
 
 
 async def test_a_refusal_of_the_service_is_told_with_its_request_id(page: Page, key: str, ingress):
-    ingress.answer = lambda sent: problem(422, "broken_image", "The image is cut off.")
+    ingress.answer = lambda sent: problem(sent, 422, "broken_image", "The image is cut off.")
     await send(page, key, jpeg())
     await expect(page.get_by_role("alert")).to_contain_text("The image is cut off.")
     await expect(page.get_by_role("alert")).to_contain_text("Request ")

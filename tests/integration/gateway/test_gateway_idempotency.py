@@ -75,7 +75,7 @@ def test_two_at_once_are_one_inference(gateway: Gateway, ingress: FakeIngress, k
 
 
 def test_a_failure_is_not_kept(gateway: Gateway, ingress: FakeIngress, key):
-    ingress.answer = lambda sent: problem(503, "overloaded")
+    ingress.answer = lambda sent: problem(sent, 503, "overloaded")
     assert gateway.predict(IMAGE, key, SAME).status == 503
     ingress.answer = None
     assert gateway.predict(IMAGE, key, SAME).status == 200

@@ -62,7 +62,7 @@ def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
 
 
 def test_not_ready_until_the_model_is(gateway: Gateway, ingress: FakeIngress):
-    ingress.answer = lambda sent: problem(503, "unavailable")
+    ingress.answer = lambda sent: problem(sent, 503, "unavailable")
     response = gateway.get("/readyz")
     assert_problem(response, 503, "not_ready")
     assert response.headers["Retry-After"] == "2"

@@ -204,15 +204,25 @@ def test_an_ingress_that_shows_its_certificate_is_answered(tmp_path, key):
         assert gateway.predict(IMAGE, key).status == 200
 
 
-@pytest.mark.parametrize("wrong", ["authority", "host", "no TLS"])
+@pytest.mark.parametrize("wrong", ["authority", "host"])
 def test_an_ingress_with_a_wrong_certificate_hears_nothing_of_the_image(tmp_path, key, wrong):
     ca, _ = tls(tmp_path / "ours", "127.0.0.1")
     theirs = tmp_path / ("ours" if wrong == "host" else "theirs")
     _, context = tls(theirs, "elsewhere.example" if wrong == "host" else "127.0.0.1")
     with (
-        speaking(answered, None if wrong == "no TLS" else context) as (port, came),
+        speaking(answered, context) as (port, came),
         running_gateway(UPSTREAM_URL=f"https://127.0.0.1:{port}", UPSTREAM_CA=ca) as gateway,
     ):
         response = gateway.predict(IMAGE, key)
         assert_refused(response, 502, "upstream_distrusted", "failed")
+        assert came == []
+
+
+def test_an_ingress_that_speaks_no_tls_hears_nothing_either(tmp_path, key):
+    ca, _ = tls(tmp_path, "127.0.0.1")
+    with (
+        speaking(answered) as (port, came),
+        running_gateway(UPSTREAM_URL=f"https://127.0.0.1:{port}", UPSTREAM_CA=ca) as gateway,
+    ):
+        assert_refused(gateway.predict(IMAGE, key), 503, "unavailable", "failed")
         assert came == []

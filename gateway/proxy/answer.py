@@ -1,0 +1,92 @@
+"""What the ingress said, read as if it were a stranger's."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from gateway.errors import BrokenOff, UpstreamFault
+from pipeline.errors import (
+    BadRequest,
+    BrokenImage,
+    DeadlineExceeded,
+    ImageTooLarge,
+    LesionserveError,
+    Overloaded,
+    Poison,
+    Unavailable,
+    UnsupportedImage,
+)
+from pipeline.schemas import ImageInfo, Prediction, Problem
+
+# What the client is told as the ingress told it. Any other refusal (of our token, of our path)
+# is a fault between the two.
+_RELAYED = {
+    error.code: error
+    for error in (
+        BadRequest,
+        UnsupportedImage,
+        BrokenImage,
+        ImageTooLarge,
+        Overloaded,
+        Unavailable,
+        Poison,
+        DeadlineExceeded,
+    )
+}
+
+# Ray Serve's own words, in plain text: it sheds with 429 or 503, gives up with 408, and says 500
+# where an ingress replica dies with the request.
+_SHED = (429, 503)
+# Of a terminator before the ingress: nobody is behind it, or whoever is does not answer.
+_UNREACHED = (502,)
+_GAVE_UP = (408, 504)
+
+_LONGEST_DETAIL = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is the JSON of `prediction`, as it came."""
+
+    body: bytes
+    prediction: Prediction
+
+
+def answer(body: bytes, request_id: str, info: ImageInfo) -> Answer:
+    """Raises UpstreamFault unless it is a prediction, and of this request and image."""
+    try:
+        prediction = Prediction.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    if prediction.request_id != request_id or prediction.image != info:
+        raise UpstreamFault("The inference service answered another request.")
+    return Answer(body, prediction)
+
+
+def refusal(status: int, body: bytes, request_id: str) -> LesionserveError:
+    """The error behind any status but 200."""
+    try:
+        problem = Problem.model_validate_json(body, strict=True)
+    except ValidationError:
+        return _wordless(status)
+    error = _RELAYED.get(problem.code)
+    if (
+        error is None
+        or (error.status, request_id) != (status, problem.request_id)
+        or not problem.detail.isprintable()
+        or len(problem.detail) > _LONGEST_DETAIL
+    ):
+        return UpstreamFault("The inference service failed.")
+    return error(problem.detail)
+
+
+def _wordless(status: int) -> LesionserveError:
+    if status in _SHED:
+        return Overloaded("The inference service has no room for the request now; try again.")
+    if status in _GAVE_UP:
+        return DeadlineExceeded("The inference service did not finish in time.")
+    if status in _UNREACHED:
+        return Unavailable("The inference service cannot be reached.")
+    if status >= 500:
+        return BrokenOff("The inference service broke off; try again.")
+    return UpstreamFault("The inference service failed.")
