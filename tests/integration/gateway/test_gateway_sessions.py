@@ -208,3 +208,17 @@ def test_what_an_auditor_may_not_touch_is_not_offered(browser: Browser):
         assert browser.send(f"GET {path}").status == 403
     page = browser.send("GET /admin/keys/apikey/").body.decode()
     assert "revoke" not in page
+
+
+@pytest.mark.parametrize("role", ["auditor", "operator", "admin"])
+def test_whoever_may_read_usage_sees_its_charts(browser: Browser, role):
+    person(role=role)
+    browser.sign_in()
+    assert "requests of a clinic" in browser.send("GET /admin/usage/tally/").body.decode()
+
+
+def test_staff_without_a_role_see_no_charts(browser: Browser):
+    person(role="a guest")
+    browser.sign_in()
+    assert_problem(browser.send("GET /admin/usage/tally/"), 403, "forbidden")
+    assert not Event.objects.filter(action="usage.read").exists()
