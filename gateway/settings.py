@@ -72,7 +72,7 @@ MIDDLEWARE = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # locks out whoever guesses passwords
-    "django.contrib.auth.backends.ModelBackend",
+    "gateway.people.backends.PeopleBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 # Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
@@ -114,6 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # Browsers treat localhost as secure, so these hold on a laptop without TLS too.
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+SESSION_ENGINE = "gateway.people.sessions"
 SESSION_COOKIE_AGE = 8 * 60 * 60  # a working day
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"

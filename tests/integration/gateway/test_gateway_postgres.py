@@ -27,6 +27,7 @@ ON_POSTGRES = [
     "integration/gateway/test_gateway_crowd.py",
     "integration/gateway/test_gateway_idempotency.py",
     "integration/gateway/test_gateway_usage_api.py",
+    "integration/gateway/test_gateway_sessions.py::test_a_nul_in_the_cookie_is_no_session",
     "integration/gateway/test_gateway_predict.py::"
     "test_the_record_of_an_answer_tells_all_but_the_image",
     "integration/gateway/test_gateway_predict.py::"

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from gateway.people.models import Member, Organisation
+from gateway.people.sessions import SessionStore
 from gateway.usage.models import Event
 from tests.integration.gateway.client import BOUNDARY, Gateway, Response, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
@@ -111,6 +112,31 @@ def test_who_was_put_out_is_out_at_once(browser: Browser, what):
     else:
         Member.objects.filter(user=user).delete()
     assert_refused(browser.predict(browser.token), 401, "unauthorized")
+
+
+def test_of_an_inactive_organisation_nobody_is_signed_in(browser: Browser):
+    person(role="auditor")
+    browser.sign_in()
+    Organisation.objects.update(is_active=False)
+    assert "Signed in" not in browser.send("GET /").body.decode()
+    assert browser.send("GET /admin/").headers["Location"].startswith("/admin/login/")
+    assert browser.sign_in().status == 200  # the form again
+    assert browser.send("GET /admin/").status == 302
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a" * 31, "a" * 33, "A" * 32, "\0" + "a" * 31, "a" * 32 + "\n"]
+)
+def test_a_key_unlike_those_that_django_makes_is_no_session(key):
+    assert SessionStore(key).session_key is None
+    assert SessionStore("a1" * 16).session_key == "a1" * 16
+
+
+def test_a_nul_in_the_cookie_is_no_session(browser: Browser):
+    browser.cookies["sessionid"] = '"\\000aaaaaaaaaa"'
+    assert_refused(browser.predict(), 401, "unauthorized")
+    assert browser.send("GET /").status == 200
+    assert browser.send("GET /admin/").status == 302
 
 
 def test_who_may_not_send_images_may_not(browser: Browser):
