@@ -77,6 +77,8 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = 5
 # Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "gateway.people.lockout.typed_name"
+AXES_CLIENT_IP_CALLABLE = "gateway.keys.auth.address_of_request"
 AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it

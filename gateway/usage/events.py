@@ -6,6 +6,7 @@ from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from gateway.keys.auth import address_of_request
 from gateway.keys.models import ApiKey
 from gateway.keys.signals import key_changed
 from gateway.people.models import Member, Organisation
@@ -37,7 +38,7 @@ def note(
 
 def note_of_request(action: str, request: HttpRequest, subject: str = "") -> None:
     """What a signed-in person does in the admin."""
-    note(action, *_who(request.user), subject, request.META.get("REMOTE_ADDR"))
+    note(action, *_who(request.user), subject, address_of_request(request))
 
 
 def _who(user: Any) -> tuple[str, Organisation | None]:
@@ -51,7 +52,7 @@ def _key_changed(sender: Any, key: ApiKey, action: str, actor: str, **kwargs: An
 
 @receiver(user_logged_in)
 def _signed_in(sender: Any, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
-    note("session.began", *_who(user), address=request.META.get("REMOTE_ADDR"))
+    note("session.began", *_who(user), address=address_of_request(request))
 
 
 @receiver(user_logged_out)
@@ -59,11 +60,11 @@ def _signed_out(
     sender: Any, request: HttpRequest, user: AbstractBaseUser | None, **kwargs: Any
 ) -> None:
     if user is not None:
-        note("session.ended", *_who(user), address=request.META.get("REMOTE_ADDR"))
+        note("session.ended", *_who(user), address=address_of_request(request))
 
 
 @receiver(user_login_failed)
 def _refused(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
     # Not the name that was typed: sooner or later it is somebody's password.
-    address = None if request is None else request.META.get("REMOTE_ADDR")
+    address = None if request is None else address_of_request(request)
     note("session.refused", "unknown", address=address)

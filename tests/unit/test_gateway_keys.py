@@ -10,7 +10,7 @@ from django.utils import timezone
 from gateway.database import in_database
 from gateway.environment import Rates
 from gateway.errors import TooManyRequests
-from gateway.keys.auth import authenticate
+from gateway.keys.auth import address_of, address_of_request, authenticate
 from gateway.keys.limits import Limiter
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
@@ -118,6 +118,26 @@ def scope_of(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
         "client": ("192.0.2.1", 5),
         "state": {"limiter": limiter},
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("testclient", None),
+        ("", None),
+    ],
+)
+def test_an_address_has_one_spelling(rf, host, address):
+    assert address_of({"client": (host, 5)}) == address
+    assert address_of_request(rf.get("/", REMOTE_ADDR=host)) == address
+
+
+def test_no_client_has_no_address():
+    assert address_of({"client": None}) is None
 
 
 @pytest.mark.django_db(transaction=True)

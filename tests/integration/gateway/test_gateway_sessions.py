@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, User
 
 from gateway.people.models import Member, Organisation
@@ -194,6 +195,20 @@ def test_passwords_are_not_guessed_for_long(browser: Browser):
     assert response.headers["Retry-After"] == "900"
     assert {event.action for event in Event.objects.all()} == {"session.refused"}
     assert "guess" not in str(list(Event.objects.values()))
+
+
+def test_what_was_typed_as_a_name_is_kept_nowhere(browser: Browser, caplog):
+    browser.sign_in("my password, by mistake")
+    assert "by mistake" not in str(list(AccessAttempt.objects.values()))
+    assert "by mistake" not in caplog.text
+    assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
+
+
+def test_whoever_signs_in_starts_to_count_anew(browser: Browser):
+    person()
+    for password in ("a guess", PASSWORD):
+        browser.sign_in(password=password)
+    assert not AccessAttempt.objects.exists()
 
 
 def test_the_way_back_leads_nowhere_else(browser: Browser):
