@@ -86,3 +86,10 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
     assert codes[:3] == [("110107", "0"), ("110113", "4"), ("110107", "8")]
     assert messages[2][1].attrib["AlternativeUserID"] == "<theirs>"
     assert messages[0][1].attrib["NetworkAccessPointID"] == "192.0.2.1"
+
+
+def test_as_atna_a_line_holds_whatever_a_name_holds():
+    note("record.read", "user:\x01\x1b\ufffe", subject='record:\n\x85\u2028<&"')
+    (message, _) = [ElementTree.fromstring(line) for line in exported("atna")]
+    assert message[1].attrib["UserID"] == "user:\ufffd\ufffd\ufffd"
+    assert message[3].attrib["ParticipantObjectID"] == 'record:\ufffd\ufffd\ufffd<&"'
