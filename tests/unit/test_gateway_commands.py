@@ -70,3 +70,11 @@ def test_a_revoked_key_no_longer_opens():
     key, token = issue_key("a clinic")
     run("revoke_key", key.id)
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
+
+
+def test_a_key_is_not_rotated_twice():
+    key, _ = issue_key()
+    run("rotate_key", key.id)
+    with pytest.raises(CommandError, match="rotated before"):
+        run("rotate_key", key.id)
+    assert ApiKey.objects.count() == 2

@@ -96,6 +96,17 @@ def test_an_overlap_gives_an_expiring_key_no_more_time():
     assert ApiKey.objects.get(id=old.id).expires_at == ends_at
 
 
+def test_a_key_is_rotated_once_and_its_successor_lives_as_long_as_it_was_to():
+    old, _ = issue_key()
+    new, _ = ApiKey.objects.rotate(old, timedelta(days=7))
+    assert new.expires_at is None
+    for again in (old, ApiKey.objects.get(id=old.id)):
+        with pytest.raises(ValueError, match="rotated before"):
+            ApiKey.objects.rotate(again, timedelta(days=7))
+    assert ApiKey.objects.rotate(new, timedelta(days=7))[0].expires_at is None
+    assert ApiKey.objects.count() == 3
+
+
 def test_a_key_closes_with_its_organisation_or_its_owner():
     owner = User.objects.create_user("a nurse")
     key, token = issue_key(owner=owner)
