@@ -35,6 +35,12 @@ _BY_ACTION = {
     "key.issued": _ALERT,
     "key.rotated": _ALERT,
     "key.revoked": _ALERT,
+    "person.added": _ALERT,
+    "person.changed": _ALERT,
+    "person.removed": _ALERT,
+    "organisation.added": _ALERT,
+    "organisation.changed": _ALERT,
+    "organisation.removed": _ALERT,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).

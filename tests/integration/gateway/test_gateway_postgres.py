@@ -21,6 +21,7 @@ from tests.integration.gateway.records import assert_problem
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/test_gateway_keys.py",
+    "unit/test_gateway_people.py",
     "unit/test_gateway_usage.py",
     "unit/test_gateway_chain.py",
     "unit/test_gateway_tally.py",
