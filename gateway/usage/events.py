@@ -114,8 +114,9 @@ def _role_deleted(sender: Any, instance: Group, **kwargs: Any) -> None:
 @receiver(pre_save, sender=Member)
 def _member_leaves(sender: Any, instance: Member, raw: bool, **kwargs: Any) -> None:
     """For another organisation: the one that is left has to know."""
-    before = Member.objects.filter(pk=instance.pk).exclude(organisation=instance.organisation_id)
-    for left in () if raw else before.select_related("user", "organisation"):
+    stays = {"organisation": instance.organisation_id, "user": instance.user_id}
+    left = Member.objects.filter(pk=instance.pk).exclude(**stays).first()
+    if left is not None and not raw:
         _note_change("person.removed", f"user:{left.user}", left.organisation)
 
 

@@ -102,6 +102,17 @@ def test_that_a_person_left_for_elsewhere(nurse):
     ]
 
 
+def test_whose_place_another_person_took(nurse):
+    member = nurse.member
+    member.user = User.objects.create_user("doctor")
+    told()
+    member.save()
+    assert told() == [
+        ("person.removed", "user:nurse", "a clinic"),
+        ("person.changed", "user:doctor", "a clinic"),
+    ]
+
+
 def test_that_a_person_went(nurse):
     told()
     nurse.delete()
