@@ -69,7 +69,7 @@ class Environment(BaseModel):
         12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
     )
     failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
-    retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1)
+    retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
         FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1

@@ -61,6 +61,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "gateway.web.content_security.content_security_middleware",
+    "gateway.people.current.current_request_middleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -72,11 +73,13 @@ MIDDLEWARE = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # locks out whoever guesses passwords
-    "django.contrib.auth.backends.ModelBackend",
+    "gateway.people.backends.PeopleBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 # Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "gateway.people.lockout.typed_name"
+AXES_CLIENT_IP_CALLABLE = "gateway.keys.auth.address_of_request"
 AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
@@ -114,6 +117,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # Browsers treat localhost as secure, so these hold on a laptop without TLS too.
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+SESSION_ENGINE = "gateway.people.sessions"
 SESSION_COOKIE_AGE = 8 * 60 * 60  # a working day
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"

@@ -1,6 +1,8 @@
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.database import in_database
@@ -52,7 +54,22 @@ def address_of(scope: dict[str, Any]) -> str | None:
     """Where the request came from, as the server tells: it believes a proxy's headers only where
     it is told to."""
     client = scope.get("client")
-    return None if client is None else client[0]
+    return None if client is None else _address(client[0])
+
+
+def address_of_request(request: HttpRequest) -> str | None:
+    """The same of one of Django's requests."""
+    return _address(request.META.get("REMOTE_ADDR", ""))
+
+
+def _address(host: str) -> str | None:
+    """In the one spelling that every database gives back, or a seal over it would not hold."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _caller_of_key(token: Token) -> Caller | None:

@@ -60,8 +60,8 @@ class Limiter:
     async def count(self, caller: Caller) -> list[Standing]:
         """Counts one request, for the caller and for its organisation."""
         organisation = caller.organisation
-        own = caller.requests_per_minute or self._rates.caller
-        all_of_it = organisation.requests_per_minute or self._rates.organisation
+        own = _or_default(caller.requests_per_minute, self._rates.caller)
+        all_of_it = _or_default(organisation.requests_per_minute, self._rates.organisation)
         standing = await self._count("caller", caller.name, own)
         if standing.exceeded:
             return [standing]  # a refused request takes nothing from the others
@@ -76,6 +76,8 @@ class Limiter:
         refuse_excess([await self._count("failures", address, self._rates.failures)])
 
     async def _count(self, name: str, subject: str, limit: int) -> Standing:
+        if limit == 0:
+            return Standing(name, limit=0, remaining=0, reset_s=WINDOW_S, exceeded=True)
         item = RateLimitItemPerMinute(limit)
         allowed, (reset_at, remaining) = await self._ask(
             lambda strategy: _hit(strategy, item, name, subject)
@@ -92,6 +94,10 @@ class Limiter:
                 _ALARMS.inc()
                 logger.exception("the shared rate limits cannot be reached; counting alone")
         return await question(self._own)
+
+
+def _or_default(own: int | None, default: int) -> int:
+    return default if own is None else own
 
 
 async def _hit(

@@ -45,11 +45,18 @@ class ApiKeyManager(models.Manager["ApiKey"]):
     def rotate(self, old: "ApiKey", overlap: timedelta) -> tuple["ApiKey", Token]:
         """A new key with all that the old one may do; the old one is valid for `overlap` more.
 
-        The new one expires as long after its issue as the old one did.
+        The new one expires as long after its issue as the old one did. Raises ValueError for a
+        key that was rotated before, whose own lifetime is gone.
         """
         now = timezone.now()
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        ends_at = now + overlap
+        if old.expires_at is not None:
+            ends_at = min(ends_at, old.expires_at)
         with transaction.atomic():
+            unrotated = self.filter(id=old.id, rotated_at=None)
+            if not unrotated.update(rotated_at=now, expires_at=ends_at):
+                raise ValueError("this key was rotated before; rotate the one that took its place")
             key, token = self.issue(
                 old.name,
                 old.organisation,
@@ -59,10 +66,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
                 requests_per_day=old.requests_per_day,
                 expires_at=None if lifetime is None else now + lifetime,
             )
-            ends_at = now + overlap
-            if old.expires_at is None or ends_at < old.expires_at:
-                old.expires_at = ends_at
-                old.save(update_fields=["expires_at"])
+        old.rotated_at, old.expires_at = now, ends_at
         return key, token
 
     def authenticate(self, token: Token, now: datetime) -> "ApiKey | None":
@@ -101,6 +105,7 @@ class ApiKey(models.Model):
     secret_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True)
+    rotated_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
 

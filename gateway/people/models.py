@@ -1,6 +1,8 @@
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
@@ -9,17 +11,29 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "default"
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(name: str) -> None:
+    """Raises ValidationError."""
+    if not name.strip() or _CONTROLS.search(name):
+        raise ValidationError("A name is one line of text, without control characters.")
+
 
 class OrganisationManager(models.Manager["Organisation"]):
     def named(self, name: str) -> "Organisation":
-        """Made on first use. The one called `default` is for a gateway with a single clinic."""
+        """Made on first use. The one called `default` is for a gateway with a single clinic.
+
+        Raises ValidationError for what cannot be a name.
+        """
+        self.model(name=name).clean_fields()
         return self.get_or_create(name=name)[0]
 
 
 class Organisation(models.Model):
     """A clinic or a hospital. Keys, people and records belong to one and are unseen by others."""
 
-    name = models.CharField(max_length=200, unique=True)
+    name = models.CharField(max_length=200, unique=True, validators=[one_line])
     is_active = models.BooleanField(
         default=True, help_text="without it, none of its keys and people is let in"
     )

@@ -15,6 +15,7 @@ class Role:
     permissions: frozenset[str] = frozenset()
 
 
+_READ_CHARTS = frozenset({"usage.view_tally"})
 _READ_TRAIL = frozenset({"usage.view_record", "usage.view_event"})
 _READ_KEYS = frozenset({"keys.view_apikey"})
 _RUN = frozenset({"keys.change_apikey", "people.view_organisation"})
@@ -23,9 +24,9 @@ _RUN = frozenset({"keys.change_apikey", "people.view_organisation"})
 # make one who sees every organisation; that is a superuser's, or the command's.
 ROLES = {
     "clinician": Role(frozenset({PREDICT})),
-    "auditor": Role(frozenset({READ_USAGE}), _READ_TRAIL | _READ_KEYS),
-    "operator": Role(frozenset({READ_USAGE}), _READ_KEYS | _RUN),
-    "admin": Role(frozenset({PREDICT, READ_USAGE}), _READ_TRAIL | _READ_KEYS | _RUN),
+    "auditor": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS),
+    "operator": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_KEYS | _RUN),
+    "admin": Role(frozenset({PREDICT, READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS | _RUN),
 }
 
 

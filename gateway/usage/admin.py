@@ -1,8 +1,10 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 
 from gateway.people.admin import OrganisationAdmin, OwnOrganisation, ReadOnly
 from gateway.people.models import Organisation
@@ -25,6 +27,10 @@ class Trail(ReadOnly, OwnOrganisation):
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
         self._note(request, object_id)
         return super().change_view(request, object_id, *args, **kw)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        self._note(request, object_id)
+        return super().history_view(request, object_id, extra_context)
 
     def _note(self, request: HttpRequest, what: str) -> None:
         name = self.model._meta.model_name
@@ -59,20 +65,22 @@ class EventAdmin(Trail):
 
 
 @admin.register(Tally)
-class UsageAdmin(ReadOnly):
+class UsageAdmin(ReadOnly, OwnOrganisation):
     """The usage of one organisation as charts, in place of a list of counts."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Tally | None = None) -> bool:
-        return bool(request.user.has_perm("usage.view_record"))
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
+    def get_urls(self) -> list[URLPattern]:
+        """Nothing but the charts: a single count has no page."""
+        view = self.admin_site.admin_view(self.changelist_view)
+        return [path("", view, name="usage_tally_changelist")]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         query = request.GET.copy()
-        chosen = query.pop("organisation", [])
+        asked = query.pop("organisation", [])
         seen = OrganisationAdmin(Organisation, self.admin_site).get_queryset(request)
-        organisation = seen.filter(pk__in=chosen).first() or seen.first()
+        # As text: what is asked for may be anything.
+        organisation = next((one for one in seen if str(one.pk) in asked), seen.first())
         try:
             period = read_query(query, Period)
         except BadRequest as error:

@@ -129,5 +129,5 @@ def _csv(found: list[tuple[date, str, str, str, int]]) -> HttpResponse:
 
 
 def _cell(text: str) -> str:
-    """Names come from people and models: one that a spreadsheet would run is made a text."""
-    return "'" + text if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    """Names come from people and models: one that a spreadsheet might run is made a text."""
+    return text if text[:1].isalnum() else "'" + text

@@ -5,12 +5,16 @@ there is an event type of our own (`lesionserve`).
 """
 
 import base64
+import re
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
 
 from gateway.usage.models import Event, Record, State
 
 _SOURCE = "lesionserve"
+
+# What XML cannot hold, or what some reader takes for the end of a line.
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 # DCM code, its meaning and the action (Create, Read, Update, Delete, Execute)
 _IMPORT = ("110107", "Import", "C")
@@ -31,6 +35,12 @@ _BY_ACTION = {
     "key.issued": _ALERT,
     "key.rotated": _ALERT,
     "key.revoked": _ALERT,
+    "person.added": _ALERT,
+    "person.changed": _ALERT,
+    "person.removed": _ALERT,
+    "organisation.added": _ALERT,
+    "organisation.changed": _ALERT,
+    "organisation.removed": _ALERT,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
@@ -40,6 +50,9 @@ _SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
 def line(row: Record | Event) -> str:
     """One AuditMessage, without a line break."""
     message = _of_record(row) if isinstance(row, Record) else _of_event(row)
+    for element in message.iter():
+        for name, value in element.items():
+            element.set(name, _NO_TEXT.sub("\ufffd", value))
     return tostring(message, encoding="unicode")
 
 

@@ -2,11 +2,13 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
+from gateway.people.models import Member, Organisation
 from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +41,9 @@ def test_issue_can_set_an_end():
         ("issue_key",),
         ("issue_key", "--name", " "),
         ("issue_key", "--name", "n" * 201),
+        ("issue_key", "--name", "n", "--organisation", "o" * 201),
+        ("issue_key", "--name", "n", "--organisation", "a\nclinic"),
+        ("issue_key", "--name", "n", "--organisation", " "),
         ("issue_key", "--name", "n", "--expires-in", "0"),
         ("issue_key", "--name", "n", "--expires-in", "soon"),
         ("revoke_key",),
@@ -49,6 +54,23 @@ def test_misuse_is_an_error_and_changes_nothing(arguments):
     with pytest.raises(CommandError):
         run(*arguments)
     assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize("organisation", ["o" * 201, "a\x1bclinic", ""])
+def test_nobody_is_added_to_what_cannot_be_an_organisation(monkeypatch, organisation):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a password of some length\n"))
+    with pytest.raises(CommandError):
+        run("add_person", "nurse", "--role", "clinician", "--organisation", organisation)
+    assert not User.objects.exists()
+    assert not Organisation.objects.exists()
+
+
+def test_whoever_is_added_has_a_role_in_an_organisation(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a password of some length\n"))
+    run("add_person", "nurse", "--role", "clinician", "--organisation", "a clinic")
+    nurse = User.objects.get()
+    assert str(Member.objects.organisation_of(nurse)) == "a clinic"
+    assert [group.name for group in nurse.groups.all()] == ["clinician"]
 
 
 def test_list_shows_every_key_on_one_line_and_no_secret():
@@ -70,3 +92,11 @@ def test_a_revoked_key_no_longer_opens():
     key, token = issue_key("a clinic")
     run("revoke_key", key.id)
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
+
+
+def test_a_key_is_not_rotated_twice():
+    key, _ = issue_key()
+    run("rotate_key", key.id)
+    with pytest.raises(CommandError, match="rotated before"):
+        run("rotate_key", key.id)
+    assert ApiKey.objects.count() == 2

@@ -30,6 +30,7 @@ def test_three_secrets_are_enough():
         ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
         ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
         ("LESIONSERVE_LOG_SHARE", "2"),
+        ("LESIONSERVE_RETENTION_DAYS", "999999999"),
         ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),

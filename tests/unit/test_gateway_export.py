@@ -50,12 +50,15 @@ def test_as_json_a_line_is_what_was_sealed(trail):
     assert [line["status"] for line in requests] == [200, 401, 503]
     assert [line["position"] for line in requests] == [1, 2, 3]
     assert requests[0]["seal"] == Record.objects.get(status=200).seal
-    # The export itself is the last event.
-    assert [line["action"] for line in lines[3:]] == [*_BY_ACTION, "audit.exported"]
+    # The organisations came first, and the export itself is the last event.
+    told = ["organisation.added", "organisation.added", *_BY_ACTION, "audit.exported"]
+    assert [line["action"] for line in lines[3:]] == told
 
 
 def test_one_organisation_may_be_exported(trail):
-    assert len(exported("jsonl", organisation="<theirs>")) == 1 + 1
+    lines = [json.loads(line) for line in exported("jsonl", organisation="<theirs>")]
+    actions = [line.get("action", line["trail"]) for line in lines]
+    assert actions == ["request", "organisation.added", "audit.exported"]
     with pytest.raises(CommandError, match="no organisation"):
         exported("jsonl", organisation="nobody")
 
@@ -86,3 +89,10 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
     assert codes[:3] == [("110107", "0"), ("110113", "4"), ("110107", "8")]
     assert messages[2][1].attrib["AlternativeUserID"] == "<theirs>"
     assert messages[0][1].attrib["NetworkAccessPointID"] == "192.0.2.1"
+
+
+def test_as_atna_a_line_holds_whatever_a_name_holds():
+    note("record.read", "user:\x01\x1b\ufffe", subject='record:\n\x85\u2028<&"')
+    (message, _) = [ElementTree.fromstring(line) for line in exported("atna")]
+    assert message[1].attrib["UserID"] == "user:\ufffd\ufffd\ufffd"
+    assert message[3].attrib["ParticipantObjectID"] == 'record:\ufffd\ufffd\ufffd<&"'

@@ -10,7 +10,7 @@ from django.utils import timezone
 from gateway.database import in_database
 from gateway.environment import Rates
 from gateway.errors import TooManyRequests
-from gateway.keys.auth import authenticate
+from gateway.keys.auth import address_of, address_of_request, authenticate
 from gateway.keys.limits import Limiter
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
@@ -96,6 +96,17 @@ def test_an_overlap_gives_an_expiring_key_no_more_time():
     assert ApiKey.objects.get(id=old.id).expires_at == ends_at
 
 
+def test_a_key_is_rotated_once_and_its_successor_lives_as_long_as_it_was_to():
+    old, _ = issue_key()
+    new, _ = ApiKey.objects.rotate(old, timedelta(days=7))
+    assert new.expires_at is None
+    for again in (old, ApiKey.objects.get(id=old.id)):
+        with pytest.raises(ValueError, match="rotated before"):
+            ApiKey.objects.rotate(again, timedelta(days=7))
+    assert ApiKey.objects.rotate(new, timedelta(days=7))[0].expires_at is None
+    assert ApiKey.objects.count() == 3
+
+
 def test_a_key_closes_with_its_organisation_or_its_owner():
     owner = User.objects.create_user("a nurse")
     key, token = issue_key(owner=owner)
@@ -118,6 +129,26 @@ def scope_of(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
         "client": ("192.0.2.1", 5),
         "state": {"limiter": limiter},
     }
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("testclient", None),
+        ("", None),
+    ],
+)
+def test_an_address_has_one_spelling(rf, host, address):
+    assert address_of({"client": (host, 5)}) == address
+    assert address_of_request(rf.get("/", REMOTE_ADDR=host)) == address
+
+
+def test_no_client_has_no_address():
+    assert address_of({"client": None}) is None
 
 
 @pytest.mark.django_db(transaction=True)

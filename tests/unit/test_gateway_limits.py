@@ -32,6 +32,17 @@ async def test_a_number_of_its_own_comes_before_the_default():
     assert await admitted(Limiter(RATES), caller(requests_per_minute=7), 20) == 7
 
 
+async def test_a_number_of_zero_lets_nothing_in():
+    limiter = Limiter(RATES)
+    assert await admitted(limiter, caller(requests_per_minute=0), 3) == 0
+    closed = caller()
+    closed.organisation.requests_per_minute = 0
+    assert await admitted(limiter, closed, 3) == 0
+    with pytest.raises(TooManyRequests) as refusal:
+        refuse_excess(await limiter.count(closed))
+    assert refusal.value.retry_after_s == 60
+
+
 async def test_the_callers_of_an_organisation_share_its_rate_and_others_do_not():
     limiter = Limiter(RATES)
     assert await admitted(limiter, caller("a"), 5) == 5

@@ -3,7 +3,9 @@ import re
 import pytest
 from django.contrib.auth.models import User
 
-from gateway.usage.models import Record
+from gateway.people.models import Organisation
+from gateway.usage.chain import today
+from gateway.usage.models import Event, Record, Tally
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
@@ -114,6 +116,39 @@ def test_the_admin_shows_records_and_changes_none(client, transactional_db):
     assert client.post(f"/admin/usage/record/{record.pk}/change/", {}).status_code == 403
     assert client.post(f"/admin/usage/record/{record.pk}/delete/", {}).status_code == 403
     assert client.get("/admin/usage/record/add/").status_code == 403
+
+
+@pytest.mark.parametrize("view", ["", "change/", "history/", "delete/"])
+def test_a_single_count_has_no_page(client, transactional_db, view):
+    clinic = Organisation.objects.named("a clinic")
+    count = Tally.objects.create(organisation=clinic, day=today(), count=1)
+    client.force_login(User.objects.create_superuser("root"))
+    assert client.get("/admin/usage/tally/").status_code == 200
+    assert client.get(f"/admin/usage/tally/{count.pk}/{view}").status_code == 404
+
+
+@pytest.mark.parametrize("asked", ["abc", "9" * 24, "\0", ""])
+def test_charts_of_no_organisation_are_those_of_the_first(client, transactional_db, asked):
+    Organisation.objects.named("a clinic")
+    client.force_login(User.objects.create_superuser("root"))
+    shown = client.get("/admin/usage/tally/", {"organisation": asked})
+    assert "requests of a clinic" in shown.content.decode()
+
+
+def test_the_charts_are_of_the_organisation_that_is_asked_for(client, transactional_db):
+    Organisation.objects.named("a clinic")
+    other = Organisation.objects.named("elsewhere")
+    client.force_login(User.objects.create_superuser("root"))
+    shown = client.get("/admin/usage/tally/", {"organisation": other.pk})
+    assert "requests of elsewhere" in shown.content.decode()
+
+
+@pytest.mark.parametrize("view", ["change", "history"])
+def test_whoever_looks_at_one_record_is_in_the_trail(client, transactional_db, view):
+    record = Record.objects.create(request_id="00000000-0000-0000-0000-000000000001")
+    client.force_login(User.objects.create_superuser("root"))
+    assert client.get(f"/admin/usage/record/{record.pk}/{view}/").status_code == 200
+    assert Event.objects.filter(action="record.read", subject=f"record:{record.pk}").count() == 1
 
 
 def test_the_admin_can_revoke_a_key_but_never_shows_its_hash(client, key, transactional_db):

@@ -21,12 +21,14 @@ from tests.integration.gateway.records import assert_problem
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/test_gateway_keys.py",
+    "unit/test_gateway_people.py",
     "unit/test_gateway_usage.py",
     "unit/test_gateway_chain.py",
     "unit/test_gateway_tally.py",
     "integration/gateway/test_gateway_crowd.py",
     "integration/gateway/test_gateway_idempotency.py",
     "integration/gateway/test_gateway_usage_api.py",
+    "integration/gateway/test_gateway_sessions.py::test_a_nul_in_the_cookie_is_no_session",
     "integration/gateway/test_gateway_predict.py::"
     "test_the_record_of_an_answer_tells_all_but_the_image",
     "integration/gateway/test_gateway_predict.py::"

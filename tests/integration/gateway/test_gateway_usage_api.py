@@ -40,10 +40,12 @@ def test_an_organisation_reads_what_it_used(gateway: Gateway, ingress, key, read
     assert "RateLimit" in response.headers
 
 
-def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, key, reader):
+@pytest.mark.parametrize("label", ["=cmd|' /C calc'!A0", " =1+1", "\u200b=1+1", "\uff1d1+1", "|x"])
+def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, key, reader, label):
     def answer(sent):
         body = prediction(sent.headers["x-request-id"])
-        body["metrics"]["class_distribution"] = {"=cmd|' /C calc'!A0": 1}
+        body["detections"][0]["label"] = label
+        body["metrics"]["class_distribution"] = {label: 1}
         return 200, json.dumps(body).encode()
 
     ingress.answer = answer
@@ -52,7 +54,7 @@ def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, 
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(response.body.decode())))
     (found,) = [row for row in rows if row["dimension"] == "class"]
-    assert found["value"].startswith("'=")
+    assert found["value"] == "'" + label
     assert {row["dimension"] for row in rows} >= {"outcome", "image_type", "latency", "score"}
 
 

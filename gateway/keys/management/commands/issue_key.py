@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -38,9 +39,8 @@ class Command(BaseCommand):
         requests_per_day: int | None,
         **options: Any,
     ) -> None:
-        for flag, text in (("--name", name), ("--organisation", organisation)):
-            if not text.strip() or len(text) > 200:
-                raise CommandError(f"{flag} needs 1 to 200 characters")
+        if not name.strip() or len(name) > 200:
+            raise CommandError("--name needs 1 to 200 characters")
         if expires_in is not None and not 1 <= expires_in <= 36_500:
             raise CommandError("--expires-in needs 1 to 36500 days")
         for number in (requests_per_minute, requests_per_day):
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         expires_at = None if expires_in is None else timezone.now() + timedelta(days=expires_in)
         key, token = ApiKey.objects.issue(
             name,
-            Organisation.objects.named(organisation),
+            _organisation(organisation),
             scope or [PREDICT],
             owner=None if owner is None else _person(owner),
             expires_at=expires_at,
@@ -60,6 +60,13 @@ class Command(BaseCommand):
         self.stdout.write(str(token))
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until revoked"
         self.stderr.write(f"Valid {until}. It is not shown again; revoke it with its id {key.id}.")
+
+
+def _organisation(name: str) -> Organisation:
+    try:
+        return Organisation.objects.named(name)
+    except ValidationError as error:
+        raise CommandError(f"--organisation: {' '.join(error.messages)}") from None
 
 
 def _person(username: str) -> User:

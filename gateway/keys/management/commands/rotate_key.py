@@ -26,7 +26,10 @@ class Command(BaseCommand):
             raise CommandError("no key has this id; list_keys shows them")
         if not old.is_active(timezone.now()):
             raise CommandError("this key is not valid any more; issue another")
-        key, token = ApiKey.objects.rotate(old, timedelta(days=overlap))
+        try:
+            key, token = ApiKey.objects.rotate(old, timedelta(days=overlap))
+        except ValueError as error:
+            raise CommandError(str(error)) from None
         key_changed.send(ApiKey, key=key, action="key.rotated", actor=ACTOR)
         self.stdout.write(str(token))
         self.stderr.write(

@@ -32,13 +32,14 @@ class Command(BaseCommand):
             user.clean_fields(exclude=["password"])
             password = _password()
             validate_password(password, user)
+            user.set_password(password)
+            with transaction.atomic():
+                user.save()
+                of = Organisation.objects.named(organisation)
+                Member.objects.create(user=user, organisation=of)
+                user.groups.add(Group.objects.get(name=role))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        user.set_password(password)
-        with transaction.atomic():
-            user.save()
-            user.groups.add(Group.objects.get(name=role))
-            Member.objects.create(user=user, organisation=Organisation.objects.named(organisation))
         self.stderr.write(f"Added {username}, {role} of {organisation}.")
 
 

@@ -1,0 +1,22 @@
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import async_only_middleware
+
+# The request that is being answered; None in a command. For signals, which bring no request.
+current_request: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
+
+
+@async_only_middleware
+def current_request_middleware(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponse]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+    async def middleware(request: HttpRequest) -> HttpResponse:
+        token = current_request.set(request)
+        try:
+            return await get_response(request)
+        finally:
+            current_request.reset(token)
+
+    return middleware

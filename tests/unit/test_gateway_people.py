@@ -1,0 +1,138 @@
+"""Who comes, changes and goes is in the trail."""
+
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User, update_last_login
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.core.serializers import deserialize, serialize
+
+from gateway.people.models import Member, Organisation
+from gateway.usage.chain import Head
+from gateway.usage.models import Event
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clinic() -> Organisation:
+    return Organisation.objects.named("a clinic")
+
+
+@pytest.fixture
+def nurse(clinic: Organisation) -> User:
+    user = User.objects.create_user("nurse", password="a password of some length")
+    Member.objects.create(user=user, organisation=clinic)
+    return user
+
+
+def told() -> list[tuple[str, str, str]]:
+    """What the trail has been told since this was asked last, and of which organisation."""
+    events = Event.objects.select_related("organisation").order_by("pk")
+    found = [(one.action, one.subject, str(one.organisation or "")) for one in events]
+    assert {one.actor for one in events} <= {"command"}
+    call_command("verify_audit", stdout=StringIO())
+    Event.objects.all().delete()
+    Head.objects.all().delete()
+    return found
+
+
+CHANGED = [("person.changed", "user:nurse", "a clinic")]
+
+
+def test_that_a_person_came(nurse):
+    assert told() == [
+        ("organisation.added", "organisation:a clinic", "a clinic"),
+        ("person.added", "user:nurse", ""),
+        ("person.added", "user:nurse", "a clinic"),
+    ]
+
+
+def test_that_a_person_changed_and_never_a_password(nurse):
+    told()
+    nurse.set_password("another password of some length")
+    nurse.is_superuser = True
+    nurse.save()
+    assert nurse.password not in str(list(Event.objects.values()))
+    assert told() == CHANGED
+
+
+def test_which_rights_a_person_got_and_lost(nurse):
+    told()
+    role, right = Group.objects.get(name="admin"), Permission.objects.first()
+    for change in (
+        lambda: nurse.groups.add(role),
+        lambda: nurse.groups.clear(),
+        lambda: role.user_set.add(nurse),
+        lambda: role.user_set.clear(),
+        lambda: nurse.user_permissions.set([right]),
+        lambda: nurse.user_permissions.remove(right),
+    ):
+        change()
+        assert told() == CHANGED
+
+
+def test_who_loses_a_role_with_its_group(nurse):
+    role = Group.objects.create(name="a role")
+    nurse.groups.add(role)
+    told()
+    role.delete()
+    assert told() == CHANGED
+
+
+def test_nothing_is_told_of_what_does_not_change_a_person(nurse):
+    nurse.groups.add(Group.objects.get(name="admin"))
+    told()
+    nurse.groups.set(nurse.groups.all())
+    update_last_login(None, nurse)
+    for fixture in deserialize("json", serialize("json", [nurse, nurse.member])):
+        fixture.save()
+    assert told() == []
+
+
+def test_that_a_person_left_for_elsewhere(nurse):
+    told()
+    nurse.member.organisation = Organisation.objects.named("elsewhere")
+    nurse.member.save()
+    assert told() == [
+        ("organisation.added", "organisation:elsewhere", "elsewhere"),
+        ("person.removed", "user:nurse", "a clinic"),
+        ("person.changed", "user:nurse", "elsewhere"),
+    ]
+
+
+def test_whose_place_another_person_took(nurse):
+    member = nurse.member
+    member.user = User.objects.create_user("doctor")
+    told()
+    member.save()
+    assert told() == [
+        ("person.removed", "user:nurse", "a clinic"),
+        ("person.changed", "user:doctor", "a clinic"),
+    ]
+
+
+def test_that_a_person_went(nurse):
+    told()
+    nurse.delete()
+    assert told() == [
+        ("person.removed", "user:nurse", "a clinic"),
+        ("person.removed", "user:nurse", ""),
+    ]
+
+
+def test_that_an_organisation_changed_and_went(clinic):
+    told()
+    clinic.is_active = False
+    clinic.save()
+    assert told() == [("organisation.changed", "organisation:a clinic", "a clinic")]
+    clinic.delete()
+    assert told() == [("organisation.removed", "organisation:a clinic", "")]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nclinic", "a clinic\x1b[2J", "\u2028", "a" * 201])
+def test_what_is_no_line_of_text_is_no_name(name):
+    with pytest.raises(ValidationError):
+        Organisation.objects.named(name)
+    assert not Organisation.objects.exists()
