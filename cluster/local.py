@@ -223,7 +223,8 @@ class LocalStack:
     def _start_gateway(self) -> Child:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self._gateway_port)]
-        command += ["--no-access-log", "--no-server-header"]
+        command += ["--no-access-log", "--no-server-header", "--ws", "none", "--lifespan", "on"]
+        command += ["--no-proxy-headers"]  # there is no proxy whose word could be taken
         if self._authority is not None:
             pem = str(self._gateway_pem)
             command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
