@@ -197,8 +197,10 @@ class LocalStack:
             self._authority = Authority.kept_in(folder)
             self._ingress_pem = self._authority.issue(folder / "ingress.pem", _LOOPBACK)
             self._gateway_pem = self._authority.issue(folder / "gateway.pem", _LOOPBACK)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise StackError(f"{folder}: {error}", exit_status=2) from error
+        if self._authority.replaces:
+            self._say(f"the authority had expired: clients have to trust {self.ca} anew")
 
     def _start_serve(self) -> Child:
         options = self._options
