@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.process import free_port
+from cluster.ports import choose_ports
 from pipeline.bundle import WEIGHTS_FILE, Bundle
 from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput, Precision
 from pipeline.manifest import Manifest
@@ -219,7 +219,7 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGHUP, lambda *_: rolling.set())
-    port = free_port()
+    (port,) = choose_ports([None])
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
 
     def deploy(version: int) -> None:

@@ -3,7 +3,6 @@ start. Its key stays in the data folder; whoever trusts its certificate trusts w
 serves, and nothing else, since it may sign no further authority."""
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,33 +10,51 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_AUTHORITY_DAYS = 3650
-_LEAF_DAYS = 397  # the most that browsers accept; each start makes new ones
+from cluster.errors import StackError
+from cluster.files import write_secret
+
+_AUTHORITY_LASTS = timedelta(days=3650)
+_LEAF_LASTS = timedelta(days=397)  # the most that browsers accept; each start makes new ones
 _SKEW = timedelta(minutes=5)  # clocks differ
 
 
 @dataclass(frozen=True)
 class Authority:
-    """`path` is its certificate, for those who are to trust it."""
+    """`path` is its certificate, for those who are to trust it; it `replaces` one that they
+    trusted until it expired."""
 
     path: Path
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    replaces: bool = False
 
     @classmethod
     def kept_in(cls, folder: Path) -> Self:
-        """The folder's authority, made on first use. Raises OSError or ValueError."""
+        """The folder's authority, made on first use and anew once it has expired.
+
+        Raises OSError, and StackError for one that is not whole: those who trust it would not trust
+        another.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, key_path = folder / "ca.pem", folder / "ca.key"
         if not path.exists():
             _make(path, key_path)
-        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return cls(path, x509.load_pem_x509_certificate(path.read_bytes()), key)
+        try:
+            replaces = _has_expired(path)
+            if replaces:
+                _make(path, key_path)
+            return cls(path, *_pair(path, key_path), replaces)
+        except (FileNotFoundError, TypeError, ValueError, UnsupportedAlgorithm) as error:
+            raise StackError(
+                f"{folder}: ca.pem and ca.key are damaged or no pair; restore both, or remove both "
+                "and have the new ca.pem trusted",
+                exit_status=2,
+            ) from error
 
     def issue(self, path: Path, hosts: Sequence[str]) -> Path:
         """Writes a certificate for these names and addresses, with its key, as one PEM file.
@@ -46,8 +63,10 @@ class Authority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        # No longer than what it rests on.
+        until = min(datetime.now(UTC) + _LEAF_LASTS, self.certificate.not_valid_after_utc)
         certificate = (
-            _builder(_named(f"lesionserve {path.stem}"), self.certificate.subject, _LEAF_DAYS)
+            _builder(_named(f"lesionserve {path.stem}"), self.certificate.subject, until)
             .public_key(key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
@@ -58,15 +77,30 @@ class Authority:
             )
             .sign(self.key, hashes.SHA256())
         )
-        _write(path, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        write_secret(path, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
         return path
+
+
+def _has_expired(path: Path) -> bool:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    return certificate.not_valid_after_utc <= datetime.now(UTC)
+
+
+def _pair(path: Path, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("a key of another kind")
+    if key.public_key() != certificate.public_key():
+        raise ValueError("the key of another certificate")
+    return certificate, key
 
 
 def _make(path: Path, key_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _named("lesionserve local authority")
     certificate = (
-        _builder(name, name, _AUTHORITY_DAYS)
+        _builder(name, name, datetime.now(UTC) + _AUTHORITY_LASTS)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_SIGNS_ONLY, critical=True)
@@ -74,8 +108,8 @@ def _make(path: Path, key_path: Path) -> None:
         .sign(key, hashes.SHA256())
     )
     # The certificate last: its presence says that the authority is whole.
-    _write(key_path, _pem(key))
-    _write(path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_secret(key_path, _pem(key))
+    write_secret(path, certificate.public_bytes(serialization.Encoding.PEM))
 
 
 _SIGNS_ONLY = x509.KeyUsage(
@@ -91,15 +125,14 @@ _SIGNS_ONLY = x509.KeyUsage(
 )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, days: int) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+def _builder(subject: x509.Name, issuer: x509.Name, until: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_before(datetime.now(UTC) - _SKEW)
+        .not_valid_after(until)
     )
 
 
@@ -120,9 +153,3 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)

@@ -2,26 +2,46 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
+from cluster.errors import StackError
+from cluster.files import write_secret
+
 _NAME = "gateway.env"
-_SECRETS = (
-    "LESIONSERVE_SECRET_KEY",
-    "LESIONSERVE_AUDIT_KEY",
-    "LESIONSERVE_SERVICE_TOKEN",
-)
+# With the least length that the gateway takes.
+_SECRETS = {
+    "LESIONSERVE_SECRET_KEY": 50,
+    "LESIONSERVE_AUDIT_KEY": 32,
+    "LESIONSERVE_SERVICE_TOKEN": 32,
+}
+_LEAST = {**_SECRETS, "DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
 
 
 def gateway_environment(data: Path) -> dict[str, str]:
     """The gateway's secrets and its database, made on the first start and kept in `gateway.env`.
 
     Kept, since the audit trail can be verified only with the key that sealed it; and a shell that
-    reads the file can run the gateway's own commands. Only its owner may read it.
+    reads the file can run the gateway's own commands. Only its owner may read it. Raises StackError
+    for a file that is not whole, and never makes new secrets in its place.
     """
     path = data / _NAME
     if not path.exists():
-        path.touch(mode=0o600)
         values = {name: secrets.token_urlsafe(50) for name in _SECRETS}
         values["DATABASE_URL"] = f"sqlite:///{quote(str(data / 'lesionserve.sqlite3'))}"
         values["DJANGO_SETTINGS_MODULE"] = "gateway.settings"
-        path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    lines = path.read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        lines = [f"{name}={value}\n" for name, value in values.items()]
+        write_secret(path, "".join(lines).encode())
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, str]:
+    text = path.read_text(errors="replace")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    values = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    cut = [name for name, least in _LEAST.items() if len(values.get(name, "")) < least]
+    if cut or not text.endswith("\n"):
+        what = ", ".join(cut) or "its last line"
+        raise StackError(
+            f"{path}: {what} is missing or cut off; restore the file, since the audit trail can be "
+            "verified only with its key",
+            exit_status=2,
+        )
+    return values

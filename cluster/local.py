@@ -14,6 +14,7 @@ from typing import NoReturn, Self
 
 import httpx
 
+from cluster import told
 from cluster.certificates import Authority
 from cluster.environment import gateway_environment
 from cluster.errors import StackError
@@ -24,16 +25,11 @@ from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
 from gateway.keys.token import Token
 
-# What the driver says: the ingress's URL-to-be once it has read the profile and the bundle, that
-# predictions are answered, and its last word before it takes Ray down in order.
-ACCEPTED, READY, STOPPING = "ACCEPTED ", "READY", "STOPPING"
-
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
 _STOP_WITHIN_S = 15.0
 _ABANDON_WITHIN_S = 1.0  # where nothing is in flight
 _POLL_S = 0.25
 _START_POLL_S = 0.05
-_TAIL_LINES = 15
 _KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
@@ -119,7 +115,7 @@ class LocalStack:
         dead = [(pid, role) for pid, role in gone if role is not None]
         # Their own ends need no look at the process table.
         dead += [(one.pid, role) for one, role in self._own if one.poll() is not None]
-        if dead and STOPPING in self._serve_log.read_text(errors="replace"):
+        if dead and told.is_stopping(self._serve_log):
             self._end(DRIVER)
         if ending := fatal([role for _, role in dead]):
             self._end(ending)
@@ -133,7 +129,7 @@ class LocalStack:
         self._patience_s = _ABANDON_WITHIN_S
         log = self._log_of(role)
         kept = "" if self._options.data is None else f"; its output is in {log}"
-        raise StackError(role.obituary + kept, _tail(log))
+        raise StackError(role.obituary + kept, told.tail(log))
 
     @property
     def gateway_url(self) -> str:
@@ -197,8 +193,10 @@ class LocalStack:
             self._authority = Authority.kept_in(folder)
             self._ingress_pem = self._authority.issue(folder / "ingress.pem", _LOOPBACK)
             self._gateway_pem = self._authority.issue(folder / "gateway.pem", _LOOPBACK)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise StackError(f"{folder}: {error}", exit_status=2) from error
+        if self._authority.replaces:
+            self._say(f"the authority had expired: clients have to trust {self.ca} anew")
 
     def _start_serve(self) -> Child:
         options = self._options
@@ -223,7 +221,8 @@ class LocalStack:
     def _start_gateway(self) -> Child:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self._gateway_port)]
-        command += ["--no-access-log", "--no-server-header"]
+        command += ["--no-access-log", "--no-server-header", "--ws", "none", "--lifespan", "on"]
+        command += ["--no-proxy-headers"]  # there is no proxy whose word could be taken
         if self._authority is not None:
             pem = str(self._gateway_pem)
             command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
@@ -241,7 +240,7 @@ class LocalStack:
             start_new_session=True,  # Ctrl-C is for us: we end it, or let it finish
         )
         if done.returncode != 0:
-            raise StackError(f"the gateway's {arguments[0]} failed: {_reason(done.stderr)}")
+            raise StackError(f"the gateway's {arguments[0]} failed: {told.reason(done.stderr)}")
         return done.stdout.strip()
 
     def _gateway_environment(self) -> dict[str, str]:
@@ -285,7 +284,7 @@ class LocalStack:
                     self._give_up(child, role)
             if time.monotonic() > deadline:
                 log = self._log_of(self._own[-1][1])
-                raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", _tail(log))
+                raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", told.tail(log))
             time.sleep(_START_POLL_S)
 
     def _give_up(self, child: Child, role: Role) -> NoReturn:
@@ -294,22 +293,17 @@ class LocalStack:
             self._end(role)  # it had started; what it said last is that
         log = self._log_of(role)
         status = 2 if child.returncode == 2 else 1
-        raise StackError(_reason(log.read_text(errors="replace")), _tail(log), status)
+        raise StackError(told.reason(log.read_text(errors="replace")), told.tail(log), status)
 
     def _log_of(self, role: Role) -> Path:
         return self._gateway_log if role is GATEWAY else self._serve_log
 
     def _is_accepted(self) -> bool:
-        """Whether the driver found nothing wrong with the profile and the bundle."""
-        for line in self._serve_log.read_text(errors="replace").splitlines():
-            if line.startswith(ACCEPTED):
-                self.ingress_url = line.removeprefix(ACCEPTED)
+        self.ingress_url = told.ingress_url(self._serve_log)
         return bool(self.ingress_url)
 
     def _is_serving(self) -> bool:
-        return any(
-            line == READY for line in self._serve_log.read_text(errors="replace").splitlines()
-        )
+        return told.is_serving(self._serve_log)
 
     def _is_ready(self, client: httpx.Client) -> bool:
         try:
@@ -348,14 +342,3 @@ def _new_folder(parent: Path) -> Path:
     folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
     folder.mkdir(parents=True, mode=0o700)
     return folder
-
-
-def _reason(log: str) -> str:
-    """The line in which a process says why it ends; without one, its last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (told or lines or ["no reason was given"])[-1]
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])

@@ -1,6 +1,7 @@
 import asyncio
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -182,12 +183,11 @@ def _request_id(request: Request) -> str:
 
 def _options(request: Request) -> PredictOptions:
     given = request.query_params.multi_items()
-    options = dict(given)
-    for name in options:
-        if sum(name == other for other, _ in given) > 1:
+    for name, count in Counter(name for name, _ in given).items():
+        if count > 1:
             raise BadRequest(f"Option {name[:40]!r} is given more than once.")
     try:
-        return PredictOptions.model_validate(options)
+        return PredictOptions.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])[:40]

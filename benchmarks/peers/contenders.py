@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
-from benchmarks.peers.process import ROOT, free_port, server
+from benchmarks.peers.process import ROOT, server
 from cluster.local import LocalStack, StackOptions
 from cluster.paths import LOCAL_PROFILE
+from cluster.ports import choose_ports
 from pipeline.manifest import read_manifest
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
@@ -52,7 +53,7 @@ def lesionserve(setting: Setting, profile: Path = LOCAL_PROFILE) -> Iterator[Tar
 
 @contextmanager
 def litserve(setting: Setting) -> Iterator[Target]:
-    port = free_port()
+    (port,) = choose_ports([None])
     environment = {**setting.environment(), "BENCHMARK_PORT": str(port)}
     url = f"http://127.0.0.1:{port}"
     command = [str(interpreter("litserve")), "-m", "benchmarks.peers.litserve.server"]
@@ -62,7 +63,7 @@ def litserve(setting: Setting) -> Iterator[Target]:
 
 @contextmanager
 def bentoml(setting: Setting) -> Iterator[Target]:
-    port = free_port()
+    (port,) = choose_ports([None])
     environment = {**setting.environment(), "BENTOML_DO_NOT_TRACK": "True"}
     url = f"http://127.0.0.1:{port}"
     command = [str(interpreter("bentoml")), "-m", "bentoml", "serve"]
@@ -76,8 +77,7 @@ def bentoml(setting: Setting) -> Iterator[Target]:
 def document(setting: Setting) -> Iterator[Target]:
     """Needs Detectron2, and so the interpreter that LESIONSERVE_DETECTRON2_PYTHON names."""
     python = os.environ[DETECTRON2]
-    inference = f"http://127.0.0.1:{free_port()}"
-    gateway = f"http://127.0.0.1:{free_port()}"
+    inference, gateway = (f"http://127.0.0.1:{port}" for port in choose_ports([None] * 2))
     environment = {
         **setting.environment(),
         "BENCHMARK_CLASSES": ",".join(read_manifest(setting.bundle).class_names),

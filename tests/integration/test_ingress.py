@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import httpx
 import pytest
@@ -111,6 +112,13 @@ async def test_a_wrong_option_is_named(client, graph, query, option):
     response = await client.post(f"/predict?{query}", content=b"x", headers=IMAGE)
     assert f"'{option}'" in problem(response, 400, "bad_request").detail
     assert graph.calls == []
+
+
+async def test_thousands_of_options_are_refused_in_no_time(client):
+    query = "&".join(f"{number:x}" for number in range(12_000))
+    started = monotonic()
+    problem(await client.post(f"/predict?{query}", headers=IMAGE), 400, "bad_request")
+    assert monotonic() - started < 1
 
 
 @pytest.mark.parametrize("token", [TOKEN, NEXT_TOKEN])

@@ -1,11 +1,15 @@
 import ssl
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from cluster import certificates
 from cluster.certificates import Authority
+from cluster.errors import StackError
+from cluster.local import LocalStack, StackOptions
 
 
 @pytest.fixture
@@ -62,3 +66,70 @@ def test_the_authority_is_kept_and_its_secrets_are_the_owners(authority, tmp_pat
     assert again.certificate == authority.certificate
     for name in ("ca.key", "s.pem"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_a_file_that_others_could_read_is_the_owners_again(authority, tmp_path):
+    (tmp_path / "s.pem").touch(mode=0o644)
+    authority.issue(tmp_path / "s.pem", ["localhost"])
+    assert stat.S_IMODE((tmp_path / "s.pem").stat().st_mode) == 0o600
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def swap(path: Path) -> None:
+    Authority.kept_in(path.parent / "other")
+    path.write_bytes((path.parent / "other" / path.name).read_bytes())
+
+
+DAMAGES = [
+    ("ca.pem", empty),
+    ("ca.pem", halve),
+    ("ca.pem", swap),
+    ("ca.key", empty),
+    ("ca.key", halve),
+    ("ca.key", swap),
+    ("ca.key", Path.unlink),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGES)
+def test_a_damaged_authority_is_named_and_left_alone(authority, tmp_path, name, damage):
+    damage(tmp_path / name)
+    left = {path: path.read_bytes() for path in tmp_path.glob("ca.*")}
+    with pytest.raises(StackError) as raised:
+        Authority.kept_in(tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path}: ca.pem and ca.key are damaged or no pair")
+    assert {path: path.read_bytes() for path in tmp_path.glob("ca.*")} == left
+
+
+def test_an_authority_whose_making_was_cut_off_is_made(authority, tmp_path):
+    authority.path.unlink()
+    made = Authority.kept_in(tmp_path)
+    shake(made.issue(tmp_path / "s.pem", ["localhost"]), trusting(made))
+    assert not made.replaces
+
+
+def test_an_expired_authority_is_made_anew_and_its_clients_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(certificates, "_AUTHORITY_LASTS", timedelta(seconds=-1))
+    expired = Authority.kept_in(tmp_path / "tls")
+    monkeypatch.undo()
+    said: list[str] = []
+    stack = LocalStack(StackOptions(data=tmp_path, tls=True), said.append)
+    stack._make_folders()
+    stack._make_certificates()
+    assert said == [f"the authority had expired: clients have to trust {expired.path} anew"]
+    shake(tmp_path / "tls/gateway.pem", trusting(Authority.kept_in(tmp_path / "tls")))
+
+
+def test_no_certificate_outlives_its_authority(tmp_path, monkeypatch):
+    monkeypatch.setattr(certificates, "_AUTHORITY_LASTS", timedelta(days=1))
+    authority = Authority.kept_in(tmp_path)
+    pem = authority.issue(tmp_path / "s.pem", ["localhost"]).read_bytes()
+    issued = x509.load_pem_x509_certificate(pem)
+    assert issued.not_valid_after_utc == authority.certificate.not_valid_after_utc

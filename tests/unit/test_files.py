@@ -1,0 +1,26 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cluster.files import write_secret
+
+
+def test_a_secret_is_its_owners_whoever_could_read_what_was_there(tmp_path: Path):
+    (tmp_path / "s").touch(mode=0o644)
+    write_secret(tmp_path / "s", b"new")
+    assert (tmp_path / "s").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_what_cannot_be_written_whole_changes_nothing(tmp_path: Path, monkeypatch, step):
+    def fail(*_):
+        raise OSError("no space left")
+
+    write_secret(tmp_path / "s", b"old")
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_secret(tmp_path / "s", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
