@@ -28,4 +28,4 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file: an SQLite database in memory knows neither WAL nor waiting for a lock.
     _folder = tempfile.TemporaryDirectory(prefix="lesionserve-tests-")
     DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder.name) / "gateway.sqlite3")}
-    DATABASES["default"]["OPTIONS"]["timeout"] = 1  # what the tests of a held lock wait for
+    DATABASES["default"]["OPTIONS"]["timeout"] = 2  # what the tests of a held lock wait for

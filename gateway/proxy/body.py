@@ -24,7 +24,7 @@ def in_time(receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
                 message = await receive()
         except TimeoutError:
             raise RequestTimeout("The body did not come in time.") from None
-        is_whole = message["type"] != "http.request" or not message["more_body"]
+        is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
 
     return received

@@ -130,6 +130,10 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
             415: up.post(b"just text"),
             422: up.post(IMAGE[: len(IMAGE) // 2]),
         }
+        named = {"patient": "Jane", "key": up.key}
+        refusals[400] = httpx.post(
+            f"{up.url}/predict/", params=named, headers={"X-API-Key": up.key}
+        )
         for status, refusal in refusals.items():
             assert Problem.model_validate_json(refusal.content).status == status
 
@@ -163,7 +167,10 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
     assert_logged(request_id, replica_log, message="answered")
     audited = manage(tmp_path / "data", "verify_audit")
     assert audited.returncode == 0, audited.stderr
-    assert " 5 rows, " in audited.stdout
+    assert " 6 rows, " in audited.stdout
+    for log in logs.rglob("*.log"):
+        assert "Jane" not in log.read_text(errors="replace"), log
+        assert up.key not in log.read_text(errors="replace"), log
 
 
 def assert_logged(request_id: str, log: Path, **values: object) -> None:

@@ -145,3 +145,20 @@ async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
     await application({**scope, "query_string": b"\xff"}, receive, send)
     assert (messages[0]["status"], json.loads(messages[1]["body"])["code"]) == (400, "bad_request")
     assert (await in_database(Record.objects.get)).state == "rejected"
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/healthz"])
+@pytest.mark.parametrize(
+    "header", [(b"content-type", b";" * 2000), (b"x-anything", b"a" * 40_000)], ids=["type", "any"]
+)
+async def test_headers_too_long_to_be_read_are_refused_unread(path, header):
+    status, _, told = await call(Door(inner, inner), path=path, headers=[header])
+    assert (status, told["code"]) == (431, "headers_too_large")
+    assert await in_database(Record.objects.count) == (path == "/predict/")
+
+
+@pytest.mark.parametrize("name", [b"x-api-key", b"authorization"])
+async def test_a_key_in_plain_text_is_refused_on_every_path(settings, name):
+    settings.HTTPS_ONLY = True
+    status, _, told = await call(Door(inner, inner), path="/usage/", headers=[(name, b"a key")])
+    assert (status, told["code"]) == (403, "forbidden")

@@ -33,7 +33,7 @@ def test_a_line_is_an_object_with_the_requests_id(lines):
     lines.start()
     with bound_contextvars(request_id="an id"):
         structlog.stdlib.get_logger("ours").info("request", status=200)
-        logging.getLogger("django.request").warning("Not Found: %s", "/x")
+        logging.getLogger("django.request").error("Bad Gateway: %s", "/x")
     own, foreign = lines()
     assert (own["event"], own["status"], own["request_id"], own["level"]) == (
         "request",
@@ -41,14 +41,14 @@ def test_a_line_is_an_object_with_the_requests_id(lines):
         "an id",
         "info",
     )
-    assert (foreign["event"], foreign["request_id"]) == ("Not Found: /x", "an id")
+    assert (foreign["event"], foreign["request_id"]) == ("Bad Gateway: /x", "an id")
     assert own["timestamp"].endswith("Z")
 
 
 @pytest.mark.parametrize("text", ["a\r\nb", "a\u2028b", 'a", "level": "info', "\x1b[31mred", "\0"])
 def test_no_text_makes_a_second_line_or_field(lines, text):
     lines.start()
-    logging.getLogger("django.request").warning("Bad path: %s", text)
+    logging.getLogger("django.request").error("Bad path: %s", text)
     structlog.stdlib.get_logger("ours").warning("odd", path=text)
     foreign, own = lines()
     assert foreign["event"] == f"Bad path: {text}"

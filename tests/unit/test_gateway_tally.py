@@ -91,6 +91,12 @@ def test_an_answer_that_was_replayed_found_nothing_new():
     assert (told.requests, told.classes) == (1, {})
 
 
+def test_a_model_may_have_the_longest_name_and_version():
+    ours = Organisation.objects.named("ours")
+    close(ours, state=State.SUCCEEDED, model_name="n" * 200, model_version="v" * 100)
+    assert summarise(ours, today(), today()).model_versions == {"n" * 200: 1}
+
+
 def test_a_count_may_be_large():
     organisation = Organisation.objects.named("ours")
     some_records(organisation, 1)

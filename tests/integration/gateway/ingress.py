@@ -2,6 +2,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any
 
 from pipeline.decode import inspect
@@ -91,11 +92,16 @@ class FakeIngress:
             await receive()
             self.was_dropped.set()
             return
-        status, body = self.respond(sent)
+        told = self.respond(sent)
+        status, body = await told if isawaitable(told) else told
         media = b"application/json" if status == 200 else b"application/problem+json"
         head = [(b"content-type", media), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
+
+    @staticmethod
+    def json(answer: dict[str, Any]) -> tuple[int, bytes]:
+        return 200, json.dumps(answer).encode()
 
     def respond(self, sent: Sent) -> tuple[int, bytes]:
         if self.answer is not None:

@@ -1,19 +1,29 @@
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
 from django.db import connection
 
+from gateway.database import close_connections
+from gateway.proxy.models import Claim
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction
 from tests.integration.gateway.records import assert_problem, the_record
+from tests.integration.gateway.test_gateway_idempotency import IMAGE, SAME, gateway_request
 
 sqlite_only = pytest.mark.skipif(
     connection.vendor != "sqlite", reason="the lock that is held here is SQLite's"
+)
+
+
+postgres_only = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="the lock that is held here is PostgreSQL's"
 )
 
 
@@ -98,3 +108,50 @@ def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gatew
     assert {answer.headers["X-Request-ID"] for answer in answers} == {
         str(record.request_id) for record in Record.objects.filter(state="succeeded")
     }
+
+
+@postgres_only
+def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, key, monkeypatch):
+    monkeypatch.setattr("gateway.database._LOCK_MS", 300)
+    close_connections()
+    settings = connection.settings_dict
+    with psycopg.connect(
+        host=settings["HOST"],
+        port=settings["PORT"],
+        user=settings["USER"],
+        dbname=settings["NAME"],
+    ) as other:
+        other.execute("LOCK TABLE usage_record IN ACCESS EXCLUSIVE MODE")
+        response = gateway.predict(form(part(jpeg())), key)
+        other.rollback()
+    assert_problem(response, 503, "database_unavailable")
+    assert ingress.sent == []
+    close_connections()
+    assert gateway.predict(form(part(jpeg())), key).status == 200
+
+
+def test_a_database_that_says_nothing_is_not_waited_for_without_end(
+    gateway, ingress, key, monkeypatch
+):
+    monkeypatch.setattr("gateway.database.in_database.__kwdefaults__", {"within_s": 0.2})
+    silent = threading.Event()
+    monkeypatch.setattr("gateway.usage.ledger._admit", lambda *_: silent.wait(30))
+    response = gateway.predict(form(part(jpeg())), key)
+    silent.set()
+    assert_problem(response, 503, "database_unavailable")
+    assert ingress.sent == []
+
+
+@sqlite_only
+def test_a_client_that_left_while_its_claim_was_made_may_ask_again(gateway, ingress, key):
+    with locked_database():
+        with gateway.connect() as connection:
+            connection.sendall(gateway_request(key))
+            time.sleep(0.3)
+        time.sleep(0.3)
+    for _ in range(100):
+        if (status := gateway.predict(IMAGE, key, SAME).status) != 409:
+            break
+        time.sleep(0.05)
+    assert status == 200
+    assert not Claim.objects.filter(answer=None).exists()

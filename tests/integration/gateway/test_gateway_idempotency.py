@@ -1,6 +1,8 @@
+import asyncio
 import threading
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from gateway.proxy.idempotency import forget_expired
@@ -13,6 +15,7 @@ from tests.integration.gateway.records import assert_problem
 from tests.integration.gateway.servers import running_gateway
 
 IMAGE = form(part(jpeg()))
+OTHER = form(part(jpeg(80, 60)))
 SAME = "Idempotency-Key: one-of-a-kind"
 
 
@@ -146,3 +149,38 @@ def test_a_service_that_keeps_nothing_says_so(ingress: FakeIngress, transactiona
     with running_gateway(UPSTREAM_URL=url, IDEMPOTENCY_S=0) as gateway:
         assert_problem(gateway.predict(IMAGE, header, SAME), 400, "bad_request")
         assert gateway.predict(IMAGE, header).status == 200
+
+
+def test_whoever_took_too_long_leaves_the_next_ones_answer_alone(gateway, ingress, key):
+    """Its claim expired while it worked, and another request has claimed the key since."""
+
+    def overtake() -> int:
+        Claim.objects.update(expires_at=timezone.now())
+        connections.close_all()
+        return gateway.predict(OTHER, key, SAME).status
+
+    async def overtaken(sent):
+        ingress.answer = None
+        assert await asyncio.to_thread(overtake) == 200
+        return FakeIngress().respond(sent)
+
+    ingress.answer = overtaken
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert gateway.predict(OTHER, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+    assert gateway.predict(IMAGE, key, SAME).status == 422
+
+
+def test_an_answer_under_another_secret_is_as_good_as_not_kept(gateway, ingress, key, settings):
+    gateway.predict(IMAGE, key, SAME)
+    settings.SECRET_KEY = "another secret key, since this one was rotated"
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+    assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+
+
+def test_a_quoted_key_may_hold_escapes(gateway, ingress, key):
+    for line in ('Idempotency-Key: "a\\"b"', 'Idempotency-Key: "a\\\\b"'):
+        assert gateway.predict(IMAGE, key, line).status == 200
+    assert len(ingress.sent) == 2

@@ -9,6 +9,7 @@ from gateway.usage.models import Event, Record, Tally
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
+from tests.integration.gateway.servers import running_gateway
 
 
 def test_the_page_loads_only_what_the_gateway_serves(gateway: Gateway):
@@ -63,12 +64,13 @@ def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
     }
 
 
-def test_not_ready_until_the_model_is(gateway: Gateway, ingress: FakeIngress):
+def test_not_ready_until_the_model_is(ingress: FakeIngress, transactional_db):
     ingress.answer = lambda sent: problem(sent, 503, "unavailable")
-    response = gateway.get("/readyz")
-    assert_problem(response, 503, "not_ready")
-    assert response.headers["Retry-After"] == "2"
-    assert gateway.get("/healthz").json() == {"status": "ok"}
+    with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{ingress.port}") as gateway:
+        response = gateway.get("/readyz")
+        assert_problem(response, 503, "not_ready")
+        assert response.headers["Retry-After"] == "2"
+        assert gateway.get("/healthz").json() == {"status": "ok"}
 
 
 def test_metrics_count_outcomes_latency_and_lesions(gateway: Gateway, ingress, key):

@@ -26,6 +26,10 @@ ON_POSTGRES = [
     "unit/test_gateway_chain.py",
     "unit/test_gateway_tally.py",
     "integration/gateway/test_gateway_crowd.py",
+    "integration/gateway/test_gateway_faults.py::"
+    "test_a_table_that_is_locked_is_not_waited_for_without_end",
+    "integration/gateway/test_gateway_faults.py::"
+    "test_a_database_that_says_nothing_is_not_waited_for_without_end",
     "integration/gateway/test_gateway_idempotency.py",
     "integration/gateway/test_gateway_usage_api.py",
     "integration/gateway/test_gateway_sessions.py::test_a_nul_in_the_cookie_is_no_session",
@@ -109,7 +113,7 @@ def test_keys_and_records_hold_on_postgres(postgres: Postgres):
         timeout=180,
     )
     assert done.returncode == 0, done.stdout
-    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1])
+    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1]), done.stdout
 
 
 def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
