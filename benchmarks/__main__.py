@@ -18,6 +18,7 @@ PARTS = (
     "autoscaling",
     "startup",
     "soak",
+    "usage",
 )
 OUT = Path("out/benchmarks")
 

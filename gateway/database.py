@@ -6,7 +6,9 @@ from typing import TypeVar
 
 import structlog
 from django.db import Error, connection, connections
+from django.db.migrations.executor import MigrationExecutor
 
+from gateway.errors import NotReady
 from pipeline.errors import Unavailable
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ _LOCK_MS, _STATEMENT_MS = 5000, 8000
 _WITHIN_S = 10.0
 
 _CLOSE_WITHIN_S = 10
+
+_is_migrated = threading.Event()  # looked up until it is
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
@@ -49,8 +53,15 @@ async def in_database(
 
 
 def ping() -> None:
+    """Raises NotReady on a database that was not migrated."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    if not _is_migrated.is_set():
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            logger.error("the database is behind this version: python -m gateway.manage migrate")
+            raise NotReady("The database is not ready.")
+        _is_migrated.set()
 
 
 def close_connections() -> None:

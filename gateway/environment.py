@@ -112,6 +112,19 @@ class Environment(BaseModel):
             raise ValueError(f"each must be one of {', '.join(FORMATS)}")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_server(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)  # not the client's own reading, whose errors show the password
+            try:
+                named = bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                named = False
+            if not named:
+                raise ValueError("redis://host:port/number is needed")
+        return value
+
     @field_validator("upstream_ca")
     @classmethod
     def _holds_a_certificate(cls, value: Path | None) -> Path | None:

@@ -112,7 +112,7 @@ def error_of(status: int, allow: str) -> LesionserveError:
     if status == 403:
         return Forbidden("This is not allowed.")
     if status == 404:
-        return NotFound("There is nothing here.")
+        return NotFound("There is nothing here; mind the slash at the end of /predict/.")
     if status == 405:
         return MethodNotAllowed(allow)
     if status == 413:

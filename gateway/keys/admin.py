@@ -38,5 +38,6 @@ class ApiKeyAdmin(OwnOrganisation):
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            key.revoke(timezone.now())
-            key_changed.send(ApiKey, key=key, action="key.revoked", actor=f"user:{request.user}")
+            if key.revoke(timezone.now()):
+                actor = f"user:{request.user}"
+                key_changed.send(ApiKey, key=key, action="key.revoked", actor=actor)

@@ -133,11 +133,13 @@ class ApiKey(models.Model):
             return "expired"
         return "active" if self.opens(now) else "disabled"
 
-    def revoke(self, now: datetime) -> None:
-        """Takes effect with the next request. The first revocation's time stands."""
-        if self.revoked_at is None:
-            self.revoked_at = now
-            self.save(update_fields=["revoked_at"])
+    def revoke(self, now: datetime) -> bool:
+        """Takes effect with the next request; False for a key that was revoked before."""
+        if self.revoked_at is not None:
+            return False
+        self.revoked_at = now
+        self.save(update_fields=["revoked_at"])
+        return True
 
 
 class Spent(models.Model):

@@ -111,7 +111,6 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
 )
 async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
-    request.get_host()  # refuses a host that is none of ours; no middleware does it here
     scope, record = request.scope, request.scope["record"]
     options = read_query(request.GET, PredictOptions)
     image = read_upload(request.headers["Content-Type"], request.read())
@@ -129,15 +128,14 @@ async def predict(request: HttpRequest) -> HttpResponse:
         body = await ask()
     else:
         body, record.replayed = await once.answer(ask)
-    return HttpResponse(
-        body,
-        content_type="application/json",
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Length": str(len(body)),
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Length": str(len(body)),
+        "X-Content-Type-Options": "nosniff",
+    }
+    if record.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return HttpResponse(body, content_type="application/json", headers=headers)
 
 
 @api.get("/healthz", response={200: Health}, summary="Is the process up?")

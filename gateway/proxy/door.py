@@ -15,7 +15,13 @@ from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
 from gateway.people.scopes import PREDICT
 from gateway.proxy.body import in_time
-from gateway.proxy.headers import body_length, bound_headers, require_multipart, shows_key
+from gateway.proxy.headers import (
+    body_length,
+    bound_headers,
+    require_host,
+    require_multipart,
+    shows_key,
+)
 from gateway.proxy.reply import Reply
 from gateway.usage.ledger import Entry
 from gateway.usage.metrics import IN_FLIGHT
@@ -59,6 +65,7 @@ class Door:
     async def _pass(self, scope: Any, receive: ASGIReceiveCallable, reply: Reply) -> None:
         try:
             bound_headers(scope["headers"])
+            require_host(scope["headers"])
             body_length(scope["headers"], settings.MAX_FORM_BYTES)
             if settings.HTTPS_ONLY and scope["scheme"] != "https" and shows_key(scope["headers"]):
                 raise _in_plain_text()
@@ -93,6 +100,7 @@ class Door:
         """All that is decided before the body. Raises what the request is refused for."""
         record, headers = entry.record, scope["headers"]
         bound_headers(headers)
+        require_host(headers)
         if scope["method"] != "POST":
             raise MethodNotAllowed(allow="POST")
         if settings.HTTPS_ONLY and scope["scheme"] != "https":

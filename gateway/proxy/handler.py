@@ -7,7 +7,7 @@ class BareHandler(ASGIHandler):
 
     What Django brings takes each request through a thread, once or twice for each class of it:
     half of the gateway's time for an image, which has no session, no form and no page. What of it
-    an upload needs, the view does: the check of the host, the answer's length and `nosniff`. The
+    an upload needs, the view does: the answer's length and `nosniff`. The
     headers that bind a browser's page (frames, referrer, content security) have no use in JSON.
     """
 

@@ -1,5 +1,8 @@
 from collections.abc import Iterable
 
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
 from gateway.errors import (
     BodyTooLarge,
     HeadersTooLarge,
@@ -29,6 +32,14 @@ def bound_headers(headers: Headers) -> None:
         total += len(name) + len(value)
         if len(value) > longest.get(name.lower(), _MAX_HEADERS) or total > _MAX_HEADERS:
             raise HeadersTooLarge("The headers of the request are too long.")
+
+
+def require_host(headers: Headers) -> None:
+    """Raises BadRequest for a host that is none of ours."""
+    hosts = values(headers, b"host")
+    name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
+    if not (name and validate_host(name, settings.ALLOWED_HOSTS)):
+        raise BadRequest("This service is not known under that host name.")
 
 
 def shows_key(headers: Headers) -> bool:

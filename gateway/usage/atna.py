@@ -57,7 +57,7 @@ def line(row: Record | Event) -> str:
 
 
 def _of_record(record: Record) -> Element:
-    refused = record.status in (401, 403)
+    refused = record.status in (401, 403) or record.error_code == "upstream_distrusted"
     message = _message(
         _ALERT if refused else _IMPORT,
         f"request.{record.state}",

@@ -42,7 +42,8 @@ async def _ask(client: httpx.AsyncClient, url: str) -> Outcome:
     began = time.monotonic()
     try:
         response = await client.post(f"{url}/predict/", files={"file": ("a.jpg", IMAGE)})
-    except httpx.TransportError:
+    except httpx.TransportError as error:
+        print(f"flood: {error!r} after {time.monotonic() - began:.2f} s", file=sys.stderr)
         return Outcome(None, None, time.monotonic() - began)
     if response.status_code != 200:
         assert response.headers["content-type"] == "application/problem+json", response.text

@@ -7,7 +7,14 @@ import pytest
 
 from benchmarks.stub import BATCH, Cost, Spec
 from tests.faults.flood import Flood
-from tests.faults.stack import finish, resources, statuses, whole_stack
+from tests.faults.stack import (
+    compare_books,
+    finish,
+    members,
+    resources,
+    statuses,
+    whole_stack,
+)
 
 pytestmark = pytest.mark.faults
 
@@ -22,17 +29,24 @@ def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answe
     capacity = COST.capacity()
     # Whoever is admitted finds no more before it than this, and then waits for its own batch.
     longest = (sum(QUEUE.values()) + BATCH) / capacity
-    with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (_, gateway):
-        Flood(gateway.url, gateway.key, capacity, 10).outcomes()  # the usual load warms it up
+    with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (service, gateway):
+        watched = {
+            "gateway": gateway.process.pid,
+            "replica": members(service, "a replica of FrontDoor")[0].pid,
+            "proxy": members(service, "the Serve proxy")[0].pid,
+        }
+        warming = Flood(gateway.url, gateway.key, capacity, 10).outcomes()
         usual = Flood(gateway.url, gateway.key, capacity / 2, 20).outcomes()
         crowd = Flood(gateway.url, gateway.key, TIMES * capacity, SECONDS)
-        looks = []
+        looks: dict[str, list[tuple[float, int]]] = {name: [] for name in watched}
         for _ in range(SECONDS // LOOK_S):
             time.sleep(LOOK_S)
-            looks.append(resources(gateway.process.pid))
+            for name, pid in watched.items():
+                looks[name].append(resources(pid))
         flooded = crowd.outcomes()
         after = Flood(gateway.url, gateway.key, capacity / 2, 10).outcomes()
-        rows = finish(gateway, tmp_path)
+        outcomes = warming + usual + flooded + after
+        books = compare_books(outcomes, finish(gateway, tmp_path), 0, 0)
     admitted = sorted(one.seconds for one in flooded if one.status == 200)
     refused = sorted(one.seconds for one in flooded if one.status != 200)
     p50, p99 = statistics.median(admitted), admitted[int(len(admitted) * 0.99)]
@@ -41,14 +55,16 @@ def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answe
         f"flood: {dict(statuses(flooded))}, {len(admitted) / SECONDS:.1f} of {capacity:.1f} "
         f"images/s; admitted p50 {p50:.2f} s, p99 {p99:.2f} s (bound {longest:.2f}, at half the "
         f"capacity {usual_p99:.2f}); refused p50 {statistics.median(refused):.3f} s, p99 "
-        f"{refused[int(len(refused) * 0.99)]:.3f} s; gateway (MB, open files): {looks}"
+        f"{refused[int(len(refused) * 0.99)]:.3f} s; {books}"
     )
+    for name, found in looks.items():
+        print(f"{name}, (MB, open files) each {LOOK_S} s: {[(round(mb), n) for mb, n in found]}")
     assert set(statuses(flooded)) == {200, 503}
     assert set(statuses(usual + after)) == {200}
     assert len(admitted) > 0.8 * capacity * SECONDS
     assert p99 < longest
     assert statistics.median(refused) < p50 / 4
-    settled, last = looks[len(looks) // 4], looks[-1]
-    assert last[0] < settled[0] * 1.1
-    assert last[1] < settled[1] * 1.5
-    print(len(rows))
+    for found in looks.values():
+        settled, last = found[len(found) // 4], found[-1]
+        assert last[0] < settled[0] * 1.1
+        assert last[1] < settled[1] * 1.2

@@ -27,6 +27,8 @@ def test_three_secrets_are_enough():
         ("LESIONSERVE_SERVICE_TOKEN", "short"),
         ("LESIONSERVE_AUDIT_KEY", "short"),
         ("LESIONSERVE_REDIS_URL", "http://127.0.0.1"),
+        ("LESIONSERVE_REDIS_URL", "redis://:a-password@cache.example:port/0"),
+        ("LESIONSERVE_REDIS_URL", "redis://"),
         ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
         ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
         ("LESIONSERVE_LOG_SHARE", "2"),

@@ -46,8 +46,8 @@ def test_a_revoked_key_does_not_open():
 
 def test_the_first_revocation_stands():
     key, _ = issue_key("a clinic")
-    key.revoke(NOW)
-    key.revoke(NOW + timedelta(days=1))
+    assert key.revoke(NOW)
+    assert not key.revoke(NOW + timedelta(days=1))
     assert ApiKey.objects.get(id=key.id).revoked_at == NOW
 
 

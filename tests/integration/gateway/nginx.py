@@ -72,6 +72,7 @@ def before_gateway(folder: Path, port: int, **changes: str) -> Iterator[Site]:
         "listen 80": f"listen 127.0.0.1:{plain}",
         "127.0.0.1:8080": f"127.0.0.1:{port}",
         "lesionserve.example": "localhost",
+        "/var/log/nginx/lesionserve.log": str(folder / "outer/access.log"),
         "/etc/lesionserve/tls/gateway.pem": str(pem),
     }
     with _nginx(folder / "outer", "gateway.conf", names, changes):

@@ -25,6 +25,8 @@ def test_the_same_key_and_image_bring_the_same_answer_from_one_inference(
     first, second = (gateway.predict(IMAGE, key, SAME) for _ in range(2))
     assert (first.status, second.status) == (200, 200)
     assert first.body == second.body
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
     assert len(ingress.sent) == 1
     records = Record.objects.order_by("received_at")

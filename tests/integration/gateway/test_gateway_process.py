@@ -34,6 +34,16 @@ def test_the_gateway_needs_nothing_heavy(environment):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_database_that_was_not_migrated_is_not_ready(environment):
+    ask = "import django; django.setup(); from gateway.database import ping; ping()"
+    named = {**environment, "DJANGO_SETTINGS_MODULE": "gateway.settings"}
+    before = run("-c", ask, env=named, cwd=ROOT)
+    assert before.returncode == 1
+    assert "gateway.manage migrate" in before.stderr
+    assert run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT).returncode == 0
+    assert run("-c", ask, env=named, cwd=ROOT).returncode == 0
+
+
 def test_both_ways_to_the_commands_work(environment, tmp_path):
     manage = str(ROOT / "gateway" / "manage.py")
     migrated = run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT)

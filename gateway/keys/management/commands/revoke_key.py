@@ -18,6 +18,6 @@ class Command(BaseCommand):
         key = ApiKey.objects.filter(id=prefix).first()
         if key is None:
             raise CommandError("no key has this id; list_keys shows them")
-        key.revoke(timezone.now())
-        key_changed.send(ApiKey, key=key, action="key.revoked", actor=ACTOR)
+        if key.revoke(timezone.now()):
+            key_changed.send(ApiKey, key=key, action="key.revoked", actor=ACTOR)
         self.stderr.write(f"Revoked: {key}")

@@ -1,0 +1,141 @@
+"""How long usage takes to read over a million records, and what the seal of a record costs.
+
+On a database of its own: SQLite, unless DATABASE_URL names another.
+"""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.report import NO_TARGET, Figure, Result
+
+DAYS = 365
+A_DAY = 2740  # a million in a year
+KEYS = 20
+_ASKED = 50
+_SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "gateway.settings",
+    "LESIONSERVE_SECRET_KEY": "k" * 50,
+    "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+    "LESIONSERVE_AUDIT_KEY": "a" * 32,
+}
+
+
+def run() -> Result:
+    """In a process of its own, since the gateway's settings are read once in each."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = os.environ.get("DATABASE_URL", f"sqlite:///{folder}/gateway.sqlite3")
+        told = subprocess.run(
+            [sys.executable, "-m", "benchmarks.usage"],
+            env={**os.environ, **_SETTINGS, "DATABASE_URL": database},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    lines = [line.split("|") for line in told.splitlines()]
+    figures = [Figure(what, NO_TARGET, measured, None) for what, measured in lines]
+    return Result("usage", figures)
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    # From here on, since models need the settings.
+    from django.core.management import call_command
+
+    from gateway.people.models import Organisation
+    from gateway.usage.summary import rows, summarise
+    from gateway.usage.tally import fold
+
+    call_command("migrate", verbosity=0)
+    ours = Organisation.objects.named("ours")
+    first = datetime.now(UTC).date() - timedelta(days=DAYS)
+    last = first + timedelta(days=DAYS)
+    _tell_rate("records sealed and written, in bulk", lambda: _fill(ours, first))
+    _tell_rate("records folded into counts, which happens once", fold)
+    _tell_time("/usage/ of a year", lambda: summarise(ours, first, last))
+    _tell_time("/usage/ of 30 days", lambda: summarise(ours, last - timedelta(days=30), last))
+    _tell_time("/usage/ of a year as CSV", lambda: rows(ours, first, last))
+    _tell_records(ours)
+
+
+def _fill(organisation: Any, first: date) -> None:
+    from django.db import transaction
+
+    from gateway.usage.chain import Head
+    from gateway.usage.models import REQUESTS, Record
+
+    rng = random.Random(1)
+    for number in range(DAYS):
+        with transaction.atomic():
+            head = Head.locked(REQUESTS, first + timedelta(days=number))
+            made = [_record(organisation, rng) for _ in range(A_DAY)]
+            for one in made:
+                head.append(one)
+            Record.objects.bulk_create(made, batch_size=500)
+            head.save()
+
+
+def _record(organisation: Any, rng: random.Random) -> Any:
+    from gateway.usage.models import Record
+
+    return Record(
+        request_id=uuid4(),
+        organisation=organisation,
+        state=rng.choices(["succeeded", "rejected", "shed"], [90, 5, 5])[0],
+        status=200,
+        key_id=f"{rng.randrange(KEYS):012x}",
+        latency_ms=rng.lognormvariate(5, 0.6),
+        image_format=rng.choice(["JPEG", "PNG"]),
+        image_pixels=rng.choice([300_000, 2_000_000, 12_000_000]),
+        model_name="demo",
+        model_version=rng.choice(["1", "2"]),
+        class_counts={"LSIL": rng.randrange(3), "HSIL": rng.randrange(2)},
+        score_counts=[rng.randrange(2) for _ in range(10)],
+    )
+
+
+def _tell_records(organisation: Any) -> None:
+    from gateway.usage.chain import Head, faults, seal_of
+    from gateway.usage.models import Record
+
+    rng = random.Random(2)
+    made = [_record(organisation, rng) for _ in range(_ASKED + 1)]
+    opened = [_record(organisation, rng) for _ in range(_ASKED + 1)]
+    _tell_time("a request's row, opened", lambda: opened.pop().save(force_insert=True))
+    _tell_time("a request's row, closed and sealed", lambda: Record.objects.close(made.pop()))
+    one = _record(organisation, rng)
+    _tell_time("the seal of a row alone", lambda: seal_of(one, "0" * 64))
+    head = Head.objects.order_by("day")[0]
+    _tell_time(f"a day of {A_DAY} rows verified", lambda: list(faults(Record, head)))
+
+
+def _tell_rate(what: str, call: Callable[[], object]) -> None:
+    began = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - began
+    count = DAYS * A_DAY
+    print(f"{what}|{count} in {seconds:.0f} s, {count / seconds:.0f} a second", flush=True)
+
+
+def _tell_time(what: str, call: Callable[[], object]) -> None:
+    call()
+    taken = []
+    for _ in range(_ASKED):
+        began = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - began))
+    print(f"{what}|{statistics.median(taken):.2f} ms, at most {max(taken):.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
