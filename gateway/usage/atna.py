@@ -125,6 +125,8 @@ def _object(message: Element, id_: str, type_: str, role: str) -> Element:
         ParticipantObjectTypeCodeRole=role,
     )
     _coded(found, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
+    # The schema wants a name or a query: what kind of thing it is, which ours say before the colon.
+    SubElement(found, "ParticipantObjectName").text = id_.partition(":")[0]
     return found
 
 

@@ -84,6 +84,11 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
         assert [child.tag for child in event] == ["EventID", "EventTypeCode"]
         assert event[0].attrib["codeSystemName"] == "DCM"
         assert message[1].attrib["UserIsRequestor"] == "true"
+        for thing in message[3:]:
+            parts = [child.tag for child in thing]
+            assert parts[:2] == ["ParticipantObjectIDTypeCode", "ParticipantObjectName"]
+            assert set(parts[2:]) <= {"ParticipantObjectDetail"}
+            assert thing[1].text
     codes = [(m[0][0].attrib["csd-code"], m[0].attrib["EventOutcomeIndicator"]) for m in messages]
     # An image that was answered, a refused credential (Security Alert), a fault of ours.
     assert codes[:3] == [("110107", "0"), ("110113", "4"), ("110107", "8")]
