@@ -6,13 +6,9 @@ from cluster.errors import StackError
 from cluster.files import write_secret
 
 _NAME = "gateway.env"
-# With the least length that the gateway takes.
-_SECRETS = {
-    "LESIONSERVE_SECRET_KEY": 50,
-    "LESIONSERVE_AUDIT_KEY": 32,
-    "LESIONSERVE_SERVICE_TOKEN": 32,
-}
-_LEAST = {**_SECRETS, "DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
+_SECRETS = ("LESIONSERVE_SECRET_KEY", "LESIONSERVE_AUDIT_KEY", "LESIONSERVE_SERVICE_TOKEN")
+_SHORTEST = 32  # that the gateway takes of a secret
+_LEAST = dict.fromkeys(_SECRETS, _SHORTEST) | {"DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
 
 
 def gateway_environment(data: Path) -> dict[str, str]:

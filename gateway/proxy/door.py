@@ -1,8 +1,4 @@
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from math import ceil
 from typing import Any
 from uuid import uuid4
 
@@ -23,14 +19,12 @@ from gateway.proxy.headers import (
     shows_key,
 )
 from gateway.proxy.reply import Reply
+from gateway.proxy.room import Room
 from gateway.usage.ledger import Entry
 from gateway.usage.metrics import IN_FLIGHT
-from pipeline.errors import LesionserveError, Overloaded
+from pipeline.errors import LesionserveError
 
 PREDICT_PATH = "/predict/"
-
-# Of the room, what one organisation may take.
-_SHARE = 3 / 4
 
 
 class Door:
@@ -48,7 +42,7 @@ class Door:
         """`predict` takes what goes to /predict/, `pages` all the rest."""
         self._pages = pages
         self._predict = predict
-        self._inside: Counter[int] = Counter()  # requests by organisation
+        self._room = Room()
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -69,10 +63,9 @@ class Door:
             body_length(scope["headers"], settings.MAX_FORM_BYTES)
             if settings.HTTPS_ONLY and scope["scheme"] != "https" and shows_key(scope["headers"]):
                 raise _in_plain_text()
+            await self._pages(scope, in_time(receive), reply)
         except LesionserveError as error:
             await reply.refuse(error)
-        else:
-            await self._pages(scope, receive, reply)
 
     async def _record(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -82,7 +75,7 @@ class Door:
         with IN_FLIGHT.track_inprogress():
             try:
                 caller = await self._inspect(scope, entry)
-                with self._room(caller):
+                with self._room.taken(caller.organisation):
                     await entry.admit(caller)
                     await self._predict(scope, in_time(receive), reply)
             except LesionserveError as error:
@@ -112,20 +105,6 @@ class Door:
         record.body_bytes = body_length(headers, settings.MAX_UPLOAD_BYTES)
         scope["record"], scope["caller"] = record, caller
         return caller
-
-    @contextmanager
-    def _room(self, caller: Caller) -> Iterator[None]:
-        """Raises Overloaded at once rather than hold the body of one image more in memory, or
-        leave no room for other organisations."""
-        organisation = caller.organisation.pk
-        all_full = self._inside.total() >= settings.MAX_IN_FLIGHT
-        if all_full or self._inside[organisation] >= ceil(settings.MAX_IN_FLIGHT * _SHARE):
-            raise Overloaded("The gateway has no room for the request now; try again.")
-        self._inside[organisation] += 1
-        try:
-            yield
-        finally:
-            self._inside[organisation] -= 1
 
 
 def _in_plain_text() -> Forbidden:

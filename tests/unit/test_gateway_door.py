@@ -23,6 +23,7 @@ def limiter() -> Limiter:
 async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, dict, dict]:
     """Status, headers and problem of the answer. The body is never offered: reading it fails."""
     messages = []
+    scope["headers"] = [(b"host", b"localhost"), *scope.get("headers", [])]
 
     async def receive():
         raise AssertionError("the body was read")
@@ -37,7 +38,6 @@ async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, di
             "scheme": "http",
             "path": path,
             "query_string": b"",
-            "headers": [],
             "root_path": "",
             "state": {"limiter": limiter()},
             **scope,
@@ -127,6 +127,7 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
 
 async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
     messages = []
+    scope["headers"] = [(b"host", b"localhost"), *scope.get("headers", [])]
 
     async def receive():
         return {"type": "http.request", "body": b"body"}

@@ -11,7 +11,7 @@ from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction
-from tests.integration.gateway.records import assert_refused, the_record
+from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 from tests.integration.gateway.servers import running_gateway
 
 IMAGE = form(part(jpeg()))
@@ -27,6 +27,12 @@ def test_a_body_that_does_not_come_to_its_end_is_given_up(gateway, ingress, key,
     response = gateway.exchange(request(key)[:-10])
     assert_refused(response, 408, "request_timeout")
     assert ingress.sent == []
+
+
+def test_the_body_of_a_form_has_to_come_to_its_end_too(gateway: Gateway, monkeypatch):
+    monkeypatch.setattr("gateway.proxy.body._WITHIN_S", 0.2)
+    response = gateway.exchange(head("POST /login/", "Content-Length: 100") + b"username=")
+    assert_problem(response, 408, "request_timeout")
 
 
 def large(sent) -> tuple[int, bytes]:
