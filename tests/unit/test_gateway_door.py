@@ -114,7 +114,7 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
         "method": "POST",
         "scheme": "http",
         "path": "/predict/",
-        "headers": headers,
+        "headers": [(b"host", b"localhost"), *headers],
         "state": {"limiter": limiter()},
     }
     with pytest.raises(RuntimeError):
@@ -127,7 +127,6 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
 
 async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
     messages = []
-    scope["headers"] = [(b"host", b"localhost"), *scope.get("headers", [])]
 
     async def receive():
         return {"type": "http.request", "body": b"body"}
@@ -140,7 +139,7 @@ async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
         "method": "POST",
         "scheme": "http",
         "path": "/predict/",
-        "headers": headers,
+        "headers": [(b"host", b"localhost"), *headers],
         "state": {"limiter": limiter()},
     }
     await application({**scope, "query_string": b"\xff"}, receive, send)
