@@ -1,3 +1,4 @@
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 
@@ -7,9 +8,15 @@ class BareHandler(ASGIHandler):
 
     What Django brings takes each request through a thread, once or twice for each class of it:
     half of the gateway's time for an image, which has no session, no form and no page. What of it
-    an upload needs, the view does: the answer's length and `nosniff`. The
-    headers that bind a browser's page (frames, referrer, content security) have no use in JSON.
+    an upload needs, the view does: the answer's length and `nosniff`. The headers that bind a
+    browser's page (frames, referrer, content security) have no use in JSON.
     """
+
+    async def __call__(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        # Django's own starts and ends a thread around each request, for views that are not async.
+        await self.handle(scope, receive, send)
 
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware = []
