@@ -1,10 +1,15 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin  # noqa: F401, importing it registers it
+from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from gateway.people.models import Member, Organisation
+
+# Roles are `people.roles`: what is changed here would be gone with the next migration.
+admin.site.unregister(Group)
 
 
 class OwnOrganisation(admin.ModelAdmin):

@@ -67,10 +67,15 @@ def _signed_out(
 
 
 @receiver(user_login_failed)
-def _refused(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
-    # Not the name that was typed: sooner or later it is somebody's password.
+def _refused(
+    sender: Any, credentials: dict[str, Any], request: HttpRequest | None, **kwargs: Any
+) -> None:
+    # Not a name that is nobody's: sooner or later it is somebody's password.
+    person = User.objects.filter(username=credentials.get("username")).first()
+    organisation = None if person is None else Member.objects.organisation_of(person)
     address = None if request is None else address_of_request(request)
-    note("session.refused", "unknown", address=address)
+    subject = "" if person is None else f"user:{person}"
+    note("session.refused", "unknown", organisation, subject, address)
 
 
 @receiver(post_save, sender=User)

@@ -3,6 +3,7 @@
 from io import StringIO
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User, update_last_login
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
@@ -136,3 +137,7 @@ def test_what_is_no_line_of_text_is_no_name(name):
     with pytest.raises(ValidationError):
         Organisation.objects.named(name)
     assert not Organisation.objects.exists()
+
+
+def test_roles_are_changed_in_code_alone():
+    assert not admin.site.is_registered(Group)
