@@ -50,6 +50,14 @@ def test_an_odd_image_is_answered(halves, key, data):
     assert (record.state, record.attempts) == ("succeeded", 1)
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["masks=polygon", "masks=none", "visualization=png", "visualization=none", "score_threshold=1"],
+)
+def test_whatever_the_pipeline_may_answer_is_believed(halves, key, query):
+    assert halves.predict(form(part(png())), key, query=f"?{query}").status == 200
+
+
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_image_is_a_422_that_says_which(halves, key, data, reason):
     told = assert_refused(halves.predict(form(part(data)), key), 422, "broken_image")
