@@ -99,7 +99,7 @@ def test_a_websocket_is_refused_as_any_other_request_is(tmp_path, start):
 
 @pytest.mark.parametrize("start", [up, by_the_book])
 def test_a_gateway_that_cannot_open_what_it_needs_does_not_serve(tmp_path, start, monkeypatch):
-    monkeypatch.setenv("LESIONSERVE_REDIS_URL", "redis://127.0.0.1:nowhere")
+    monkeypatch.setenv("LESIONSERVE_REDIS_URL", "redis://127.0.0.1/0?socket_timeout=soon")
     child, _ = start(tmp_path)
     try:
         assert child.wait(60) != 0
