@@ -122,7 +122,7 @@ class Environment(BaseModel):
             except ValueError:
                 named = False
             if not named:
-                raise ValueError("redis://host:port/number is needed")
+                raise ValueError("the host, or a port, of the server is missing or wrong")
         return value
 
     @field_validator("upstream_ca")
