@@ -1,7 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import structlog
@@ -65,15 +65,14 @@ def ping() -> None:
 
 
 def close_connections() -> None:
-    """Closes the connection of every thread, once their work is done."""
+    """Closes the connection of every thread, once their work is done; not of one that is stuck."""
     together = threading.Barrier(THREADS)
 
     def close() -> None:
         together.wait(_CLOSE_WITHIN_S)  # so that no thread takes two of these
         connections.close_all()
 
-    for closed in [_threads.submit(close) for _ in range(THREADS)]:
-        closed.result()
+    wait([_threads.submit(close) for _ in range(THREADS)], _CLOSE_WITHIN_S)
 
 
 def _connected(call: Callable[..., T], arguments: tuple[object, ...]) -> T:

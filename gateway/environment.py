@@ -197,7 +197,9 @@ class Environment(BaseModel):
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
             }
         else:
-            config["OPTIONS"] = {**config.get("OPTIONS", {}), "connect_timeout": 5}
+            # A server that is gone is given up on, even in the middle of a statement.
+            patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
+            config["OPTIONS"] = patience | config.get("OPTIONS", {})
         return {"default": config}
 
     def secret(self, value: SecretStr | None) -> str:

@@ -86,7 +86,9 @@ class Detection(Schema):
 class Metrics(Schema):
     """What goes into the record; `scores` and `box_areas` are in the order of the detections."""
 
-    class_distribution: dict[Label, int] = Field(description="every class of the model, 0 included")
+    class_distribution: dict[Label, int] = Field(
+        max_length=10_000, description="every class of the model, 0 included"
+    )
     scores: list[float]
     box_areas: list[float]
 

@@ -46,7 +46,8 @@ _LONGEST_DETAIL = 300
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is the JSON of `prediction`, as it came."""
+    """`body` is the JSON of `prediction`: written anew, since what came may hold more than what
+    was read of it, such as a key twice."""
 
     body: bytes
     prediction: Prediction
@@ -60,7 +61,7 @@ def answer(body: bytes, request_id: str, info: ImageInfo) -> Answer:
         raise UpstreamFault("The inference service gave no valid answer.") from error
     if prediction.request_id != request_id or prediction.image != info:
         raise UpstreamFault("The inference service answered another request.")
-    return Answer(body, prediction)
+    return Answer(prediction.model_dump_json().encode(), prediction)
 
 
 def refusal(status: int, body: bytes, request_id: str) -> LesionserveError:

@@ -11,7 +11,7 @@ old ones can be deleted whole.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, Self
@@ -76,11 +76,7 @@ class Head(models.Model):
         self.length += 1
         row.day, row.position = self.day, self.length
         row.seal = self.seal = seal_of(row, self.seal)
-        self.proof = self.prove()
-
-    def prove(self) -> str:
-        told = f"{self.trail} {self.day} {self.number} {self.length} {self.seal}"
-        return _hmac(told.encode())
+        self.proof = proof_of(self)
 
 
 def today() -> date:
@@ -89,6 +85,11 @@ def today() -> date:
 
 def seal_of(row: Sealed, previous: str) -> str:
     return _hmac(previous.encode() + b"\n" + row.content())
+
+
+def proof_of(head: Any) -> str:
+    """Of a `Head`, or of what it was in a migration."""
+    return _hmac(f"{head.trail} {head.day} {head.number} {head.length} {head.seal}".encode())
 
 
 def _hmac(message: bytes) -> str:
@@ -100,7 +101,7 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
 
     The day may go on meanwhile: what came after `head` was read is left to the next look.
     """
-    if not hmac.compare_digest(head.proof, head.prove()):
+    if not hmac.compare_digest(head.proof, proof_of(head)):
         yield "the day's head is not what was sealed"
     previous, position = "", 0
     of_the_day = model._default_manager.filter(day=head.day)
@@ -121,10 +122,12 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
         yield f"behind the day's end there is row {last}"
 
 
-def missing_days(trail: str) -> Iterator[str]:
-    """Days that are gone from between others. What `prune_audit` deletes are the first ones."""
-    numbers = Head.objects.filter(trail=trail).order_by("number")
-    for before, after in pairwise(numbers):
+def missing_days(trail: str, pruned: Collection[int]) -> Iterator[str]:
+    """Days that are gone from between others, or before them without being among the `pruned`."""
+    heads = list(Head.objects.filter(trail=trail).order_by("number"))
+    if heads and heads[0].number > 1 and heads[0].number - 1 not in pruned:
+        yield f"days are missing before {heads[0].day}"
+    for before, after in pairwise(heads):
         if after.number != before.number + 1:
             yield f"days are missing between {before.day} and {after.day}"
 

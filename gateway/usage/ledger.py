@@ -1,5 +1,6 @@
 import asyncio
 import json
+from copy import copy
 from time import perf_counter
 
 import structlog
@@ -30,7 +31,10 @@ class Entry:
 
         Raises TooManyRequests or DatabaseUnavailable.
         """
-        await in_database(_admit, self.record, caller)
+        # A copy: the database may be done with it after we have given up, when the record says so.
+        row = copy(self.record)
+        await in_database(_admit, row, caller)
+        self.record.pk, self.record._state.adding = row.pk, False
 
     async def settle(self, status: int, error: LesionserveError | None) -> LesionserveError | None:
         """Commits the final state, before the answer leaves.

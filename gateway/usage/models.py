@@ -38,6 +38,7 @@ class RecordManager(models.Manager["Record"]):
             if record.pk is None:
                 record.save(force_insert=True)
             elif not self.filter(pk=record.pk, state=State.RECEIVED).update(**record.at_the_end()):
+                transaction.set_rollback(True)  # it may have begun the day
                 return False
             head.save()
             return True

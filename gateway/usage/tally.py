@@ -33,7 +33,9 @@ def fold() -> None:
 
 def _fold_some(seen: Head) -> bool:
     with transaction.atomic():
-        head = Head.locked(REQUESTS, seen.day)
+        head = Head.objects.select_for_update().filter(pk=seen.pk).first()
+        if head is None:
+            return False  # pruned meanwhile
         rows = Record.objects.filter(day=head.day, position__gt=head.tallied)
         found = list(rows.order_by("position")[:_ROWS])
         if not found:

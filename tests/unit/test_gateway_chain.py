@@ -15,6 +15,7 @@ from gateway.usage.chain import Head, faults, seal_of, today
 from gateway.usage.events import note
 from gateway.usage.models import Event, Record, State
 from gateway.usage.sweep import sweep
+from gateway.usage.tally import _fold_some
 
 pytestmark = pytest.mark.django_db
 
@@ -159,10 +160,14 @@ def test_old_days_go_whole_and_the_trail_says_so(days, settings):
     call_command("prune_audit", stdout=StringIO())
     assert set(Record.objects.values_list("day", flat=True)) == {days[2], today()}
     pruned = Event.objects.filter(action="audit.pruned").order_by("position")
-    assert [one.subject.split()[:3] for one in pruned] == [
-        ["requests", str(day), "2"] for day in days[:2]
+    assert [one.subject.split()[:4] for one in pruned] == [
+        ["requests", str(day), str(number), "2"] for number, day in enumerate(days[:2], 1)
     ]
     verify(before)
+    settings.RETENTION_DAYS = None  # so that the days are looked for
+    verify(before)
+    with pytest.raises(CommandError, match="not intact"):
+        verify(before.replace(": 2 rows", ": 3 rows"))
 
 
 def test_a_day_that_was_tampered_with_is_not_pruned(days, settings):
@@ -178,6 +183,34 @@ def test_a_day_that_is_gone_from_between_shows(days):
     Head.objects.filter(day=days[1]).delete()
     with pytest.raises(CommandError, match="not intact"):
         verify()
+
+
+def test_the_first_days_gone_show_unless_they_were_pruned(days):
+    Record.objects.filter(day=days[0]).delete()
+    Head.objects.filter(day=days[0]).delete()
+    with pytest.raises(CommandError, match="not intact"):
+        verify()
+
+
+def test_a_second_end_of_a_request_begins_no_day(trail, monkeypatch):
+    monkeypatch.setattr("gateway.usage.models.today", lambda: today() + timedelta(days=1))
+    again = Record.objects.get(pk=trail[2].pk)
+    assert not Record.objects.close(again)
+    verify()
+
+
+def test_a_day_that_is_pruned_while_it_is_counted_stays_away(days, settings, monkeypatch):
+    settings.RETENTION_DAYS = 31
+    (seen,) = Head.objects.filter(day=days[0])
+    call_command("prune_audit", stdout=StringIO())
+    assert not _fold_some(seen)
+    verify()
+
+
+@pytest.mark.parametrize("line", ["nonsense", "requests 2026-13-45: 1 rows, " + "0" * 64])
+def test_what_it_never_printed_is_refused(trail, line):
+    with pytest.raises(CommandError, match="not a line"):
+        verify(line)
 
 
 def test_the_last_day_gone_shows_against_what_was_printed(days):

@@ -1,4 +1,6 @@
+import asyncio
 import logging
+import threading
 from uuid import uuid4
 
 import pytest
@@ -8,6 +10,7 @@ from prometheus_client import REGISTRY
 from gateway.database import DatabaseUnavailable, in_database
 from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
+from gateway.usage import ledger
 from gateway.usage.ledger import Entry
 from gateway.usage.models import Record
 from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
@@ -69,6 +72,28 @@ async def test_the_client_that_left_got_no_status(entry, caller):
     await entry.abort()
     record = await only()
     assert (record.state, record.status) == ("aborted", None)
+
+
+async def test_an_admission_that_comes_too_late_leaves_a_row_for_the_sweeper(
+    entry, caller, monkeypatch
+):
+    late, goes_on = ledger._admit, threading.Event()
+
+    def admit(*arguments: object) -> None:
+        goes_on.wait(30)
+        late(*arguments)
+
+    monkeypatch.setattr(ledger, "_admit", admit)
+    monkeypatch.setattr("gateway.database.in_database.__kwdefaults__", {"within_s": 0.1})
+    with pytest.raises(DatabaseUnavailable) as raised:
+        await entry.admit(caller)
+    await entry.settle(503, raised.value)
+    goes_on.set()
+    for _ in range(1000):
+        if await in_database(Record.objects.exists, within_s=30):
+            break
+        await asyncio.sleep(0.01)
+    assert (await in_database(Record.objects.get, within_s=30)).state == "received"
 
 
 async def test_an_answer_that_cannot_be_recorded_is_withheld(entry, caller, monkeypatch, caplog):

@@ -1,6 +1,7 @@
 """What the shipped nginx answers by itself, with nothing behind it, to bytes that a client library
 would not send."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -98,3 +99,16 @@ def test_a_large_body_of_unknown_length_is_refused_and_goes_to_no_disk(tmp_path:
     body, version = sent.stdout[:-1], sent.stdout[-1:]
     assert version == b"2"
     assert Problem.model_validate_json(body).status == 413
+
+
+def test_its_access_log_has_paths_without_their_queries(tmp_path: Path):
+    (nobody,) = choose_ports([None])
+    with before_gateway(tmp_path, nobody) as site:
+        for server in (site, Gateway(site.plain_port)):
+            server.get("/predict/?api_key=a-secret")
+    lines = [json.loads(line) for line in (tmp_path / "outer/access.log").read_text().splitlines()]
+    assert [(line["path"], line["status"]) for line in lines] == [
+        ("/predict/", "503"),
+        ("/predict/", "308"),
+    ]
+    assert "a-secret" not in str(lines)

@@ -149,6 +149,19 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         assert_problem(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault")
 
 
+def test_what_was_not_read_is_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
+    """JSON may hold a key twice, of which only one is read."""
+
+    def twice(sent: Sent) -> tuple[int, bytes]:
+        whole = json.dumps(prediction(sent.headers["x-request-id"]))
+        return 200, whole.replace("{", '{"visualization": NaN, ', 1).encode()
+
+    ingress.answer = twice
+    response = gateway.predict(form(part(jpeg())), key)
+    assert response.status == 200
+    assert b"NaN" not in response.body
+
+
 def test_an_ingress_that_breaks_off_is_asked_again(gateway: Gateway, ingress, key):
     def once(sent):
         return FakeIngress().respond(sent) if len(ingress.sent) > 1 else (500, b"")

@@ -10,6 +10,7 @@ from gateway.keys.signals import ACTOR
 from gateway.usage.chain import Head, faults, today
 from gateway.usage.events import note
 from gateway.usage.models import REQUESTS, Event, Record, Tally
+from gateway.usage.pruned import ACTION, Pruned
 from gateway.usage.tally import fold
 
 
@@ -45,6 +46,6 @@ class Command(BaseCommand):
 
 def _prune(head: Head, model: type[Record | Event]) -> None:
     with transaction.atomic():
-        note("audit.pruned", ACTOR, subject=f"{head.trail} {head.day} {head.length} {head.seal}")
+        note(ACTION, ACTOR, subject=str(Pruned.of(head)))
         model.objects.filter(day=head.day).delete()
         head.delete()
