@@ -25,17 +25,13 @@ def caller_of_session(scope: dict[str, Any]) -> Caller | None:
     out (in the header `X-CSRFToken`), or from a foreign origin.
     """
     request = _bodiless(scope)
-    user = get_user(request)
-    member = (
-        Member.objects.filter(user=user.pk, user__is_active=True, organisation__is_active=True)
-        .select_related("organisation")
-        .first()
-    )
-    if member is None:
+    user = get_user(request)  # nobody, where PeopleBackend no longer lets them in
+    organisation = Member.objects.organisation_of(user)
+    if organisation is None:
         return None
     _refuse_forgery(request)
     groups = user.groups.values_list("name", flat=True)
-    return Caller(member.organisation, scopes_of(groups), user=user.get_username())
+    return Caller(organisation, scopes_of(groups), user=user.get_username())
 
 
 def _bodiless(scope: dict[str, Any]) -> ASGIRequest:

@@ -1,7 +1,5 @@
 """What the ingress said, read as if it were a stranger's."""
 
-from dataclasses import dataclass
-
 from pydantic import ValidationError
 
 from gateway.errors import BrokenOff, UpstreamFault
@@ -44,24 +42,15 @@ _GAVE_UP = (408, 504)
 _LONGEST_DETAIL = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`body` is the JSON of `prediction`: written anew, since what came may hold more than what
-    was read of it, such as a key twice."""
-
-    body: bytes
-    prediction: Prediction
-
-
-def answer(body: bytes, request_id: str, info: ImageInfo) -> Answer:
-    """Raises UpstreamFault unless it is a prediction, and of this request and image."""
+def prediction(body: bytes, request_id: str, info: ImageInfo) -> Prediction:
+    """Raises UpstreamFault unless it is one, and of this request and image."""
     try:
-        prediction = Prediction.model_validate_json(body, strict=True)
+        found = Prediction.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    if prediction.request_id != request_id or prediction.image != info:
+    if found.request_id != request_id or found.image != info:
         raise UpstreamFault("The inference service answered another request.")
-    return Answer(prediction.model_dump_json().encode(), prediction)
+    return found
 
 
 def refusal(status: int, body: bytes, request_id: str) -> LesionserveError:

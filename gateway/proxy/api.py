@@ -119,9 +119,10 @@ async def predict(request: HttpRequest) -> HttpResponse:
 
     async def ask() -> bytes:
         upstream, id_ = scope["state"]["upstream"], scope["request_id"]
-        answer = await upstream.predict(image, info, options, id_, record.note_attempt)
-        record.note_prediction(answer.prediction)
-        return answer.body
+        prediction = await upstream.predict(image, info, options, id_, record.note_attempt)
+        record.note_prediction(prediction)
+        # Written anew: what came may hold more than was read of it, such as a key twice.
+        return prediction.model_dump_json().encode()
 
     once = Once.of(scope["headers"], scope["caller"].organisation, image, options)
     if once is None:

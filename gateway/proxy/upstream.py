@@ -11,12 +11,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import BrokenOff, Distrusted, NotReady, UpstreamFault
-from gateway.proxy.answer import Answer, answer, refusal
+from gateway.proxy.answer import prediction, refusal
 from gateway.proxy.breaker import Breaker
 from gateway.proxy.retries import RetryBudget
 from gateway.proxy.shared import Shared
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
-from pipeline.schemas import ImageInfo, Name, PredictOptions
+from pipeline.schemas import ImageInfo, Name, Prediction, PredictOptions
 
 # The ingress is given this much less time than we have, a tenth where that is shorter: whoever
 # gives up first tells the reason, and the ingress knows it.
@@ -93,7 +93,7 @@ class Upstream:
         options: PredictOptions,
         request_id: str,
         note_attempt: Callable[[], None],
-    ) -> Answer:
+    ) -> Prediction:
         """Sends the raw bytes and returns the validated answer; says when it sends them.
 
         Inference is pure, so that it is safe to ask again where the ingress was lost with the
@@ -103,7 +103,7 @@ class Upstream:
         """
         ends_at = monotonic() + self._deadline_s
 
-        async def attempt() -> Answer:
+        async def attempt() -> Prediction:
             seconds = ends_at - monotonic()
             request = self._request(image, info, options, request_id, seconds)
             with self._breaker():
@@ -111,7 +111,7 @@ class Upstream:
                 status, body = await self._send(request, seconds)
             if status != 200:
                 raise refusal(status, body, request_id)
-            return answer(body, request_id, info)
+            return prediction(body, request_id, info)
 
         self._retries.earn()
         try:

@@ -9,7 +9,7 @@ from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
 from pipeline.schemas import ImageInfo, Prediction
 
-REQUESTS, EVENTS = "requests", "events"  # the two trails
+REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
 
 SCORE_BINS = 10
 
@@ -181,6 +181,9 @@ class Event(Sealed):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
+
+
+TRAILS: dict[str, type[Record | Event]] = {REQUESTS: Record, EVENTS: Event}
 
 
 class Tally(models.Model):

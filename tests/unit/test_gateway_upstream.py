@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import BrokenOff, Distrusted, NotReady, UpstreamFault
 from gateway.proxy import upstream as module
-from gateway.proxy.upstream import Answer, Upstream
+from gateway.proxy.upstream import Upstream
 from pipeline.errors import (
     BrokenImage,
     DeadlineExceeded,
@@ -17,7 +17,7 @@ from pipeline.errors import (
     Poison,
     Unavailable,
 )
-from pipeline.schemas import ImageInfo, PredictOptions, Problem
+from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 
 GZIP = {"Content-Encoding": "gzip"}
 INFO = ImageInfo(width=10, height=10, format="PNG")
@@ -36,7 +36,7 @@ def upstream(handler, deadline_s: float = 30) -> Upstream:
     return Upstream(httpx.AsyncClient(base_url="http://up", transport=Wire(handler)), deadline_s)
 
 
-async def ask(one: Upstream, attempts: list[int] | None = None) -> Answer:
+async def ask(one: Upstream, attempts: list[int] | None = None) -> Prediction:
     note = (attempts if attempts is not None else []).append
     return await one.predict(b"image", INFO, PredictOptions(), "id", lambda: note(1))
 

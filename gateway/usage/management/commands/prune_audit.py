@@ -9,7 +9,7 @@ from django.db import transaction
 from gateway.keys.signals import ACTOR
 from gateway.usage.chain import Head, faults, today
 from gateway.usage.events import note
-from gateway.usage.models import REQUESTS, Event, Record, Tally
+from gateway.usage.models import TRAILS, Tally
 from gateway.usage.pruned import ACTION, Pruned
 from gateway.usage.tally import fold
 
@@ -35,17 +35,16 @@ class Command(BaseCommand):
             self.stdout.write(f"nothing is older than {before}")
         for head in heads:
             self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-            model = Record if head.trail == REQUESTS else Event
-            if any(faults(model, head)):
+            if any(faults(TRAILS[head.trail], head)):
                 raise CommandError(f"{head.trail} {head.day} is not intact; see verify_audit")
             if not dry_run:
-                _prune(head, model)
+                _prune(head)
         if not dry_run:
             Tally.objects.filter(day__lt=before).delete()
 
 
-def _prune(head: Head, model: type[Record | Event]) -> None:
+def _prune(head: Head) -> None:
     with transaction.atomic():
         note(ACTION, ACTOR, subject=str(Pruned.of(head)))
-        model.objects.filter(day=head.day).delete()
+        TRAILS[head.trail].objects.filter(day=head.day).delete()
         head.delete()

@@ -7,11 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from gateway.usage.chain import Head, Sealed, faults, missing_days, today
-from gateway.usage.models import EVENTS, REQUESTS, Event, Record, State
+from gateway.usage.chain import Head, faults, missing_days, today
+from gateway.usage.models import EVENTS, REQUESTS, TRAILS, Event, Record, State
 from gateway.usage.pruned import Pruned, pruned_days
-
-_MODELS: dict[str, type[Sealed]] = {REQUESTS: Record, EVENTS: Event}
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _PRINTED = re.compile(
@@ -46,14 +44,15 @@ class Command(BaseCommand):
         first, last = first or date.min, last or date.max
         broken = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            found = list(faults(_MODELS[head.trail], head))
+            found = list(faults(TRAILS[head.trail], head))
             broken += len(found)
             for fault in found:
                 self.stderr.write(f"{head.trail} {head.day}: {fault}")
             if not found:
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-        broken += self._headless(first, last) + self._gaps() + self._unsealed()
-        broken += sum(not self._is_there(line) for line in against or ())
+        pruned = {trail: list(pruned_days(trail)) for trail in TRAILS}
+        broken += self._headless(first, last) + self._gaps(pruned) + self._unsealed()
+        broken += sum(not self._is_there(line, pruned) for line in against or ())
         self._open()
         if broken:
             raise CommandError(
@@ -64,33 +63,33 @@ class Command(BaseCommand):
     def _headless(self, first: date, last: date) -> int:
         """Days whose head was taken out, which is what seals their end."""
         missing = 0
-        for trail, model in _MODELS.items():
+        for trail, model in TRAILS.items():
             known = Head.objects.filter(trail=trail).values("day")
-            rows = model._default_manager.filter(day__range=(first, last)).exclude(day__in=known)
+            rows = model.objects.filter(day__range=(first, last)).exclude(day__in=known)
             for day in rows.order_by("day").values_list("day", flat=True).distinct():
                 self.stderr.write(f"{trail} {day}: the head of the day is missing")
                 missing += 1
         return missing
 
-    def _is_there(self, line: str) -> bool:
+    def _is_there(self, line: str, pruned: dict[str, list[Pruned]]) -> bool:
         """Whether a day still holds what was printed of it, was pruned since, or may be."""
         found = _PRINTED.fullmatch(line.strip())
         if found is None:
             raise CommandError(f"not a line of verify_audit: {line.strip()[:80]}")
         trail, text, length, seal = found.groups()
         day = date.fromisoformat(text)
-        row = _MODELS[trail]._default_manager.filter(day=day, position=length, seal=seal)
-        gone = any(one.day == text and _holds(one, int(length), seal) for one in pruned_days(trail))
+        row = TRAILS[trail].objects.filter(day=day, position=length, seal=seal)
+        gone = any(one.day == text and _holds(one, int(length), seal) for one in pruned[trail])
         if _may_be_pruned(day) or gone or row.exists():
             return True
         self.stderr.write(f"{trail} {day}: row {length} is not there as it was printed")
         return False
 
-    def _gaps(self) -> int:
+    def _gaps(self, pruned: dict[str, list[Pruned]]) -> int:
         gaps = [
             (trail, gap)
-            for trail in _MODELS
-            for gap in missing_days(trail, {one.number for one in pruned_days(trail)})
+            for trail in TRAILS
+            for gap in missing_days(trail, {one.number for one in pruned[trail]})
         ]
         for trail, gap in gaps:
             self.stderr.write(f"{trail}: {gap}")
