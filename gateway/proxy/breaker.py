@@ -6,7 +6,7 @@ import structlog
 from prometheus_client import Gauge
 
 from gateway.errors import BrokenOff, Distrusted
-from pipeline.errors import DeadlineExceeded, LesionserveError, Unavailable
+from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Unavailable
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -46,6 +46,8 @@ class Breaker:
         except _LOST:
             self._lost()
             raise
+        except Overloaded:
+            raise  # for want of a connection of ours: the ingress was not asked
         except LesionserveError:
             self._answered()
             raise

@@ -1,7 +1,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
+from math import floor
 
 from django.conf import settings
 
@@ -22,7 +22,7 @@ class Room:
     def taken(self, organisation: Organisation) -> Iterator[None]:
         """By one request. Raises Overloaded at once rather than let anybody wait."""
         own, number = organisation.pk, settings.MAX_IN_FLIGHT
-        if self._taken.total() >= number or self._taken[own] >= ceil(number * _SHARE):
+        if self._taken.total() >= number or self._taken[own] >= max(1, floor(number * _SHARE)):
             raise Overloaded("The gateway has no room for the request now; try again.")
         self._taken[own] += 1
         try:

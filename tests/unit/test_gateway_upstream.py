@@ -209,6 +209,15 @@ async def test_after_a_while_one_request_alone_is_the_test(clock):
             await request
 
 
+async def test_a_want_of_our_own_connections_is_no_answer_of_the_ingress(clock):
+    errors = [*[httpx.ConnectError("refused")] * 7, httpx.PoolTimeout("full")] * 2
+    one, asked = upstream(lambda request: raising(errors.pop())(request)), []
+    for _ in range(12):
+        with pytest.raises(LesionserveError):
+            await ask(one, asked)
+    assert len(asked) == 10  # the eighth loss opens it
+
+
 async def test_a_client_that_leaves_is_no_answer_of_the_ingress(clock):
     leaves = True
 

@@ -1,6 +1,5 @@
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -9,13 +8,11 @@ import pytest
 from django.db import connection
 
 from gateway.database import close_connections
-from gateway.proxy.models import Claim
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction
 from tests.integration.gateway.records import assert_problem, the_record
-from tests.integration.gateway.test_gateway_idempotency import IMAGE, SAME, gateway_request
 
 sqlite_only = pytest.mark.skipif(
     connection.vendor != "sqlite", reason="the lock that is held here is SQLite's"
@@ -140,18 +137,3 @@ def test_a_database_that_says_nothing_is_not_waited_for_without_end(
     silent.set()
     assert_problem(response, 503, "database_unavailable")
     assert ingress.sent == []
-
-
-@sqlite_only
-def test_a_client_that_left_while_its_claim_was_made_may_ask_again(gateway, ingress, key):
-    with locked_database():
-        with gateway.connect() as connection:
-            connection.sendall(gateway_request(key))
-            time.sleep(0.3)
-        time.sleep(0.3)
-    for _ in range(100):
-        if (status := gateway.predict(IMAGE, key, SAME).status) != 409:
-            break
-        time.sleep(0.05)
-    assert status == 200
-    assert not Claim.objects.filter(answer=None).exists()

@@ -1,11 +1,12 @@
 import asyncio
 import threading
+import time
 
 import pytest
 from django.db import connections
 from django.utils import timezone
 
-from gateway.proxy.idempotency import forget_expired
+from gateway.proxy.idempotency import _claim, forget_expired
 from gateway.proxy.models import Claim
 from gateway.usage.models import Record
 from tests.clinics import issue_key
@@ -186,3 +187,28 @@ def test_a_quoted_key_may_hold_escapes(gateway, ingress, key):
     for line in ('Idempotency-Key: "a\\"b"', 'Idempotency-Key: "a\\\\b"'):
         assert gateway.predict(IMAGE, key, line).status == 200
     assert len(ingress.sent) == 2
+
+
+def test_a_client_that_left_while_its_claim_was_made_may_ask_again(
+    gateway, ingress, key, monkeypatch
+):
+    claimed, goes_on = threading.Event(), threading.Event()
+
+    def claim(once):
+        made = _claim(once)
+        claimed.set()
+        goes_on.wait(30)
+        return made
+
+    monkeypatch.setattr("gateway.proxy.idempotency._claim", claim)
+    with gateway.connect() as connection:
+        connection.sendall(gateway_request(key))
+        assert claimed.wait(30)
+    time.sleep(0.3)  # until the gateway has noticed that it left
+    goes_on.set()
+    monkeypatch.undo()
+    for _ in range(100):
+        if (status := gateway.predict(IMAGE, key, SAME).status) != 409:
+            break
+        time.sleep(0.05)
+    assert status == 200
