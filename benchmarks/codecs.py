@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.measure import alternate, ratio
 from benchmarks.report import Figure, Result
 from benchmarks.standard import CONFIG, scene
-from pipeline.decode import decode
+from pipeline.image.decode import decode
 from pipeline.preprocess import Resize
 from pipeline.visualize import encode
 

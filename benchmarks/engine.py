@@ -21,8 +21,8 @@ from benchmarks.report import NO_TARGET, Figure, Result
 from benchmarks.standard import ROOT, standard_bundle
 from pipeline.allocator import KEEP_FREED_MEMORY
 from pipeline.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
-from pipeline.decode import decode
 from pipeline.engine.portable import PortableEngine
+from pipeline.image.decode import decode
 
 FOLDER = Path("out/benchmarks")
 DEMO = ROOT / "weights" / "demo"

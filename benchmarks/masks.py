@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import Spread, ratio
 from benchmarks.report import Figure, Result
 from pipeline.contract import Instances
-from pipeline.decode import DecodedImage, decode
+from pipeline.image.decode import DecodedImage, decode
 from pipeline.postprocess import postprocess
 from pipeline.schemas import Detection, PredictOptions
 

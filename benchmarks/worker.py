@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.bundle import Bundle, open_bundle
 from pipeline.contract import Engine
-from pipeline.decode import decode
+from pipeline.image.decode import decode
 from pipeline.postprocess import paste, to_source
 
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.decode import DEFAULT_LIMITS, FORMATS, ImageLimits
+from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
 
 
 def _split(value: Any) -> Any:

@@ -21,12 +21,12 @@ from pipeline.bundle import (
 )
 from pipeline.config_file import load_config_file
 from pipeline.contract import Engine, EngineName
-from pipeline.decode import decode
 from pipeline.engine.checkpoint import State, read_checkpoint
 from pipeline.engine.portable import open_model
 from pipeline.engines import ModelFiles, open_engine
 from pipeline.errors import BundleError, UnreadableConfig
 from pipeline.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_golden
+from pipeline.image.decode import decode
 from pipeline.manifest import Manifest, sha256_of
 from pipeline.predictor import LesionPredictor
 from pipeline.preprocess import Resize

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline import masks, visualize
 from pipeline.contract import Instances, Lesion
-from pipeline.decode import DecodedImage
+from pipeline.image.decode import DecodedImage
 from pipeline.masks import RunMask
 from pipeline.schemas import Detection, Mask, MaskFormat, Metrics, PredictOptions
 

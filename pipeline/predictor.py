@@ -2,8 +2,9 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from pipeline.contract import Engine
-from pipeline.decode import DEFAULT_LIMITS, ImageLimits, decode
 from pipeline.errors import CheckpointMismatch
+from pipeline.image.decode import decode
+from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
 from pipeline.postprocess import postprocess
 from pipeline.preprocess import Resize
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.contract import DeviceName, EngineName, Precision
-from pipeline.decode import ImageLimits
+from pipeline.image.decoder_pool import DEFAULT_CPU_SECONDS
+from pipeline.image.limits import ImageLimits
 
 # The clone or the installed wheel: bundles and profiles lie beside the packages in both.
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,6 +94,9 @@ class Fused(Args):
     layout: Literal["fused"]
     ingress: Size
     pipeline: Queue = Field(description="of the stages within a replica")
+    max_decoded_pixels: int = Field(
+        default=100_000_000, ge=1, description="of the images that a replica holds decoded at once"
+    )
 
     @property
     def model(self) -> Queue:
@@ -154,4 +158,9 @@ class AppArgs(Args):
     graph: Annotated[Fused | Staged, Field(discriminator="layout")]
     image: ImageLimits = ImageLimits()
     deadline: Deadlines = Deadlines()
-    threads: int = Field(ge=1, description="of each stage that decodes or draws")
+    threads: int = Field(ge=1, description="of each stage that draws; as many decoder processes")
+    decode_cpu_s: int = Field(
+        default=DEFAULT_CPU_SECONDS,
+        ge=1,
+        description="processor time of one image's decoding; an image that takes more is refused",
+    )

@@ -7,12 +7,15 @@ from typing import Any
 
 from pipeline.bundle import Bundle
 from pipeline.contract import Instances, ModelInput
-from pipeline.decode import DecodedImage, decode
 from pipeline.errors import Overloaded, PredictionFailed
+from pipeline.image.decode import DecodedImage
+from pipeline.image.decoder_pool import DecoderPool
+from pipeline.image.inspect import Header, inspect
 from pipeline.postprocess import postprocess
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions
-from serve_app.args import AppArgs
+from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
+from serve_app.pixels import PixelBudget
 from serve_app.threads import in_thread
 
 OpenBundle = Callable[[Path], Bundle]
@@ -38,19 +41,24 @@ class Found:
 
 
 class Preprocess:
-    """Bytes -> upright image and model input."""
+    """Bytes -> upright image and model input. The bytes are decoded in processes of their own."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
         self._limits = args.image
         self._resize = open_bundle(args.model.bundle).resize
+        self._decoders = DecoderPool(args.threads, args.image, args.decode_cpu_s)
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="preprocess")
 
     async def __call__(self, data: bytes) -> Prepared:
         return await in_thread(self._pool, self._prepare, data)
 
+    async def inspect(self, data: bytes) -> Header:
+        """Return what the file claims to hold. Raise ImageError."""
+        return await in_thread(self._pool, inspect, data, self._limits)
+
     def _prepare(self, data: bytes) -> Prepared:
         started = perf_counter()
-        source = decode(data, self._limits)
+        source = self._decoders.decode(data)
         model_input = self._resize(source.pixels)
         return Prepared(source, model_input, _since(started))
 
@@ -152,11 +160,15 @@ class Pipeline:
         self._preprocess = Preprocess(args, open_bundle)
         self._predictor = Predictor(args, open_bundle)
         self._postprocess = Postprocess(args)
+        assert isinstance(args.graph, Fused), "the stages share a replica in the fused layout"
+        self._pixels = PixelBudget(args.graph.max_decoded_pixels)
 
     async def __call__(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
-        prepared = await self._preprocess(data)
-        found = await self._predictor(prepared)
-        return await self._postprocess(request_id, prepared, found, options)
+        header = await self._preprocess.inspect(data)
+        async with self._pixels.take(header.width * header.height):
+            prepared = await self._preprocess(data)
+            found = await self._predictor(prepared)
+            return await self._postprocess(request_id, prepared, found, options)
 
     async def manifest(self) -> dict[str, Any]:
         return await self._predictor.manifest()

@@ -67,7 +67,7 @@ def ordinary_images():
     yield "palette PNG with one clear entry", encoded(rgb.convert("P"), "PNG", transparency=3)
     alphas = bytes(range(256))
     yield "palette PNG with alphas", encoded(rgb.convert("P"), "PNG", transparency=alphas)
-    for mode in ("1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"):
+    for mode in ("1", "L", "LA", "P", "RGBA", "CMYK"):
         yield f"{mode} TIFF", encoded(rgb.convert(mode), "TIFF")
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         yield f"{compression} TIFF", encoded(rgb, "TIFF", compression=compression)
@@ -102,6 +102,46 @@ def compressed_zeros():
     return zlib.compress(bytes(64 * 1024 * 1024), 9)
 
 
+def lossy_jpegs():
+    """JPEG files that lost pixels, which most decoders fill with grey and say nothing of."""
+    reason = "lost pixel data|cut off"
+    for kind, options in JPEG_KINDS.items():
+        mode = {"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB")
+        data = encoded(Image.fromarray(noise()).convert(mode), "JPEG", **options)
+        half = len(data) // 2
+        yield f"{kind} JPEG, half of it and EOI", data[:half] + b"\xff\xd9", reason
+        blank = data[:half] + bytes(600) + data[half + 600 :]
+        yield f"{kind} JPEG with zeros in the middle", blank, reason
+        yield f"{kind} JPEG with bytes missing", data[:half] + data[half + 500 :], reason
+        yield f"{kind} JPEG without EOI", data[:-2], reason
+        yield f"{kind} JPEG without EOI, and more behind it", data[:-2] + b"GIF89a more", reason
+        late = data[:-2] + b"twenty bytes of text" + b"\xff\xd9"
+        yield f"{kind} JPEG with EOI too late", late, reason
+    data = encoded(noise(), "JPEG", **JPEG_KINDS["restarting"])
+    starts = [at for at in range(len(data)) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7]
+    missing = data[: starts[3]] + data[starts[4] :]
+    yield "JPEG that lacks a restart interval", missing, reason
+    missing = data[: starts[3]] + data[starts[11] :]
+    yield "JPEG that lacks eight restart intervals", missing, reason
+    data = encoded(noise(), "JPEG", progressive=True)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    for number in (1, len(scans) - 1):
+        yield f"progressive JPEG of {number} scans", data[: scans[number]] + b"\xff\xd9", reason
+
+
+def noise():
+    return np.random.default_rng(7).integers(0, 256, (96, 128, 3)).astype(np.uint8)
+
+
+JPEG_KINDS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "restarting": {"restart_marker_blocks": 2},
+    "grey": {},
+    "CMYK": {},
+}
+
+
 def broken_images():
     whole = encoded(picture(), "PNG")
     tiff, webp, bmp = (encoded(picture(), format) for format in ("TIFF", "WEBP", "BMP"))
@@ -109,7 +149,7 @@ def broken_images():
     for name, magic in (("JPEG", b"\xff\xd8\xff"), ("PNG", whole[:8]), ("BMP", b"BM")):
         yield f"only the magic of {name}", magic, "cut off"
     yield "only the magic of WebP", webp[:12], "cut off"
-    yield "only the magic of TIFF", tiff[:4], "no pixels"
+    yield "only the magic of TIFF", tiff[:4], "cut off"
     halved = {"JPEG": jpeg(), "PNG": whole, "TIFF": tiff, "WebP": webp, "BMP": bmp}
     for name, data in halved.items():
         yield f"half a {name}", data[: len(data) // 2], "cut off"
@@ -131,12 +171,15 @@ def broken_images():
     yield "JPEG with junk between its parts", jpeg()[:2] + bytes(70_000) + jpeg()[2:], "more parts"
     yield "no width", png(0, 32), "a side of it is 0"
     yield "one pixel", encoded(picture()[:1, :1], "PNG"), "too small"
-    yield "a stripe", encoded(np.zeros((8, 408, 3), np.uint8), "PNG"), "narrower"
+    yield "a stripe", encoded(np.zeros((8, 408, 3), np.uint8), "PNG"), "aspect ratio exceeds 50:1"
     for format in ("PNG", "WEBP"):
         yield f"animated {format}", animated(format), "animated"
     yield "multi-page TIFF", animated("TIFF"), "several pages"
     yield "float TIFF of NaN", tiff_of(np.float32), "floating-point"
-    yield "32-bit TIFF", encoded(Image.new("I", (WIDTH, HEIGHT), 7), "TIFF"), "32-bit"
+    yield "32-bit TIFF", encoded(Image.new("I", (WIDTH, HEIGHT), 7), "TIFF"), "signed samples"
+    ycbcr = Image.fromarray(picture()).convert("YCbCr")
+    yield "YCbCr TIFF that is no JPEG", encoded(ycbcr, "TIFF"), "YCbCr"
+    yield from lossy_jpegs()
 
 
 BROKEN = {name: (data, reason) for name, data, reason in broken_images()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.peers.inside import open_predictor
-from pipeline.decode import decode
+from pipeline.image.decode import decode
 from pipeline.schemas import PredictOptions
 
 

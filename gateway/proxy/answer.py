@@ -14,7 +14,8 @@ from pipeline.errors import (
     Unavailable,
     UnsupportedImage,
 )
-from pipeline.schemas import ImageInfo, Prediction, Problem
+from pipeline.image.inspect import Header
+from pipeline.schemas import Prediction, Problem
 
 # What the client is told as the ingress told it. Any other refusal (of our token, of our path)
 # is a fault between the two.
@@ -39,16 +40,16 @@ _SHED = (429, 503)
 _UNREACHED = (502,)
 _GAVE_UP = (408, 504)
 
-_LONGEST_DETAIL = 300
+_LONGEST_DETAIL = 1000
 
 
-def prediction(body: bytes, request_id: str, info: ImageInfo) -> Prediction:
+def prediction(body: bytes, request_id: str, header: Header) -> Prediction:
     """Raises UpstreamFault unless it is one, and of this request and image."""
     try:
         found = Prediction.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    if found.request_id != request_id or found.image != info:
+    if found.request_id != request_id or not header.agrees_with(found.image):
         raise UpstreamFault("The inference service answered another request.")
     return found
 

@@ -17,8 +17,8 @@ from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
 from gateway.query import described, read_query
 from gateway.usage.api import router as usage
-from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
+from pipeline.image.inspect import inspect
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
@@ -114,12 +114,12 @@ async def predict(request: HttpRequest) -> HttpResponse:
     scope, record = request.scope, request.scope["record"]
     options = read_query(request.GET, PredictOptions)
     image = read_upload(request.headers["Content-Type"], request.read())
-    info = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
-    record.note_image(len(image), info)
+    header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
+    record.note_image(len(image), header)
 
     async def ask() -> bytes:
         upstream, id_ = scope["state"]["upstream"], scope["request_id"]
-        prediction = await upstream.predict(image, info, options, id_, record.note_attempt)
+        prediction = await upstream.predict(image, header, options, id_, record.note_attempt)
         record.note_prediction(prediction)
         # Written anew: what came may hold more than was read of it, such as a key twice.
         return prediction.model_dump_json().encode()

@@ -16,7 +16,8 @@ from gateway.proxy.breaker import Breaker
 from gateway.proxy.retries import RetryBudget
 from gateway.proxy.shared import Shared
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
-from pipeline.schemas import ImageInfo, Name, Prediction, PredictOptions
+from pipeline.image.inspect import Header
+from pipeline.schemas import Name, Prediction, PredictOptions
 
 # The ingress is given this much less time than we have, a tenth where that is shorter: whoever
 # gives up first tells the reason, and the ingress knows it.
@@ -89,7 +90,7 @@ class Upstream:
     async def predict(
         self,
         image: bytes,
-        info: ImageInfo,
+        header: Header,
         options: PredictOptions,
         request_id: str,
         note_attempt: Callable[[], None],
@@ -105,13 +106,13 @@ class Upstream:
 
         async def attempt() -> Prediction:
             seconds = ends_at - monotonic()
-            request = self._request(image, info, options, request_id, seconds)
+            request = self._request(image, header, options, request_id, seconds)
             with self._breaker():
                 note_attempt()
                 status, body = await self._send(request, seconds)
             if status != 200:
                 raise refusal(status, body, request_id)
-            return prediction(body, request_id, info)
+            return prediction(body, request_id, header)
 
         self._retries.earn()
         try:
@@ -127,13 +128,13 @@ class Upstream:
     def _request(
         self,
         image: bytes,
-        info: ImageInfo,
+        header: Header,
         options: PredictOptions,
         request_id: str,
         seconds: float,
     ) -> httpx.Request:
         headers = {
-            "Content-Type": f"image/{info.format.lower()}",
+            "Content-Type": f"image/{header.format.lower()}",
             "X-Request-ID": request_id,
             "X-Deadline-Ms": str(_milliseconds_left(seconds)),
         }

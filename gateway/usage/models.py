@@ -7,7 +7,8 @@ from django.utils import timezone
 from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
-from pipeline.schemas import ImageInfo, Prediction
+from pipeline.image.inspect import Header
+from pipeline.schemas import Prediction
 
 REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
 
@@ -121,13 +122,16 @@ class Record(Sealed):
     def note_attempt(self) -> None:
         self.attempts += 1
 
-    def note_image(self, size: int, info: ImageInfo) -> None:
+    def note_image(self, size: int, header: Header) -> None:
+        """Note what the file claims to hold, with its sides as they are stored."""
         self.image_bytes = size
-        self.image_format = info.format
-        self.image_width, self.image_height = info.width, info.height
-        self.image_pixels = info.width * info.height
+        self.image_format = header.format
+        self.image_width, self.image_height = header.width, header.height
+        self.image_pixels = header.width * header.height
 
     def note_prediction(self, prediction: Prediction) -> None:
+        # Upright, as the answer has them.
+        self.image_width, self.image_height = prediction.image.width, prediction.image.height
         self.model_name = prediction.model.name[:200]
         self.model_version = prediction.model.version[:100]
         self.detection_count = len(prediction.detections)

@@ -10,9 +10,9 @@ from pycocotools import mask as coco
 
 from pipeline.config_file import load_config_file
 from pipeline.contract import Instances, ModelInput
-from pipeline.decode import DecodedImage, decode
 from pipeline.engine.build import build_model
 from pipeline.engine.config import parse_config
+from pipeline.image.decode import DecodedImage, decode
 from pipeline.postprocess import postprocess
 from pipeline.preprocess import Resize
 from pipeline.schemas import Detection, PredictOptions, RleMask

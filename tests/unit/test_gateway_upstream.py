@@ -17,10 +17,12 @@ from pipeline.errors import (
     Poison,
     Unavailable,
 )
+from pipeline.image.inspect import Header
 from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 
 GZIP = {"Content-Encoding": "gzip"}
 INFO = ImageInfo(width=10, height=10, format="PNG")
+HEADER = Header("PNG", 10, 10)
 
 
 class Wire(httpx.MockTransport):
@@ -38,13 +40,13 @@ def upstream(handler, deadline_s: float = 30) -> Upstream:
 
 async def ask(one: Upstream, attempts: list[int] | None = None) -> Prediction:
     note = (attempts if attempts is not None else []).append
-    return await one.predict(b"image", INFO, PredictOptions(), "id", lambda: note(1))
+    return await one.predict(b"image", HEADER, PredictOptions(), "id", lambda: note(1))
 
 
 async def outcome(handler, deadline_s: float = 30) -> LesionserveError:
     with pytest.raises(LesionserveError) as raised:
         await upstream(handler, deadline_s).predict(
-            b"image", INFO, PredictOptions(), "id", lambda: None
+            b"image", HEADER, PredictOptions(), "id", lambda: None
         )
     return raised.value
 

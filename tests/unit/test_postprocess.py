@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from pipeline.contract import Instances
-from pipeline.decode import DecodedImage
+from pipeline.image.decode import DecodedImage
 from pipeline.postprocess import Findings, postprocess
 from pipeline.schemas import ImageInfo, PolygonMask, PredictOptions, RleMask
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
-from pipeline.decode import inspect
+from pipeline.image.decode import decode
 from pipeline.schemas import (
     Detection,
     ImageInfo,
@@ -30,7 +30,7 @@ class Sent:
 
 def prediction(request_id: str, image: bytes | None = None) -> dict[str, Any]:
     """`image` is by default as `client.jpeg` makes it."""
-    info = ImageInfo(width=64, height=48, format="JPEG") if image is None else inspect(image)
+    info = ImageInfo(width=64, height=48, format="JPEG") if image is None else decode(image).info
     return Prediction(
         request_id=request_id,
         model=ModelInfo(name="fake", version="7", sha256="0" * 64, engine="portable"),

@@ -1,0 +1,137 @@
+"""Pixels of each format, written into the rows of the stored picture.
+
+Which library reads which format, and why: docs/adr/0017-decoding.md.
+"""
+
+import numpy as np
+import simplejpeg
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from pipeline.errors import BrokenImage
+from pipeline.image.header import png, tiff, webp
+from pipeline.image.header.directory import Directory
+from pipeline.image.orientation import Pixels
+
+# libtiff for uncompressed files, too: Pillow's own reader takes planes of 16 bits for 8.
+TiffImagePlugin.READ_LIBTIFF = True
+# Pillow knows no big-endian twin of its (little-endian, WhiteIsZero, 16 bits).
+TiffImagePlugin.OPEN_INFO[(TiffImagePlugin.MM, tiff.GREY_FROM_WHITE, (1,), 1, (16,), ())] = (
+    "I;16B",
+    "I;16B",
+)
+
+_BAND_PIXELS = 1 << 20  # what is converted at a time, so that no second picture is held
+
+
+def check_integrity(data: bytes, name: str) -> None:
+    """Raise BrokenImage for lost data that the library which decodes the file does not notice."""
+    if name == "PNG":
+        png.check_checksums(data)
+    if name == "TIFF":
+        _check_jpeg_blocks(data)
+    if name == "WEBP":
+        _check_webp_complete(data)
+
+
+def load_tiff(image: Image.Image) -> None:
+    """Load a TIFF, which Pillow turns upright as it loads."""
+    exif = image.getexif()
+    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
+        exif.pop(tag, None)  # or Pillow reads them all, whatever it costs
+    image.load()
+
+
+def read_pixels(data: bytes, name: str, image: Image.Image, rows: Pixels) -> None:
+    """Write the picture into `rows`, (H, W, 3) uint8 BGR of any strides, turned as it is stored.
+
+    Raise BrokenImage, or what Pillow raises.
+    """
+    if name == "JPEG":
+        _read_jpeg(data, image, rows)
+    elif name == "WEBP" and not webp.is_animation(data):
+        _read_webp(data, rows)
+    else:
+        _read_with_pillow(image, rows, inverted=name == "TIFF" and _counts_from_white(data))
+
+
+def _read_jpeg(data: bytes, image: Image.Image, rows: Pixels) -> None:
+    if image.mode == "CMYK":
+        _decode_jpeg(data, "CMYK")
+        _read_with_pillow(image, rows)
+    elif rows.flags.c_contiguous:
+        _decode_jpeg(data, "BGR", rows)
+    else:
+        rows[:] = _decode_jpeg(data, "BGR")
+
+
+def _decode_jpeg(data: bytes, colours: str, buffer: Pixels | None = None) -> Pixels:
+    """Decode with libjpeg, and refuse what it warns of: pixels that it had to make up.
+
+    Pillow is silent where libjpeg warns.
+    """
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, colours, buffer=buffer, strict=True)
+    except ValueError as error:
+        raise BrokenImage(
+            "The JPEG image is damaged: it lost pixel data. Export or transfer it again."
+        ) from error
+    return pixels
+
+
+def _read_webp(data: bytes, rows: Pixels) -> None:
+    # Pillow would hold the picture five times.
+    picture = _decode_webp(data)
+    if picture is None or picture.shape != rows.shape:
+        raise BrokenImage(
+            "The WebP image is damaged: its content cannot be decoded. Export or transfer it again."
+        )
+    rows[:] = picture
+
+
+def _decode_webp(data: bytes) -> Pixels | None:
+    import cv2  # here, since only WebP needs it
+
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    return None if picture is None else picture.astype(np.uint8, copy=False)
+
+
+def _check_webp_complete(data: bytes) -> None:
+    """Raise BrokenImage where the picture does not need its last bytes: it was cut and padded.
+
+    The codec has no checksum, but it reads a whole picture to its end.
+    """
+    if _decode_webp(webp.without_end(data)) is not None:
+        raise BrokenImage(
+            "The WebP image is damaged: it lost pixel data. Export or transfer it again."
+        )
+
+
+def _read_with_pillow(image: Image.Image, rows: Pixels, inverted: bool = False) -> None:
+    image.load()
+    image.info.pop("transparency", None)  # dropped either way; Pillow warns of it
+    step = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, step):
+        band = image.crop((0, top, image.width, min(top + step, image.height)))
+        if band.mode.startswith("I;16"):
+            grey = np.asarray(band)
+            band = Image.fromarray(((~grey if inverted else grey) >> 8).astype(np.uint8))
+        # Pillow turns the channels while it unpacks its own; NumPy would take four times as long.
+        pixels = np.frombuffer(band.convert("RGB").tobytes("raw", "BGR"), dtype=np.uint8)
+        rows[top : top + band.height] = pixels.reshape(band.height, band.width, 3)
+
+
+def _counts_from_white(data: bytes) -> bool:
+    return Directory.read(data).number(tiff.Tag.PHOTOMETRIC, -1) == tiff.GREY_FROM_WHITE
+
+
+def _check_jpeg_blocks(data: bytes) -> None:
+    """Raise BrokenImage where a strip or tile of JPEG lost data, of which Pillow says nothing."""
+    directory = Directory.read(data)
+    if directory.number(tiff.Tag.COMPRESSION, tiff.NO_COMPRESSION) != tiff.JPEG:
+        return
+    _, count, offset = directory.entries.get(tiff.Tag.JPEG_TABLES, (0, 0, 0))
+    tables = data[offset : offset + count][:-2]  # without EOI, to be followed by a block's segments
+    for block in tiff.blocks(directory):
+        picture = data[block.start : block.end]
+        _decode_jpeg(tables + picture[2 if tables else 0 :], "GRAY")

@@ -1,0 +1,146 @@
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.errors import BrokenImage, UnsupportedImage
+from pipeline.image.header.checks import check_exif, check_parts, check_size, cut_off, u16
+from pipeline.image.limits import ImageLimits
+
+# Where the next marker is: in entropy-coded data 0xFF is followed by 0x00, by a restart marker or
+# by more 0xFF; elsewhere, too, these begin no segment.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]", re.DOTALL)
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = 0xC2
+
+# Every scan of a progressive image passes over all its pixels. libjpeg's own script has 10 scans
+# of 14 components together, for CMYK 24.
+_MAX_SCANS = 64
+_MAX_SCANNED_PIXELS = 24 * 50_000_000
+
+_PRECISE = (
+    "The JPEG image has {} bits per sample; 8 are needed. Export it as an 8-bit JPEG, or as a "
+    "16-bit PNG or TIFF."
+)
+_CODING = (
+    "The JPEG image is {}; baseline and progressive JPEG are accepted. Export it as an ordinary "
+    "JPEG or as PNG."
+)
+
+
+def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Return the stored width and height in pixels of a JPEG file.
+
+    Raise UnsupportedImage for a coding that is not read, ImageTooLarge, or BrokenImage where a
+    segment, a component or a scan is missing.
+    """
+    frame: _Frame | None = None
+    exif_bytes = 0
+    for marker, start, end in _segments(data):
+        if marker in _FRAMES:
+            if frame is not None:
+                raise BrokenImage("The JPEG image holds two headers.")
+            frame = _read_frame(marker, data[start:end], limits)
+        elif marker == _SOS:
+            if frame is None:
+                raise BrokenImage("The JPEG image holds no header.")
+            frame.add_scan(data[start:end])
+        elif marker == _APP1 and data.startswith(b"Exif\0\0", start):
+            exif_bytes += end - start  # Pillow joins them, at a cost that grows with the square
+    if frame is None or not frame.scans:
+        raise BrokenImage("The JPEG image holds no pixel data.")
+    check_exif(exif_bytes)
+    frame.check_complete()
+    return frame.width, frame.height
+
+
+@dataclass(slots=True)
+class _Frame:
+    """The frame header (ITU-T T.81, B.2.2), and what its scans have brought so far."""
+
+    width: int
+    height: int
+    progressive: bool
+    components: tuple[int, ...]
+    scans: int = 0
+    scanned_pixels: int = 0
+    # By component: for each of 64 coefficients the lowest bit that a scan has brought.
+    lowest_bits: dict[int, list[int | None]] = field(default_factory=dict)
+
+    def add_scan(self, segment: bytes) -> None:
+        """Add what a scan header (T.81, B.2.3) says that its scan brings."""
+        count = segment[0] if segment else 0
+        if not 1 <= count <= 4 or len(segment) != 4 + 2 * count:
+            raise BrokenImage("A scan header of the JPEG image is damaged.")
+        components = segment[1 : 1 + 2 * count : 2]
+        first, last, bits = segment[-3:]
+        if not self.progressive:
+            first, last, bits = 0, 63, 0
+        if first > last or last > 63 or not set(components) <= set(self.components):
+            raise BrokenImage("A scan header of the JPEG image is damaged.")
+        self.scans += 1
+        self.scanned_pixels += count * self.width * self.height
+        if self.scans > _MAX_SCANS or self.scanned_pixels > _MAX_SCANNED_PIXELS:
+            raise BrokenImage("The JPEG image is made of more scans than any real image.")
+        for component in components:
+            lowest = self.lowest_bits.setdefault(component, [None] * 64)
+            lowest[first : last + 1] = [bits & 0x0F] * (last + 1 - first)
+
+    def check_complete(self) -> None:
+        """Raise BrokenImage where a component or a refinement of it never came.
+
+        libjpeg does not warn of either: it shows the picture without colours, or blurred.
+        """
+        for component in self.components:
+            lowest = self.lowest_bits.get(component, [None])
+            if any(bit != 0 for bit in lowest):
+                raise BrokenImage(
+                    "The JPEG image is cut off: scans of it are missing. Export or transfer it "
+                    "again."
+                )
+
+
+def _read_frame(marker: int, segment: bytes, limits: ImageLimits) -> _Frame:
+    if len(segment) < 6:
+        raise cut_off("JPEG")
+    precision, height, width, count = struct.unpack_from(">BHHB", segment)
+    check_size(width, height, limits)
+    if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+        raise UnsupportedImage(_CODING.format("lossless"))
+    if marker > 0xC8:
+        raise UnsupportedImage(_CODING.format("arithmetic-coded"))
+    if marker > _PROGRESSIVE:
+        raise UnsupportedImage(_CODING.format("hierarchical"))
+    if precision != 8:
+        raise BrokenImage(_PRECISE.format(precision))
+    if count not in (1, 3, 4):
+        raise BrokenImage(
+            f"The JPEG image has {count} components; 1 (grey), 3 (colour) or 4 (CMYK) are accepted."
+        )
+    components = tuple(segment[6::3])
+    if len(segment) != 6 + 3 * count or len(set(components)) != count:
+        raise BrokenImage("The header of the JPEG image is damaged.")
+    return _Frame(width, height, marker == _PROGRESSIVE, components)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker, and the start and end of the content, of each segment before EOI.
+
+    Raise BrokenImage where the file ends without EOI. What follows EOI is not looked at.
+    """
+    position, parts, in_scan = 2, 0, False
+    while match := _MARKER.search(data, position):
+        parts += 1 if in_scan else 1 + match.start() - position
+        check_parts(parts)
+        marker, position = data[match.start() + 1], match.end()
+        if marker == _EOI:
+            return
+        if position + 2 > len(data):
+            break
+        start, end = position + 2, position + u16(data, position, ">")
+        if end < start or end > len(data):
+            break
+        yield marker, start, end
+        position, in_scan = end, in_scan or marker == _SOS
+    raise cut_off("JPEG")

@@ -1,0 +1,245 @@
+"""Which TIFF images are read: one picture of whole numbers, in a layout that decodes right.
+
+Tags are those of TIFF 6.0 and of Adobe's supplements. The tests compare each layout that is
+accepted with what independent writers put in.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pipeline.errors import BrokenImage, ImageTooLarge, UnsupportedImage
+from pipeline.image.header.checks import check_size
+from pipeline.image.header.directory import Directory
+from pipeline.image.limits import ImageLimits
+
+
+class Tag(IntEnum):
+    SUBFILE_TYPE = 254
+    OLD_SUBFILE_TYPE = 255
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    FILL_ORDER = 266
+    STRIP_OFFSETS = 273
+    SAMPLES = 277
+    ROWS_PER_STRIP = 278
+    STRIP_BYTES = 279
+    PLANAR = 284
+    PREDICTOR = 317
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILE_OFFSETS = 324
+    TILE_BYTES = 325
+    SUB_DIRECTORIES = 330
+    EXTRA_SAMPLES = 338
+    SAMPLE_FORMAT = 339
+    JPEG_TABLES = 347
+    DNG_VERSION = 50706
+
+
+GREY_FROM_WHITE, GREY, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+NO_COMPRESSION, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 7, 8, 32946, 32773
+_SENSOR = (32803, 34892)  # colour filter array, linear raw
+
+# By photometric interpretation: samples of a pixel -> bits that each sample may have.
+_LAYOUTS: dict[int, dict[int, tuple[int, ...]]] = {
+    GREY_FROM_WHITE: {1: (1, 2, 4, 8, 16)},
+    GREY: {1: (1, 2, 4, 8, 16), 2: (8,)},
+    RGB: {3: (8, 16), 4: (8, 16)},
+    PALETTE: {1: (1, 2, 4, 8)},
+    CMYK: {4: (8,)},
+    YCBCR: {3: (8,)},
+}
+_NAMED_LAYOUTS = {4: "a transparency mask", 8: "CIELAB colours"}
+_COMPRESSIONS = (NO_COMPRESSION, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS)
+_RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65535)  # Sony, Epson, Samsung, Nikon, Pentax
+_NAMED_COMPRESSIONS = {2: "fax", 3: "fax", 4: "fax", 6: "old-style JPEG", 34712: "JPEG 2000"}
+
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_MAX_DIRECTORIES = 64
+
+_RAW = (
+    "This is a raw camera file (such as DNG, NEF, CR2 or ARW), not a finished picture. Export it "
+    "as JPEG, PNG or an ordinary TIFF."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A strip or a tile: `start` and `end` of its bytes in the file."""
+
+    start: int
+    end: int
+
+
+def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Return the stored width and height in pixels of a TIFF file.
+
+    Raise UnsupportedImage for a raw camera file or a compression that is not read, ImageTooLarge,
+    or BrokenImage for a file that is damaged, has several pages, or a layout that is not read.
+    """
+    directory = Directory.read(data)
+    _check_picture(data, directory)
+    size = directory.number(Tag.WIDTH, 0), directory.number(Tag.HEIGHT, 0)
+    check_size(*size, limits)
+    # A tile is decoded whole, however little of it the image uses.
+    if directory.number(Tag.TILE_WIDTH, 0) * directory.number(Tag.TILE_HEIGHT, 0) > (
+        limits.max_pixels
+    ):
+        raise ImageTooLarge(f"The image has tiles of more than {limits.max_pixels} pixels.")
+    _check_coding(directory)
+    _check_layout(directory)
+    directory.check_metadata()
+    _check_blocks(directory)
+    return size
+
+
+def blocks(directory: Directory) -> list[Block]:
+    """Return the strips or tiles in the order of the file."""
+    tiled = Tag.TILE_OFFSETS in directory.entries
+    offsets = directory.numbers(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS)
+    lengths = directory.numbers(Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES)
+    if not offsets or len(offsets) != len(lengths):
+        raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
+    return [Block(offset, offset + length) for offset, length in zip(offsets, lengths, strict=True)]
+
+
+def _check_picture(data: bytes, directory: Directory) -> None:
+    """Raise where the first directory is not the one full picture of the file."""
+    photometric = directory.number(Tag.PHOTOMETRIC, -1)
+    compression = directory.number(Tag.COMPRESSION, NO_COMPRESSION)
+    if (
+        data[8:10] == b"CR"
+        or Tag.DNG_VERSION in directory.entries
+        or photometric in _SENSOR
+        or compression in _RAW_COMPRESSIONS
+        or any(_is_larger(part, directory) for part in _sub_directories(data, directory))
+    ):
+        raise UnsupportedImage(_RAW)
+    if _is_part(directory):
+        raise BrokenImage(
+            "The TIFF image begins with a reduced picture or a mask, not with the picture itself. "
+            "Export the picture alone."
+        )
+    for page in _following(data, directory):
+        if not _is_part(page):
+            raise BrokenImage(
+                "The TIFF image has several pages; one picture is needed. Export a single page."
+            )
+
+
+def _is_part(directory: Directory) -> bool:
+    """Whether a directory says that it is a reduced version or a mask of another."""
+    kind = directory.number(Tag.SUBFILE_TYPE, 0)
+    return bool(kind & (_REDUCED | _MASK)) or directory.number(Tag.OLD_SUBFILE_TYPE, 0) == 2
+
+
+def _is_larger(part: Directory, directory: Directory) -> bool:
+    if part.number(Tag.PHOTOMETRIC, -1) in _SENSOR:
+        return True
+    own, other = (
+        each.number(Tag.WIDTH, 0) * each.number(Tag.HEIGHT, 0) for each in (directory, part)
+    )
+    return other > own
+
+
+def _sub_directories(data: bytes, directory: Directory) -> Iterator[Directory]:
+    offsets = directory.numbers(Tag.SUB_DIRECTORIES)
+    if len(offsets) > _MAX_DIRECTORIES:
+        raise BrokenImage("The TIFF image holds more directories than any real image.")
+    return (Directory.read(data, offset) for offset in offsets)
+
+
+def _following(data: bytes, directory: Directory) -> Iterator[Directory]:
+    """Yield the directories after the first."""
+    seen: set[int] = set()
+    while directory.following:
+        if directory.following in seen or len(seen) > _MAX_DIRECTORIES:
+            raise BrokenImage("The TIFF image is damaged: its directories have no end.")
+        seen.add(directory.following)
+        directory = Directory.read(data, directory.following)
+        yield directory
+
+
+def _check_coding(directory: Directory) -> None:
+    compression = directory.number(Tag.COMPRESSION, NO_COMPRESSION)
+    if compression not in _COMPRESSIONS:
+        name = _NAMED_COMPRESSIONS.get(compression, f"compression {compression}")
+        raise UnsupportedImage(
+            f"The TIFF image is compressed with {name}; none, LZW, Deflate, PackBits and JPEG are "
+            "accepted. Export it with one of these, or as PNG."
+        )
+    if directory.number(Tag.PREDICTOR, 1) not in (1, 2):
+        raise BrokenImage("The TIFF image has a predictor for floating-point samples.")
+    if directory.number(Tag.FILL_ORDER, 1) != 1:
+        raise BrokenImage(
+            "The TIFF image stores its bits in reverse (FillOrder 2). Export it as PNG."
+        )
+
+
+def _check_layout(directory: Directory) -> None:
+    photometric = directory.number(Tag.PHOTOMETRIC, -1)
+    samples = directory.number(Tag.SAMPLES, 1)
+    bits = directory.numbers(Tag.BITS) or (1,)
+    formats = directory.numbers(Tag.SAMPLE_FORMAT) or (1,)
+    if photometric not in _LAYOUTS:
+        name = _NAMED_LAYOUTS.get(photometric, f"photometric interpretation {photometric}")
+        raise BrokenImage(f"The TIFF image holds {name}; {_ACCEPTED}")
+    if set(formats) != {1}:
+        raise BrokenImage(
+            "The TIFF image holds floating-point or signed samples, not whole numbers of 8 or 16 "
+            "bits. Export it as an 8-bit or 16-bit image."
+        )
+    if len(set(bits)) != 1 or len(bits) not in (1, samples):
+        raise BrokenImage("The TIFF image is damaged: its samples differ in their bits.")
+    if samples not in _LAYOUTS[photometric]:
+        raise BrokenImage(f"The TIFF image has {samples} samples per pixel; {_ACCEPTED}")
+    if bits[0] not in _LAYOUTS[photometric][samples]:
+        raise BrokenImage(
+            f"The TIFF image has {bits[0]} bits per sample; 8 or 16 are needed. Export it as an "
+            "8-bit or 16-bit image."
+        )
+    if directory.number(Tag.PLANAR, 1) != 1 and bits[0] != 8:
+        raise BrokenImage(
+            f"The TIFF image stores {bits[0]}-bit samples in separate planes (PlanarConfiguration "
+            "2). Export it with interleaved samples, or as PNG."
+        )
+    is_jpeg = directory.number(Tag.COMPRESSION, NO_COMPRESSION) == JPEG
+    if (photometric == YCBCR and not is_jpeg) or (is_jpeg and bits[0] != 8):
+        raise BrokenImage(f"The TIFF image holds YCbCr colours that are not JPEG; {_ACCEPTED}")
+
+
+_ACCEPTED = (
+    "grey, RGB, palette and CMYK pictures are accepted. Export it as an ordinary RGB TIFF or as "
+    "PNG."
+)
+
+
+def _check_blocks(directory: Directory) -> None:
+    """Raise BrokenImage where a strip or a tile is missing, too short, or beyond the file."""
+    parts = blocks(directory)
+    if len(parts) != _block_count(directory):
+        raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
+    for part in parts:
+        if part.start < 8 or part.end > len(directory.data):
+            raise BrokenImage(
+                "The TIFF image is cut off: its pixel data ends too early. Export or transfer it "
+                "again."
+            )
+        if part.start == part.end:
+            raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
+
+
+def _block_count(directory: Directory) -> int:
+    width, height = directory.number(Tag.WIDTH, 0), directory.number(Tag.HEIGHT, 0)
+    planes = directory.number(Tag.SAMPLES, 1) if directory.number(Tag.PLANAR, 1) == 2 else 1
+    if Tag.TILE_OFFSETS in directory.entries:
+        across, down = directory.number(Tag.TILE_WIDTH, 0), directory.number(Tag.TILE_HEIGHT, 0)
+    else:
+        across, down = width, min(height, directory.number(Tag.ROWS_PER_STRIP, height))
+    if across <= 0 or down <= 0:
+        raise BrokenImage("The TIFF image is damaged: its strips or tiles have no size.")
+    return planes * -(-width // across) * -(-height // down)

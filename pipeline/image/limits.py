@@ -1,0 +1,17 @@
+from dataclasses import dataclass
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """Which images are accepted; sides and pixels are those of the stored image."""
+
+    formats: tuple[str, ...] = FORMATS
+    max_bytes: int = 32 * 1024 * 1024
+    max_pixels: int = 50_000_000
+    min_side: int = 8
+    max_aspect: float = 50.0
+
+
+DEFAULT_LIMITS = ImageLimits()
