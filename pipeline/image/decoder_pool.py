@@ -63,7 +63,7 @@ class DecoderPool:
         check_bytes(data, self._limits)
         decoder = self._idle.get()
         try:
-            if decoder is None:
+            if decoder is None or not decoder.is_usable():  # the system ended it while it was idle
                 decoder = _Decoder(self._limits, self._cpu_seconds)
                 decoder.wait_until_ready()
             return decoder.decode(data)

@@ -1,4 +1,3 @@
-import io
 import itertools
 import logging
 import subprocess
@@ -17,6 +16,7 @@ from pipeline.errors import BrokenImage, ImageError, ImageTooLarge, UnsupportedI
 from pipeline.image.decode import decode
 from pipeline.image.inspect import inspect
 from pipeline.image.limits import ImageLimits
+from tests.detectron2_reader import read_image
 from tests.images import (
     BOMBS,
     BROKEN,
@@ -47,27 +47,10 @@ UPRIGHT = {  # how the stored picture is turned to make it upright, by EXIF's de
 }
 
 
-def read_as_detectron2_does(data):
-    """`detectron2.data.detection_utils.read_image(path, "BGR")`, whose steps these are."""
-    image = Image.open(io.BytesIO(data))
-    method = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(image.getexif().get(274))
-    if method is not None:
-        image = image.transpose(method)
-    return np.asarray(image.convert("RGB"))[:, :, ::-1]
-
-
 @pytest.mark.parametrize("data", ORDINARY.values(), ids=ORDINARY)
 def test_an_ordinary_image_decodes_to_the_pixels_that_detectron2_reads(data):
     decoded = decode(data)
-    assert np.array_equal(decoded.pixels, read_as_detectron2_does(data))
+    assert np.array_equal(decoded.pixels, read_image(data))
     assert inspect(data).agrees_with(decoded.info)
     assert (decoded.info.height, decoded.info.width, 3) == decoded.pixels.shape
 

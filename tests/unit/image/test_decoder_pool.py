@@ -1,0 +1,215 @@
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from pipeline.errors import BrokenImage, ImageTooLarge, Overloaded, UnsupportedImage
+from pipeline.image import decoder_pool
+from pipeline.image.decode import decode
+from pipeline.image.decoder_pool import DecoderPool
+from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
+from tests.images import BROKEN, ORDINARY, encoded, jpeg, noise, picture
+
+
+@pytest.fixture(scope="module")
+def pool():
+    pool = DecoderPool(2, DEFAULT_LIMITS)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def single():
+    pool = DecoderPool(1, DEFAULT_LIMITS)
+    yield pool
+    pool.close()
+
+
+def processes() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "pipeline.image.decoder_process" in child.cmdline()
+    ]
+
+
+def process_of(pool: DecoderPool) -> psutil.Process:
+    """Return the process of a pool of one, which is idle."""
+    decoder = pool._idle.get()
+    pool._idle.put(decoder)
+    return psutil.Process(decoder._process.pid)
+
+
+@pytest.mark.parametrize("data", ORDINARY.values(), ids=ORDINARY)
+def test_gives_what_decode_gives(pool, data):
+    decoded, expected = pool.decode(data), decode(data)
+    assert decoded.info == expected.info
+    assert np.array_equal(decoded.pixels, expected.pixels)
+    assert decoded.pixels.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["nothing", "half a PNG", "multi-page TIFF"])
+def test_raises_what_decode_raises(pool, name):
+    data, reason = BROKEN[name]
+    with pytest.raises(BrokenImage, match=reason):
+        pool.decode(data)
+
+
+def test_raises_the_class_of_the_error(pool):
+    with pytest.raises(UnsupportedImage):
+        pool.decode(b"GIF89a" + bytes(40))
+    with pytest.raises(ImageTooLarge):
+        pool.decode(bytes(DEFAULT_LIMITS.max_bytes + 1))
+
+
+def test_threads_share_the_decoders(pool):
+    images = list(ORDINARY.values()) * 3
+    with ThreadPoolExecutor(8) as threads:
+        decoded = list(threads.map(pool.decode, images))
+    for data, result in zip(images, decoded, strict=True):
+        assert np.array_equal(result.pixels, decode(data).pixels)
+
+
+def test_a_picture_is_not_changed_by_the_next(single):
+    first = single.decode(encoded(picture(), "PNG"))
+    single.decode(encoded(255 - picture(), "PNG"))
+    assert np.array_equal(first.pixels[:, :, ::-1], picture())
+
+
+def test_large_pictures_come_whole(single):
+    large = np.asarray(Image.fromarray(noise()).resize((3000, 2000)))
+    data = encoded(large, "BMP")
+    for _ in range(2):
+        assert np.array_equal(single.decode(data).pixels[:, :, ::-1], large)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGKILL, Overloaded), (signal.SIGSEGV, BrokenImage), (signal.SIGXCPU, BrokenImage)],
+)
+def test_an_image_that_ends_its_decoder_fails_alone(single, number, error):
+    decoder = process_of(single)
+    decoder.suspend()
+    with ThreadPoolExecutor(1) as threads:
+        decoding = threads.submit(single.decode, jpeg())
+        decoder.send_signal(number)
+        decoder.resume()
+        with pytest.raises(error):
+            decoding.result()
+    assert single.decode(jpeg()).info.format == "JPEG"
+    assert process_of(single).pid != decoder.pid
+
+
+def test_a_decoder_that_ended_while_idle_is_replaced(single):
+    process = process_of(single)
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert single.decode(jpeg()).info.format == "JPEG"
+
+
+def test_refuses_an_image_that_takes_too_much_processor_time():
+    large = Image.effect_mandelbrot((4000, 4000), (-2, -2, 2, 2), 3).convert("RGB")
+    data = encoded(large, "JPEG", progressive=True)
+    pool = DecoderPool(1, DEFAULT_LIMITS, cpu_seconds=0)
+
+    def decode_often() -> None:
+        # What is left of the second in which a decoder starts is soon used up.
+        for _ in range(100):
+            pool.decode(data)
+
+    with pytest.raises(BrokenImage, match="more than 0 s of processor time"):
+        decode_often()
+    assert pool.decode(jpeg()).info.format == "JPEG"
+    pool.close()
+
+
+def test_refuses_an_image_that_takes_too_much_memory(single):
+    process = process_of(single)
+    size = process.memory_info().rss + 64 * 1024 * 1024
+    process.rlimit(psutil.RLIMIT_DATA, (size, size))
+    with pytest.raises(BrokenImage, match="more memory than any real image"):
+        single.decode(encoded(np.zeros((6000, 6000, 3), np.uint8), "PNG"))
+
+
+def test_ends_a_decoder_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(decoder_pool, "_STUCK_AFTER_S", 5.0)
+    pool = DecoderPool(1, DEFAULT_LIMITS)
+    stopped = process_of(pool)
+    stopped.suspend()
+    with pytest.raises(Overloaded, match="could not be decoded in time"):
+        pool.decode(jpeg())
+    assert not stopped.is_running()
+    assert pool.decode(jpeg()).info.format == "JPEG"
+    pool.close()
+
+
+def test_a_call_that_is_broken_off_leaves_no_answer_behind(single, monkeypatch):
+    decoder = single._idle.get()
+    single._idle.put(decoder)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decoder, "_receive", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        single.decode(encoded(255 - picture(), "PNG"))
+    assert np.array_equal(single.decode(encoded(picture(), "PNG")).pixels[:, :, ::-1], picture())
+
+
+def test_decoders_know_no_secret(monkeypatch):
+    monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "secret" * 10)
+    pool = DecoderPool(1, DEFAULT_LIMITS)
+    environment = Path(f"/proc/{process_of(pool).pid}/environ").read_bytes()
+    assert b"secret" not in environment
+    pool.close()
+
+
+def test_decoders_end_with_the_pool():
+    before = {process.pid for process in processes()}
+    pool = DecoderPool(2, ImageLimits(max_pixels=1_000_000))
+    started = [process for process in processes() if process.pid not in before]
+    assert len(started) == 2
+    pool.close()
+    assert all(process.pid not in psutil.pids() for process in started)
+
+
+def test_decoders_end_with_their_parent():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        pool = DecoderPool(1, DEFAULT_LIMITS)
+        os.write(writing, str(process_of(pool).pid).encode())
+        os._exit(0)
+    decoder = int(os.read(reading, 20))
+    os.waitpid(child, 0)
+    orphan = psutil.Process(decoder) if psutil.pid_exists(decoder) else None
+    if orphan is not None:
+        orphan.wait(30)
+    assert not psutil.pid_exists(decoder)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_one_costly_image_does_not_hold_up_the_others(pool):
+    finished: list[str] = []
+    large = encoded(np.zeros((6000, 6000, 3), np.uint8), "JPEG", progressive=True)
+
+    def decode_large() -> None:
+        pool.decode(large)
+        finished.append("large")
+
+    thread = threading.Thread(target=decode_large)
+    thread.start()
+    time.sleep(0.05)
+    pool.decode(jpeg())
+    finished.append("small")
+    thread.join()
+    assert finished == ["small", "large"]

@@ -1,0 +1,94 @@
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import BrokenImage
+from pipeline.image.decode import decode
+from pipeline.image.inspect import inspect
+from tests.detectron2_reader import read_image
+from tests.images import chunk, encoded, exif, noise, picture, with_chunk
+
+ONE_FRAME = struct.pack(">II", 1, 0)
+
+
+def frame_control() -> bytes:
+    height, width = picture().shape[:2]
+    return struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 10, 0, 0)
+
+
+def test_reads_an_animated_png_of_one_frame():
+    still = encoded(picture(), "PNG")
+    data = with_chunk(with_chunk(still, b"fcTL", frame_control()), b"acTL", ONE_FRAME)
+    assert np.array_equal(decode(data).pixels, read_image(still))
+    assert np.array_equal(decode(data).pixels, read_image(data))
+
+
+def test_refuses_a_png_whose_one_frame_is_another_picture():
+    still = encoded(picture(), "PNG")
+    frame = chunk(b"fcTL", frame_control()) + chunk(b"fdAT", bytes(4) + b"x")
+    data = with_chunk(still[:-12] + frame + still[-12:], b"acTL", ONE_FRAME)
+    with pytest.raises(BrokenImage, match="animated; one still picture"):
+        inspect(data)
+
+
+def one_frame_webp(**options) -> bytes:
+    """Return a WebP of VP8X, ANIM and a single ANMF chunk that covers the canvas."""
+    simple = encoded(picture(), "WEBP", **options)
+    height, width = picture().shape[:2]
+    sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    frame = bytes(6) + sides + struct.pack("<I", 100)[:3] + b"\0" + simple[12:]
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + sides
+    body += b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    body += b"ANMF" + struct.pack("<I", len(frame)) + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+def test_reads_an_animated_webp_of_one_frame(options):
+    data = one_frame_webp(**options)
+    assert np.array_equal(decode(data).pixels, read_image(data))
+    assert np.array_equal(decode(data).pixels, decode(encoded(picture(), "WEBP", **options)).pixels)
+
+
+def cut_and_padded(data: bytes, share: float, padding: bytes) -> bytes:
+    """Return a WebP file whose picture ends early and is filled up to its size."""
+    end = int(len(data) * share)
+    return data[:end] + padding * (len(data) - end)
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\xff"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_refuses_a_webp_that_lost_pixels(padding, share, orientation, lossless):
+    smooth = np.asarray(Image.fromarray(noise()).resize((320, 240)))
+    data = encoded(smooth, "WEBP", lossless=lossless)
+    if orientation != 1:
+        data = encoded(smooth, "WEBP", lossless=lossless, exif=exif(orientation))
+        metadata = data.index(b"EXIF")
+        data = cut_and_padded(data[:metadata], share, padding) + data[metadata:]
+    else:
+        data = cut_and_padded(data, share, padding)
+    with pytest.raises(BrokenImage, match="damaged"):
+        decode(data)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("colour", [0, 77, 255])
+@pytest.mark.parametrize("side", [8, 100, 700])
+def test_reads_a_webp_that_ends_in_zeros_of_its_own(lossless, colour, side):
+    flat = np.full((side, side, 3), colour, np.uint8)
+    half = flat.copy()
+    half[: side // 2] = np.random.default_rng(0).integers(0, 256, (side // 2, side, 3))
+    for image in (flat, half):
+        data = encoded(image, "WEBP", lossless=lossless)
+        assert np.array_equal(decode(data).pixels, read_image(data))
+
+
+def test_webp_with_transparency_keeps_the_colours_below():
+    rgba = np.dstack((picture(), np.arange(56, dtype=np.uint8)[None].repeat(40, 0)))
+    for options in ({"lossless": True, "exact": True}, {}):
+        data = encoded(rgba, "WEBP", **options)
+        assert np.array_equal(decode(data).pixels, read_image(data))
