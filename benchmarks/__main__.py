@@ -13,6 +13,7 @@ PARTS = (
     "masks",
     "drawing",
     "codecs",
+    "decode",
     "serving",
     "overhead",
     "autoscaling",

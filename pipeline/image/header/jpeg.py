@@ -24,8 +24,8 @@ _PRECISE = (
     "16-bit PNG or TIFF."
 )
 _CODING = (
-    "The JPEG image is {}; baseline and progressive JPEG are accepted. Export it as an ordinary "
-    "JPEG or as PNG."
+    "The JPEG image is {}; ordinary baseline and progressive JPEG are accepted. Export it as one "
+    "of these or as PNG."
 )
 
 
@@ -118,10 +118,26 @@ def _read_frame(marker: int, segment: bytes, limits: ImageLimits) -> _Frame:
         raise BrokenImage(
             f"The JPEG image has {count} components; 1 (grey), 3 (colour) or 4 (CMYK) are accepted."
         )
-    components = tuple(segment[6::3])
+    components, factors = tuple(segment[6::3]), tuple(segment[7::3])
     if len(segment) != 6 + 3 * count or len(set(components)) != count:
         raise BrokenImage("The header of the JPEG image is damaged.")
+    if count > 1 and not _is_common_sampling(*factors):
+        raise UnsupportedImage(_CODING.format("of an unusual chroma sampling"))
     return _Frame(width, height, marker == _PROGRESSIVE, components)
+
+
+def _is_common_sampling(first: int, second: int, third: int, last: int = 0) -> bool:
+    """Return whether sampling factors, 0xHV of each component, are those that libjpeg-turbo's own
+    interface names: 4:4:4, 4:2:2, 4:4:0, 4:2:0, 4:1:1 and 4:4:1."""
+    return (
+        second == third
+        and last in (0, first)
+        and (
+            second == first
+            or (second == 0x11 and first in (0x21, 0x12, 0x22, 0x41, 0x14))
+            or (first == 0x22 and second in (0x12, 0x21))
+        )
+    )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

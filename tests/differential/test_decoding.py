@@ -1,0 +1,67 @@
+"""Thousands of files by independent encoders: each is read as Detectron2 reads it, or refused."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ImageError
+from pipeline.image.decode import decode
+from pipeline.image.inspect import inspect
+from tests.detectron2_reader import read_image
+from tests.differential import encoders
+from tests.differential.encoders import Case
+
+pytestmark = pytest.mark.skipif(
+    bool(encoders.MISSING), reason=f"not installed: {', '.join(encoders.MISSING)}"
+)
+
+# What is refused, by what its message says; everything else has to be read.
+REFUSED = {
+    "jpegs": ("arithmetic-coded", "unusual chroma sampling"),
+    "pngs": (),
+    "bmps": ("run-length encoded",),
+    "webps": (),
+    "turned": (),
+    "tiffs": (
+        "FillOrder 2",
+        "in separate planes",
+        "compressed with fax",
+        "compressed with compression 34925",  # LZMA
+        "(1|4|12|16|32) bits per sample; 8 or 16 are needed",
+        "floating-point or signed",
+        "samples per pixel",
+    ),
+}
+AT_LEAST = {"jpegs": 600, "pngs": 200, "bmps": 90, "webps": 400, "turned": 50, "tiffs": 600}
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_files_of_other_encoders_are_read_right_or_refused(family, tmp_path):
+    results: Counter[str] = Counter()
+    wrong: list[str] = []
+    for case in getattr(encoders, family)(tmp_path):
+        outcome = judge(case, REFUSED[family])
+        results[outcome] += 1
+        if outcome not in ("read", "refused"):
+            wrong.append(f"{case.name}: {outcome}")
+    assert not wrong, f"{len(wrong)} of {results.total()}: {wrong[:10]}"
+    assert results["read"] >= AT_LEAST[family], results
+
+
+def judge(case: Case, refused: tuple[str, ...]) -> str:
+    """Return `read` or `refused`, or what is wrong."""
+    try:
+        pixels = decode(case.data).pixels
+    except ImageError as error:
+        expected = any(re.search(words, str(error)) for words in refused)
+        return "refused" if expected else f"is refused: {error}"
+    truth = read_image(case.data) if case.truth is None else case.truth[:, :, ::-1]
+    if pixels.shape != truth.shape:
+        return f"has the shape {pixels.shape}, not {truth.shape}"
+    if not np.array_equal(pixels, truth):
+        return f"differs by up to {np.abs(pixels.astype(int) - truth).max()}"
+    header = inspect(case.data)
+    sides = {header.width, header.height}
+    return "read" if sides == set(pixels.shape[:2]) else f"has the sides {sides}"
