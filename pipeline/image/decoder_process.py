@@ -27,10 +27,10 @@ from pipeline.image.orientation import Pixels
 
 MAX_MESSAGE = 4096  # bytes
 
-# Memory of the process: what the costliest format needs for a pixel (benchmarks/RESULTS.md has
-# the figures), and the rest. What is shared is not counted.
-_BYTES_PER_PIXEL = 24
-_BYTES_BESIDE = 512 * 1024 * 1024
+# Memory of the process: for a pixel a third more than the costliest format needs
+# (benchmarks/RESULTS.md), and the rest. What is shared is not counted.
+_BYTES_PER_PIXEL = 16
+_BYTES_BESIDE = 256 * 1024 * 1024
 
 
 class SharedMemory:
