@@ -64,7 +64,7 @@ def gateway_environment(data: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    text = path.read_text(errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     values = {name: value for name, _, value in (line.partition("=") for line in lines)}
     cut = [name for name, least in _LEAST.items() if len(values.get(name, "")) < least]

@@ -346,7 +346,9 @@ class LocalStack:
             self._end(role)  # it had started; what it said last is that
         log = self._log_of(role)
         status = 2 if child.returncode == 2 else 1
-        raise StackError(told.reason(log.read_text(errors="replace")), told.tail(log), status)
+        raise StackError(
+            told.reason(log.read_text(encoding="utf-8", errors="replace")), told.tail(log), status
+        )
 
     def _log_of(self, role: Role) -> Path:
         return self._gateway_log if role is GATEWAY else self._serve_log

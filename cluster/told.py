@@ -42,4 +42,4 @@ def _lines(log: Path) -> list[str]:
 
 
 def _text(log: Path) -> str:
-    return log.read_text(errors="replace")
+    return log.read_text(encoding="utf-8", errors="replace")
