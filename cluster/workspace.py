@@ -61,9 +61,11 @@ class FolderLock:
                 return cls.take(folder)
             except BlockingIOError as error:
                 pid = _holder(folder)
-                lives = pid is not None and psutil.pid_exists(pid)
-                if lives or time.monotonic() > deadline:
-                    who = "another `lesionserve up`" + (f" (process {pid})" if lives else "")
+                if pid is not None and psutil.pid_exists(pid):
+                    who = f"another `lesionserve up` (process {pid})"
+                    raise StackError(f"{folder} is in use by {who}", exit_status=2) from error
+                if time.monotonic() > deadline:
+                    who = "processes of a start that was killed; they do not end"
                     raise StackError(f"{folder} is in use by {who}", exit_status=2) from error
             time.sleep(_POLL_S)
 

@@ -49,7 +49,7 @@ def test_the_children_of_a_killed_start_are_waited_for(tmp_path):
     with holding(tmp_path, child + "sys.stdin.read()") as launcher:
         pid = int(launcher.stdout.readline())
         launcher.kill()
-    with pytest.raises(StackError, match=r"in use by another `lesionserve up`$"):
+    with pytest.raises(StackError, match="in use by processes of a start that was killed"):
         FolderLock.wait(tmp_path, 0)
     os.kill(pid, 9)
     FolderLock.wait(tmp_path, 60).release()
