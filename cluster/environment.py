@@ -13,7 +13,7 @@ _NAME = "gateway.env"
 _SECRETS = ("LESIONSERVE_SECRET_KEY", "LESIONSERVE_AUDIT_KEY", "LESIONSERVE_SERVICE_TOKEN")
 _SHORTEST = 32  # that the gateway takes of a secret
 _LEAST = dict.fromkeys(_SECRETS, _SHORTEST) | {"DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
-_NO_HOME = "/nonexistent"  # as Debian has it for those without one
+_NO_HOME = os.devnull  # a folder that nobody can make, not even root
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("no_proxy", "NO_PROXY", "no_grpc_proxy")  # gRPC has one of its own, which comes first
 

@@ -2,25 +2,49 @@
 
 import ipaddress
 import ssl
+from contextlib import suppress
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from pipeline.errors import ServiceError
 
-_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
 
 def open_client(url: str, verify: ssl.SSLContext, timeout_s: float) -> httpx.Client:
-    """Return a client for this gateway. Raises ServiceError for a proxy that cannot be used.
-
-    The loopback address is asked directly, whatever proxy the environment names; for every other
-    host the variables mean what they mean to other programs.
-    """
+    """Return a client for this gateway. Raises ServiceError for a proxy that cannot be used."""
+    proxy = proxy_for(url)
     try:
-        return httpx.Client(verify=verify, timeout=timeout_s, trust_env=not is_loopback(url))
+        return httpx.Client(verify=verify, timeout=timeout_s, trust_env=False, proxy=proxy)
     except (ValueError, ImportError, httpx.InvalidURL) as error:
-        names = ", ".join(_PROXY_VARIABLES)
-        raise ServiceError(f"a proxy variable ({names}) cannot be used: {error}") from error
+        raise ServiceError(
+            "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be used: "
+            f"{error}"
+        ) from error
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for this URL.
+
+    The loopback address has none, whatever the environment says. NO_PROXY is read as by other
+    programs: hosts, domains and networks; what it holds beside these is no reason to stop.
+    """
+    parsed = httpx.URL(url)
+    proxies = getproxies()
+    proxy = (proxies.get(parsed.scheme) or proxies.get("all") or "").strip()
+    if not proxy or is_loopback(url) or _is_excepted(parsed, proxies.get("no", "")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_excepted(url: httpx.URL, no_proxy: str) -> bool:
+    if proxy_bypass(url.host) or proxy_bypass(f"{url.host}:{url.port}"):
+        return True
+    for entry in no_proxy.split(","):
+        with suppress(ValueError):
+            network = ipaddress.ip_network(entry.strip().strip("[]"), strict=False)
+            if ipaddress.ip_address(url.host) in network:
+                return True
+    return False
 
 
 def is_loopback(url: str) -> bool:

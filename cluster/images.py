@@ -16,14 +16,17 @@ def read_image(path: Path, max_bytes: int) -> bytes:
     """
     # Without O_NONBLOCK the opening of a pipe waits for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise UnsupportedImage("it is a folder; name the image files in it")
         if not stat.S_ISREG(status.st_mode):
             raise UnsupportedImage("it is a pipe or a device; name an image file")
         if status.st_size <= max_bytes:
-            data = file.read(max_bytes + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(max_bytes + 1)
             if len(data) <= max_bytes:
                 return data
+    finally:
+        os.close(descriptor)
     raise ImageTooLarge(f"it is larger than {max_bytes / 2**20:.0f} MiB")

@@ -165,10 +165,6 @@ def loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-def empty(path: Path) -> None:
-    path.touch()
-
-
 def huge(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(5 * 10**9)
@@ -178,14 +174,24 @@ def unnamed(path: Path) -> None:
     """Nothing is there."""
 
 
-@pytest.mark.parametrize("make", [folder, pipe, device, loop, huge, unnamed])
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (folder, "it is a folder"),
+        (pipe, "it is a pipe or a device"),
+        (device, "it is a pipe or a device"),
+        (loop, "Too many levels of symbolic links"),
+        (huge, "it is larger than 256 MiB"),
+        (unnamed, "No such file or directory"),
+    ],
+)
 @pytest.mark.parametrize("name", ["a.jpg", "-a.jpg", "\x1b[2J\n.jpg", "äöü.jpg"])
 def test_what_is_no_image_file_is_refused_and_the_rest_goes_on(
-    url: str, image: Path, make, name: str
+    url: str, image: Path, make, text: str, name: str
 ) -> None:
     make(image.parent / name)
     done = run("predict", "--url", url, "--format", "json", "--", name, image, cwd=image.parent)
-    assert_one_line(done, 1, printable(name))
+    assert_one_line(done, 1, f"lesionserve: {printable(name)}: {text}")
     assert len(done.stdout.splitlines()) == 1
 
 
@@ -305,14 +311,14 @@ def test_an_unknown_user_without_a_home_can_do_everything(url: str, image: Path)
 
     for arguments in (["--help"], ["--version"], ["predict", "--url", url, image]):
         assert unknown(*arguments).returncode == 0, arguments
-    assert_one_line(unknown("up"), 2, "--data")
+    assert_one_line(unknown("up", "--config", "gone"), 2, "--data")
     assert_one_line(unknown("verify", "gone"), 1, "bundle")
-    assert "Traceback" not in unknown("--install-completion").stderr
+    assert_one_line(unknown("--install-completion", "bash"), 1, "/dev/null")
 
 
-@pytest.mark.parametrize("home", ["", "/", "/nonexistent", "relative", "/dev/null"])
+@pytest.mark.parametrize("home", ["", "/", "/gone/home", "relative", "/dev/null"])
 def test_a_home_that_is_no_folder_counts_as_none(home: str) -> None:
-    assert_one_line(run("up", environment={"HOME": home}), 2, "--data")
+    assert_one_line(run("up", "--config", "gone", environment={"HOME": home}), 2, "--data")
 
 
 def test_an_interrupt_is_one_word_at_most(image: Path) -> None:
