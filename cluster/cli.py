@@ -1,24 +1,23 @@
 """The `lesionserve` command. Each command imports what it needs only when it runs, so that
 `lesionserve --help` and calls to a remote gateway start without PyTorch or Ray."""
 
-import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cluster import console
+from cluster.environment import name_the_user
 from cluster.errors import StackError
-from cluster.paths import DATA, DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
+from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE, default_data
 from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError
 
 app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Serve a Detectron2 lesion model: an authenticated gateway before an autoscaling graph.",
+    rich_markup_mode=None,  # plain help: rich's boxes show a flag as an option that takes a <bool>
 )
 
 Debug = Annotated[
@@ -39,13 +38,29 @@ def short(value: str) -> str:
     return value
 
 
+@app.callback(invoke_without_command=True)
+def lesionserve(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Serve a Detectron2 lesion model: an authenticated gateway before an autoscaling graph."""
+    if show_version:
+        console.output(f"lesionserve {version('lesionserve')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
 @app.command()
 def demo(
     image: Annotated[Path, typer.Option(help="the image to post")] = DEMO_IMAGE,
     out: Annotated[Path, typer.Option(help="where the answer goes")] = Path("out"),
     debug: Debug = False,
 ) -> None:
-    """Start everything, post one image as a client would, show the answer, stop everything."""
+    """Start everything, post an image, show the answer, stop."""
     from cluster.demo import run_demo
     from cluster.local import StackOptions
 
@@ -59,7 +74,10 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
     ] = None,
-    data: Annotated[Path, typer.Option(help="where keys and records are kept")] = DATA,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="where keys and records are kept [default: ~/.local/share/lesionserve]"),
+    ] = None,
     tls: Annotated[
         bool, typer.Option("--tls", help="HTTPS on both hops, signed by a private authority")
     ] = False,
@@ -75,7 +93,7 @@ def up(
     options = StackOptions(
         config=config,
         bundle=bundle,
-        data=data,
+        data=default_data() if data is None else data,
         gateway_port=port,
         dashboard=dashboard,
         tls=tls,
@@ -117,7 +135,8 @@ def predict(
         score_threshold=score_threshold,
     )
     with predicting.open_source(local, remote, DEMO_BUNDLE) as source:
-        failures = predicting.predict_files(images, source, options, format_, out)
+        limit = predicting.MAX_LOCAL_BYTES if url is None else predicting.MAX_REMOTE_BYTES
+        failures = predicting.predict_files(images, source, options, format_, out, limit)
     raise typer.Exit(1 if failures else 0)
 
 
@@ -196,26 +215,40 @@ def verify(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
+    """Run the command. Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
+    console.prepare_streams()
+    name_the_user()
     try:
-        app()
+        status: int | None = app(prog_name="lesionserve", standalone_mode=False)
+    except typer.TyperException as error:
+        console.fail(f"{_plain(error)} (see --help)", error)
+        status = error.exit_code
+    except typer.Abort as error:
+        console.fail("aborted", error)
+        status = 1
     except StackError as error:
         console.fail(str(error), error, error.log)
-        sys.exit(error.exit_status)
+        status = error.exit_status
     except LesionserveError as error:
         console.fail(str(error), error)
-        sys.exit(1)
+        status = 1
     except BrokenPipeError:
-        # A reader that leaves early, such as `head`, is no failure worth a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        status = 1  # a reader that leaves early, such as `head`, is no failure worth a word
     except ModuleNotFoundError as error:
         # Only one half is installed, and the command needs the other.
         console.fail(f"{error.name} is not installed; {NEEDED}", error)
-        sys.exit(1)
+        status = 1
     except OSError as error:
-        console.fail(f"{error.filename or 'output'}: {error.strerror}", error)
-        sys.exit(1)
+        console.fail(f"{error.filename or 'output'}: {error.strerror or error}", error)
+        status = 1
+    if not console.finish_output():
+        status = status or 1
+    sys.exit(status or 0)
+
+
+def _plain(error: typer.TyperException) -> str:
+    """Return what was asked for wrongly, without the words of the library that checks types."""
+    return error.format_message().replace("Value error, ", "")
 
 
 if __name__ == "__main__":

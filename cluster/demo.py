@@ -1,14 +1,14 @@
 import base64
-import time
 from pathlib import Path
-
-import httpx
-from rich.console import Console
 
 from cluster import console
 from cluster.errors import StackError
+from cluster.files import write_whole
+from cluster.http import open_client
+from cluster.images import read_image
 from cluster.local import LocalStack, StackOptions
-from cluster.predict import REMOTE_TIMEOUT_S, Remote, ask, table, trust
+from cluster.predict import MAX_LOCAL_BYTES, REMOTE_TIMEOUT_S, Remote, ask, reason, table, trust
+from pipeline.errors import ImageError
 from pipeline.schemas import Prediction, PredictOptions
 
 
@@ -17,16 +17,18 @@ def run_demo(image: Path, out: Path, options: StackOptions) -> None:
 
     Raises StackError or LesionserveError; however it ends, no process is left.
     """
-    data = read_image(image)
+    try:
+        data = read_image(image, MAX_LOCAL_BYTES)
+    except (OSError, ImageError) as error:
+        raise StackError(f"{image}: {reason(error, image)}") from error
     out.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with LocalStack(options, console.say) as stack:
-        console.say(f"ready after {time.monotonic() - started:.0f} s; posting {image.name}")
+    with LocalStack(options, console.say, console.clock) as stack:
+        console.say(f"ready after {stack.stages.elapsed_s:.0f} s; posting {image.name}")
         remote = Remote(stack.gateway_url, stack.api_key, stack.ca)
-        with httpx.Client(timeout=REMOTE_TIMEOUT_S, verify=trust(stack.ca)) as client:
+        with open_client(stack.gateway_url, trust(stack.ca), REMOTE_TIMEOUT_S) as client:
             prediction = ask(client, remote, data, PredictOptions())
         written = write(prediction, out)
-        Console(highlight=False).print(table(image.name, prediction))
+        console.output_table(table(image.name, prediction))
         console.say("stopping everything")
     console.say(f"wrote {' and '.join(str(path) for path in written)}")
 
@@ -34,25 +36,19 @@ def run_demo(image: Path, out: Path, options: StackOptions) -> None:
 def stay_up(options: StackOptions, example: Path) -> None:
     """Serves until Ctrl-C. Raises StackError where a process dies that it cannot go on without."""
     try:
-        with LocalStack(options, console.say) as stack:
-            console.say(invitation(stack, example))
+        with LocalStack(options, console.say, console.clock) as stack:
+            console.say(f"{stack.stages.elapsed_s:4.0f} s  ready")
+            console.say_lines(invitation(stack, example))
             stack.wait()
     except KeyboardInterrupt:
         console.say("stopped")
 
 
-def read_image(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StackError(f"{path}: {error.strerror}") from error
-
-
 def write(prediction: Prediction, out: Path) -> list[Path]:
     answer, overlay = out / "prediction.json", out / "overlay.jpg"
     assert prediction.visualization is not None
-    answer.write_text(prediction.model_dump_json(indent=1) + "\n")
-    overlay.write_bytes(base64.b64decode(prediction.visualization))
+    write_whole(answer, f"{prediction.model_dump_json(indent=1)}\n".encode())
+    write_whole(overlay, base64.b64decode(prediction.visualization))
     return [answer, overlay]
 
 

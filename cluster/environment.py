@@ -1,14 +1,49 @@
+import getpass
+import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from cluster.errors import StackError
 from cluster.files import write_secret
+from cluster.paths import home
 
 _NAME = "gateway.env"
 _SECRETS = ("LESIONSERVE_SECRET_KEY", "LESIONSERVE_AUDIT_KEY", "LESIONSERVE_SERVICE_TOKEN")
 _SHORTEST = 32  # that the gateway takes of a secret
 _LEAST = dict.fromkeys(_SECRETS, _SHORTEST) | {"DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
+_NO_HOME = os.devnull  # a folder that nobody can make, not even root
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+_NO_PROXY = ("no_proxy", "NO_PROXY", "no_grpc_proxy")  # gRPC has one of its own, which comes first
+
+
+def name_the_user() -> None:
+    """Give an unknown user a name, and a home that does not exist, in this process's environment.
+
+    Some libraries ask for either when they are imported, and end where there is none, as in a
+    container that runs under any user id.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"
+    if home() is None:
+        os.environ["HOME"] = _NO_HOME
+
+
+def child_environment(
+    inherited: Mapping[str, str], temp: Path, changes: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment of a process that talks to others of this machine.
+
+    A proxy of the surroundings stays set, but no request to the loopback address goes to it.
+    """
+    hosts = [host for name in _NO_PROXY for host in inherited.get(name, "").split(",")]
+    named = dict.fromkeys(host.strip() for host in [*hosts, *_LOOPBACK_HOSTS])
+    no_proxy = ",".join(filter(None, named))
+    exceptions = dict.fromkeys(_NO_PROXY, no_proxy)
+    return {**inherited, "TMPDIR": str(temp), **exceptions, **changes}
 
 
 def gateway_environment(data: Path) -> dict[str, str]:
@@ -29,7 +64,7 @@ def gateway_environment(data: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    text = path.read_text(errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     values = {name: value for name, _, value in (line.partition("=") for line in lines)}
     cut = [name for name, least in _LEAST.items() if len(values.get(name, "")) < least]

@@ -5,9 +5,24 @@ from pathlib import Path
 
 def write_secret(path: Path, content: bytes) -> None:
     """Writes a file for its owner alone; after a crash it is whole, or what it was before."""
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    _write(path, content, 0o600)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is never seen half: on a full disk it is missing, or what it was before.
+
+    Its mode is that of any new file. Raises OSError, also where a folder has the file's name.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask)
+    _write(path, content, 0o666 & ~umask)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    descriptor, beside = tempfile.mkstemp(prefix=".lesionserve-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

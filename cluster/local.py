@@ -4,9 +4,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -16,13 +16,21 @@ import httpx
 
 from cluster import told
 from cluster.certificates import Authority
-from cluster.environment import gateway_environment
+from cluster.environment import child_environment, gateway_environment
 from cluster.errors import StackError
 from cluster.paths import LOCAL_PROFILE
 from cluster.ports import choose_ports
 from cluster.predict import trust
 from cluster.processes import Child, Family
 from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
+from cluster.stages import Stages
+from cluster.workspace import (
+    FolderLock,
+    make_temp_folder,
+    open_data_folder,
+    private_files,
+    remove_abandoned,
+)
 from gateway.keys.token import Token
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
@@ -30,9 +38,8 @@ _STOP_WITHIN_S = 15.0
 _ABANDON_WITHIN_S = 1.0  # where nothing is in flight
 _POLL_S = 0.25
 _START_POLL_S = 0.05
-_KEY_DAYS = 30  # a net for a launcher that is killed: any other revokes its key
+_KEY_DAYS = 30  # a net for a launcher that is killed and not started again in the same folder
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_LONGEST_TEMP = 40  # Ray's sockets lie some 60 characters deeper, and AF_UNIX ends at 107
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,20 @@ class LocalStack:
 
     `with LocalStack(options, say) as stack:` starts it. However the block ends, no process and
     no temporary file is left, and the key is revoked. `say` hears what goes on, one line at a
-    time.
+    time; `show` is entered while a stage of the start is under way.
     """
 
-    def __init__(self, options: StackOptions, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: StackOptions,
+        say: Callable[[str], None],
+        show: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._options = options
         self._say = say
+        self.stages = Stages(say, show)
+        self._locks: list[FolderLock] = []
+        self._data_lock: FolderLock | None = None
         self._family = Family()
         self._authority: Authority | None = None
         self.dashboard_token = secrets.token_hex(32)
@@ -86,9 +101,12 @@ class LocalStack:
             signal.SIGTERM: signal.signal(signal.SIGTERM, _exit),
             signal.SIGHUP: signal.signal(signal.SIGHUP, _exit),
         }
-        self._temp = _temp_folder()
+        remove_abandoned()
+        self._temp, lock = make_temp_folder()
+        self._locks.append(lock)
         try:
-            self._start()
+            with private_files():
+                self._start()
         except BaseException as error:
             self._stop(error)
             raise
@@ -153,31 +171,46 @@ class LocalStack:
         self._choose_ports()
         self._make_folders()
         self._make_certificates()
-        self._say("starting Ray and loading the model, which has to reproduce its golden cases")
-        self._own.append((self._start_serve(), DRIVER))
-        # So that a profile or a bundle that is refused leaves no database behind.
-        self._until(self._is_accepted)
+        stage = self.stages.stage
+        with stage("checking the profile and the bundle"):
+            self._own.append((self._start_serve(), DRIVER))
+            # So that a profile or a bundle that is refused leaves no database behind.
+            self._until(self._is_accepted)
         # While Ray starts, which mostly waits for its own processes.
-        self._say("preparing the database and starting the gateway")
-        self._manage("migrate", "--verbosity", "0")
-        self._own.append((self._start_gateway(), GATEWAY))
-        self.api_key = self._issue_key()
-        self._until(self._is_serving)
-        with httpx.Client(timeout=5, trust_env=False, verify=trust(self.ca)) as client:
+        with stage("preparing the database"):
+            self._manage("migrate", "--verbosity", "0")
+            self._revoke_left_key()
+        with stage("starting the gateway"):
+            self._own.append((self._start_gateway(), GATEWAY))
+            self.api_key = self._issue_key()
+        with stage("starting Ray"):
+            self._until(lambda: told.has_ray(self._serve_log))
+        with stage("loading the model, which has to reproduce its golden cases"):
+            self._until(self._is_serving)
+        with (
+            stage("waiting for the gateway"),
+            httpx.Client(timeout=5, trust_env=False, verify=trust(self.ca)) as client,
+        ):
             self._until(lambda: self._is_ready(client))
         self._family.look()
 
     def _choose_ports(self) -> None:
         options = self._options
-        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port]
-        self._gateway_port, self._ingress_port, dashboard_port = choose_ports(wanted)
+        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port, None]
+        chosen = choose_ports(wanted)
+        self._gateway_port, self._ingress_port, dashboard_port, self._metrics_port = chosen
         self._dashboard_port = dashboard_port if options.dashboard else None
 
     def _make_folders(self) -> None:
         data = self._options.data
         self._data = (data or self._temp).resolve()
         try:
-            self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if data is not None:
+                remarks = open_data_folder(self._data)
+                self._data_lock = FolderLock.wait(self._data, _STOP_WITHIN_S)
+                self._locks.append(self._data_lock)
+                for remark in remarks:
+                    self._say(remark)
             logs = self._temp if data is None else _new_folder(self._data / "logs")
         except OSError as error:
             raise StackError(f"{self._data}: {error.strerror}", exit_status=2) from error
@@ -215,8 +248,9 @@ class LocalStack:
             # Given a token, Ray neither makes one in the home directory nor uses one from there.
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=self.dashboard_token,
+            DASHBOARD_METRIC_PORT=str(self._metrics_port),
         )
-        return self._family.start(command, environment, self._serve_log)
+        return self._start_child(command, environment, self._serve_log)
 
     def _start_gateway(self) -> Child:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
@@ -228,7 +262,11 @@ class LocalStack:
             command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
         # What is in flight may finish before the graph goes.
         command += ["--timeout-graceful-shutdown", "5"]
-        return self._family.start(command, self._gateway_environment(), self._gateway_log)
+        return self._start_child(command, self._gateway_environment(), self._gateway_log)
+
+    def _start_child(self, command: list[str], environment: dict[str, str], log: Path) -> Child:
+        keep = [lock.descriptor for lock in self._locks]
+        return self._family.start(command, environment, log, keep)
 
     def _manage(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "gateway.manage", *arguments]
@@ -253,28 +291,42 @@ class LocalStack:
         return self._environment(**self._settings, **changes)
 
     def _environment(self, **changes: str) -> dict[str, str]:
-        return {**os.environ, "TMPDIR": str(self._temp), **changes}
+        return child_environment(os.environ, self._temp, changes)
 
     def _issue_key(self) -> str:
         name, days = self._options.key_name, str(_KEY_DAYS)
-        return self._manage("issue_key", "--name", name, "--expires-in", days)
+        key = self._manage("issue_key", "--name", name, "--expires-in", days)
+        token = Token.parse(key)
+        if self._data_lock is not None and token is not None:
+            self._data_lock.note(token.id)
+        return key
+
+    def _revoke_left_key(self) -> None:
+        """Revoke the key of a start in this folder that was killed and could not do it."""
+        if self._data_lock is not None and self._data_lock.left:
+            self._revoke(self._data_lock.left)
 
     def _revoke_key(self) -> None:
-        if self._options.data is None:
-            return  # the database goes, too
         token = Token.parse(self.api_key)
-        if token is None:
-            return  # it was never issued
+        # Without a folder the database goes, too; and perhaps it was never issued.
+        if self._options.data is not None and token is not None:
+            self._revoke(token.id)
+
+    def _revoke(self, key_id: str) -> None:
         try:
-            self._manage("revoke_key", token.id)
+            self._manage("revoke_key", "--", key_id)
         except StackError as error:
-            self._say(f"the key is valid for {_KEY_DAYS} days more: {error}")
+            self._say(f"the key {key_id} is valid for up to {_KEY_DAYS} days more: {error}")
 
     def _keep_logs_of_serve(self) -> None:
         """Ray writes them below its own folder, which goes."""
         written = self._temp / "ray/session_latest/logs/serve"
-        if self._options.data is not None and written.is_dir():
+        if self._options.data is None or not written.is_dir():
+            return
+        try:
             shutil.copytree(written, self._serve_log.with_name("serve"))
+        except OSError as error:  # such as a full disk; the rest is to be cleared up all the same
+            self._say(f"the logs of Ray Serve cannot be kept: {error.strerror or error}")
 
     def _until(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_WITHIN_S
@@ -285,6 +337,7 @@ class LocalStack:
             if time.monotonic() > deadline:
                 log = self._log_of(self._own[-1][1])
                 raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", told.tail(log))
+            self.stages.tick()
             time.sleep(_START_POLL_S)
 
     def _give_up(self, child: Child, role: Role) -> NoReturn:
@@ -293,7 +346,9 @@ class LocalStack:
             self._end(role)  # it had started; what it said last is that
         log = self._log_of(role)
         status = 2 if child.returncode == 2 else 1
-        raise StackError(told.reason(log.read_text(errors="replace")), told.tail(log), status)
+        raise StackError(
+            told.reason(log.read_text(encoding="utf-8", errors="replace")), told.tail(log), status
+        )
 
     def _log_of(self, role: Role) -> Path:
         return self._gateway_log if role is GATEWAY else self._serve_log
@@ -318,23 +373,19 @@ class LocalStack:
         signal.signal(signal.SIGINT, lambda *_: self._family.kill())
         if isinstance(error, KeyboardInterrupt | SystemExit):
             self._say("stopping")
-        self._family.stop(self._patience_s)
-        self._keep_logs_of_serve()
-        self._revoke_key()
+        with private_files():
+            self._family.stop(self._patience_s)
+            self._keep_logs_of_serve()
+            self._revoke_key()
         shutil.rmtree(self._temp, ignore_errors=True)
+        while self._locks:
+            self._locks.pop().release()
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
 
 
 def _exit(signum: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + signum)
-
-
-def _temp_folder() -> Path:
-    parent = tempfile.gettempdir()
-    if len(parent) > _LONGEST_TEMP:
-        parent = "/tmp"  # nosec B108, mkdtemp makes a folder of its own there
-    return Path(tempfile.mkdtemp(prefix="ls-", dir=parent))
 
 
 def _new_folder(parent: Path) -> Path:

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+from cluster.errors import StackError
+
 # A clone, or the installed wheel: bundles and profiles lie beside the packages in both.
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -7,5 +9,23 @@ LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
 DEMO_IMAGE = ROOT / "weights" / "example.jpg"
 
-# Where `lesionserve up` keeps keys and records.
-DATA = Path.home() / ".local" / "share" / "lesionserve"
+
+def home() -> Path | None:
+    """Return the user's home folder; None where there is none, as for an unknown user id."""
+    try:
+        folder = Path.home()
+    except RuntimeError:
+        return None
+    # Containers give "/" to a user id that they do not know, and an empty HOME comes to the same.
+    is_home = folder.is_absolute() and folder != Path("/") and folder.is_dir()
+    return folder if is_home else None
+
+
+def default_data() -> Path:
+    """Return where `lesionserve up` keeps keys and records. Raises StackError without a home."""
+    folder = home()
+    if folder is None:
+        raise StackError(
+            "there is no home folder to keep data in; name a folder with --data", "", 2
+        )
+    return folder / ".local" / "share" / "lesionserve"

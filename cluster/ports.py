@@ -5,9 +5,9 @@ from contextlib import ExitStack, suppress
 
 from cluster.errors import StackError
 
-# Not where systems take the ports of connections from: Ray opens many in the seconds before our
-# servers listen, and a port that had been free was once gone by then. Its workers listen from 10002
-# to 19999.
+# Not where systems take the ports of connections from, and of servers that name none, as Ray's
+# processes in the seconds before ours listen: a port that had been free was once gone by then. Nor
+# where the workers of a cluster's Ray listen, from 10002 to 19999.
 _QUIET = range(20000, 32768)
 
 

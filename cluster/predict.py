@@ -1,6 +1,7 @@
 import base64
 import itertools
 import os
+import re
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +14,17 @@ from typing import Literal
 import httpx
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cluster import console
+from cluster.files import write_whole
+from cluster.http import open_client, url_fault
+from cluster.images import read_image
 from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError, ServiceError
+from pipeline.headers import DEFAULT_LIMITS
+from pipeline.printable import printable
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
 
 # An image's bytes, the options, and the id that a local answer gets.
@@ -28,9 +33,14 @@ Predict = Callable[[bytes, PredictOptions, str], Prediction]
 # A prediction may wait in a queue; the gateway's own deadline is shorter than this.
 REMOTE_TIMEOUT_S = 120
 
+# What is read of a file at most. A gateway has a limit of its own, and says it.
+MAX_LOCAL_BYTES = DEFAULT_LIMITS.max_bytes
+MAX_REMOTE_BYTES = 8 * MAX_LOCAL_BYTES
 
 # Read here rather than by the option, so that a variable that lies about means no gateway.
 KEY_VARIABLE = "LESIONSERVE_API_KEY"
+
+_KEY_LETTERS = re.compile("[!-~]+")  # ASCII without spaces and control characters
 
 
 @dataclass(frozen=True)
@@ -78,14 +88,19 @@ def check_choice(local: Local, remote: Remote) -> None:
         raise typer.BadParameter("--key and --ca go with --url")
     if remote.url is not None and not remote.key:
         raise typer.BadParameter(f"--url needs --key, or {KEY_VARIABLE} in the environment")
-    if not (remote.key or "").isascii():
-        raise typer.BadParameter("--key is not a key: it has letters that no key has")
+    if remote.key is not None and not _KEY_LETTERS.fullmatch(remote.key):
+        raise typer.BadParameter(
+            f"--key or {KEY_VARIABLE} holds no key: it has a character that no key has, such as a "
+            "space or a line end"
+        )
+    if remote.url is not None and (fault := url_fault(remote.url)) is not None:
+        raise typer.BadParameter(f"--url {remote.url} is no gateway's address: {fault}")
 
 
 @contextmanager
 def open_source(local: Local, remote: Remote, demo: Path) -> Iterator[Predict]:
     if remote.url is not None:
-        with httpx.Client(verify=trust(remote.ca), timeout=REMOTE_TIMEOUT_S) as client:
+        with open_client(remote.url, trust(remote.ca), REMOTE_TIMEOUT_S) as client:
             yield lambda data, options, _: ask(client, remote, data, options)
         return
     with console.status("loading the model"):
@@ -165,8 +180,13 @@ def predict_files(
     options: PredictOptions,
     format_: Literal["table", "json"],
     out: Path | None,
+    max_bytes: int,
 ) -> int:
-    """Predicts each file and goes on after a bad one; returns how many were bad."""
+    """Predict each file and go on after a bad one; return how many were bad.
+
+    A file is bad that cannot be read, predicted, or written to `out`. Raises OSError where `out`
+    cannot be made or stdout cannot be written.
+    """
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     names = output_names(paths)
@@ -174,16 +194,25 @@ def predict_files(
     with console.progress(visible=len(paths) > 1) as progress:
         for index, path in enumerate(progress.track(paths, description="predicting")):
             try:
-                prediction = predict(path.read_bytes(), options, f"local-{index + 1}")
+                data = read_image(path, max_bytes)
+                prediction = predict(data, options, f"local-{index + 1}")
+                if out is not None:
+                    prediction = save(prediction, out / names[index])
             except (LesionserveError, OSError) as error:
                 failures += 1
-                reason = error.strerror if isinstance(error, OSError) else error
-                console.fail(f"{path}: {reason}", error)
+                console.fail(f"{path}: {reason(error, path)}", error)
                 continue
-            if out is not None:
-                prediction = save(prediction, out / names[index])
             report(path, prediction, format_)
     return failures
+
+
+def reason(error: LesionserveError | OSError, path: Path) -> str:
+    """Return why it failed; where another file than `path` was at fault, with its name."""
+    if not isinstance(error, OSError):
+        return str(error)
+    words = error.strerror or str(error)
+    at_fault = error.filename2 or error.filename  # what was being written comes second
+    return words if at_fault in (None, os.fspath(path)) else f"{at_fault}: {words}"
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
@@ -202,32 +231,34 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 
 
 def save(prediction: Prediction, base: Path) -> Prediction:
-    """Writes the picture beside the JSON, and gives the answer without it."""
+    """Write the picture beside the JSON, and return the answer without it. Raises OSError."""
     assert prediction.visualization is not None
-    overlay = base.with_name(f"{base.name}.overlay.jpg")
-    overlay.write_bytes(base64.b64decode(prediction.visualization))
     bare = prediction.model_copy(update={"visualization": None})
-    base.with_name(f"{base.name}.json").write_text(bare.model_dump_json(indent=1) + "\n")
+    picture = base64.b64decode(prediction.visualization)
+    write_whole(base.with_name(f"{base.name}.overlay.jpg"), picture)
+    text = bare.model_dump_json(indent=1) + "\n"
+    write_whole(base.with_name(f"{base.name}.json"), text.encode())
     return bare
 
 
 def report(path: Path, prediction: Prediction, format_: Literal["table", "json"]) -> None:
     if format_ == "json":
-        typer.echo(prediction.model_dump_json())
+        # In ASCII, so that a label can hold nothing that a terminal obeys.
+        console.output(prediction.model_dump_json(ensure_ascii=True))
     else:
-        Console(highlight=False).print(table(path.name, prediction))
+        console.output_table(table(path.name, prediction))
 
 
 def table(title: str, prediction: Prediction) -> Table:
     """A readable summary: one row per lesion, the class counts below.
 
-    File names and labels are text, never rich's markup.
+    File names and labels are text, never rich's markup, and cannot steer the terminal.
     """
     counts = ", ".join(f"{n} {c}" for c, n in prediction.metrics.class_distribution.items() if n)
     size = f"{prediction.image.width}x{prediction.image.height}"
     view = Table(
-        title=Text(f"{title} ({size}): {len(prediction.detections)} lesions"),
-        caption=Text(
+        title=_text(f"{title} ({size}): {len(prediction.detections)} lesions"),
+        caption=_text(
             f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}"
         ),
         title_justify="left",
@@ -238,6 +269,10 @@ def table(title: str, prediction: Prediction) -> Table:
     for one in prediction.detections:
         box = ", ".join(f"{side:.0f}" for side in one.box)
         area = "" if one.mask_area is None else f"{one.mask_area}"
-        row = (str(one.id), Text(one.label), f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
+        row = (str(one.id), _text(one.label), f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
         view.add_row(*row)
     return view
+
+
+def _text(text: str) -> Text:
+    return Text(printable(text))

@@ -41,8 +41,14 @@ class Family:
             # An orphan becomes our child instead of init's, so that none is lost from sight.
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
-        """Starts a child whose output is appended to `log`.
+    def start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        keep: Sequence[int] = (),
+    ) -> Child:
+        """Starts a child whose output is appended to `log`, and which has the descriptors `keep`.
 
         It has a session of its own, so that Ctrl-C in the terminal reaches us alone and the
         children are stopped in order; it gets SIGTERM where we are killed without doing so.
@@ -55,6 +61,7 @@ class Family:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=keep,
                 preexec_fn=None if _libc is None else _die_with_parent,
             )
         self._children[child.pid] = child

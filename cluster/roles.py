@@ -40,8 +40,6 @@ _ROLES = {
     "dashboard/dashboard.py": _DASHBOARD,
     "ray-dashboard-": _DASHBOARD,
     "from multiprocessing.": _DASHBOARD,
-    "log_monitor.py": Role("Ray's log monitor", Fate.GOES_ON),
-    "monitor.py": Role("Ray's autoscaling monitor", Fate.GOES_ON),
 }
 _ORDER = list(_ROLES.values())
 _REPLICA = re.compile(r"ray::ServeReplica:[^:]*:(\w+)")

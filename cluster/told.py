@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-# The driver's words: the ingress's URL-to-be once it has read the profile and the bundle, that
-# predictions are answered, and its last before it takes Ray down in order.
-_ACCEPTED, _READY, _STOPPING = "ACCEPTED ", "READY", "STOPPING"
+# The driver's words: the ingress's URL-to-be once it has read the profile and the bundle, that Ray
+# runs, that predictions are answered, and its last before it takes Ray down in order.
+_ACCEPTED, _RAY, _READY, _STOPPING = "ACCEPTED ", "RAY", "READY", "STOPPING"
 _TAIL_LINES = 15
 
 
@@ -12,6 +12,10 @@ def ingress_url(log: Path) -> str:
     """Empty until the driver has found nothing wrong with the profile and the bundle."""
     urls = [line for line in _lines(log) if line.startswith(_ACCEPTED)]
     return urls[-1].removeprefix(_ACCEPTED) if urls else ""
+
+
+def has_ray(log: Path) -> bool:
+    return _RAY in _lines(log)
 
 
 def is_serving(log: Path) -> bool:
@@ -38,4 +42,4 @@ def _lines(log: Path) -> list[str]:
 
 
 def _text(log: Path) -> str:
-    return log.read_text(errors="replace")
+    return log.read_text(encoding="utf-8", errors="replace")

@@ -8,15 +8,15 @@ from pipeline.bundle import open_bundle
 from pipeline.errors import ModelError
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
-from serve_app.driver import StartError, deploy, start_ray, stop
+from serve_app.driver import StartError, deploy, local_ray
 from serve_app.tokens import TokenError, Tokens
 
 
 def main() -> int:
     """Serves one profile on a Ray instance of its own until SIGTERM or SIGINT.
 
-    Prints `ACCEPTED {url}` once profile and bundle are found right, `READY` once predictions are
-    answered there, and `STOPPING` when a signal ends that.
+    Prints `ACCEPTED {url}` once profile and bundle are found right, `RAY` once Ray runs, `READY`
+    once predictions are answered, and `STOPPING` when a signal ends that.
     Returns the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
     wrongly.
     """
@@ -38,19 +38,18 @@ def main() -> int:
 def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
     stopping = threading.Event()
     try:
-        start_ray(args, options.dashboard_port, options.temp_dir)
-        for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has just taken the first for itself
-            signal.signal(signum, lambda *_: stopping.set())
-        deploy(profile, args)
-        print("READY", flush=True)
-        stopping.wait()
-        print("STOPPING", flush=True)
+        with local_ray(args, options.dashboard_port, options.temp_dir):
+            print("RAY", flush=True)
+            for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
+                signal.signal(signum, lambda *_: stopping.set())
+            deploy(profile, args)
+            print("READY", flush=True)
+            stopping.wait()
+            print("STOPPING", flush=True)
     except StartError as error:
         if options.debug:
             print(error.details, file=sys.stderr)
         return _fail(error, 1)
-    finally:
-        stop()
     return 0
 
 

@@ -7,6 +7,8 @@ from ray.serve.schema import LoggingConfig, ServeDeploySchema
 
 from serve_app.args import AppArgs
 
+_MOST_BYTES = 1_000_000
+
 
 class ConfigError(Exception):
     """A profile that cannot be used. `str(error)` names the file and the key."""
@@ -66,7 +68,9 @@ class Profile(Strict):
 def load_profile(path: Path) -> Profile:
     """Raises ConfigError where the file is missing, is not YAML, or holds a wrong key or value."""
     try:
-        document: Any = yaml.safe_load(path.read_text())
+        with path.open("rb") as file:
+            # Bytes, of which YAML knows the encoding, whatever the locale; a device has no end.
+            document: Any = yaml.safe_load(file.read(_MOST_BYTES))
         profile = Profile.model_validate(document)
         ServeDeploySchema.model_validate(document)
     except OSError as error:

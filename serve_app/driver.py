@@ -1,9 +1,15 @@
 import math
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
 from ray import serve
+from ray._private import ray_constants
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 
 from serve_app.app import build_app
 from serve_app.args import AppArgs, Size
@@ -11,6 +17,8 @@ from serve_app.config import Profile
 
 # Images in flight are at most a few tens of megabytes each; Ray would take a third of the memory.
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
+
+_LOOPBACK = "127.0.0.1"
 
 
 class StartError(Exception):
@@ -21,24 +29,58 @@ class StartError(Exception):
         self.details = details
 
 
-def start_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> None:
-    """Starts a Ray instance of our own; without a port, it has no dashboard.
+@contextmanager
+def local_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> Iterator[None]:
+    """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
-    Its internal ports listen on every interface, whatever address Ray is given; what keeps
-    strangers out is Ray's token, which is on unless RAY_AUTH_MODE says otherwise.
+    Every port is a free one, so that nothing clashes with another Ray or a Redis on this host.
+    Ray binds one port per replica to all interfaces whatever its address, for calls between
+    replicas; that one asks for Ray's token. `ray.init()` can choose neither the address nor the
+    port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        address="local",  # whatever RAY_ADDRESS or an earlier `ray start` says
-        # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
-        num_cpus=_cpus(args),
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=dashboard_port is not None,
-        dashboard_host="127.0.0.1",
-        dashboard_port=dashboard_port,
-        log_to_driver=False,
-        _temp_dir=None if temp_dir is None else str(temp_dir.resolve()),
+    _set_environment()
+    node = Node(
+        RayParams(
+            node_ip_address=_LOOPBACK,
+            # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
+            num_cpus=_cpus(args),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=dashboard_port is not None,
+            dashboard_host=_LOOPBACK,
+            dashboard_port=dashboard_port,  # type: ignore[arg-type]  # its annotation says bool
+            dashboard_agent_listen_port=0,
+            # Nothing here scales nodes or reads the output of workers from the driver's terminal.
+            no_monitor=True,
+            include_log_monitor=False,  # type: ignore[arg-type]  # its annotation says str
+            temp_dir=None if temp_dir is None else str(temp_dir.resolve()),
+        ),
+        head=True,
+        shutdown_at_exit=False,
+        spawn_reaper=True,
+        ray_init_cluster=True,
     )
+    try:
+        ray.init(address=node.gcs_address, log_to_driver=False)
+        yield
+        serve.shutdown()  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+        node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+
+def _set_environment() -> None:
+    """Set what Ray's processes read from the environment alone."""
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_grpc_enable_http_proxy": "0"})
+    # The token that Ray would else make in the home directory.
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # The dashboard's own metrics; 44227 unless it is set, and 0 lets the system choose.
+    os.environ.setdefault("DASHBOARD_METRIC_PORT", "0")
+    # Ray keeps 127.0.0.1 only where it takes this host for one that joins no cluster; else it
+    # puts the address of the network in its place. The variable is for its processes, and the
+    # constant is what this one has read from it.
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def deploy(profile: Profile, args: AppArgs) -> None:
@@ -62,11 +104,6 @@ def deploy(profile: Profile, args: AppArgs) -> None:
     except RuntimeError as error:
         details = _details(application.name) or str(error)
         raise StartError(_last_line(details), details) from error
-
-
-def stop() -> None:
-    serve.shutdown()  # type: ignore[no-untyped-call]
-    ray.shutdown()
 
 
 def _cpus(args: AppArgs) -> int:

@@ -1,8 +1,10 @@
 """`lesionserve demo` as a newcomer meets it."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -16,13 +18,24 @@ COMMAND = Path(sys.executable).with_name("lesionserve")
 WITHIN_S = 300
 
 
-def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+# A user id of which the system knows neither a name nor a home, as containers are started with.
+UNKNOWN = ("unshare", "--user", "--map-user=54321", "--map-group=54321")
+
+
+def demo(
+    folder: Path, *options: str, prefix: Sequence[str] = (), home: bool = True
+) -> subprocess.CompletedProcess[str]:
     temp = folder / "t"
     temp.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temp), "COLUMNS": "100"}
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        environment.pop(name, None)
+    if home:
+        environment["HOME"] = str(folder / "home")
     return subprocess.run(
-        [COMMAND, "demo", *options],
+        [*prefix, COMMAND, "demo", *options],
         cwd=folder,
-        env={**os.environ, "TMPDIR": str(temp), "HOME": str(folder / "home"), "COLUMNS": "100"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=WITHIN_S,
@@ -53,6 +66,16 @@ def test_it_answers_and_leaves_only_what_it_wrote(tmp_path):
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
     assert left == ["answer", "answer/overlay.jpg", "answer/prediction.json", "t"]
     assert strangers(tmp_path / "t") == []
+
+
+@pytest.mark.cluster
+def test_an_unknown_user_without_a_home_gets_an_answer(tmp_path):
+    if shutil.which("unshare") is None or subprocess.run([*UNKNOWN, "true"]).returncode != 0:
+        pytest.skip("no user namespaces here")
+    done = demo(tmp_path, "--out", "answer", prefix=UNKNOWN, home=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "answer/prediction.json").is_file()
 
 
 def test_an_image_that_is_not_there_is_said_before_anything_starts(tmp_path):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -28,6 +29,9 @@ pytestmark = pytest.mark.cluster
 COMMAND = Path(sys.executable).with_name("lesionserve")
 IMAGE = (ROOT / "weights/example.jpg").read_bytes()
 START_WITHIN_S, STOP_WITHIN_S = 300, 60
+PROXIES = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9"
+) | {"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "hospital.example"}
 ABANDON_WITHIN_S = 12  # less than one child alone is given where requests may be in flight
 
 
@@ -42,7 +46,8 @@ class Up:
             self.process = subprocess.Popen(
                 [COMMAND, "up", "--data", folder / "data", *options],
                 # Whatever it keeps for itself lies below, and is seen by the tests.
-                env={**os.environ, "TMPDIR": str(self.temp), "COLUMNS": "200"},
+                # No proxy is asked for anything on this machine.
+                env={**os.environ, **PROXIES, "TMPDIR": str(self.temp), "COLUMNS": "200"},
                 stdout=output,
                 stderr=output,
                 # Where the tests run in the background, SIGINT is ignored, and that is inherited.
@@ -80,6 +85,16 @@ class Up:
             except psutil.NoSuchProcess:
                 continue
         return members
+
+    def listening(self) -> dict[tuple[str, int], str]:
+        """Every address that one of its processes listens on, with that one's command line."""
+        addresses = {}
+        for process, title in self.family().items():
+            for connection in process.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    ip, port = connection.laddr
+                    addresses[ip.removeprefix("::ffff:"), port] = title
+        return addresses
 
     def member(self, name: str) -> psutil.Process:
         for process, title in self.family().items():
@@ -134,6 +149,10 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         for status, refusal in refusals.items():
             assert Problem.model_validate_json(refusal.content).status == status
 
+        assert_listens_on_loopback_alone(up)
+        assert_files_are_private(tmp_path / "data")
+        assert re.findall(r"^ +\d+ s  (.*)", up.output, re.MULTILINE)[-1] == "ready"
+
         replica = up.member("a replica of FrontDoor")
         replica.kill()
         until(
@@ -157,6 +176,7 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
     assert [None in times for times in keys] == [False]
     (logs,) = (tmp_path / "data" / "logs").iterdir()
     assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log", "serve"}
+    assert_files_are_private(tmp_path / "data")
     request_id = answer.json()["request_id"]
     assert_logged(request_id, logs / "gateway.log", event="request", status=200)
     told = [log for log in logs.glob("serve/replica_*") if request_id in log.read_text()]
@@ -168,6 +188,26 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
     for log in logs.rglob("*.log"):
         assert "Jane" not in log.read_text(errors="replace"), log
         assert up.key not in log.read_text(errors="replace"), log
+
+
+def assert_listens_on_loopback_alone(up: Up) -> None:
+    """All but the calls between replicas, for which Ray asks for its token."""
+    addresses = up.listening()
+    assert len(addresses) > 5
+    open_ = {address: title for address, title in addresses.items() if address[0] != "127.0.0.1"}
+    assert all("ray::ServeReplica" in title for title in open_.values()), open_
+    assert {port for _, port in addresses}.isdisjoint({6379, 8265, 10001, 44217, 44227, 52365})
+    for _, port in open_:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as raised:
+                call(b"", timeout=30)
+            assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def assert_files_are_private(data: Path) -> None:
+    paths = [data, *data.rglob("*")]
+    assert [path for path in paths if path.lstat().st_mode & 0o077] == []
 
 
 def assert_logged(request_id: str, log: Path, **values: object) -> None:
@@ -210,6 +250,9 @@ def test_killed_outright_it_leaves_no_process_behind(tmp_path):
         family = up.family()
         up.process.kill()
         until(lambda: all(is_gone(process) for process in family), STOP_WITHIN_S)
+        assert list(up.temp.glob("ls-*/ray"))
+        start(tmp_path, "--bundle", str(tmp_path / "nowhere"), temp=up.temp)
+        assert list(up.temp.iterdir()) == [], "the next start removes what the killed one left"
 
 
 def test_it_serves_beside_another_one_in_https(tmp_path):
@@ -219,14 +262,21 @@ def test_it_serves_beside_another_one_in_https(tmp_path):
         assert first.url.startswith("http://")
         assert second.url.startswith("https://")
         assert first.post().status_code == second.post().status_code == 200
+        refused = start(tmp_path / "a")
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert f"is in use by another `lesionserve up` (process {first.process.pid})" in line
         with pytest.raises(httpx.ConnectError, match="certificate"):
             httpx.get(f"{second.url}/healthz")
         assert second.post(key=first.key).status_code == 401
 
 
-def start(folder: Path, *options: str) -> subprocess.CompletedProcess:
+def start(folder: Path, *options: str, temp: Path | None = None) -> subprocess.CompletedProcess:
     command = [COMMAND, "up", "--data", folder / "data", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=START_WITHIN_S)
+    environment = os.environ if temp is None else {**os.environ, "TMPDIR": str(temp)}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=START_WITHIN_S
+    )
 
 
 def test_a_bundle_that_is_not_there_is_one_clear_line(tmp_path):

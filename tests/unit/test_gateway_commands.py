@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from gateway.keys.management.commands import list_keys
 from gateway.keys.models import ApiKey
 from gateway.keys.token import Token
 from gateway.people.models import Member, Organisation
@@ -100,3 +101,23 @@ def test_a_key_is_not_rotated_twice():
     with pytest.raises(CommandError, match="rotated before"):
         run("rotate_key", key.id)
     assert ApiKey.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jgone", "a\x9b31mb", "a\u202eb", "a\udcffb"])
+def test_names_cannot_steer_the_terminal(name):
+    key, _ = issue_key(name.encode("utf-8", "replace").decode())
+    listed, _ = run("list_keys")
+    _, revoked = run("revoke_key", key.id)
+    for printed in (listed, revoked):
+        assert set(printed) <= {"\t", "\n", *filter(str.isprintable, printed)}, repr(printed)
+    assert len(listed.splitlines()) == 2
+
+
+def test_a_command_error_is_escaped(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise CommandError("no such \x1b[2Jname")
+
+    monkeypatch.setattr(list_keys.Command, "handle", fail)
+    with pytest.raises(SystemExit):
+        list_keys.Command().run_from_argv(["manage.py", "list_keys", "--no-color"])
+    assert capsys.readouterr().err == "CommandError: no such \\x1b[2Jname\n"

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def test_a_driver_that_dies_while_the_gateway_starts_is_noticed(tmp_path: Path) 
         with pytest.raises(StackError, match=DRIVER.obituary):
             stack._until(lambda: False)
         gateway.kill()
+
+
+def test_the_key_of_a_killed_start_is_revoked_by_the_next(tmp_path: Path) -> None:
+    def prepared() -> LocalStack:
+        stack = LocalStack(StackOptions(data=tmp_path), print)
+        stack._make_folders()
+        stack._temp = tmp_path
+        return stack
+
+    killed = prepared()
+    killed._manage("migrate", "--verbosity", "0")
+    killed._issue_key()
+    os.close(killed._locks[0].descriptor)  # as the system does it
+    restarted = prepared()
+    restarted._revoke_left_key()
+    listed = restarted._manage("list_keys").splitlines()
+    assert [line.split("\t")[1] for line in listed[1:]] == ["revoked"]

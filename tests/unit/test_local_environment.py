@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.environment import gateway_environment
+from cluster.environment import child_environment, gateway_environment
 from cluster.errors import StackError
 from gateway.environment import Environment
 
@@ -47,3 +47,25 @@ def test_its_owner_may_add_to_it(kept, tmp_path):
     with kept.open("a") as file:
         file.write("\n# ours\nLESIONSERVE_DEADLINE_S=5\n")
     assert gateway_environment(tmp_path)["LESIONSERVE_DEADLINE_S"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("inherited", "expected"),
+    [
+        ({}, ["localhost", "127.0.0.1", "::1"]),
+        ({"NO_PROXY": ""}, ["localhost", "127.0.0.1", "::1"]),
+        ({"NO_PROXY": "*"}, ["*", "localhost", "127.0.0.1", "::1"]),
+        (
+            {"no_proxy": "a, b", "NO_PROXY": "b,c,"},
+            ["a", "b", "c", "localhost", "127.0.0.1", "::1"],
+        ),
+        ({"NO_PROXY": "::1"}, ["::1", "localhost", "127.0.0.1"]),
+    ],
+)
+def test_a_child_asks_no_proxy_for_loopback(tmp_path, inherited, expected):
+    proxies = {"HTTP_PROXY": "http://proxy.example:3128"}
+    environment = child_environment({**proxies, **inherited}, tmp_path, {"A": "b"})
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        assert environment[name].split(",") == expected
+    assert environment["HTTP_PROXY"] == proxies["HTTP_PROXY"]
+    assert (environment["A"], environment["TMPDIR"]) == ("b", str(tmp_path))

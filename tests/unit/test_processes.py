@@ -122,8 +122,6 @@ def test_a_child_ends_with_a_parent_that_is_killed(log, tmp_path):
         ("ray::ServeController.listen_for_change", "the Serve controller", Fate.HEALS),
         ("ray::ServeReplica:lesionserve:Pipeline", "a replica of Pipeline", Fate.HEALS),
         ("ray-dashboard-DataHead-0 (python)", "the Ray dashboard", Fate.GOES_ON),
-        ("python /x/log_monitor.py", "Ray's log monitor", Fate.GOES_ON),
-        ("python /x/monitor.py", "Ray's autoscaling monitor", Fate.GOES_ON),
     ],
 )
 def test_a_process_is_known_by_its_command_line(title, name, fate):

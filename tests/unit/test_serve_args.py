@@ -1,4 +1,7 @@
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +155,28 @@ def test_a_profile_that_is_not_there_or_not_yaml_is_one_clear_line(tmp_path):
     broken.write_text("a: [")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_profile(broken)
+
+
+def test_a_profile_is_read_in_utf8_whatever_the_locale(tmp_path):
+    path = tmp_path / "profile.yaml"
+    path.write_bytes((ROOT / "configs/serve/local.yaml").read_bytes() + "# größe\n".encode())
+    code = "import sys; from pathlib import Path; from serve_app.config import load_profile; "
+    code += "load_profile(Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        env={"PATH": os.environ["PATH"], "PYTHONUTF8": "0", "LC_ALL": "C"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("content", [b"a: \xff", b"a: \x00", None])
+def test_a_profile_that_is_no_text_is_one_clear_error(tmp_path, content):
+    path = Path("/dev/zero") if content is None else tmp_path / "profile.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_profile(path)
 
 
 def test_an_autoscaled_size_is_what_serve_expects():

@@ -4,16 +4,17 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from gateway import terminal
 from gateway.keys.models import ApiKey
 from gateway.keys.signals import ACTOR, key_changed
 from gateway.people.models import DEFAULT_NAME, Organisation
 from gateway.people.scopes import PREDICT, SCOPES
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Issues an API key: the key alone goes to stdout, hints go to stderr."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,15 +1,15 @@
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from gateway import terminal
 from gateway.keys.models import ApiKey
 
 _HEAD = ["ID", "STATE", "CREATED", "EXPIRES", "LAST USED", "SCOPES", "ORGANISATION", "NAME"]
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Lists every API key, one tab-separated line each."
 
     def handle(self, *args: Any, **options: Any) -> None:

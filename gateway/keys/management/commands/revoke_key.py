@@ -1,14 +1,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from gateway import terminal
 from gateway.keys.models import ApiKey
 from gateway.keys.signals import ACTOR, key_changed
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Revokes an API key at once, for good."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

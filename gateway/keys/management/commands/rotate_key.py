@@ -2,14 +2,15 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from gateway import terminal
 from gateway.keys.models import ApiKey
 from gateway.keys.signals import ACTOR, key_changed
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Issues a key in place of another, which stays valid for a while: the key to stdout."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

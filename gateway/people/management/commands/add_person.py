@@ -6,14 +6,15 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
+from gateway import terminal
 from gateway.people.models import DEFAULT_NAME, Member, Organisation
 from gateway.people.roles import ROLES
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = "Adds a person who signs in with a password, read from the terminal or from stdin."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,37 @@
+"""The base of the management commands: what they print cannot steer the terminal."""
+
+from typing import IO, Any
+
+from django.core.management.base import BaseCommand
+
+from pipeline.printable import printable
+
+
+class Command(BaseCommand):
+    """A command each of whose writes is one line, in which names from the database are escaped."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for wrapper in (self.stdout, self.stderr):
+            wrapper._out = Escaping(wrapper._out)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        for name in ("stdout", "stderr"):
+            if options.get(name):
+                options[name] = Escaping(options[name])
+        return super().execute(*args, **options)
+
+
+class Escaping:
+    """A text stream that gets lines; tabs, and the end of a line, stay."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        line = text.removesuffix("\n")
+        end = text[len(line) :]
+        return self._stream.write(printable(line, keep="\t") + end)
