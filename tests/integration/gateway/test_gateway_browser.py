@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.usage.models import Record
 from tests.integration.gateway.client import Gateway, jpeg
-from tests.integration.gateway.ingress import FakeIngress, Sent, prediction, problem
+from tests.integration.gateway.ingress import FakeIngress, Sent, problem
 from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
 
 # The browser outlives a test, and belongs to one event loop.
@@ -106,7 +106,7 @@ def labelled(label: str) -> Callable[[Sent], tuple[int, bytes]]:
     def answer(sent: Sent) -> tuple[int, bytes]:
         if sent.path != "/predict":
             return 503, b""  # the page asks whether the model is ready, too
-        body = prediction(sent.headers["x-request-id"])
+        body = FakeIngress.predict(sent)
         body["detections"][0]["label"] = label
         body["metrics"]["class_distribution"] = {label: 1}
         return 200, json.dumps(body).encode()
