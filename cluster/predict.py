@@ -21,6 +21,7 @@ from cluster import console
 from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError, ServiceError
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
+from pipeline.scores import percent
 
 # An image's bytes, the options, and the id that a local answer gets.
 Predict = Callable[[bytes, PredictOptions, str], Prediction]
@@ -223,7 +224,7 @@ def report(path: Path, prediction: Prediction, format_: Literal["table", "json"]
 
 
 def table(title: str, prediction: Prediction) -> Table:
-    """A readable summary: one row per lesion, the class counts below.
+    """A readable summary: one row per lesion, the class counts and what was hidden below.
 
     File names and labels are text, never rich's markup.
     """
@@ -232,7 +233,8 @@ def table(title: str, prediction: Prediction) -> Table:
     view = Table(
         title=Text(f"{title} ({size}): {len(prediction.detections)} lesions"),
         caption=Text(
-            f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}"
+            f"{counts or 'nothing found'}{hidden(prediction)} · "
+            f"{prediction.model.name} {prediction.model.version}"
         ),
         title_justify="left",
         caption_justify="left",
@@ -242,6 +244,14 @@ def table(title: str, prediction: Prediction) -> Table:
     for one in prediction.detections:
         box = ", ".join(f"{side:.0f}" for side in one.box)
         area = "" if one.mask_area is None else f"{one.mask_area}"
-        row = (str(one.id), Text(one.label), f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
+        row = (str(one.id), Text(one.label), percent(one.score), box, f"{one.box_area:.0f}", area)
         view.add_row(*row)
     return view
+
+
+def hidden(prediction: Prediction) -> str:
+    """Return what the asked score threshold hid, or nothing where none was asked for."""
+    threshold = prediction.options.score_threshold
+    if threshold is None:
+        return ""
+    return f", {prediction.below_threshold} below the threshold of {percent(threshold)} hidden"

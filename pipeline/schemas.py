@@ -88,10 +88,13 @@ class RleMask(Schema):
 
 
 class PolygonMask(Schema):
-    """COCO's segmentation lists: each polygon [x1, y1, x2, y2, ...] in source pixels."""
+    """COCO's segmentation lists: each polygon [x1, y1, x2, y2, ...] in source pixels.
+
+    Every polygon is simple and has no hole; together they are exactly the mask.
+    """
 
     format: Literal["polygon"] = "polygon"
-    polygons: list[list[float]]
+    polygons: list[Annotated[list[float], Field(min_length=6)]] = Field(min_length=1)
 
 
 Mask = Annotated[RleMask | PolygonMask, Field(discriminator="format")]
@@ -107,7 +110,12 @@ class Detection(Schema):
     box: tuple[float, float, float, float]
     box_area: float = Field(ge=0)
     mask_area: int | None = Field(ge=0, description="null where the model predicts no masks")
-    mask: Mask | None
+    mask: Mask | None = Field(
+        description=(
+            "null where `masks=none` was asked for, the model predicts no masks, or a mask without "
+            "pixels (`mask_area` 0) would be polygons"
+        )
+    )
 
 
 class Metrics(Schema):
@@ -149,6 +157,7 @@ class Prediction(Schema):
     detections: list[Detection]
     below_threshold: int = Field(
         ge=0,
+        le=1_000_000_000,
         description=(
             "how many detections the model reported that the asked score_threshold dropped"
         ),
