@@ -124,6 +124,7 @@ def open_local(local: Local, demo: Path) -> Predict:
         sha256=sha256,
         bundle_sha256="",
         engine=engine.name,
+        precision=engine.precision,
     )
     resize = Resize.from_config(load_config_file(local.config))
     return LesionPredictor(engine, resize, class_list(local.classes), info)
@@ -147,7 +148,7 @@ def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptio
             headers={"Authorization": f"Api-Key {remote.key}"},
         )
         response.raise_for_status()
-        return Prediction.model_validate_json(response.content)
+        return Prediction.model_validate_json(response.content, extra="ignore")
     except httpx.HTTPStatusError as error:
         raise ServiceError(describe(error.response)) from error
     except httpx.HTTPError as error:
@@ -158,7 +159,7 @@ def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptio
 
 def describe(response: httpx.Response) -> str:
     try:
-        problem = Problem.model_validate_json(response.content)
+        problem = Problem.model_validate_json(response.content, extra="ignore")
     except ValidationError:
         return f"the gateway answered {response.status_code}"
     return f"{problem.title}: {problem.detail} (HTTP {problem.status}, {problem.request_id})"

@@ -143,6 +143,7 @@ def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
         sha256=sha256_of(draft / WEIGHTS_FILE),
         bundle_sha256="",  # there is no manifest yet
         engine=engine.name,
+        precision=engine.precision,
     )
     predictor = LesionPredictor(engine, resize, source.class_names, info)
     cases: dict[str, list[Detection]] = {}

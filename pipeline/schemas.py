@@ -69,6 +69,9 @@ class ModelInfo(Schema):
         ),
     )
     engine: Name
+    precision: Literal["float32", "bfloat16", "int8"] = Field(
+        description="of the engine's arithmetic; int8 answers differ from float32 ones"
+    )
 
 
 class ImageInfo(Schema):

@@ -96,7 +96,7 @@ class Predictor:
             args.model.engine, args.model.device, args.model.precision
         )
         bundle.check_golden(self._engine)
-        self._info = bundle.info(self._engine.name)
+        self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
         self._manifest = bundle.manifest.model_dump(mode="json")
 

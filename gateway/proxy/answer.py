@@ -50,9 +50,13 @@ def prediction(
     correlation_id: str | None = None,
 ) -> Prediction:
     """Return the answer. Raise UpstreamFault unless it is a prediction, by an identified model,
-    of this request with its image, options and correlation id."""
+    of this request with its image, options and correlation id.
+
+    Fields that only a later version has are left out, so that the serving half may be upgraded
+    first.
+    """
     try:
-        found = Prediction.model_validate_json(body, strict=True)
+        found = Prediction.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
     answered = found.request_id, found.correlation_id, found.image, found.options
@@ -67,7 +71,7 @@ def prediction(
 def refusal(status: int, body: bytes, request_id: str) -> LesionserveError:
     """The error behind any status but 200."""
     try:
-        problem = Problem.model_validate_json(body, strict=True)
+        problem = Problem.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError:
         return _wordless(status)
     error = _RELAYED.get(problem.code)

@@ -83,7 +83,7 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
     if record.model_name:
         yield "model", f"{record.model_name} {record.model_version}"
     if record.model_engine:
-        yield "model_engine", record.model_engine
+        yield "model_engine", f"{record.model_engine} {record.model_precision}"
     if record.bundle_sha256:
         yield "bundle_sha256", record.bundle_sha256
     if record.detection_count is not None:

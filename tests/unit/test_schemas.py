@@ -59,7 +59,7 @@ def test_an_answer_says_what_was_asked(missing):
 @pytest.mark.parametrize("digest", ["d" * 63, "D" * 64, "d" * 64 + "\n", "-" * 64])
 def test_a_models_identity_is_a_sha256(digest):
     with pytest.raises(ValidationError):
-        ModelInfo(name="a", version="1", sha256="", bundle_sha256=digest, engine="portable")
+        ModelInfo.model_validate(prediction("id")["model"] | {"bundle_sha256": digest})
 
 
 def test_a_problem_names_its_correlation_id_or_null():

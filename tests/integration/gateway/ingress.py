@@ -66,7 +66,12 @@ def prediction(
         request_id=request_id,
         correlation_id=correlation_id,
         model=ModelInfo(
-            name="fake", version="7", sha256="0" * 64, bundle_sha256=DIGEST, engine="portable"
+            name="fake",
+            version="7",
+            sha256="0" * 64,
+            bundle_sha256=DIGEST,
+            engine="portable",
+            precision="float32",
         ),
         options=asked,
         image=info,
