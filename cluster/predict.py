@@ -23,9 +23,10 @@ from cluster.http import open_client, url_fault
 from cluster.images import read_image
 from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError, ServiceError
-from pipeline.headers import DEFAULT_LIMITS
+from pipeline.image.limits import DEFAULT_LIMITS
 from pipeline.printable import printable
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
+from pipeline.scores import percent
 
 # An image's bytes, the options, and the id that a local answer gets.
 Predict = Callable[[bytes, PredictOptions, str], Prediction]
@@ -133,7 +134,12 @@ def open_local(local: Local, demo: Path) -> Predict:
     with local.weights.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
     info = ModelInfo(
-        name=local.weights.stem, version="unversioned", sha256=sha256, engine=engine.name
+        name=local.weights.stem,
+        version="unversioned",
+        sha256=sha256,
+        bundle_sha256="",
+        engine=engine.name,
+        precision=engine.precision,
     )
     resize = Resize.from_config(load_config_file(local.config))
     return LesionPredictor(engine, resize, class_list(local.classes), info)
@@ -157,7 +163,7 @@ def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptio
             headers={"Authorization": f"Api-Key {remote.key}"},
         )
         response.raise_for_status()
-        return Prediction.model_validate_json(response.content)
+        return Prediction.model_validate_json(response.content, extra="ignore")
     except httpx.HTTPStatusError as error:
         raise ServiceError(describe(error.response)) from error
     except httpx.HTTPError as error:
@@ -168,7 +174,7 @@ def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptio
 
 def describe(response: httpx.Response) -> str:
     try:
-        problem = Problem.model_validate_json(response.content)
+        problem = Problem.model_validate_json(response.content, extra="ignore")
     except ValidationError:
         return f"the gateway answered {response.status_code}"
     return f"{problem.title}: {problem.detail} (HTTP {problem.status}, {problem.request_id})"
@@ -250,7 +256,7 @@ def report(path: Path, prediction: Prediction, format_: Literal["table", "json"]
 
 
 def table(title: str, prediction: Prediction) -> Table:
-    """A readable summary: one row per lesion, the class counts below.
+    """A readable summary: one row per lesion, the class counts and what was hidden below.
 
     File names and labels are text, never rich's markup, and cannot steer the terminal.
     """
@@ -259,7 +265,8 @@ def table(title: str, prediction: Prediction) -> Table:
     view = Table(
         title=_text(f"{title} ({size}): {len(prediction.detections)} lesions"),
         caption=_text(
-            f"{counts or 'nothing found'} · {prediction.model.name} {prediction.model.version}"
+            f"{counts or 'nothing found'}{hidden(prediction)} · "
+            f"{prediction.model.name} {prediction.model.version}"
         ),
         title_justify="left",
         caption_justify="left",
@@ -269,10 +276,18 @@ def table(title: str, prediction: Prediction) -> Table:
     for one in prediction.detections:
         box = ", ".join(f"{side:.0f}" for side in one.box)
         area = "" if one.mask_area is None else f"{one.mask_area}"
-        row = (str(one.id), _text(one.label), f"{one.score:.3f}", box, f"{one.box_area:.0f}", area)
+        row = (str(one.id), _text(one.label), percent(one.score), box, f"{one.box_area:.0f}", area)
         view.add_row(*row)
     return view
 
 
 def _text(text: str) -> Text:
     return Text(printable(text))
+
+
+def hidden(prediction: Prediction) -> str:
+    """Return what the asked score threshold hid, or nothing where none was asked for."""
+    threshold = prediction.options.score_threshold
+    if threshold is None:
+        return ""
+    return f", {prediction.below_threshold} below the threshold of {percent(threshold)} hidden"

@@ -47,12 +47,14 @@ class Bundle:
         head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
         return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
 
-    def info(self, engine_name: str) -> ModelInfo:
+    def info(self, engine_name: str, precision: Precision = "float32") -> ModelInfo:
         return ModelInfo(
             name=self.manifest.name,
             version=self.manifest.version,
             sha256=self.manifest.files[WEIGHTS_FILE],
+            bundle_sha256=self.manifest.digest,
             engine=engine_name,
+            precision=precision,
         )
 
     def load_engine(
@@ -71,7 +73,8 @@ class Bundle:
         return open_engine(files, engine, device, precision)
 
     def predictor(self, engine: Engine) -> LesionPredictor:
-        return LesionPredictor(engine, self.resize, self.class_names, self.info(engine.name))
+        info = self.info(engine.name, engine.precision)
+        return LesionPredictor(engine, self.resize, self.class_names, info)
 
     def check_golden(self, engine: Engine) -> int:
         """Runs the golden cases and returns how many. Raises BundleError where one differs."""

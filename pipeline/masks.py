@@ -97,15 +97,24 @@ def encode_rle(mask: RunMask) -> RleMask:
     return RleMask(size=size, counts=compressed["counts"].decode("ascii"))
 
 
-def encode_polygons(mask: RunMask) -> PolygonMask:
-    """COCO polygons along the pixels' edges, which pycocotools rasterizes to exactly this mask.
+def encode_polygons(mask: RunMask) -> PolygonMask | None:
+    """Return COCO polygons along the pixels' edges, or None for an empty mask.
 
-    COCO has no holes, so a mask with holes is cut through all of them into strips.
+    Every ring is simple: it visits no point twice. pycocotools rasterizes them to exactly this
+    mask. COCO has no holes, so a mask with holes is cut through all of them into strips.
     """
-    loops = _loops(mask, np.zeros(0, dtype=np.int64))
+    if not len(mask.edges):
+        return None
+    # Where pixels touch at a corner only, the outline may go round either of the two pairs: mask or
+    # hole. A hole is taken as what no path along sides leads out of, so mask pixels are joined
+    # there to find the holes. Once each hole is cut open, two mask pixels that touch are not joined
+    # in any other way, and apart from each other no outline comes by their corner twice.
+    loops = _loops(mask, np.zeros(0, dtype=np.int64), joined=True)
     if not loops.outer.all():
-        loops = _loops(mask, _cuts(loops))
+        loops = _loops(mask, _cuts(loops), joined=False)
         assert loops.outer.all()
+    elif loops.touches:
+        loops = _loops(mask, np.zeros(0, dtype=np.int64), joined=False)
     numbers = loops.corners.astype(np.float64).ravel().tolist()
     bounds = [*(2 * loops.starts).tolist(), len(numbers)]
     return PolygonMask(polygons=[numbers[start:stop] for start, stop in pairwise(bounds)])
@@ -183,14 +192,16 @@ def _sample(
 
 @dataclass(frozen=True, slots=True)
 class _Loops:
-    """The outlines of a mask's parts (joined by sides) and of its holes, one after the other.
+    """The outlines of a mask's parts and of its holes, one after the other.
 
     corners: (K, 2) XY. starts: (L,), each loop's first corner. outer: (L,), whether it is a part's.
+    touches: whether there are pixels that touch at a corner only.
     """
 
     corners: _Ints
     starts: _Ints
     outer: NDArray[np.bool_]
+    touches: bool
 
 
 def _cuts(loops: _Loops) -> _Ints:
@@ -210,9 +221,13 @@ def _cuts(loops: _Loops) -> _Ints:
     return np.array(columns)
 
 
-def _loops(mask: RunMask, cuts: _Ints) -> _Loops:
-    """cuts: columns before which the mask is cut, rising."""
-    corners, down, filled = _corners(mask, cuts)
+def _loops(mask: RunMask, cuts: _Ints, *, joined: bool) -> _Loops:
+    """Return the outlines of the mask.
+
+    cuts: columns before which the mask is cut, rising. joined: whether pixels that touch at a
+    corner only are of one part; if not, the holes there are of one.
+    """
+    corners, down, filled, touches = _corners(mask, cuts, joined)
     # In reading order 2k and 2k + 1 are the ends of one horizontal side; go along it, then on.
     following = down[np.arange(len(corners)) ^ 1].tolist()
     path: list[int] = []
@@ -233,12 +248,15 @@ def _loops(mask: RunMask, cuts: _Ints) -> _Loops:
     ends = np.stack((sides, sides ^ 1), axis=1).ravel()
     # In reading order the first corner is the loop's upper left: what lies inside it?
     outer = filled[np.array(firsts, dtype=np.int64)]
-    return _Loops(corners[ends], np.array(starts, dtype=np.int64), outer)
+    return _Loops(corners[ends], np.array(starts, dtype=np.int64), outer, touches)
 
 
-def _corners(mask: RunMask, cuts: _Ints) -> tuple[_Ints, _Ints, NDArray[np.bool_]]:
-    """All corners (K, 2) XY in reading order, each one's partner on its vertical side, and
-    whether the pixel to its lower right, if the corner leads there, belongs to the mask."""
+def _corners(
+    mask: RunMask, cuts: _Ints, joined: bool
+) -> tuple[_Ints, _Ints, NDArray[np.bool_], bool]:
+    """Return all corners (K, 2) XY in reading order, each one's partner on its vertical side,
+    whether the pixel to its lower right, if the corner leads there, belongs to the mask, and
+    whether any two corners meet."""
     stride = mask.height + 1
     strips = np.searchsorted(cuts, mask.edges // stride, side="right")
     # Each end of a run is seen from both borders of its column. Strips stand a column apart.
@@ -247,19 +265,21 @@ def _corners(mask: RunMask, cuts: _Ints) -> tuple[_Ints, _Ints, NDArray[np.bool_
     east = np.arange(len(place)) < len(west)  # does a horizontal side lead east from there?
     filled = (np.arange(len(place)) % 2 == 0) == east
     # Where two columns begin or end a run alike, the side goes straight on: no corner. Where they
-    # do the opposite, four pixels form a checkerboard and two corners meet, each of which holds
-    # on to its own pixel, so pixels that only touch stay apart: the upper one comes first.
-    key = 2 * place + (east == filled)
+    # do the opposite, four pixels form a checkerboard and two corners meet. Where each goes round
+    # its own pixel of the mask, pixels that only touch stay apart: then the one of the upper pixel
+    # comes first. The other way each goes round its own pixel of the hole, and joins them.
+    key = 2 * place + ((east == filled) != joined)
     order = np.argsort(key, kind="stable")
     changes = np.diff(key[order]) != 0
     corner = np.ones(len(order), dtype=np.bool_)
     corner[1:] &= changes
     corner[:-1] &= changes
     order = order[corner]
+    touches = bool((np.diff(place[order]) == 0).any())
     # Down a column of corners, and along a row, 2k and 2k + 1 are the two ends of one side.
     x, y = np.divmod(place[order], stride)
     reading = np.lexsort((east[order], x, y))
     number = np.empty_like(reading)
     number[reading] = np.arange(len(reading))
     corners = np.stack((x - np.tile(strips, 2)[order], y), axis=1)
-    return corners[reading], number[reading ^ 1], filled[order][reading]
+    return corners[reading], number[reading ^ 1], filled[order][reading], touches

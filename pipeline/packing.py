@@ -141,7 +141,9 @@ def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
         name=source.name,
         version=source.version,
         sha256=sha256_of(draft / WEIGHTS_FILE),
+        bundle_sha256="",  # there is no manifest yet
         engine=engine.name,
+        precision=engine.precision,
     )
     predictor = LesionPredictor(engine, resize, source.class_names, info)
     cases: dict[str, list[Detection]] = {}

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import Lesion
+from pipeline.scores import percent
 
 _Picture = NDArray[np.uint8]
 _Rectangle = tuple[int, int, int, int]  # x, y, width, height
@@ -101,9 +101,8 @@ def _tag(picture: _Picture, lesion: Lesion, placed: Sequence[_Rectangle]) -> _Re
     """Writes the lesion's class and score beside its box; returns where."""
     # Control characters and lone surrogates must not reach the font renderer: it crashes on them.
     label = "".join(sign if sign.isprintable() else "?" for sign in lesion.label)
-    # Rounded down: 100 % would read as certainty.
-    percent = math.floor(1000 * lesion.score) / 10
-    tag = _render(f"{label} {percent:.1f}%", _color(lesion), *picture.shape[:2])
+    text = f"{label} {percent(lesion.score)}"
+    tag = _render(text, _color(lesion), *picture.shape[:2])
     x, y = _place(lesion.box, tag.shape[:2], picture.shape[:2], placed)
     height, width = tag.shape[:2]
     picture[y : y + height, x : x + width] = tag

@@ -12,7 +12,7 @@ from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
 from pipeline.image.inspect import Header, inspect
 from pipeline.postprocess import postprocess
-from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+from pipeline.schemas import ModelInfo, PredictOptions
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
 from serve_app.pixels import PixelBudget
@@ -104,7 +104,7 @@ class Predictor:
             args.model.engine, args.model.device, args.model.precision
         )
         bundle.check_golden(self._engine)
-        self._info = bundle.info(self._engine.name)
+        self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
         self._manifest = bundle.manifest.model_dump(mode="json")
 
@@ -124,32 +124,37 @@ class Postprocess:
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
 
     async def __call__(
-        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+        self,
+        request_id: str,
+        prepared: Prepared,
+        found: Found,
+        options: PredictOptions,
+        correlation_id: str | None = None,
     ) -> bytes:
         """A `Prediction` in JSON: encoded here once, so that the ingress only passes it on."""
-        return await in_thread(self._pool, self._answer, request_id, prepared, found, options)
+        return await in_thread(
+            self._pool, self._answer, request_id, prepared, found, options, correlation_id
+        )
 
     def _answer(
-        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+        self,
+        request_id: str,
+        prepared: Prepared,
+        found: Found,
+        options: PredictOptions,
+        correlation_id: str | None,
     ) -> bytes:
         started = perf_counter()
         height, width = prepared.model_input.pixels.shape[:2]
         findings = postprocess(
             prepared.source, (height, width), found.instances, found.class_names, options
         )
-        prediction = Prediction(
-            request_id=request_id,
-            model=found.model,
-            image=prepared.source.info,
-            detections=findings.detections,
-            metrics=findings.metrics,
-            visualization=findings.visualization,
-            timings_ms={
-                "preprocess": prepared.took_ms,
-                "predictor": found.took_ms,
-                "postprocess": _since(started),
-            },
-        )
+        timings_ms = {
+            "preprocess": prepared.took_ms,
+            "predictor": found.took_ms,
+            "postprocess": _since(started),
+        }
+        prediction = findings.answer(request_id, correlation_id, found.model, timings_ms)
         return prediction.model_dump_json().encode()
 
 
@@ -163,12 +168,18 @@ class Pipeline:
         assert isinstance(args.graph, Fused), "the stages share a replica in the fused layout"
         self._pixels = PixelBudget(args.graph.max_decoded_pixels)
 
-    async def __call__(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def __call__(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
         header = await self._preprocess.inspect(data)
         async with self._pixels.take(header.width * header.height):
             prepared = await self._preprocess(data)
             found = await self._predictor(prepared)
-            return await self._postprocess(request_id, prepared, found, options)
+            return await self._postprocess(request_id, prepared, found, options, correlation_id)
 
     async def manifest(self) -> dict[str, Any]:
         return await self._predictor.manifest()

@@ -15,7 +15,7 @@ from pipeline.errors import (
     UnsupportedImage,
 )
 from pipeline.image.inspect import Header
-from pipeline.schemas import Prediction, Problem
+from pipeline.schemas import Prediction, PredictOptions, Problem
 
 # What the client is told as the ingress told it. Any other refusal (of our token, of our path)
 # is a fault between the two.
@@ -43,21 +43,36 @@ _GAVE_UP = (408, 504)
 _LONGEST_DETAIL = 1000
 
 
-def prediction(body: bytes, request_id: str, header: Header) -> Prediction:
-    """Raises UpstreamFault unless it is one, and of this request and image."""
+def prediction(
+    body: bytes,
+    request_id: str,
+    header: Header,
+    options: PredictOptions,
+    correlation_id: str | None = None,
+) -> Prediction:
+    """Return the answer. Raise UpstreamFault unless it is a prediction, by an identified model,
+    of this request with its image, options and correlation id.
+
+    Fields that only a later version has are left out, so that the serving half may be upgraded
+    first.
+    """
     try:
-        found = Prediction.model_validate_json(body, strict=True)
+        found = Prediction.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    if found.request_id != request_id or not header.agrees_with(found.image):
+    answered = found.request_id, found.correlation_id, found.options
+    if answered != (request_id, correlation_id, options) or not header.agrees_with(found.image):
         raise UpstreamFault("The inference service answered another request.")
+    has_picture = found.visualization is not None
+    if has_picture != (options.visualization != "none") or not found.model.bundle_sha256:
+        raise UpstreamFault("The inference service gave no valid answer.")
     return found
 
 
 def refusal(status: int, body: bytes, request_id: str) -> LesionserveError:
     """The error behind any status but 200."""
     try:
-        problem = Problem.model_validate_json(body, strict=True)
+        problem = Problem.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError:
         return _wordless(status)
     error = _RELAYED.get(problem.code)

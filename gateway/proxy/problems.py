@@ -10,9 +10,11 @@ RETRY_AFTER_S = 2
 Headers = list[tuple[bytes, bytes]]
 
 
-def problem(error: LesionserveError, request_id: str) -> tuple[Headers, bytes]:
+def problem(
+    error: LesionserveError, request_id: str, correlation_id: str | None = None
+) -> tuple[Headers, bytes]:
     """Headers and body of the answer to an error: the one place where errors become HTTP."""
-    body = Problem.of(error, request_id).model_dump_json().encode()
+    body = Problem.of(error, request_id, correlation_id).model_dump_json().encode()
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),

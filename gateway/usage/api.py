@@ -19,7 +19,7 @@ from gateway.usage.events import note
 from gateway.usage.models import Record
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
-from pipeline.schemas import Problem
+from pipeline.schemas import PredictOptions, Problem
 
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
 
@@ -45,6 +45,7 @@ class RecordView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     request_id: UUID
+    correlation_id: str
     state: str
     status: int | None
     error_code: str
@@ -62,7 +63,12 @@ class RecordView(BaseModel):
     image_height: int | None
     model_name: str
     model_version: str
+    model_engine: str
+    model_precision: str
+    bundle_sha256: str
+    options: PredictOptions | None
     detection_count: int | None
+    below_threshold: int | None
     class_counts: dict[str, int]
     day: date | None
     position: int | None
@@ -116,11 +122,14 @@ def _note(request: HttpRequest, caller: Caller, action: str, subject: str) -> No
     note(action, caller.name, caller.organisation, subject, address_of(request.scope))
 
 
-def _csv(found: list[tuple[date, str, str, str, int]]) -> HttpResponse:
+def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow(["day", "caller", "dimension", "value", "count"])
-    writer.writerows([day, _cell(who), what, _cell(value), n] for day, who, what, value, n in found)
+    writer.writerow(["day", "caller", "dimension", "value", "count", "caller_name"])
+    writer.writerows(
+        [day, _cell(caller), dimension, _cell(value), count, _cell(name)]
+        for day, caller, dimension, value, count, name in counts
+    )
     return HttpResponse(
         written.getvalue(),
         content_type="text/csv; charset=utf-8",
@@ -130,4 +139,4 @@ def _csv(found: list[tuple[date, str, str, str, int]]) -> HttpResponse:
 
 def _cell(text: str) -> str:
     """Names come from people and models: one that a spreadsheet might run is made a text."""
-    return text if text[:1].isalnum() else "'" + text
+    return text if not text or text[0].isalnum() else "'" + text

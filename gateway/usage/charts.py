@@ -33,13 +33,21 @@ def charts(summary: Summary) -> list[Chart]:
     return [
         _chart("Requests by day", {f"{one.day:%d.%m.}": one.requests for one in summary.days}),
         _chart("Outcomes", summary.outcomes),
-        _chart("Callers", summary.callers),
+        _chart("Callers", _named(summary)),
         _chart("Lesions by class", summary.classes),
         _chart("Scores, from", scores),
         _chart("Image types", summary.image_types),
         _chart("Image sizes", summary.image_sizes),
         _chart("Model versions", summary.model_versions),
     ]
+
+
+def _named(summary: Summary) -> Counts:
+    names = summary.caller_names
+    return {
+        f"{names[caller]} ({caller})" if caller in names else caller: count
+        for caller, count in summary.callers.items()
+    }
 
 
 def _chart(title: str, counts: Counts) -> Chart:

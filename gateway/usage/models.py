@@ -7,8 +7,9 @@ from django.utils import timezone
 from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
+from pipeline import correlation
 from pipeline.image.inspect import Header
-from pipeline.schemas import Prediction
+from pipeline.schemas import Prediction, PredictOptions
 
 REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
 
@@ -66,6 +67,13 @@ class Record(Sealed):
     key_id = models.CharField(max_length=12, default="", blank=True)
     user = models.CharField(max_length=150, default="", blank=True)
     address = models.GenericIPAddressField(null=True, help_text="where the request came from")
+    correlation_id = models.CharField(
+        max_length=correlation.MAX_LENGTH,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="the client's own, a pseudonym",
+    )
 
     received_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
@@ -84,13 +92,40 @@ class Record(Sealed):
 
     model_name = models.CharField(max_length=200, default="", blank=True)
     model_version = models.CharField(max_length=100, default="", blank=True)
+    model_engine = models.CharField(max_length=100, default="", db_default="", blank=True)
+    model_precision = models.CharField(max_length=8, default="", db_default="", blank=True)
+    bundle_sha256 = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="of the model's manifest: its identity",
+    )
+    options = models.JSONField(
+        null=True, help_text="what was asked for; null where it was refused before it was read"
+    )
     detection_count = models.PositiveIntegerField(null=True)
+    below_threshold = models.PositiveIntegerField(
+        null=True, help_text="detections that the asked score threshold dropped"
+    )
     class_counts = models.JSONField(default=dict, blank=True)
     score_counts = models.JSONField(
         default=list, blank=True, help_text=f"detections in each of {SCORE_BINS} bins from 0 to 1"
     )
 
     objects: ClassVar[RecordManager] = RecordManager()
+
+    # With a default of the database, so that a gateway of the version before goes on beside it.
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {
+            "correlation_id",
+            "model_engine",
+            "model_precision",
+            "bundle_sha256",
+            "options",
+            "below_threshold",
+        }
+    )
 
     class Meta:
         ordering = ["-received_at"]
@@ -129,11 +164,18 @@ class Record(Sealed):
         self.image_width, self.image_height = header.width, header.height
         self.image_pixels = header.width * header.height
 
+    def note_options(self, options: PredictOptions) -> None:
+        self.options = options.model_dump()
+
     def note_prediction(self, prediction: Prediction) -> None:
         # Upright, as the answer has them.
         self.image_width, self.image_height = prediction.image.width, prediction.image.height
         self.model_name = prediction.model.name[:200]
         self.model_version = prediction.model.version[:100]
+        self.model_engine = prediction.model.engine[:100]
+        self.model_precision = prediction.model.precision
+        self.bundle_sha256 = prediction.model.bundle_sha256
+        self.below_threshold = prediction.below_threshold
         self.detection_count = len(prediction.detections)
         self.class_counts = prediction.metrics.class_distribution
         bins = [min(int(score * SCORE_BINS), SCORE_BINS - 1) for score in prediction.metrics.scores]
@@ -162,7 +204,12 @@ _WRITTEN_AT_THE_END = (
     "image_pixels",
     "model_name",
     "model_version",
+    "model_engine",
+    "model_precision",
+    "bundle_sha256",
+    "options",
     "detection_count",
+    "below_threshold",
     "class_counts",
     "score_counts",
 )

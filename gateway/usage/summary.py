@@ -5,6 +5,7 @@ from datetime import date
 from django.db.models import Sum
 from pydantic import BaseModel, Field
 
+from gateway.keys.models import ApiKey
 from gateway.people.models import Organisation
 from gateway.usage.models import SCORE_BINS, Tally
 from gateway.usage.tally import fold, latency_ms
@@ -29,6 +30,9 @@ class Summary(BaseModel):
     requests: int
     days: list[Day] = Field(description="days with at least one request")
     callers: Counts = Field(description="requests by key:<id> or user:<name>")
+    caller_names: dict[str, str] = Field(
+        description="the name that each of these keys has now, by key:<id>"
+    )
     outcomes: Counts
     image_types: Counts
     image_sizes: Counts
@@ -48,7 +52,9 @@ def summarise(organisation: Organisation, first: date, last: date) -> Summary:
     days = _totals(
         tallies.filter(dimension="outcome").values_list("day", "value").annotate(Sum("count"))
     )
-    callers = tallies.filter(dimension="outcome").values_list("caller").annotate(Sum("count"))
+    by_caller = tallies.filter(dimension="outcome").values_list("caller").annotate(Sum("count"))
+    callers = dict(sorted(by_caller))
+    names = key_names(organisation)
     return Summary(
         organisation=organisation.name,
         first=first,
@@ -58,7 +64,8 @@ def summarise(organisation: Organisation, first: date, last: date) -> Summary:
             Day(day=day, requests=sum(outcomes.values()), outcomes=outcomes)
             for day, outcomes in sorted(days.items())
         ],
-        callers=dict(sorted(callers)),
+        callers=callers,
+        caller_names={caller: names[caller] for caller in callers if caller in names},
         outcomes=totals["outcome"],
         image_types=totals["image_type"],
         image_sizes=totals["image_size"],
@@ -71,12 +78,21 @@ def summarise(organisation: Organisation, first: date, last: date) -> Summary:
 
 def rows(
     organisation: Organisation, first: date, last: date
-) -> list[tuple[date, str, str, str, int]]:
-    """The counts themselves: day, caller, dimension, value, count. Blocking."""
+) -> list[tuple[date, str, str, str, int, str]]:
+    """Return the counts themselves: day, caller, dimension, value, count, and the name of the
+    caller's key, empty for a person. Blocking."""
     fold()
     tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
     ordered = tallies.order_by("day", "caller", "dimension", "value")
-    return list(ordered.values_list("day", "caller", "dimension", "value", "count"))
+    counts = ordered.values_list("day", "caller", "dimension", "value", "count")
+    names = key_names(organisation)
+    return [(*row, names.get(row[1], "")) for row in counts]
+
+
+def key_names(organisation: Organisation) -> dict[str, str]:
+    """Return the names of the organisation's keys by key:<id>. Blocking."""
+    keys = ApiKey.objects.filter(organisation=organisation).values_list("id", "name")
+    return {f"key:{id_}": name for id_, name in keys}
 
 
 def percentiles(bins: Mapping[int, int]) -> dict[str, float]:

@@ -25,12 +25,16 @@ class FakeGraph:
     def __init__(self) -> None:
         self.errors: list[Exception] = []
         self.calls: list[tuple[str, bytes, PredictOptions]] = []
+        self.correlation_ids: list[str | None] = []
         self.hangs = False
         self.loaded = True
         self.cancelled = 0
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def predict(
+        self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
+    ) -> bytes:
         self.calls.append((request_id, data, options))
+        self.correlation_ids.append(correlation_id)
         if self.errors:
             raise self.errors.pop(0)
         if self.hangs:
@@ -172,6 +176,39 @@ async def test_errors_of_the_graph_become_problems(client, graph, error, status,
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     assert problem(response, status, code).detail == str(error)
     assert ("retry-after" in response.headers) == (status == 503)
+
+
+async def test_a_correlation_id_reaches_the_graph_and_returns(client, graph):
+    headers = IMAGE | {"X-Correlation-Id": "case-7"}
+    response = await client.post("/predict", content=b"x", headers=headers)
+    assert response.headers["x-correlation-id"] == "case-7"
+    graph.errors = [ReplicaLost("gone")]
+    await client.post("/predict", content=b"x", headers=headers)
+    without = await client.post("/predict", content=b"x", headers=IMAGE)
+    assert "x-correlation-id" not in without.headers
+    assert graph.correlation_ids == ["case-7", "case-7", "case-7", None]
+
+
+@pytest.mark.parametrize("error", [Overloaded("full"), KeyError("unforeseen")])
+async def test_an_error_keeps_the_correlation_id(client, graph, error):
+    graph.errors = [error]
+    headers = IMAGE | {"X-Correlation-Id": "case-7"}
+    response = await client.post("/predict", content=b"x", headers=headers)
+    assert response.headers["x-correlation-id"] == "case-7"
+    assert Problem.model_validate_json(response.content).correlation_id == "case-7"
+    lost = await client.get("/nowhere", headers=headers)
+    assert problem(lost, 404, "not_found").correlation_id == "case-7"
+
+
+@pytest.mark.parametrize("id_", ["", "a b", "x" * 65, "-a"])
+async def test_a_malformed_correlation_id_is_refused(client, graph, id_):
+    response = await client.post(
+        "/predict", content=b"x", headers=IMAGE | {"X-Correlation-Id": id_}
+    )
+    told = problem(response, 400, "bad_request")
+    assert "X-Correlation-Id" in told.detail
+    assert told.correlation_id is None
+    assert graph.calls == []
 
 
 async def test_an_unforeseen_error_says_nothing_about_itself(client, graph):

@@ -133,6 +133,17 @@ def test_an_image_is_answered(client):
     assert prediction.visualization
 
 
+def test_the_correlation_id_and_options_are_in_the_answer(client):
+    headers = {"X-Correlation-Id": "case-7"}
+    query = "?visualization=none&masks=none&score_threshold=1"
+    response = client.post(f"/predict{query}", content=png(), headers=headers)
+    answer = response.json()
+    assert (answer["correlation_id"], answer["below_threshold"]) == ("case-7", 1)
+    assert response.headers.get_list("x-correlation-id") == ["case-7"]
+    assert answer["options"] == {"masks": "none", "visualization": "none", "score_threshold": 1.0}
+    assert answer["model"]["bundle_sha256"] == client.get("/model").json()["digest"]
+
+
 def test_the_request_id_is_in_the_answer_and_once_in_its_headers(client):
     response = client.post("/predict", content=png(), headers={"X-Request-ID": "mine"})
     assert response.json()["request_id"] == "mine"

@@ -191,6 +191,33 @@ def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
     info = opened.info("portable")
     assert (info.name, info.version, info.engine) == ("small", "1.0", "portable")
     assert info.sha256 == opened.manifest.files["model.pth"]
+    assert info.bundle_sha256 == opened.manifest.digest == read_manifest(bundle).digest
+
+
+def test_the_model_info_tells_swapped_class_names_and_configurations_apart(
+    source: Source, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(source.config.read_text())
+    config["MODEL"]["ROI_HEADS"]["SCORE_THRESH_TEST"] = 0.4
+    stricter = tmp_path / "stricter.yaml"
+    stricter.write_text(yaml.safe_dump(config))
+    sources = [
+        source,
+        dataclasses.replace(source, class_names=["HSIL", "LSIL"]),
+        dataclasses.replace(source, config=stricter),
+    ]
+    infos = [
+        pack(each, tmp_path / f"bundle-{number}").info("portable")
+        for number, each in enumerate(sources)
+    ]
+    assert len({info.sha256 for info in infos}) == 1
+    assert len({info.bundle_sha256 for info in infos}) == 3
+
+
+def test_the_answer_names_the_precision_of_its_engine(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    engine = opened.load_engine("portable", precision="bfloat16")
+    assert opened.predictor(engine).info.precision == "bfloat16"
 
 
 def test_reading_a_bundles_names_and_sizes_loads_no_pytorch() -> None:

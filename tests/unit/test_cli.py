@@ -11,6 +11,7 @@ from cluster import predict
 from cluster.cli import app, main
 from pipeline.errors import ServiceError
 from pipeline.schemas import Prediction, PredictOptions
+from pipeline.scores import percent
 from tests.models import write_model
 
 OPTIONS = PredictOptions()
@@ -49,6 +50,17 @@ def test_the_table_names_classes_and_scores(model: list[str], image: Path) -> No
     assert result.exit_code == 0, result.output
     assert "case.png (100x80)" in result.stdout
     assert "LSIL" in result.stdout
+    answer = json.loads(run("predict", image, *model, "--format", "json").stdout)
+    assert percent(answer["detections"][0]["score"]) in result.stdout
+
+
+def test_the_table_counts_what_the_threshold_hid(model: list[str], image: Path) -> None:
+    everything = json.loads(run("predict", image, *model, "--format", "json").stdout)
+    result = run("predict", image, *model, "--score-threshold", "1")
+    assert result.exit_code == 0, result.output
+    count = len(everything["detections"])
+    assert count
+    assert f"{count} below the threshold of 100.0 % hidden" in " ".join(result.stdout.split())
 
 
 def test_a_bad_file_is_reported_and_the_rest_go_on(

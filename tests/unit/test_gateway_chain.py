@@ -16,6 +16,7 @@ from gateway.usage.events import note
 from gateway.usage.models import Event, Record, State
 from gateway.usage.sweep import sweep
 from gateway.usage.tally import _fold_some
+from pipeline.schemas import PredictOptions
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,17 @@ def verify(against: str | None = None) -> str:
 def trail() -> list[Record]:
     organisation = Organisation.objects.named("a clinic")
     records = [
-        closed(organisation=organisation, class_counts={"LSIL": 1, "É": 0}, address="192.0.2.1")
+        closed(
+            organisation=organisation,
+            class_counts={"LSIL": 1, "É": 0},
+            address="192.0.2.1",
+            correlation_id="case-7",
+            model_engine="openvino",
+            model_precision="int8",
+            bundle_sha256="d" * 64,
+            options=PredictOptions(score_threshold=0.3).model_dump(),
+            below_threshold=2,
+        )
         for _ in range(5)
     ]
     for number in range(3):
@@ -80,6 +91,27 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
     "a time": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
         received_at=F("received_at") - timedelta(microseconds=1)
     ),
+    "a correlation id": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        correlation_id="case-8"
+    ),
+    "no correlation id": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        correlation_id=""
+    ),
+    "an engine": lambda rows: Record.objects.filter(pk=rows[2].pk).update(model_engine="portable"),
+    "a precision": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        model_precision="float32"
+    ),
+    "another model": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        bundle_sha256="e" * 64
+    ),
+    "a threshold": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        options=PredictOptions(score_threshold=0.05).model_dump()
+    ),
+    "no options": lambda rows: Record.objects.filter(pk=rows[2].pk).update(options=None),
+    "nothing hidden": lambda rows: Record.objects.filter(pk=rows[2].pk).update(below_threshold=0),
+    "not known whether hidden": lambda rows: Record.objects.filter(pk=rows[2].pk).update(
+        below_threshold=None
+    ),
     "a count": lambda rows: Record.objects.filter(pk=rows[2].pk).update(class_counts={"LSIL": 2}),
     "an owner": lambda rows: Record.objects.filter(pk=rows[2].pk).update(organisation=None),
     "a seal": lambda rows: Record.objects.filter(pk=rows[2].pk).update(seal="0" * 64),
@@ -114,6 +146,22 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
     "an event": lambda rows: Event.objects.filter(actor="user:1").update(actor="user:9"),
     "an event gone": lambda rows: Event.objects.filter(actor="user:1").delete(),
 }
+
+
+def test_every_field_added_later_is_tampered_with():
+    assert Record.added_later == {
+        "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
+        "below_threshold",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, -0.0, 1.0, 0.1, 1 / 3, 1e-7, 5e-324, 1])
+def test_a_record_of_any_threshold_keeps_its_seal(threshold):
+    options = PredictOptions(score_threshold=threshold)
+    record = Record(request_id=uuid4())
+    record.note_options(options)
+    assert Record.objects.close(record)
+    verify()
 
 
 @pytest.mark.parametrize("what", TAMPERING)

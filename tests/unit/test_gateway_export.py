@@ -1,3 +1,4 @@
+import base64
 import json
 from datetime import UTC, datetime
 from io import StringIO
@@ -12,8 +13,11 @@ from gateway.people.models import Organisation
 from gateway.usage.atna import _BY_ACTION
 from gateway.usage.events import note
 from gateway.usage.models import Record, State
+from pipeline.schemas import PredictOptions
 
 pytestmark = pytest.mark.django_db
+
+OPTIONS = PredictOptions(score_threshold=0.3).model_dump()
 
 
 def exported(format_: str, **options: object) -> list[str]:
@@ -37,6 +41,14 @@ def trail() -> None:
             key_id="0123456789ab",
             address="192.0.2.1",
             model_name="demo" if status == 200 else "",
+            model_version="1" if status == 200 else "",
+            model_engine="openvino" if status == 200 else "",
+            model_precision="int8" if status == 200 else "",
+            bundle_sha256="d" * 64 if status == 200 else "",
+            options=OPTIONS if status == 200 else None,
+            detection_count=1 if status == 200 else None,
+            below_threshold=2 if status == 200 else None,
+            correlation_id="case-7" if status != 401 else "",
             finished_at=timezone.now(),
         )
         Record.objects.close(record)
@@ -49,6 +61,10 @@ def test_as_json_a_line_is_what_was_sealed(trail):
     requests = [line for line in lines if line["trail"] == "request"]
     assert [line["status"] for line in requests] == [200, 401, 503]
     assert [line["position"] for line in requests] == [1, 2, 3]
+    assert [line["correlation_id"] for line in requests] == ["case-7", "", "case-7"]
+    assert [line["options"] for line in requests] == [OPTIONS, None, None]
+    assert [line["below_threshold"] for line in requests] == [2, None, None]
+    assert [line["bundle_sha256"] for line in requests] == ["d" * 64, "", ""]
     assert requests[0]["seal"] == Record.objects.get(status=200).seal
     # The organisations came first, and the export itself is the last event.
     told = ["organisation.added", "organisation.added", *_BY_ACTION, "audit.exported"]
@@ -89,6 +105,26 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
             assert parts[:2] == ["ParticipantObjectIDTypeCode", "ParticipantObjectName"]
             assert set(parts[2:]) <= {"ParticipantObjectDetail"}
             assert thing[1].text
+    details = [
+        {
+            detail.attrib["type"]: base64.b64decode(detail.attrib["value"]).decode()
+            for detail in message.iter("ParticipantObjectDetail")
+        }
+        for message in messages[:3]
+    ]
+    assert details == [
+        {
+            "correlation_id": "case-7",
+            "options": json.dumps(OPTIONS, sort_keys=True),
+            "model": "demo 1",
+            "model_engine": "openvino int8",
+            "bundle_sha256": "d" * 64,
+            "detection_count": "1",
+            "below_threshold": "2",
+        },
+        {},
+        {"correlation_id": "case-7"},
+    ]
     codes = [(m[0][0].attrib["csd-code"], m[0].attrib["EventOutcomeIndicator"]) for m in messages]
     # An image that was answered, a refused credential (Security Alert), a fault of ours.
     assert codes[:3] == [("110107", "0"), ("110113", "4"), ("110107", "8")]

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from gateway.people.models import Organisation
 from gateway.usage import tally
 from gateway.usage.chain import today
+from gateway.usage.charts import charts
 from gateway.usage.models import Record, State, Tally
 from gateway.usage.summary import percentiles, summarise
 from gateway.usage.tally import fold, latency_bin, latency_ms
+from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +91,17 @@ def test_an_answer_that_was_replayed_found_nothing_new():
     close(organisation, state=State.SUCCEEDED, replayed=True, class_counts={"LSIL": 3})
     told = summarise(organisation, today(), today())
     assert (told.requests, told.classes) == (1, {})
+
+
+def test_the_chart_of_callers_names_keys_and_people():
+    key, _ = issue_key("a viewer")
+    for caller in ({"key_id": key.id}, {"user": "ada"}):
+        record = Record(request_id=uuid4(), state="succeeded", **caller)
+        record.organisation = key.organisation
+        assert Record.objects.close(record)
+    summary = summarise(key.organisation, today(), today())
+    (chart,) = [one for one in charts(summary) if one.title == "Callers"]
+    assert [bar.label for bar in chart.bars] == [f"a viewer (key:{key.id})", "user:ada"]
 
 
 def test_a_model_may_have_the_longest_name_and_version():

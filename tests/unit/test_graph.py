@@ -20,8 +20,8 @@ def graph() -> FusedGraph:
 
 
 async def test_an_image_is_answered(graph):
-    answer = Prediction.model_validate_json(await graph.predict("id", png(), OPTIONS))
-    assert answer.request_id == "id"
+    answer = Prediction.model_validate_json(await graph.predict("id", png(), OPTIONS, "a-7"))
+    assert (answer.request_id, answer.correlation_id) == ("id", "a-7")
     assert (await graph.manifest())["name"] == "fake"
 
 

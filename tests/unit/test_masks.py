@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -41,8 +43,6 @@ def in_full(crop, height, width):
 
 
 def rasterized(mask, height, width):
-    if not mask.polygons:
-        return np.zeros((height, width), dtype=np.uint8)
     return coco.decode(coco.merge(coco.frPyObjects(mask.polygons, height, width)))
 
 
@@ -133,7 +133,7 @@ def test_a_mask_without_pixels_is_empty(probability, box):
     mask = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
     assert mask.area() == 0
     assert mask.crop().pixels.shape == (0, 0)
-    assert encode_polygons(mask).polygons == []
+    assert encode_polygons(mask) is None
     assert encode_rle(mask).counts == _coco_counts(np.zeros((HEIGHT, WIDTH), np.uint8))
 
 
@@ -160,8 +160,71 @@ def test_runs_encode_to_the_run_lengths_of_the_full_mask(full):
 @settings(deadline=None, max_examples=300)
 @given(placed_masks())
 def test_polygons_rasterize_to_exactly_their_mask(full):
+    check_polygons(full)
+
+
+def visits(mask):
+    """How often each ring of the polygons visits each of its points."""
+    for polygon in mask.polygons:
+        yield Counter(zip(polygon[::2], polygon[1::2], strict=True)).values()
+
+
+def check_polygons(full):
+    """Every ring is simple, and together they are exactly the mask."""
     polygons = encode_polygons(run_mask(full))
+    if not full.any():
+        assert polygons is None
+        return
+    assert all(set(counts) == {1} for counts in visits(polygons))
+    for polygon in polygons.polygons:
+        corners = np.array(polygon).reshape(-1, 2)
+        steps = np.roll(corners, -1, axis=0) - corners
+        # Along the pixels' sides, a corner at every end: a right angle, and never back.
+        assert ((steps == 0).sum(axis=1) == 1).all()
+        assert ((steps[:, 0] == 0) != (np.roll(steps, 1, axis=0)[:, 0] == 0)).all()
     assert np.array_equal(rasterized(polygons, *full.shape), full)
+
+
+def test_polygon_rings_are_simple_for_every_small_mask():
+    for height, width in [(1, 1), (2, 2), (2, 3), (3, 2), (3, 3), (3, 4), (4, 3)]:
+        for bits in range(2 ** (height * width)):
+            pixels = [bits >> place & 1 for place in range(height * width)]
+            check_polygons(np.array(pixels, np.uint8).reshape(height, width))
+
+
+@pytest.mark.parametrize("filled", [0.15, 0.4, 0.5, 0.6, 0.85])
+def test_polygon_rings_are_simple_for_random_masks(filled):
+    rng = np.random.default_rng(round(100 * filled))
+    for _ in range(800):
+        check_polygons((rng.random(rng.integers(1, 15, 2)) < filled).astype(np.uint8))
+
+
+TOUCHING = {
+    "a hole open at a corner": ["###", "#.#", "##."],
+    "a hole of two pixels that touch": ["####", "#.##", "##.#", "####"],
+    "a chain of such pixels": ["######", "#.####", "##.###", "###.##", "####.#", "######"],
+    "two parts that touch": ["##..", "##..", "..##", "..##"],
+    "parts in a ring of corners": [".#.", "#.#", ".#."],
+    "a ring within a hole": ["#####", "#...#", "#.#.#", "#...#", "#####"],
+    "a ring that touches its hole's": ["#####", "#...#", "#.#.#", "##.##", "#####"],
+    "holes beside each other": ["#####", "#.#.#", "#####", "#.#.#", "#####"],
+    "a checkerboard": ["#.#.#.", ".#.#.#", "#.#.#.", ".#.#.#"],
+}
+
+
+@pytest.mark.parametrize("rows", TOUCHING.values(), ids=TOUCHING)
+def test_polygon_rings_are_simple_where_pixels_touch(rows):
+    full = np.array([[sign == "#" for sign in row] for row in rows], np.uint8)
+    for turned in (full, full[::-1], full[:, ::-1], full.T, np.pad(full, 1)):
+        check_polygons(np.ascontiguousarray(turned))
+
+
+def test_polygons_need_no_cut_where_parts_only_touch():
+    full = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.uint8)
+    assert encode_polygons(run_mask(full)).polygons == [
+        [0, 0, 2, 0, 2, 2, 0, 2],
+        [2, 2, 3, 2, 3, 3, 2, 3],
+    ]
 
 
 def test_a_full_image_is_one_run_and_one_polygon():

@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,23 @@ def test_detections_are_numbered_after_the_threshold() -> None:
 def test_a_score_at_the_threshold_stays() -> None:
     options = PredictOptions(visualization="none", score_threshold=float(np.float32(0.9)))
     assert len(run(instances([[0, 0, 40, 40]]), options).detections) == 1
+
+
+def test_what_the_asked_threshold_dropped_is_counted() -> None:
+    found = instances([[0, 0, 40, 40], [0, 0, 40, 40], [170, 10, 190, 50], [0, 0, 20, 20]])
+    for threshold, count, below in [(None, 3, 0), (0.0, 3, 0), (0.6, 2, 1), (1.0, 0, 3)]:
+        options = PredictOptions(visualization="none", score_threshold=threshold)
+        findings = run(found, options)  # the third one's box is outside the image
+        assert (len(findings.detections), findings.below_threshold) == (count, below)
+        assert findings.options == options
+
+
+def test_a_mask_without_pixels_is_null_as_polygons() -> None:
+    found = replace(instances([[20, 10, 60, 50]]), masks=np.zeros((1, 28, 28), np.float32))
+    polygon = run(found, PredictOptions(visualization="none", masks="polygon")).detections[0]
+    assert (polygon.mask, polygon.mask_area) == (None, 0)
+    rle = run(found).detections[0]
+    assert coco.decode(rle.mask.model_dump()).sum() == rle.mask_area == 0
 
 
 def test_the_mask_covers_its_box_in_either_format() -> None:

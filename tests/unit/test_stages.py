@@ -10,7 +10,14 @@ from pipeline.errors import BrokenImage, BundleError, ImageTooLarge, PredictionF
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import AppArgs
 from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
-from tests.fakes import FAILS, FakeBundle, open_fake_bundle, open_unreproducible_bundle, png
+from tests.fakes import (
+    FAILS,
+    MANIFEST,
+    FakeBundle,
+    open_fake_bundle,
+    open_unreproducible_bundle,
+    png,
+)
 
 QUEUE = {"max_ongoing_requests": 8, "max_queued_requests": 8}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
@@ -114,13 +121,23 @@ async def test_a_batch_that_never_ends_makes_the_replica_unhealthy(predictor, mo
 async def test_postprocess_writes_the_prediction_in_source_pixels(predictor, prepared):
     found = await predictor(prepared)
     options = PredictOptions(masks="polygon", visualization="none")
-    answer = await Postprocess(app_args())("some-id", prepared, found, options)
+    answer = await Postprocess(app_args())("some-id", prepared, found, options, "case-7")
     prediction = Prediction.model_validate_json(answer)
-    assert prediction.request_id == "some-id"
+    assert (prediction.request_id, prediction.correlation_id) == ("some-id", "case-7")
+    assert (prediction.options, prediction.below_threshold) == (options, 0)
+    assert prediction.model.bundle_sha256 == MANIFEST.digest
     assert prediction.detections[0].box == (0, 0, 20, 20)
     assert prediction.detections[0].label == "HSIL"
     assert prediction.metrics.class_distribution == {"LSIL": 0, "HSIL": 1}
     assert set(prediction.timings_ms) == {"preprocess", "predictor", "postprocess"}
+
+
+async def test_an_answer_counts_what_its_threshold_hid(predictor, prepared):
+    options = PredictOptions(score_threshold=1)
+    answer = await Postprocess(app_args())("id", prepared, await predictor(prepared), options)
+    prediction = Prediction.model_validate_json(answer)
+    assert (prediction.detections, prediction.below_threshold) == ([], 1)
+    assert prediction.options == options
 
 
 async def test_arrays_that_arrive_read_only_can_be_drawn_on(predictor, prepared):
@@ -133,8 +150,9 @@ async def test_arrays_that_arrive_read_only_can_be_drawn_on(predictor, prepared)
 
 async def test_the_pipeline_answers_like_its_stages_one_by_one(predictor, prepared):
     options = PredictOptions(visualization="png")
-    one_by_one = await Postprocess(app_args())("id", prepared, await predictor(prepared), options)
-    together = await Pipeline(app_args(), open_fake_bundle)("id", png(), options)
+    found = await predictor(prepared)
+    one_by_one = await Postprocess(app_args())("id", prepared, found, options, "case-7")
+    together = await Pipeline(app_args(), open_fake_bundle)("id", png(), options, "case-7")
     keys = set(Prediction.model_fields) - {"timings_ms"}
     first, second = json.loads(one_by_one), json.loads(together)
     assert {key: first[key] for key in keys} == {key: second[key] for key in keys}

@@ -98,6 +98,14 @@ def test_the_tag_names_class_and_score():
     assert len(tags) == 4
 
 
+def test_the_tag_rounds_the_score_half_up_below_certainty():
+    def picture(score):
+        return draw(tissue(), [lesion(score=score)]).tobytes()
+
+    assert picture(0.92451) == picture(0.925) != picture(0.924)
+    assert picture(0.99999) == picture(0.999) != picture(1.0)
+
+
 @pytest.mark.parametrize("label", ["Läsion", "поражение", "病変"])
 def test_a_label_beyond_ascii_is_written_out(label):
     question_marks = draw(tissue(), [lesion(label="?" * len(label), mask=False)])

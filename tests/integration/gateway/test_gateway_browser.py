@@ -11,8 +11,9 @@ from django.contrib.sessions.models import Session
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.usage.models import Record
+from pipeline.scores import percent
 from tests.integration.gateway.client import Gateway, jpeg
-from tests.integration.gateway.ingress import FakeIngress, Sent, prediction, problem
+from tests.integration.gateway.ingress import FakeIngress, Sent, problem
 from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
 
 # The browser outlives a test, and belongs to one event loop.
@@ -106,12 +107,39 @@ def labelled(label: str) -> Callable[[Sent], tuple[int, bytes]]:
     def answer(sent: Sent) -> tuple[int, bytes]:
         if sent.path != "/predict":
             return 503, b""  # the page asks whether the model is ready, too
-        body = prediction(sent.headers["x-request-id"])
+        body = FakeIngress.predict(sent)
         body["detections"][0]["label"] = label
         body["metrics"]["class_distribution"] = {label: 1}
         return 200, json.dumps(body).encode()
 
     return answer
+
+
+SCORES = [
+    *(1.0, 0.99996, 0.9996, 0.9995, 0.9994, 0.92449, 0.9245, 0.8999999761581421, 0.57, 0.5005),
+    *(0.5, 0.29, 0.0625, 0.0005, 0.00049999999, 0.0001, 0.00001, 1e-7, 5e-324, 0.0),
+]
+
+
+def scored(sent: Sent) -> tuple[int, bytes]:
+    body = FakeIngress.predict(sent)
+    (detection,) = body["detections"]
+    body["detections"] = [
+        detection | {"id": number, "score": score} for number, score in enumerate(SCORES)
+    ]
+    body["metrics"] = {
+        "class_distribution": {"LSIL": 0, "HSIL": len(SCORES)},
+        "scores": SCORES,
+        "box_areas": [100.0] * len(SCORES),
+    }
+    return 200, json.dumps(body).encode()
+
+
+async def test_the_page_writes_scores_as_the_picture_does(page: Page, key, ingress: FakeIngress):
+    ingress.answer = lambda sent: scored(sent) if sent.path == "/predict" else (503, b"")
+    await send(page, key, jpeg())
+    rows = page.locator("#lesions tr")
+    await expect(rows).to_contain_text([percent(score) for score in SCORES])
 
 
 async def test_a_label_is_text_and_never_markup(page: Page, key: str, ingress: FakeIngress):

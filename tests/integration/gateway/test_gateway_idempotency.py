@@ -1,4 +1,5 @@
 import asyncio
+import json
 import threading
 import time
 
@@ -6,7 +7,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from gateway.proxy.idempotency import _claim, forget_expired
+from gateway.proxy.idempotency import _cipher, _claim, forget_expired
 from gateway.proxy.models import Claim
 from gateway.usage.models import Record
 from tests.clinics import issue_key
@@ -180,6 +181,18 @@ def test_an_answer_under_another_secret_is_as_good_as_not_kept(gateway, ingress,
     assert gateway.predict(IMAGE, key, SAME).status == 200
     assert len(ingress.sent) == 2
     assert gateway.predict(IMAGE, key, SAME).status == 200
+    assert len(ingress.sent) == 2
+
+
+def test_an_answer_of_an_earlier_version_is_as_good_as_not_kept(gateway, ingress, key):
+    answer = gateway.predict(IMAGE, key, SAME).json()
+    del answer["options"]
+    encrypted = _cipher().encrypt(json.dumps(answer).encode())
+    Claim.objects.update(answer=encrypted)
+    response = gateway.predict(IMAGE, key, SAME)
+    assert (response.status, response.headers["Idempotent-Replayed"]) == (200, None)
+    assert len(ingress.sent) == 2
+    assert gateway.predict(IMAGE, key, SAME).headers["Idempotent-Replayed"] == "true"
     assert len(ingress.sent) == 2
 
 

@@ -6,8 +6,9 @@ from django.contrib.auth.models import User
 from gateway.people.models import Organisation
 from gateway.usage.chain import today
 from gateway.usage.models import Event, Record, Tally
+from pipeline.schemas import PredictOptions
 from tests.integration.gateway.client import Gateway, form, jpeg, part
-from tests.integration.gateway.ingress import FakeIngress, problem
+from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
 from tests.integration.gateway.servers import running_gateway
 
@@ -49,6 +50,7 @@ def test_the_document_describes_the_api(gateway: Gateway):
         "visualization",
         "score_threshold",
         "Idempotency-Key",
+        "X-Correlation-Id",
     ]
     assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
     assert list(post["responses"]["200"]["content"]) == ["application/json"]
@@ -60,7 +62,7 @@ def test_the_document_describes_the_api(gateway: Gateway):
 def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
     assert gateway.get("/readyz").json() == {
         "status": "ready",
-        "model": {"name": "fake", "version": "7"},
+        "model": {"name": "fake", "version": "7", "bundle_sha256": DIGEST},
     }
 
 
@@ -118,6 +120,21 @@ def test_the_admin_shows_records_and_changes_none(client, transactional_db):
     assert client.post(f"/admin/usage/record/{record.pk}/change/", {}).status_code == 403
     assert client.post(f"/admin/usage/record/{record.pk}/delete/", {}).status_code == 403
     assert client.get("/admin/usage/record/add/").status_code == 403
+
+
+def test_the_admin_finds_a_record_by_its_correlation_id(client, transactional_db):
+    ids = ["00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"]
+    for number, id_ in enumerate(ids):
+        options = PredictOptions(score_threshold=0.35).model_dump()
+        Record.objects.create(request_id=id_, correlation_id=f"case-{number}", options=options)
+    client.force_login(User.objects.create_superuser("root"))
+    listed = client.get("/admin/usage/record/?q=case-1").content.decode()
+    assert "case-1" in listed
+    assert (ids[0] in listed, ids[1] in listed) == (False, True)
+    (record,) = Record.objects.filter(request_id=ids[1])
+    shown = client.get(f"/admin/usage/record/{record.pk}/change/").content.decode()
+    assert "case-1" in shown
+    assert "0.35" in shown
 
 
 @pytest.mark.parametrize("view", ["", "change/", "history/", "delete/"])

@@ -24,6 +24,7 @@ ON_POSTGRES = [
     "unit/test_gateway_people.py",
     "unit/test_gateway_usage.py",
     "unit/test_gateway_chain.py",
+    "unit/test_gateway_migrations.py",
     "unit/test_gateway_tally.py",
     "integration/gateway/test_gateway_crowd.py",
     "integration/gateway/test_gateway_faults.py::"

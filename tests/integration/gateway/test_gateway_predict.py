@@ -1,9 +1,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 
+import pytest
+from django.core.management import call_command
+
+from gateway.usage.models import Record
+from pipeline.schemas import PredictOptions
 from tests.integration.gateway.client import Gateway, form, head, jpeg, part
-from tests.integration.gateway.ingress import FakeIngress, Sent, prediction, problem
+from tests.integration.gateway.ingress import DIGEST, FakeIngress, Sent, prediction, problem
 from tests.integration.gateway.records import (
     assert_problem,
     assert_refused,
@@ -37,10 +43,52 @@ def test_the_record_of_an_answer_tells_all_but_the_image(gateway: Gateway, ingre
     assert record.image_pixels == 64 * 48
     assert (record.body_bytes, record.image_bytes) == (len(body), len(image))
     assert (record.model_name, record.model_version) == ("fake", "7")
+    assert (record.model_engine, record.model_precision) == ("portable", "float32")
+    assert record.bundle_sha256 == DIGEST
+    assert record.options == PredictOptions().model_dump()
+    assert (record.below_threshold, record.correlation_id) == (0, "")
     assert (record.detection_count, record.class_counts) == (1, {"LSIL": 0, "HSIL": 1})
     assert record.attempts == 1
     assert record.latency_ms > 0
     assert record.received_at <= record.finished_at
+
+
+def test_the_record_tells_what_the_threshold_hid(gateway: Gateway, ingress, key):
+    query = "?masks=none&visualization=none&score_threshold=1"
+    answer = gateway.predict(form(part(jpeg())), key, query=query).json()
+    options = {"masks": "none", "visualization": "none", "score_threshold": 1.0}
+    assert (answer["options"], answer["below_threshold"]) == (options, 1)
+    record = the_record()
+    assert (record.options, record.below_threshold, record.detection_count) == (options, 1, 0)
+    call_command("verify_audit", stdout=StringIO())
+
+
+def test_the_record_of_a_refused_image_tells_its_options(gateway: Gateway, ingress, key):
+    assert_problem(
+        gateway.predict(form(part(b"no image")), key, query="?masks=none"),
+        415,
+        "unsupported_image",
+    )
+    assert the_record().options["masks"] == "none"
+    call_command("verify_audit", stdout=StringIO())
+
+
+def test_each_record_names_the_model_that_answered_while_one_rolls(gateway, ingress, key):
+    digests = ["a" * 64, "b" * 64, "a" * 64]
+
+    def answer(sent: Sent) -> tuple[int, bytes]:
+        body = FakeIngress.predict(sent)
+        body["model"]["bundle_sha256"] = digests[len(ingress.sent) - 1]
+        return FakeIngress.json(body)
+
+    ingress.answer = answer
+    told = [gateway.predict(form(part(jpeg())), key).json() for _ in digests]
+    assert [one["model"]["bundle_sha256"] for one in told] == digests
+    records = [Record.objects.get(request_id=one["request_id"]) for one in told]
+    assert [record.bundle_sha256 for record in records] == digests
+    # The weights, the name and the version are the same.
+    assert {(record.model_name, record.model_version) for record in records} == {("fake", "7")}
+    call_command("verify_audit", stdout=StringIO())
 
 
 def test_the_ingress_gets_the_bytes_and_no_header_of_the_client(gateway: Gateway, ingress, key):
@@ -118,6 +166,12 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
 
         return lie
 
+    def replaced(**values: object) -> Callable[[Sent], tuple[int, bytes]]:
+        def lie(sent: Sent) -> tuple[int, bytes]:
+            return FakeIngress.json(prediction(sent.headers["x-request-id"]) | values)
+
+        return lie
+
     def of_another(sent: Sent) -> tuple[int, bytes]:
         return problem(replace(sent, headers={"x-request-id": "another"}), 422, "broken_image")
 
@@ -131,7 +185,16 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         changed("detections", score="0.875"),
         changed("detections", box_area=-1.0),
         changed("model", name="n" * 200),
+        changed("model", bundle_sha256=""),
+        changed("model", bundle_sha256="D" * 64),
         changed("image", width=65),
+        changed("options", score_threshold=0.5),
+        changed("options", masks="none"),
+        replaced(below_threshold=1),
+        replaced(below_threshold=10**30),
+        replaced(correlation_id="another"),
+        replaced(correlation_id=""),
+        replaced(visualization=None),
         of_another,
         lambda sent: problem(sent, 422, "broken_image", "a reason\nof two lines"),
         lambda sent: problem(sent, 422, "broken_image", "x" * 1000),
@@ -149,6 +212,25 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         assert_problem(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault")
 
 
+@pytest.mark.parametrize(
+    ("query", "header", "changes"),
+    [
+        ("score_threshold=0.5", "", {"options": PredictOptions().model_dump()}),
+        ("score_threshold=0.5", "", {"options": {"score_threshold": 0.25}}),
+        ("masks=none", "", {"options": PredictOptions().model_dump()}),
+        ("visualization=none", "", {"visualization": "AAAA"}),
+        ("", "X-Correlation-Id: mine", {"correlation_id": None}),
+        ("", "X-Correlation-Id: mine", {"correlation_id": "another"}),
+    ],
+)
+def test_an_answer_to_another_question_is_refused(gateway, ingress, key, query, header, changes):
+    ingress.answer = lambda sent: FakeIngress.json(FakeIngress.predict(sent) | changes)
+    response = gateway.predict(
+        form(part(jpeg())), key, *([header] if header else []), query="?" + query
+    )
+    assert_refused(response, 502, "upstream_fault", "failed")
+
+
 def test_what_was_not_read_is_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
     """JSON may hold a key twice, of which only one is read."""
 
@@ -160,6 +242,26 @@ def test_what_was_not_read_is_not_relayed(gateway: Gateway, ingress: FakeIngress
     response = gateway.predict(form(part(jpeg())), key)
     assert response.status == 200
     assert b"NaN" not in response.body
+
+
+def test_an_ingress_of_a_later_version_is_understood(gateway: Gateway, ingress, key):
+    def later(sent: Sent) -> tuple[int, bytes]:
+        body = FakeIngress.predict(sent) | {"new": [1]}
+        for part_ in (body["model"], body["options"], body["detections"][0]["mask"]):
+            part_["new"] = "x"
+        return FakeIngress.json(body)
+
+    ingress.answer = later
+    response = gateway.predict(form(part(jpeg())), key)
+    assert response.status == 200
+    assert response.json() == prediction(response.headers["X-Request-ID"])
+
+    def refusal(sent: Sent) -> tuple[int, bytes]:
+        status, body = problem(sent, 422, "broken_image")
+        return status, json.dumps(json.loads(body) | {"new": 1}).encode()
+
+    ingress.answer = refusal
+    assert_problem(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
 
 
 def test_an_ingress_that_breaks_off_is_asked_again(gateway: Gateway, ingress, key):

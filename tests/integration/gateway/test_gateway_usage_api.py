@@ -2,10 +2,13 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway.people.models import Organisation
+from gateway.usage import summary as usage_summary
 from gateway.usage.models import Event, Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
@@ -38,6 +41,48 @@ def test_an_organisation_reads_what_it_used(gateway: Gateway, ingress, key, read
     assert set(told["latency_ms"]) == {"p50", "p90", "p95", "p99"}
     assert told["days"][0]["day"] == str(datetime.now(UTC).date())
     assert "RateLimit" in response.headers
+
+
+def test_usage_names_each_key_beside_its_id(gateway: Gateway, ingress, key, reader):
+    other = issue_key("=a second key", "a clinic")[1]
+    elsewhere = issue_key("a foreign key", "elsewhere")[1]
+    for header in (key, f"X-API-Key: {other}", f"X-API-Key: {elsewhere}"):
+        assert gateway.predict(IMAGE, header).status == 200
+    ids = [f"key:{token.split('_')[1]}" for token in (key, str(other))]
+    told = gateway.get("/usage/", reader).json()
+    assert told["callers"] == dict.fromkeys(ids, 1)
+    assert told["caller_names"] == {ids[0]: "a clinic", ids[1]: "=a second key"}
+    text = gateway.get("/usage/?format=csv", reader).body.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {(row["caller"], row["caller_name"]) for row in rows} == {
+        (ids[0], "a clinic"),
+        (ids[1], "'=a second key"),
+    }
+
+
+def test_usage_names_no_key_for_a_person(transactional_db):
+    organisation = Organisation.objects.named("a clinic")
+    record = Record(request_id=uuid4(), state="succeeded", organisation=organisation, user="ada")
+    assert Record.objects.close(record)
+    day = record.received_at.date()
+    summary = usage_summary.summarise(organisation, day, day)
+    assert (summary.callers, summary.caller_names) == ({"user:ada": 1}, {})
+    assert {row[-1] for row in usage_summary.rows(organisation, day, day)} == {""}
+
+
+def test_a_replay_is_not_counted_as_found_again(gateway: Gateway, ingress, key, reader):
+    def found() -> float:
+        return (
+            REGISTRY.get_sample_value("lesionserve_gateway_detections_total", {"label": "HSIL"})
+            or 0
+        )
+
+    before = found()
+    for _ in range(3):
+        assert gateway.predict(IMAGE, key, "Idempotency-Key: one-of-a-kind").status == 200
+    assert found() == before + 1
+    told = gateway.get("/usage/", reader).json()
+    assert (told["requests"], told["classes"], sum(told["scores"])) == (3, {"HSIL": 1}, 1)
 
 
 @pytest.mark.parametrize("label", ["=cmd|' /C calc'!A0", " =1+1", "\u200b=1+1", "\uff1d1+1", "|x"])

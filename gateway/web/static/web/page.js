@@ -103,13 +103,23 @@ function showPrediction(answer) {
   element("found").focus();
 }
 
+// As pipeline/scores.py writes it on the picture: one decimal, half up by the number's own digits,
+// and below 100 % unless it is 1.
+function percent(score) {
+  if (score < 0.0001) return "0.0 %"; // so small a number may be written with an exponent
+  const [whole, decimals = ""] = String(score).split(".");
+  const tenths = Number(whole + decimals.padEnd(3, "0").slice(0, 3)) + (decimals[3] >= "5" ? 1 : 0);
+  const shown = score < 1 ? Math.min(tenths, 999) : tenths;
+  return `${Math.floor(shown / 10)}.${shown % 10} %`;
+}
+
 function lesionRow(found, whole) {
   const area = found.mask_area ?? found.box_area;
   const row = document.createElement("tr");
   row.append(
     text("td", String(found.id + 1)),
     text("td", found.label),
-    text("td", `${(found.score * 100).toFixed(1)} %`),
+    text("td", percent(found.score)),
     text("td", `${Math.round(area).toLocaleString()} px`),
     text("td", `${((area / whole) * 100).toFixed(2)} %`),
   );
