@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway.environment import Environment
 from gateway.errors import LOCKOUT_S
 from gateway.logs import configure
+from pipeline.multipart import FRAME_BYTES
 
 ENVIRONMENT = Environment.read(os.environ)
 
@@ -31,9 +32,9 @@ IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
 
-# What a body may hold. The multipart frame around an image is small: a boundary and one header.
+# What a body may hold.
 IMAGE_LIMITS = ENVIRONMENT.image_limits
-MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + 16 * 1024
+MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + FRAME_BYTES
 MAX_FORM_BYTES = 256 * 1024  # every other request: the admin's forms
 # Above these Django would write a body to disk; patients' images never touch it.
 FILE_UPLOAD_MAX_MEMORY_SIZE = max(MAX_UPLOAD_BYTES, MAX_FORM_BYTES)

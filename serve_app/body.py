@@ -1,11 +1,7 @@
-from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.errors import BadRequest, ImageTooLarge, UnsupportedImage
-from serve_app.form import file_of
-
-# Room for the boundaries and the part's headers around the file.
-_FORM_OVERHEAD = 16 * 1024
+from pipeline.multipart import FRAME_BYTES, media_type, read_file
 
 
 async def read_image(request: Request, max_bytes: int) -> bytes:
@@ -16,12 +12,13 @@ async def read_image(request: Request, max_bytes: int) -> bytes:
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedImage("A body with a Content-Encoding is not accepted.")
-    content_type = request.headers.get("content-type", "")
-    kind, _ = parse_options_header(content_type)
-    if kind.startswith(b"image/"):
+    content_types = request.headers.getlist("content-type")
+    content_type = content_types[0] if len(content_types) == 1 else ""
+    kind = media_type(content_type)
+    if kind.startswith("image/"):
         return await _read(request, max_bytes)
-    if kind == b"multipart/form-data":
-        return file_of(await _read(request, max_bytes + _FORM_OVERHEAD), content_type)
+    if kind == "multipart/form-data":
+        return read_file(content_type, await _read(request, max_bytes + FRAME_BYTES))
     raise UnsupportedImage("Post the image as the body (image/*) or as `file` of a form.")
 
 

@@ -13,12 +13,13 @@ from gateway.database import in_database, ping
 from gateway.keys.caller import Caller
 from gateway.proxy.idempotency import Once
 from gateway.proxy.problems import MEDIA_TYPE
-from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
-from gateway.query import described, read_query
+from gateway.query import described, pairs
 from gateway.usage.api import router as usage
 from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
+from pipeline.multipart import read_file
+from pipeline.query import read_query
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
@@ -112,8 +113,8 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
 async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
     scope, record = request.scope, request.scope["record"]
-    options = read_query(request.GET, PredictOptions)
-    image = read_upload(request.headers["Content-Type"], request.read())
+    options = read_query(pairs(request.GET), PredictOptions)
+    image = read_file(request.headers["Content-Type"], request.read())
     info = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
     record.note_image(len(image), info)
 
