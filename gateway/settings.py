@@ -13,6 +13,7 @@ ENVIRONMENT = Environment.read(os.environ)
 DEBUG = False
 SECRET_KEY = ENVIRONMENT.secret(ENVIRONMENT.secret_key)
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
+METRICS_HOSTS = ENVIRONMENT.metrics_hosts
 DATABASES = ENVIRONMENT.databases()
 
 # The hop to the ingress
@@ -124,10 +125,10 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SAMESITE = "Strict"
 # The pages redirect to HTTPS; /predict/ refuses (gateway.proxy.door), since by then it is too late
-# for what was sent. What watches a process from beside it may ask in plain HTTP.
+# for what was sent. What watches a process from beside it may ask in plain HTTP: those routes go
+# without this middleware.
 HTTPS_ONLY = ENVIRONMENT.https_only
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains: a hospital's other hosts are not ours to bind

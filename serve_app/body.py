@@ -11,7 +11,9 @@ async def read_image(request: Request, max_bytes: int) -> bytes:
     where its Content-Length tells.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedImage("A body with a Content-Encoding is not accepted.")
+        raise UnsupportedImage(
+            "A body with a Content-Encoding is not read; send it without compressing it."
+        )
     content_types = request.headers.getlist("content-type")
     content_type = content_types[0] if len(content_types) == 1 else ""
     kind = media_type(content_type)
@@ -33,9 +35,15 @@ async def _read(request: Request, max_bytes: int) -> bytes:
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)
     except ClientDisconnect as error:
-        raise BadRequest("The body ended early.") from error
+        raise BadRequest("The body ended early; send it again.") from error
+    if announced.isdecimal() and int(announced) != len(body):
+        # Ray Serve's server drops the body of a request that asks for an upgrade.
+        raise BadRequest(
+            f"{len(body)} bytes of the body came, and Content-Length announces {announced}. Send "
+            "the whole body, and no header Upgrade."
+        )
     return bytes(body)
 
 
 def _too_large(max_bytes: int) -> ImageTooLarge:
-    return ImageTooLarge(f"The body has more than {max_bytes} bytes.")
+    return ImageTooLarge(f"The body has more than the {max_bytes} bytes that are allowed.")

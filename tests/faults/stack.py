@@ -54,6 +54,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
+        command += ["--http", "gateway.protocol:GatewayProtocol"]
         command += ["--port", str(self.port), "--no-access-log", "--log-level", "error"]
         self.process = subprocess.Popen(
             command, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL

@@ -3,7 +3,7 @@
     python -m tests.fuzz.multipart CORPUS -runs=20000 -seed=1      # any option of libFuzzer
 
 An input is a Content-Type up to the first NUL, and then a body. The reader returns a piece of the
-body that lies between the only two boundary lines, or raises BadRequest; nothing else, and never
+body, or raises BadRequest; nothing else, and never
 slowly. CORPUS is a folder, filled with good and bad forms on first use.
 """
 
@@ -38,10 +38,7 @@ def check(data: bytes) -> None:
         assert told.isprintable()
         return
     assert isinstance(content, bytes)
-    before, found, after = body.partition(b"\r\n\r\n" + content + b"\r\n--")
-    assert found, "the content is not a piece of the body"
-    assert b"--" in before
-    assert b"--" in after
+    assert b"\r\n" + content + b"\r\n--" in body, "the content is not a piece of the body"
 
 
 def seed(corpus: Path) -> None:

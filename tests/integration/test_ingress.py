@@ -344,3 +344,10 @@ async def test_two_content_types_are_refused(client):
     headers = [*AUTHORIZED.items(), ("Content-Type", "image/png"), ("Content-Type", "image/png")]
     response = await client.post("/predict", content=b"x", headers=headers)
     problem(response, 415, "unsupported_image")
+
+
+async def test_a_body_that_the_server_dropped_is_refused_as_that(client, graph):
+    headers = IMAGE | {"Content-Length": "6", "Connection": "Upgrade", "Upgrade": "h2c"}
+    response = await client.post("/predict", content=b"", headers=headers)
+    assert "Upgrade" in problem(response, 400, "bad_request").detail
+    assert graph.calls == []

@@ -156,6 +156,7 @@ def running(environment: dict[str, str]) -> Iterator[tuple[Gateway, str]]:
         listener.listen()
         server = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "gateway.asgi:application",
+             "--http", "gateway.protocol:GatewayProtocol",
              "--fd", str(listener.fileno()), "--log-level", "warning"],
             env=environment, cwd=ROOT, pass_fds=[listener.fileno()],
         )  # fmt: skip
