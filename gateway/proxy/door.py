@@ -6,6 +6,7 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
+from gateway.database import IMAGE_WAITS_S, PAGE_WAITS_S, waiting_at_most
 from gateway.errors import Forbidden, InternalError, MethodNotAllowed, NotFound
 from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
@@ -55,8 +56,12 @@ class Door:
         inner: dict[str, Any] = {**scope, "request_id": str(uuid4())}
         # The path as Django's routing will see it.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        with bound_contextvars(request_id=inner["request_id"]):
-            if path == PREDICT_PATH:
+        is_image = path == PREDICT_PATH
+        with (
+            bound_contextvars(request_id=inner["request_id"]),
+            waiting_at_most(IMAGE_WAITS_S if is_image else PAGE_WAITS_S),
+        ):
+            if is_image:
                 await self._record(inner, receive, send)
             else:
                 await self._pass(path, inner, receive, Reply(inner, send))

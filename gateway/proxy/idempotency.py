@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from gateway.database import in_database
+from gateway.database import IMAGE_WAITS_S, in_database
 from gateway.errors import Conflict, KeyReused
 from gateway.people.models import Organisation
 from gateway.proxy.headers import Headers, values
@@ -123,7 +123,7 @@ def _keep(claim: int, body: bytes) -> None:
 async def _give_up(claiming: "asyncio.Future[bytes | int]") -> None:
     await asyncio.wait([claiming])
     if claiming.exception() is None and isinstance(claim := claiming.result(), int):
-        await in_database(_open(claim).delete)
+        await in_database(_open(claim).delete, within_s=IMAGE_WAITS_S)
 
 
 def _open(claim: int) -> QuerySet[Claim]:

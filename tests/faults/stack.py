@@ -138,6 +138,11 @@ class Crowd:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
+    def wait_for(self, status: int, count: int = 1) -> None:
+        """Wait until so many more requests have ended with this status, however long it takes."""
+        wanted = statuses(list(self.outcomes))[status] + count
+        until(lambda: statuses(list(self.outcomes))[status] >= wanted, 300)
+
     def stop(self) -> list[Outcome]:
         self._stopping.set()
         for thread in self._threads:
