@@ -10,6 +10,7 @@ from ninja.security import APIKeyHeader
 from pydantic import BaseModel
 
 from gateway.keys.caller import Caller
+from gateway.proxy.example import ANSWER
 from gateway.proxy.idempotency import Once
 from gateway.proxy.problems import MEDIA_TYPE
 from gateway.proxy.upstream import Manifest
@@ -47,6 +48,20 @@ _IDEMPOTENCY = {
 }
 
 
+_API_KEY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-API-Key",
+    "description": "the key that your operator gave you; `Authorization: Api-Key …` will do, too",
+}
+
+_TAGS = [
+    {"name": "prediction", "description": "An image in, its lesions out."},
+    {"name": "usage", "description": "What your organisation sent; needs the scope `usage:read`."},
+    {"name": "health", "description": "For what watches the service; needs no key."},
+]
+
+
 class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
@@ -58,10 +73,14 @@ class Readiness(BaseModel):
 
 class DocumentedAPI(NinjaAPI):
     def get_openapi_schema(self, **arguments: Any) -> OpenAPISchema:
-        """Ninja's own document, with errors under the media type they are sent with."""
+        """Return Ninja's document with plain names, and errors under their own media type."""
         schema = super().get_openapi_schema(**arguments)
+        schema["components"]["securitySchemes"] = {"apiKey": _API_KEY}
+        schema["tags"] = _TAGS
         for operations in schema["paths"].values():
             for operation in operations.values():
+                if "security" in operation:  # Ninja names the scheme by the class that checks it
+                    operation["security"] = [{"apiKey": []}]
                 for status, response in operation["responses"].items():
                     if status >= 400:
                         content = response["content"]
@@ -106,7 +125,10 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     openapi_extra={
         "parameters": [*described(PredictOptions), _IDEMPOTENCY],
         "requestBody": _UPLOAD,
+        "responses": {200: {"content": {"application/json": {"example": ANSWER}}}},
     },
+    operation_id="predict",
+    tags=["prediction"],
     summary="Find the lesions in an image",
 )
 async def predict(request: HttpRequest) -> HttpResponse:
@@ -139,12 +161,24 @@ async def predict(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type="application/json", headers=headers)
 
 
-@api.get("/healthz", response={200: Health}, summary="Is the process up?")
+@api.get(
+    "/healthz",
+    response={200: Health},
+    operation_id="healthz",
+    tags=["health"],
+    summary="Is the process up?",
+)
 async def healthz(request: HttpRequest) -> Health:
     return Health()
 
 
-@api.get("/readyz", response={200: Readiness, 503: Problem}, summary="Would an image be answered?")
+@api.get(
+    "/readyz",
+    response={200: Readiness, 503: Problem},
+    operation_id="readyz",
+    tags=["health"],
+    summary="Would an image be answered?",
+)
 async def readyz(request: HttpRequest) -> Readiness:
     """Ready: a record can be written, and upstream has a loaded model that passed its check."""
     await request.scope["state"]["require_writable"]()

@@ -81,6 +81,7 @@ router = Router(tags=["usage"])
         "parameters": described(UsageQuery),
         "responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     },
+    operation_id="usage",
     summary="What your organisation used",
 )
 async def usage(request: HttpRequest) -> Any:
@@ -100,6 +101,7 @@ async def usage(request: HttpRequest) -> Any:
     "/records/{uuid:request_id}",
     auth=Reader(),
     response={200: RecordView, 404: Problem, **_REFUSALS},
+    operation_id="record",
     summary="The record of one request",
 )
 async def record(request: HttpRequest, request_id: UUID) -> RecordView:
