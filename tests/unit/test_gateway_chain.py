@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -129,19 +128,6 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 @pytest.mark.parametrize("what", TAMPERING)
 def test_tampering_shows(trail, what):
     TAMPERING[what](trail)
-    with pytest.raises(CommandError, match="not intact"):
-        verify()
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases refuse such values")
-@pytest.mark.parametrize(
-    "change",
-    ["request_id = 'none'", "class_counts = '{'", "received_at = 'now'", "latency_ms = ''"],
-)
-def test_a_row_that_cannot_be_read_shows(trail, change):
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA ignore_check_constraints = 1")
-        cursor.execute(f"UPDATE usage_record SET {change} WHERE position = 3")
     with pytest.raises(CommandError, match="not intact"):
         verify()
 
