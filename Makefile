@@ -23,9 +23,12 @@ check: $(READY)
 test-faults: $(READY)
 	$(BIN)/pytest -m faults tests/faults
 
+# `make fuzz TARGET=multipart SECONDS=600` runs another fuzzer of tests/fuzz for another time.
+TARGET := decode
+SECONDS := 3600
 fuzz: $(READY)
-	$(BIN)/python -m tests.fuzz.decode out/corpus -max_total_time=3600 -rss_limit_mb=2048 \
-		-max_len=65536 -timeout=60 -artifact_prefix=out/
+	$(BIN)/python -m tests.fuzz.$(TARGET) out/corpus-$(TARGET) -max_total_time=$(SECONDS) \
+		-rss_limit_mb=2048 -max_len=65536 -timeout=60 -artifact_prefix=out/
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -256,6 +256,7 @@ class LocalStack:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
         command += ["--host", "127.0.0.1", "--port", str(self._gateway_port)]
         command += ["--no-access-log", "--no-server-header", "--ws", "none", "--lifespan", "on"]
+        command += ["--http", "gateway.protocol:GatewayProtocol"]
         command += ["--no-proxy-headers"]  # there is no proxy whose word could be taken
         if self._authority is not None:
             pem = str(self._gateway_pem)

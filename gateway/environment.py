@@ -60,6 +60,9 @@ class Environment(BaseModel):
     allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
     )
+    metrics: Annotated[list[str], CommaSeparated] | None = Field(
+        None, alias="LESIONSERVE_METRICS_HOSTS"
+    )
     deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)
     max_in_flight: int = Field(64, alias="LESIONSERVE_MAX_IN_FLIGHT", gt=0)
     idempotency_s: int = Field(600, alias="LESIONSERVE_IDEMPOTENCY_S", ge=0, le=86_400)
@@ -170,6 +173,14 @@ class Environment(BaseModel):
         if "*" in self.allowed_hosts:
             raise ValueError("LESIONSERVE_ALLOWED_HOSTS: name the hosts; '*' is for debug mode")
         return self
+
+    @property
+    def metrics_hosts(self) -> list[str]:
+        """The hosts under which /metrics answers: none where the variable is empty, and those of
+        everything else where it is not set."""
+        if self.metrics is None:
+            return self.allowed_hosts
+        return [host for host in self.metrics if host]
 
     @property
     def rates(self) -> Rates:

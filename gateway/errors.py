@@ -110,7 +110,7 @@ def error_of(status: int, allow: str) -> LesionserveError:
     if status == 401:
         return Unauthorized("A valid API key is required.")
     if status == 403:
-        return Forbidden("This is not allowed.")
+        return Forbidden("Your account or key may not do this; ask your operator for the right.")
     if status == 404:
         return NotFound("There is nothing here; mind the slash at the end of /predict/.")
     if status == 405:
@@ -120,5 +120,5 @@ def error_of(status: int, allow: str) -> LesionserveError:
     if status == 429:
         return TooManyRequests("Too many attempts; wait before the next.", LOCKOUT_S)
     if status < 500:
-        return BadRequest("The request is malformed.")
+        return BadRequest("The request is malformed; check its address, its headers and its form.")
     return InternalError("The request could not be completed.")

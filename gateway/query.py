@@ -1,11 +1,7 @@
-from typing import Any, TypeVar
+from typing import Any
 
 from django.http import QueryDict
-from pydantic import BaseModel, ValidationError
-
-from pipeline.errors import BadRequest
-
-M = TypeVar("M", bound=BaseModel)
+from pydantic import BaseModel
 
 
 def described(model: type[BaseModel]) -> list[dict[str, Any]]:
@@ -17,18 +13,6 @@ def described(model: type[BaseModel]) -> list[dict[str, Any]]:
     ]
 
 
-def read_query(query: QueryDict, model: type[M]) -> M:
-    """The query as `model` has it. Raises BadRequest, which names the option, for one that is
-    unknown, repeated or wrong."""
-    known = {field.alias or name for name, field in model.model_fields.items()}
-    for name, values in query.lists():
-        if name not in known:
-            raise BadRequest(f"There is no option {name[:40]!a}.")
-        if len(values) != 1:
-            raise BadRequest(f"The option '{name}' is given more than once.")
-    try:
-        return model.model_validate(query.dict())
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        named = f"The option '{first['loc'][0]}' is wrong" if first["loc"] else "Wrong options"
-        raise BadRequest(f"{named}: {first['msg']}.") from None
+def pairs(query: QueryDict) -> list[tuple[str, str]]:
+    """Return every name and value of the query, repeated ones included."""
+    return [(name, value) for name, values in query.lists() for value in values]

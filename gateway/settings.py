@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway.environment import Environment
 from gateway.errors import LOCKOUT_S
 from gateway.logs import configure
+from pipeline.multipart import FRAME_BYTES
 
 ENVIRONMENT = Environment.read(os.environ)
 
@@ -12,6 +13,7 @@ ENVIRONMENT = Environment.read(os.environ)
 DEBUG = False
 SECRET_KEY = ENVIRONMENT.secret(ENVIRONMENT.secret_key)
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
+METRICS_HOSTS = ENVIRONMENT.metrics_hosts
 DATABASES = ENVIRONMENT.databases()
 
 # The hop to the ingress
@@ -31,9 +33,9 @@ IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
 
-# What a body may hold. The multipart frame around an image is small: a boundary and one header.
+# What a body may hold.
 IMAGE_LIMITS = ENVIRONMENT.image_limits
-MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + 16 * 1024
+MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + FRAME_BYTES
 MAX_FORM_BYTES = 256 * 1024  # every other request: the admin's forms
 # Above these Django would write a body to disk; patients' images never touch it.
 FILE_UPLOAD_MAX_MEMORY_SIZE = max(MAX_UPLOAD_BYTES, MAX_FORM_BYTES)
@@ -123,10 +125,10 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SAMESITE = "Strict"
 # The pages redirect to HTTPS; /predict/ refuses (gateway.proxy.door), since by then it is too late
-# for what was sent. What watches a process from beside it may ask in plain HTTP.
+# for what was sent. What watches a process from beside it may ask in plain HTTP: those routes go
+# without this middleware.
 HTTPS_ONLY = ENVIRONMENT.https_only
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains: a hospital's other hosts are not ours to bind

@@ -1,7 +1,6 @@
 import asyncio
 import re
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -9,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +23,7 @@ from pipeline.errors import (
     Unauthorized,
     Unavailable,
 )
+from pipeline.query import read_query
 from pipeline.schemas import PredictOptions, Problem
 from serve_app.args import AppArgs
 from serve_app.body import read_image
@@ -70,7 +69,7 @@ class Ingress:
     async def predict(self, request: Request) -> Response:
         self._tokens.check(request.headers.get("authorization"))
         correlation_id = read_correlation_id(request.headers.getlist(HEADER))
-        options = _options(request)
+        options = read_query(request.query_params.multi_items(), PredictOptions)
         seconds = self._seconds(request)
         retried = False
         try:
@@ -196,19 +195,6 @@ def _request_id(request: Request) -> str:
         request.state.request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
     request_id: str = request.state.request_id
     return request_id
-
-
-def _options(request: Request) -> PredictOptions:
-    given = request.query_params.multi_items()
-    for name, count in Counter(name for name, _ in given).items():
-        if count > 1:
-            raise BadRequest(f"Option {name[:40]!r} is given more than once.")
-    try:
-        return PredictOptions.model_validate(dict(given))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0])[:40]
-        raise BadRequest(f"Option {name!r}: {first['msg']}.") from error
 
 
 class FrontDoor:

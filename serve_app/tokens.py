@@ -33,7 +33,7 @@ class Tokens:
     def check(self, authorization: str | None) -> None:
         """Raises Unauthorized, in the same time whichever token came how close."""
         scheme, _, token = (authorization or "").partition(" ")
-        given = token.strip().encode()
+        given = token.strip(" \t").encode()
         matches = [hmac.compare_digest(given, accepted) for accepted in self._accepted]
         if scheme.lower() != "bearer" or not any(matches):
             raise Unauthorized("A valid service token is needed.")

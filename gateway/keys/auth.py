@@ -16,6 +16,8 @@ from pipeline.errors import Unauthorized
 # Stands in for what is no token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 
+_WHITESPACE = " \t"  # HTTP's; Python's own `strip` takes away a no-break space, too
+
 CREDENTIALS = (b"authorization", b"x-api-key")
 
 
@@ -94,9 +96,9 @@ def _token(credentials: list[tuple[bytes, bytes]]) -> Token | None:
     """None unless there is exactly one credential, well-formed."""
     if len(credentials) != 1:
         return None
-    name, value = credentials[0][0], credentials[0][1].decode("latin-1").strip()
+    name, value = credentials[0][0], credentials[0][1].decode("latin-1").strip(_WHITESPACE)
     if name == b"authorization":
         scheme, _, value = value.partition(" ")
         if scheme.lower() != "api-key":
             return None
-    return Token.parse(value.strip())
+    return Token.parse(value.strip(_WHITESPACE))

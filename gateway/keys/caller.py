@@ -23,4 +23,7 @@ class Caller:
     def require(self, scope: str) -> None:
         """Raises Forbidden."""
         if scope not in self.scopes:
-            raise Forbidden(f"This needs the scope {scope!r}, which the credential does not have.")
+            raise Forbidden(
+                f"This needs the scope {scope!r}, which the credential does not have; ask your "
+                "operator for a key with it."
+            )

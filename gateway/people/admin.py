@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin  # noqa: F401, importing it registers it
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
 from gateway.people.models import Member, Organisation
@@ -24,6 +25,17 @@ class OwnOrganisation(admin.ModelAdmin):
         own = Member.objects.organisation_of(request.user)
         # Not `None`, which would match what belongs to nobody.
         return found.none() if own is None else found.filter(**{self.organisation_field: own.pk})
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow a filter by what the list shows, and by nothing else.
+
+        Django allows one by any field of the model: whether rows are left then tells what a hidden
+        field holds, a letter at a time.
+        """
+        field = lookup.partition(LOOKUP_SEP)[0]
+        shown = {"pk", self.date_hierarchy, *self.get_list_filter(request)}
+        shown.update(self.get_list_display(request))
+        return field in shown and super().lookup_allowed(lookup, value, request)
 
 
 class ReadOnly(admin.ModelAdmin):

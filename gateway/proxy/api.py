@@ -9,17 +9,18 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.security import APIKeyHeader
 from pydantic import BaseModel
 
-from gateway.database import in_database, ping
 from gateway.keys.caller import Caller
+from gateway.proxy.example import ANSWER
 from gateway.proxy.idempotency import Once
 from gateway.proxy.problems import MEDIA_TYPE
-from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
-from gateway.query import described, read_query
+from gateway.query import described, pairs
 from gateway.usage.api import router as usage
 from pipeline import correlation
 from pipeline.errors import LesionserveError
 from pipeline.image.inspect import inspect
+from pipeline.multipart import read_file
+from pipeline.query import read_query
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
@@ -63,6 +64,20 @@ _CORRELATION = {
 }
 
 
+_API_KEY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-API-Key",
+    "description": "the key that your operator gave you; `Authorization: Api-Key …` will do, too",
+}
+
+_TAGS = [
+    {"name": "prediction", "description": "An image in, its lesions out."},
+    {"name": "usage", "description": "What your organisation sent; needs the scope `usage:read`."},
+    {"name": "health", "description": "For what watches the service; needs no key."},
+]
+
+
 class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
@@ -74,10 +89,14 @@ class Readiness(BaseModel):
 
 class DocumentedAPI(NinjaAPI):
     def get_openapi_schema(self, **arguments: Any) -> OpenAPISchema:
-        """Ninja's own document, with errors under the media type they are sent with."""
+        """Return Ninja's document with plain names, and errors under their own media type."""
         schema = super().get_openapi_schema(**arguments)
+        schema["components"]["securitySchemes"] = {"apiKey": _API_KEY}
+        schema["tags"] = _TAGS
         for operations in schema["paths"].values():
             for operation in operations.values():
+                if "security" in operation:  # Ninja names the scheme by the class that checks it
+                    operation["security"] = [{"apiKey": []}]
                 for status, response in operation["responses"].items():
                     if status >= 400:
                         content = response["content"]
@@ -122,15 +141,18 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     openapi_extra={
         "parameters": [*described(PredictOptions), _IDEMPOTENCY, _CORRELATION],
         "requestBody": _UPLOAD,
+        "responses": {200: {"content": {"application/json": {"example": ANSWER}}}},
     },
+    operation_id="predict",
+    tags=["prediction"],
     summary="Find the lesions in an image",
 )
 async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
     scope, record = request.scope, request.scope["record"]
-    options = read_query(request.GET, PredictOptions)
+    options = read_query(pairs(request.GET), PredictOptions)
     record.note_options(options)
-    image = read_upload(request.headers["Content-Type"], request.read())
+    image = read_file(request.headers["Content-Type"], request.read())
     header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
     record.note_image(len(image), header)
 
@@ -158,13 +180,25 @@ async def predict(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type="application/json", headers=headers)
 
 
-@api.get("/healthz", response={200: Health}, summary="Is the process up?")
+@api.get(
+    "/healthz",
+    response={200: Health},
+    operation_id="healthz",
+    tags=["health"],
+    summary="Is the process up?",
+)
 async def healthz(request: HttpRequest) -> Health:
     return Health()
 
 
-@api.get("/readyz", response={200: Readiness, 503: Problem}, summary="Would an image be answered?")
+@api.get(
+    "/readyz",
+    response={200: Readiness, 503: Problem},
+    operation_id="readyz",
+    tags=["health"],
+    summary="Would an image be answered?",
+)
 async def readyz(request: HttpRequest) -> Readiness:
-    """Ready: the database answers, and upstream has a model loaded that passed its self-check."""
-    await in_database(ping)
+    """Ready: a record can be written, and upstream has a loaded model that passed its check."""
+    await request.scope["state"]["require_writable"]()
     return Readiness(model=await request.scope["state"]["upstream"].ready())

@@ -6,17 +6,20 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
-from gateway.errors import Forbidden, InternalError, MethodNotAllowed
+from gateway.database import IMAGE_WAITS_S, PAGE_WAITS_S, waiting_at_most
+from gateway.errors import Forbidden, InternalError, MethodNotAllowed, NotFound
 from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
 from gateway.people.scopes import PREDICT
 from gateway.proxy.body import in_time
 from gateway.proxy.headers import (
+    Headers,
     body_length,
     bound_headers,
     given_correlation_id,
     require_correlation_id,
     require_host,
+    require_length,
     require_multipart,
     shows_key,
 )
@@ -27,6 +30,9 @@ from gateway.usage.metrics import IN_FLIGHT
 from pipeline.errors import LesionserveError
 
 PREDICT_PATH = "/predict/"
+# Asked by address, by whatever watches the process from beside it.
+HEALTH_PATHS = ("/healthz", "/readyz")
+METRICS_PATH = "/metrics"
 
 
 class Door:
@@ -40,10 +46,10 @@ class Door:
     the connection instead would often destroy the answer on its way.
     """
 
-    def __init__(self, pages: ASGI3Application, predict: ASGI3Application) -> None:
-        """`predict` takes what goes to /predict/, `pages` all the rest."""
+    def __init__(self, pages: ASGI3Application, bare: ASGI3Application) -> None:
+        """`bare` takes what goes to /predict/, /metrics and the health routes, `pages` the rest."""
         self._pages = pages
-        self._predict = predict
+        self._bare = bare
         self._room = Room()
 
     async def __call__(
@@ -56,22 +62,45 @@ class Door:
         }
         # The path as Django's routing will see it.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        with bound_contextvars(request_id=inner["request_id"]):
-            if path == PREDICT_PATH:
+        is_image = path == PREDICT_PATH
+        with (
+            bound_contextvars(request_id=inner["request_id"]),
+            waiting_at_most(IMAGE_WAITS_S if is_image else PAGE_WAITS_S),
+        ):
+            if is_image:
                 await self._record(inner, receive, send)
             else:
-                await self._pass(inner, receive, Reply(inner, send))
+                await self._pass(path, inner, receive, Reply(inner, send))
 
-    async def _pass(self, scope: Any, receive: ASGIReceiveCallable, reply: Reply) -> None:
+    async def _pass(
+        self, path: str, scope: Any, receive: ASGIReceiveCallable, reply: Reply
+    ) -> None:
+        headers = scope["headers"]
         try:
-            bound_headers(scope["headers"])
-            require_host(scope["headers"])
-            body_length(scope["headers"], settings.MAX_FORM_BYTES)
-            if settings.HTTPS_ONLY and scope["scheme"] != "https" and shows_key(scope["headers"]):
+            bound_headers(headers)
+            app = self._inner(path, headers)
+            length = body_length(headers, settings.MAX_FORM_BYTES)
+            if settings.HTTPS_ONLY and scope["scheme"] != "https" and shows_key(headers):
                 raise _in_plain_text()
-            await self._pages(scope, in_time(receive), reply)
+            await app(scope, in_time(receive, length), reply)
         except LesionserveError as error:
             await reply.refuse(error)
+        except Exception:
+            if not reply.started:
+                await reply.refuse(InternalError("The request could not be completed."))
+            raise
+
+    def _inner(self, path: str, headers: Headers) -> ASGI3Application:
+        """Return the application behind a path; raise what the request's host is refused for."""
+        if path in HEALTH_PATHS:
+            return self._bare
+        if path == METRICS_PATH:
+            if not settings.METRICS_HOSTS:
+                raise NotFound("The metrics are switched off here (LESIONSERVE_METRICS_HOSTS).")
+            require_host(headers, settings.METRICS_HOSTS)
+            return self._bare
+        require_host(headers, settings.ALLOWED_HOSTS)
+        return self._pages
 
     async def _record(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -83,7 +112,8 @@ class Door:
                 caller = await self._inspect(scope, entry)
                 with self._room.taken(caller.organisation):
                     await entry.admit(caller)
-                    await self._predict(scope, in_time(receive), reply)
+                    length = scope["record"].body_bytes
+                    await self._bare(scope, in_time(receive, length), reply)
             except LesionserveError as error:
                 await reply.refuse(error)
             except Exception:
@@ -99,11 +129,12 @@ class Door:
         """All that is decided before the body. Raises what the request is refused for."""
         record, headers = entry.record, scope["headers"]
         bound_headers(headers)
-        require_host(headers)
+        require_host(headers, settings.ALLOWED_HOSTS)
         if scope["method"] != "POST":
             raise MethodNotAllowed(allow="POST")
         if settings.HTTPS_ONLY and scope["scheme"] != "https":
             raise _in_plain_text()
+        require_length(headers)  # before the key: some servers take the key from a trailer
         caller = await authenticate(scope)
         record.note_caller(caller)
         await allow(scope, caller, PREDICT)
@@ -115,4 +146,4 @@ class Door:
 
 
 def _in_plain_text() -> Forbidden:
-    return Forbidden("Use HTTPS; take a key that was sent without it for known to others.")
+    return Forbidden("HTTPS is required. Treat a key that was sent over plain HTTP as compromised.")

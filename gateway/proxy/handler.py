@@ -1,6 +1,7 @@
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse
 
 
 class BareHandler(ASGIHandler):
@@ -8,7 +9,7 @@ class BareHandler(ASGIHandler):
 
     What Django brings takes each request through a thread, once or twice for each class of it:
     half of the gateway's time for an image, which has no session, no form and no page. What of it
-    an upload needs, the view does: the answer's length and `nosniff`. The headers that bind a
+    an answer needs is done here: its length and `nosniff`. The headers that bind a
     browser's page (frames, referrer, content security) have no use in JSON.
     """
 
@@ -22,4 +23,10 @@ class BareHandler(ASGIHandler):
         self._view_middleware = []
         self._template_response_middleware = []
         self._exception_middleware = []
-        self._middleware_chain = convert_exception_to_response(self._get_response_async)
+        self._middleware_chain = convert_exception_to_response(self._answer)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
+        response = await self._get_response_async(request)
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response

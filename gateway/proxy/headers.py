@@ -1,6 +1,5 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from gateway.errors import (
@@ -12,6 +11,7 @@ from gateway.errors import (
 from gateway.keys.auth import CREDENTIALS
 from pipeline import correlation
 from pipeline.errors import BadRequest
+from pipeline.multipart import media_type
 
 _MAX_HEADERS = 32 * 1024
 _MAX_CONTENT_TYPE = 1024
@@ -34,15 +34,21 @@ def bound_headers(headers: Headers) -> None:
     for name, value in headers:
         total += len(name) + len(value)
         if len(value) > longest.get(name.lower(), _MAX_HEADERS) or total > _MAX_HEADERS:
-            raise HeadersTooLarge("The headers of the request are too long.")
+            raise HeadersTooLarge(
+                f"The request's headers are too long; {_MAX_HEADERS} bytes are allowed for all, "
+                f"and {_MAX_CONTENT_TYPE} for Content-Type."
+            )
 
 
-def require_host(headers: Headers) -> None:
-    """Raises BadRequest for a host that is none of ours."""
+def require_host(headers: Headers, allowed: Sequence[str]) -> None:
+    """Raise BadRequest unless the request names exactly one host, and an allowed one."""
     hosts = values(headers, b"host")
     name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
-    if not (name and validate_host(name, settings.ALLOWED_HOSTS)):
-        raise BadRequest("This service is not known under that host name.")
+    if not (name and validate_host(name, allowed)):
+        raise BadRequest(
+            "This service is not known under that host name. Use the name that your operator "
+            "gave you, or have it added to the gateway's allowed hosts."
+        )
 
 
 def given_correlation_id(headers: Headers) -> str | None:
@@ -59,28 +65,39 @@ def shows_key(headers: Headers) -> bool:
     return any(name.lower() in CREDENTIALS for name, _ in headers)
 
 
+def require_length(headers: Headers) -> None:
+    """Raise LengthRequired for a body in chunks: how much comes is not known before it came."""
+    if values(headers, b"transfer-encoding"):
+        raise LengthRequired(
+            "The body comes in chunks; announce its length in Content-Length instead."
+        )
+
+
 def body_length(headers: Headers, limit: int) -> int:
     """The length the client announces, 0 without a body; nothing of the body is read.
 
     Raises LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
     """
-    if values(headers, b"transfer-encoding"):
-        raise LengthRequired("The body's length must be announced in Content-Length.")
+    require_length(headers)
     lengths = values(headers, b"content-length")
     if not lengths:
         return 0
     if len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-        raise BadRequest("Content-Length is not a number.")
+        raise BadRequest("Content-Length must be one number, the length of the body in bytes.")
     if len(lengths[0]) > 18 or int(lengths[0]) > limit:
-        raise BodyTooLarge(f"The body has more than {limit} bytes.")
+        raise BodyTooLarge(f"The body has more than the {limit} bytes that are allowed.")
     return int(lengths[0])
 
 
 def require_multipart(headers: Headers) -> None:
     """Raises UnsupportedMediaType unless the body is plain multipart/form-data."""
     types = values(headers, b"content-type")
-    if len(types) != 1 or types[0].partition(";")[0].strip().lower() != "multipart/form-data":
-        raise UnsupportedMediaType("Send the image as multipart/form-data.")
+    if len(types) != 1 or media_type(types[0]) != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "The body is no form. Send the image as multipart/form-data, as its part 'file'."
+        )
     encodings = [encoding.lower() for encoding in values(headers, b"content-encoding")]
     if encodings not in ([], ["identity"]):
-        raise UnsupportedMediaType("Send the body without Content-Encoding.")
+        raise UnsupportedMediaType(
+            "A body with a Content-Encoding is not read; send the form without compressing it."
+        )

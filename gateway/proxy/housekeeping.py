@@ -2,7 +2,7 @@ import asyncio
 
 import structlog
 
-from gateway.database import in_database
+from gateway.database import background
 from gateway.proxy.idempotency import forget_expired
 from gateway.usage.sweep import sweep
 from gateway.usage.tally import fold
@@ -18,7 +18,7 @@ async def keep_house() -> None:
     while True:
         for chore in (sweep, fold, forget_expired):
             try:
-                await in_database(chore, within_s=None)
+                await background(chore)
             except Exception:
                 # Whatever it was: the other chores, and the next minute's, must not end with it.
                 logger.exception("chore failed, tried again in a minute", chore=chore.__name__)

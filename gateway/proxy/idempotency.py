@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from pydantic import ValidationError
 
-from gateway.database import in_database
+from gateway.database import IMAGE_WAITS_S, in_database
 from gateway.errors import Conflict, KeyReused
 from gateway.people.models import Organisation
 from gateway.proxy.headers import Headers, values
@@ -126,7 +126,7 @@ def _keep(claim: int, prediction: Prediction) -> None:
 async def _give_up(claiming: "asyncio.Future[Prediction | int]") -> None:
     await asyncio.wait([claiming])
     if claiming.exception() is None and isinstance(claim := claiming.result(), int):
-        await in_database(_open(claim).delete)
+        await in_database(_open(claim).delete, within_s=IMAGE_WAITS_S)
 
 
 def _open(claim: int) -> QuerySet[Claim]:

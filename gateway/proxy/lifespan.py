@@ -6,6 +6,8 @@ from django.conf import settings
 from gateway.database import close_connections
 from gateway.keys.limits import Limiter
 from gateway.proxy.housekeeping import keep_house
+from gateway.proxy.readiness import require_writable
+from gateway.proxy.shared import Shared
 from gateway.proxy.upstream import Upstream
 
 
@@ -41,6 +43,7 @@ class Lifespan:
             certificate=settings.UPSTREAM_CERTIFICATE,
         )
         scope["state"]["upstream"] = upstream
+        scope["state"]["require_writable"] = Shared(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
         chores = asyncio.create_task(keep_house())
         await send({"type": "lifespan.startup.complete"})

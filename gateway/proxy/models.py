@@ -3,6 +3,12 @@ from django.db import models
 from gateway.people.models import Organisation
 
 
+class WriteProbe(models.Model):
+    """The one row that readiness writes, to find out that a record could be written."""
+
+    padding = models.TextField(help_text="as much as a record and its indexes may need")
+
+
 class Claim(models.Model):
     """One use of an idempotency key by an organisation: claimed, and then answered.
 

@@ -50,6 +50,9 @@ class Reply:
     async def _start(self, message: HTTPResponseStartEvent) -> None:
         status, headers = message["status"], list(message["headers"])
         error = self._error_behind(status, headers) if status >= 400 else None
+        if all(name.lower() != b"cache-control" for name, _ in headers):
+            # Only what says otherwise of itself, as static files do, may be kept by a browser.
+            headers.append((b"cache-control", b"no-store"))
         await self._finish(status, error, headers)
 
     def _error_behind(self, status: int, headers: list[tuple[bytes, bytes]]) -> LesionserveError:

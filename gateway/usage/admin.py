@@ -8,13 +8,14 @@ from django.urls import URLPattern, path
 
 from gateway.people.admin import OrganisationAdmin, OwnOrganisation, ReadOnly
 from gateway.people.models import Organisation
-from gateway.query import read_query
+from gateway.query import pairs
 from gateway.usage.charts import charts
 from gateway.usage.events import note_of_request
 from gateway.usage.models import Event, Record, Tally
 from gateway.usage.period import Period
 from gateway.usage.summary import summarise
 from pipeline.errors import BadRequest
+from pipeline.query import read_query
 
 
 class Trail(ReadOnly, OwnOrganisation):
@@ -84,7 +85,7 @@ class UsageAdmin(ReadOnly, OwnOrganisation):
         # As text: what is asked for may be anything.
         organisation = next((one for one in seen if str(one.pk) in asked), seen.first())
         try:
-            period = read_query(query, Period)
+            period = read_query(pairs(query), Period)
         except BadRequest as error:
             self.message_user(request, str(error), messages.ERROR)
             period = Period()

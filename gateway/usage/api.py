@@ -14,11 +14,12 @@ from gateway.errors import NotFound
 from gateway.keys.auth import address_of, allow, authenticate
 from gateway.keys.caller import Caller
 from gateway.people.scopes import READ_USAGE
-from gateway.query import described, read_query
+from gateway.query import described, pairs
 from gateway.usage.events import note
 from gateway.usage.models import Record
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
+from pipeline.query import read_query
 from pipeline.schemas import PredictOptions, Problem
 
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
@@ -86,12 +87,13 @@ router = Router(tags=["usage"])
         "parameters": described(UsageQuery),
         "responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     },
+    operation_id="usage",
     summary="What your organisation used",
 )
 async def usage(request: HttpRequest) -> Any:
     """Counts by day, caller, outcome, image, class and model version, and latencies. As CSV: a
     line for each count, with its day, caller, dimension and value."""
-    period = read_query(request.GET, UsageQuery)
+    period = read_query(pairs(request.GET), UsageQuery)
     caller: Caller = request.auth
     days = f"{period.first} to {period.last}"
     await in_database(_note, request, caller, "usage.read", days)
@@ -105,6 +107,7 @@ async def usage(request: HttpRequest) -> Any:
     "/records/{uuid:request_id}",
     auth=Reader(),
     response={200: RecordView, 404: Problem, **_REFUSALS},
+    operation_id="record",
     summary="The record of one request",
 )
 async def record(request: HttpRequest, request_id: UUID) -> RecordView:

@@ -113,20 +113,33 @@ def _hmac(message: bytes) -> str:
     return hmac.new(settings.AUDIT_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
+def _is_equal(kept: object, computed: str) -> bool:
+    """Whether the seals are the same; `kept` may be whatever the database was made to hold."""
+    return hmac.compare_digest(str(kept).encode(), computed.encode())
+
+
 def faults(model: type[Sealed], head: Head) -> Iterator[str]:
     """What is wrong with one day of a trail; nothing, where nobody touched it.
 
     The day may go on meanwhile: what came after `head` was read is left to the next look.
     """
-    if not hmac.compare_digest(head.proof, proof_of(head)):
+    if not _is_equal(head.proof, proof_of(head)):
         yield "the day's head is not what was sealed"
     previous, position = "", 0
     of_the_day = model._default_manager.filter(day=head.day)
     rows = of_the_day.filter(position__lte=head.length).order_by("position")
-    for row in rows.iterator(chunk_size=2000):
+    unread = rows.iterator(chunk_size=2000)
+    while True:
+        try:
+            row = next(unread, None)
+        except (AttributeError, TypeError, ValueError):
+            yield f"row {position + 1} or one behind it holds a value that its column cannot hold"
+            return
+        if row is None:
+            break
         if row.position != position + 1:
             yield f"after row {position} comes row {row.position}"
-        if not hmac.compare_digest(row.seal, seal_of(row, previous)):
+        if not _is_equal(row.seal, seal_of(row, previous)):
             yield f"row {row.position} is not what was sealed"
         # Its own seal, so that one fault is told once and not for the rest of the day.
         previous, position = row.seal, row.position

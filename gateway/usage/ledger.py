@@ -7,7 +7,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from gateway.database import DatabaseUnavailable, in_database
+from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
 from gateway.keys.caller import Caller
 from gateway.keys.quota import spend
@@ -56,7 +56,8 @@ class Entry:
             return
         self._finish(State.ABORTED, None, "")
         try:
-            await in_database(Record.objects.close, self.record)
+            # Nobody waits for this any more, whatever the request had left.
+            await in_database(Record.objects.close, self.record, within_s=IMAGE_WAITS_S)
         except DatabaseUnavailable:
             self._log()
         self._tell()

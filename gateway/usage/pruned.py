@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -6,6 +7,8 @@ from gateway.usage.chain import Head
 from gateway.usage.models import Event
 
 ACTION = "audit.pruned"
+
+_SUBJECT = re.compile(r"(\w+) ([0-9-]{10}) (\d{1,9}) (\d{1,18}) ([0-9a-f]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,15 @@ class Pruned:
     def of(cls, head: Head) -> Self:
         return cls(head.trail, str(head.day), head.number, head.length, head.seal)
 
+    @classmethod
+    def parse(cls, subject: str) -> Self | None:
+        """Return None for a subject of another form: a tampered event's, whose seal shows it."""
+        match = _SUBJECT.fullmatch(subject)
+        if match is None:
+            return None
+        trail, day, number, length, seal = match.groups()
+        return cls(trail, day, int(number), int(length), seal)
+
     def __str__(self) -> str:
         return f"{self.trail} {self.day} {self.number} {self.length} {self.seal}"
 
@@ -29,5 +41,5 @@ class Pruned:
 def pruned_days(trail: str) -> Iterator[Pruned]:
     events = Event.objects.filter(action=ACTION, subject__startswith=f"{trail} ")
     for subject in events.values_list("subject", flat=True):
-        _, day, number, length, seal = subject.split()
-        yield Pruned(trail, day, int(number), int(length), seal)
+        if (pruned := Pruned.parse(subject)) is not None:
+            yield pruned

@@ -54,6 +54,7 @@ class GatewayProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
+        command += ["--http", "gateway.protocol:GatewayProtocol"]
         command += ["--port", str(self.port), "--no-access-log", "--log-level", "error"]
         self.process = subprocess.Popen(
             command, env=self.environment, cwd=ROOT, stderr=subprocess.DEVNULL
@@ -136,6 +137,11 @@ class Crowd:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+
+    def wait_for(self, status: int, count: int = 1) -> None:
+        """Wait until so many more requests have ended with this status, however long it takes."""
+        wanted = statuses(list(self.outcomes))[status] + count
+        until(lambda: statuses(list(self.outcomes))[status] >= wanted, 300)
 
     def stop(self) -> list[Outcome]:
         self._stopping.set()

@@ -300,7 +300,7 @@ def part(name="file", filename='; filename="a"', extra="", content="x"):
         "no boundary at all",
         part(),
         part(name="image") + "--B--\r\n",
-        part(filename="") + "--B--\r\n",
+        part(filename='; name="file"') + "--B--\r\n",
         part() + part() + "--B--\r\n",
         part() + part(name="other", filename="") + "--B--\r\n",
         part(extra="Content-Transfer-Encoding: base64\r\n") + "--B--\r\n",
@@ -375,3 +375,16 @@ async def test_a_model_too_busy_to_say_so_is_still_ready(client, graph):
 async def test_the_manifest_is_for_token_holders(client):
     response = await client.get("/model", headers=AUTHORIZED)
     assert response.json() == {"name": "fake"}
+
+
+async def test_two_content_types_are_refused(client):
+    headers = [*AUTHORIZED.items(), ("Content-Type", "image/png"), ("Content-Type", "image/png")]
+    response = await client.post("/predict", content=b"x", headers=headers)
+    problem(response, 415, "unsupported_image")
+
+
+async def test_a_body_that_the_server_dropped_is_refused_as_that(client, graph):
+    headers = IMAGE | {"Content-Length": "6", "Connection": "Upgrade", "Upgrade": "h2c"}
+    response = await client.post("/predict", content=b"", headers=headers)
+    assert "Upgrade" in problem(response, 400, "bad_request").detail
+    assert graph.calls == []

@@ -143,6 +143,15 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
     ),
     "an event in no day": lambda rows: Event.objects.create(action="usage.read", actor="user:9"),
     "no head": lambda rows: Head.objects.filter(trail="requests").delete(),
+    "a head of an unknown trail": lambda rows: Head.objects.create(trail="other", day=today()),
+    "a head whose trail holds an escape": lambda rows: Head.objects.create(
+        trail="\x1b[2J", day=today()
+    ),
+    "a seal that is no seal": lambda rows: Record.objects.filter(pk=rows[2].pk).update(seal="é"),
+    "a proof that is no proof": lambda rows: Head.objects.update(proof="é"),
+    "a tampered event of a pruned day": lambda rows: Event.objects.filter(actor="user:1").update(
+        action="audit.pruned", subject="requests what ever"
+    ),
     "an event": lambda rows: Event.objects.filter(actor="user:1").update(actor="user:9"),
     "an event gone": lambda rows: Event.objects.filter(actor="user:1").delete(),
 }
@@ -169,6 +178,22 @@ def test_tampering_shows(trail, what):
     TAMPERING[what](trail)
     with pytest.raises(CommandError, match="not intact"):
         verify()
+
+
+def test_what_is_printed_of_an_unknown_trail_holds_no_escape(trail):
+    Head.objects.create(trail="\x1b[2J", day=today())
+    err = StringIO()
+    with pytest.raises(CommandError):
+        call_command("verify_audit", stdout=StringIO(), stderr=err)
+    assert "no trail that there is (requests or events)" in err.getvalue()
+    assert "\x1b[2J" not in err.getvalue()
+
+
+def test_a_head_of_an_unknown_trail_is_not_pruned(days, settings):
+    settings.RETENTION_DAYS = 1
+    Head.objects.create(trail="a trail", day=today() - timedelta(days=9))
+    with pytest.raises(CommandError, match="not intact"):
+        call_command("prune_audit", stdout=StringIO())
 
 
 def test_it_shows_only_with_the_key_that_sealed(trail, settings):

@@ -21,6 +21,20 @@ def test_three_secrets_are_enough():
 
 
 @pytest.mark.parametrize(
+    ("variable", "hosts"),
+    [
+        ({}, ["gateway.example"]),
+        ({"LESIONSERVE_METRICS_HOSTS": "*"}, ["*"]),
+        ({"LESIONSERVE_METRICS_HOSTS": "10.2.3.4, .internal"}, ["10.2.3.4", ".internal"]),
+        ({"LESIONSERVE_METRICS_HOSTS": ""}, []),
+    ],
+)
+def test_metrics_have_the_hosts_of_all_unless_they_have_their_own(variable, hosts):
+    allowed = {"LESIONSERVE_ALLOWED_HOSTS": "gateway.example"}
+    assert Environment.read(GOOD | allowed | variable).metrics_hosts == hosts
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("LESIONSERVE_SECRET_KEY", "short"),

@@ -9,12 +9,15 @@ from django.test import override_settings
 
 from tests.integration.gateway.client import Gateway
 
+PROTOCOL = "gateway.protocol:GatewayProtocol"
+
 
 class Server(uvicorn.Server):
     """uvicorn in a thread, on a socket of its own."""
 
-    def __init__(self, app: Any, lifespan: str) -> None:
-        super().__init__(uvicorn.Config(app, lifespan=lifespan, ws="none", log_config=None))
+    def __init__(self, app: Any, lifespan: str, http: str) -> None:
+        config = uvicorn.Config(app, lifespan=lifespan, http=http, ws="none", log_config=None)
+        super().__init__(config)
         self.is_up = threading.Event()
 
     async def startup(self, sockets: Any = None) -> None:
@@ -23,11 +26,11 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: Any, lifespan: str = "on") -> Iterator[int]:
+def serving(app: Any, lifespan: str = "on", http: str = "auto") -> Iterator[int]:
     """The port on which the app answers."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = Server(app, lifespan)
+    server = Server(app, lifespan, http)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     assert server.is_up.wait(30)
@@ -43,5 +46,5 @@ def serving(app: Any, lifespan: str = "on") -> Iterator[int]:
 def running_gateway(**settings: Any) -> Iterator[Gateway]:
     from gateway.asgi import application
 
-    with override_settings(**settings), serving(application) as port:
+    with override_settings(**settings), serving(application, http=PROTOCOL) as port:
         yield Gateway(port)

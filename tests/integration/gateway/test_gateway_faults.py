@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -67,6 +68,25 @@ def test_an_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress
 
 
 @sqlite_only
+@sqlite_only
+def test_a_gateway_whose_records_cannot_be_written_is_not_ready(gateway: Gateway, ingress):
+    assert gateway.get("/readyz").status == 200
+    with locked_database():
+        for _ in range(1000):  # what was found out a moment ago is told again for a second
+            response = gateway.get("/readyz")
+            if response.status != 200:
+                break
+            time.sleep(0.01)
+        assert_problem(response, 503, "database_unavailable")
+        assert gateway.get("/healthz").status == 200
+    for _ in range(1000):
+        if (response := gateway.get("/readyz")).status == 200:
+            break
+        time.sleep(0.01)
+    assert response.status == 200
+
+
+@sqlite_only
 def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
     statuses = []
 
@@ -109,7 +129,7 @@ def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gatew
 
 @postgres_only
 def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, key, monkeypatch):
-    monkeypatch.setattr("gateway.database._LOCK_MS", 300)
+    monkeypatch.setattr("gateway.database._LOCK_S", 0.3)
     close_connections()
     settings = connection.settings_dict
     with psycopg.connect(
@@ -130,7 +150,7 @@ def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, 
 def test_a_database_that_says_nothing_is_not_waited_for_without_end(
     gateway, ingress, key, monkeypatch
 ):
-    monkeypatch.setattr("gateway.database.in_database.__kwdefaults__", {"within_s": 0.2})
+    monkeypatch.setattr("gateway.proxy.door.IMAGE_WAITS_S", 0.2)
     silent = threading.Event()
     monkeypatch.setattr("gateway.usage.ledger._admit", lambda *_: silent.wait(30))
     response = gateway.predict(form(part(jpeg())), key)

@@ -116,3 +116,39 @@ def test_without_a_terminator_nothing_is_taken_in_plain_text(ingress, transactio
         told = Gateway(gateway.port).predict(b"x", f"X-API-Key: {token}")
     assert told.status == 403
     assert Record.objects.get().key_id == ""
+
+
+@pytest.fixture
+def outside(tmp_path: Path, gateway: Gateway) -> Iterator[Site]:
+    """nginx for whom this machine is not inside the network."""
+    with before_gateway(tmp_path, gateway.port, **{"127.0.0.0/8": "1"}) as site:
+        yield site
+
+
+HIDDEN = ["/metrics", "//metrics", "/%6detrics", "/x/../metrics", "/./metrics", "/metrics?a=b"]
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+def test_the_metrics_are_shown_to_nobody(tmp_path: Path, gateway: Gateway, path):
+    with before_gateway(tmp_path, gateway.port) as site:
+        assert_hidden(site, path)
+        assert site.get("/admin/login/").status == 200, "from inside the network"
+
+
+@pytest.mark.parametrize(
+    "path", ["/admin/", "/admin/login/", "//admin/", "/%61dmin/", "/x/../admin/"]
+)
+def test_the_admin_is_hidden_from_outside(outside: Site, path):
+    assert_hidden(outside, path)
+
+
+def assert_hidden(site: Site, path: str) -> None:
+    response = site.get(path)
+    assert response.status == 404
+    told = Problem.model_validate(response.json())
+    assert (told.code, told.detail) == ("not_found", "There is nothing here.")
+
+
+def test_the_page_and_the_health_routes_are_shown_outside(outside: Site):
+    for path in ("/", "/login/", "/healthz", "/readyz", "/docs"):
+        assert outside.get(path).status == 200

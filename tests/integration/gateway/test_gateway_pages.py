@@ -1,12 +1,15 @@
+import json
 import re
 
 import pytest
 from django.contrib.auth.models import User
+from pycocotools.mask import decode as decode_mask
 
+from gateway.keys.models import ApiKey
 from gateway.people.models import Organisation
 from gateway.usage.chain import today
 from gateway.usage.models import Event, Record, Tally
-from pipeline.schemas import PredictOptions
+from pipeline.schemas import Prediction, PredictOptions
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
@@ -55,8 +58,47 @@ def test_the_document_describes_the_api(gateway: Gateway):
     assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
     assert list(post["responses"]["200"]["content"]) == ["application/json"]
     assert list(post["responses"]["422"]["content"]) == ["application/problem+json"]
-    assert post["security"] == [{"Admitted": []}]
+    assert post["security"] == [{"apiKey": []}]
     assert {"Prediction", "Problem"} <= set(document["components"]["schemas"])
+
+
+def test_the_document_names_things_as_a_caller_would(gateway: Gateway):
+    document = gateway.get("/openapi.json").json()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    assert {one["operationId"]: one["tags"] for one in operations} == {
+        "predict": ["prediction"],
+        "usage": ["usage"],
+        "record": ["usage"],
+        "healthz": ["health"],
+        "readyz": ["health"],
+    }
+    assert {tag["name"] for tag in document["tags"]} == {"prediction", "usage", "health"}
+    (scheme,) = document["components"]["securitySchemes"].items()
+    assert (scheme[0], scheme[1]["name"]) == ("apiKey", "X-API-Key")
+    assert {str(one.get("security")) for one in operations} == {"None", "[{'apiKey': []}]"}
+
+
+def test_the_document_has_an_answer_that_the_schema_accepts(gateway: Gateway):
+    post = gateway.get("/openapi.json").json()["paths"]["/predict/"]["post"]
+    example = post["responses"]["200"]["content"]["application/json"]["example"]
+    prediction = Prediction.model_validate_json(json.dumps(example), strict=True)
+    (detection,) = prediction.detections
+    assert decode_mask(detection.mask.model_dump()).sum() == detection.mask_area
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/login/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"]
+)
+def test_no_answer_is_kept_by_a_browser(gateway: Gateway, path):
+    answer = gateway.get(path)
+    assert answer.status == 200
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert len(answer.headers.get_all("Cache-Control")) == 1
+
+
+def test_static_files_are_kept_by_a_browser(gateway: Gateway):
+    (link,) = re.findall(r'href="(/static/[^"]+css)"', gateway.get("/").body.decode())
+    assert "no-store" not in gateway.get(link).headers["Cache-Control"]
 
 
 def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
@@ -170,9 +212,34 @@ def test_whoever_looks_at_one_record_is_in_the_trail(client, transactional_db, v
     assert Event.objects.filter(action="record.read", subject=f"record:{record.pk}").count() == 1
 
 
-def test_the_admin_can_revoke_a_key_but_never_shows_its_hash(client, key, transactional_db):
-    from gateway.keys.models import ApiKey
+@pytest.mark.parametrize(
+    "query",
+    [
+        "secret_hash={hash}",
+        "secret_hash__startswith={hash[0]}",
+        "secret_hash__gt=0",
+        "secret_hash__regex=.",
+        "owner__password__startswith=p",
+        "organisation__member__user__password__startswith=p",
+        "organisation__apikey__secret_hash__startswith={hash[0]}",
+        "rotated_at__isnull=1",
+    ],
+)
+def test_no_filter_tells_what_a_hidden_field_holds(client, key, transactional_db, query):
+    client.force_login(User.objects.create_superuser("operator"))
+    stored = ApiKey.objects.get()
+    address = "/admin/keys/apikey/?" + query.format(hash=stored.secret_hash)
+    assert client.get(address).status_code == 400
+    assert client.get(f"/admin/keys/apikey/?id={stored.id}&name__startswith=a").status_code == 200
 
+
+def test_the_lists_of_people_have_no_filter_by_password(client, transactional_db):
+    client.force_login(User.objects.create_superuser("operator"))
+    for place in ("auth/user/?password__startswith=p", "people/member/?user__password__gt=0"):
+        assert client.get(f"/admin/{place}").status_code == 400
+
+
+def test_the_admin_can_revoke_a_key_but_never_shows_its_hash(client, key, transactional_db):
     client.force_login(User.objects.create_superuser("root"))
     stored = ApiKey.objects.get()
     shown = client.get(f"/admin/keys/apikey/{stored.id}/change/").content.decode()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ ON_POSTGRES = [
     "integration/gateway/test_gateway_faults.py::"
     "test_a_database_that_says_nothing_is_not_waited_for_without_end",
     "integration/gateway/test_gateway_idempotency.py",
+    "unit/test_gateway_database.py::test_readiness_writes_the_same_row_again_and_again",
     "integration/gateway/test_gateway_usage_api.py",
     "integration/gateway/test_gateway_sessions.py::test_a_nul_in_the_cookie_is_no_session",
     "integration/gateway/test_gateway_predict.py::"
@@ -117,10 +119,8 @@ def test_keys_and_records_hold_on_postgres(postgres: Postgres):
     assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1]), done.stdout
 
 
-def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
-    postgres: Postgres, ingress: FakeIngress
-):
-    environment = {
+def environment_of(postgres: Postgres, ingress: FakeIngress) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"],
         "LESIONSERVE_SECRET_KEY": "k" * 50,
         "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
@@ -129,7 +129,12 @@ def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
         "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}",
         "DATABASE_URL": postgres.url,
     }
-    with running(environment) as (gateway, key):
+
+
+def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
+    postgres: Postgres, ingress: FakeIngress
+):
+    with running(environment_of(postgres, ingress)) as (gateway, key):
         assert ask(gateway, key).status == 200
         postgres.stop()
         assert_problem(ask(gateway, key), 503, "database_unavailable")
@@ -139,6 +144,33 @@ def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
         postgres.start()
         for _ in range(8):  # each thread's connection was broken
             assert ask(gateway, key).status == 200
+
+
+def test_a_database_that_is_read_only_makes_the_gateway_not_ready(
+    postgres: Postgres, ingress: FakeIngress
+):
+    with running(environment_of(postgres, ingress)) as (gateway, key):
+        assert gateway.get("/readyz").status == 200
+        postgres.run_sql("ALTER SYSTEM SET default_transaction_read_only = on")
+        postgres.run_sql("SELECT pg_reload_conf()")
+        try:
+            assert_becomes(gateway, 503)
+            assert_problem(ask(gateway, key), 503, "database_unavailable")
+            assert ingress.sent == []
+        finally:
+            postgres.run_sql("ALTER SYSTEM RESET default_transaction_read_only")
+            postgres.run_sql("SELECT pg_reload_conf()")
+        assert_becomes(gateway, 200)
+        assert ask(gateway, key).status == 200
+
+
+def assert_becomes(gateway: Gateway, status: int) -> None:
+    """What readiness found out is told again for a second."""
+    for _ in range(1000):
+        if (response := gateway.get("/readyz")).status == status:
+            return
+        time.sleep(0.02)
+    raise AssertionError(response.body)
 
 
 def ask(gateway: Gateway, key: str):
@@ -157,6 +189,7 @@ def running(environment: dict[str, str]) -> Iterator[tuple[Gateway, str]]:
         listener.listen()
         server = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "gateway.asgi:application",
+             "--http", "gateway.protocol:GatewayProtocol",
              "--fd", str(listener.fileno()), "--log-level", "warning"],
             env=environment, cwd=ROOT, pass_fds=[listener.fileno()],
         )  # fmt: skip

@@ -67,3 +67,53 @@ def test_a_gateway_without_its_secrets_does_not_start(environment, name):
     started = run("-c", "import gateway.asgi", env=environment, cwd=ROOT)
     assert started.returncode != 0
     assert f"{name}: required" in started.stderr
+
+
+COMMANDS = [
+    "export_audit", "export_audit --format atna", "verify_audit", "list_keys", "help", "check",
+    "showmigrations", "issue_key --name x", "sqlmigrate usage 0001",
+]  # fmt: skip
+
+
+@pytest.fixture
+def filled(environment) -> dict[str, str]:
+    """A database with enough in it to fill a pipe."""
+    assert run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT).returncode == 0
+    code = (
+        "import django; django.setup()\n"
+        "from gateway.usage.events import note\n"
+        "from tests.clinics import issue_key\n"
+        "for number in range(400): note('usage.read', 'user:' + 'x' * 150)\n"
+        "issue_key()\n"
+    )
+    named = {**environment, "DJANGO_SETTINGS_MODULE": "gateway.settings"}
+    assert run("-c", code, env=named, cwd=ROOT).returncode == 0
+    return environment
+
+
+def test_a_command_whose_output_nobody_takes_ends_quietly(filled):
+    for command in COMMANDS:
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.manage", *command.split()],
+            env=filled, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120,
+        )  # fmt: skip
+        os.close(writing)
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+        assert "BrokenPipe" not in done.stderr, (command, done.stderr)
+        assert done.returncode == 141, (command, done.returncode)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_command_whose_output_has_no_room_says_so(filled):
+    for command in ("export_audit", "list_keys", "verify_audit"):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "gateway.manage", command],
+                env=filled, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120,
+            )  # fmt: skip
+        assert done.stderr.endswith("The output cannot be written: No space left on device.\n"), (
+            done.stderr
+        )
+        assert done.returncode == 1

@@ -30,6 +30,7 @@ def test_an_organisation_reads_what_it_used(gateway: Gateway, ingress, key, read
     gateway.predict(IMAGE, "X-API-Key: wrong")
     gateway.predict(IMAGE, f"X-API-Key: {issue_key(organisation='elsewhere')[1]}")
     response = gateway.get("/usage/", reader)
+    assert response.headers["Cache-Control"] == "no-store"
     told = response.json()
     assert told["organisation"] == "a clinic"
     assert told["requests"] == 2
@@ -96,6 +97,7 @@ def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, 
     ingress.answer = answer
     assert gateway.predict(IMAGE, key).status == 200
     response = gateway.get("/usage/?format=csv", reader)
+    assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(response.body.decode())))
     (found,) = [row for row in rows if row["dimension"] == "class"]
@@ -132,7 +134,9 @@ def test_reading_needs_its_scope_and_is_on_record(gateway: Gateway, key, reader)
 
 def test_a_record_is_read_by_its_own_organisation_alone(gateway, ingress, key, reader):
     request_id = gateway.predict(IMAGE, key).headers["X-Request-ID"]
-    told = gateway.get(f"/records/{request_id}", reader).json()
+    response = gateway.get(f"/records/{request_id}", reader)
+    assert response.headers["Cache-Control"] == "no-store"
+    told = response.json()
     assert (told["request_id"], told["state"], told["status"]) == (request_id, "succeeded", 200)
     stranger = issue_key(organisation="elsewhere", scopes=["usage:read"])[1]
     response = gateway.get(f"/records/{request_id}", f"X-API-Key: {stranger}")

@@ -35,7 +35,8 @@ class Command(BaseCommand):
             self.stdout.write(f"nothing is older than {before}")
         for head in heads:
             self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-            if any(faults(TRAILS[head.trail], head)):
+            model = TRAILS.get(head.trail)
+            if model is None or any(faults(model, head)):
                 raise CommandError(f"{head.trail} {head.day} is not intact; see verify_audit")
             if not dry_run:
                 _prune(head)

@@ -44,10 +44,10 @@ class Command(BaseCommand):
         first, last = first or date.min, last or date.max
         broken = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            found = list(faults(TRAILS[head.trail], head))
+            found = self._faults(head)
             broken += len(found)
             for fault in found:
-                self.stderr.write(f"{head.trail} {head.day}: {fault}")
+                self.stderr.write(f"{_printable(head.trail)} {head.day}: {fault}")
             if not found:
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
         pruned = {trail: list(pruned_days(trail)) for trail in TRAILS}
@@ -59,6 +59,12 @@ class Command(BaseCommand):
                 f"the audit trail is not intact: {broken} faults; or LESIONSERVE_AUDIT_KEY is not "
                 "the one that sealed it"
             )
+
+    def _faults(self, head: Head) -> list[str]:
+        model = TRAILS.get(head.trail)
+        if model is None:
+            return [f"the head is of no trail that there is ({' or '.join(TRAILS)})"]
+        return list(faults(model, head))
 
     def _headless(self, first: date, last: date) -> int:
         """Days whose head was taken out, which is what seals their end."""
@@ -112,6 +118,11 @@ class Command(BaseCommand):
         count = Record.objects.left_open(late).count()
         if count:
             self.stderr.write(f"{count} requests were never finished; sweep_audit closes them")
+
+
+def _printable(trail: str) -> str:
+    """Return the name of a trail; what is none may hold anything, and the terminal obeys some."""
+    return trail if trail in TRAILS else ascii(trail)
 
 
 def _holds(pruned: Pruned, length: int, seal: str) -> bool:

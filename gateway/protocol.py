@@ -1,0 +1,89 @@
+"""HTTP/1.1 as uvicorn speaks it for the gateway.
+
+uvicorn gateway.asgi:application --http gateway.protocol:GatewayProtocol
+"""
+
+import uuid
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.proxy.problems import problem
+from pipeline.errors import BadRequest
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with three differences.
+
+    An `Upgrade` is ignored, as RFC 9110 (7.8) allows: httptools skips the body of a request that
+    asks for one, as Java's client and `curl --http2` do. Trailers are dropped: uvicorn appends
+    them to the headers, where a key could hide from whatever stands before us. What is no HTTP is
+    refused as problem+json.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_body = False
+        self._head = b""  # of a request that asks for an upgrade, without that
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.logger.warning("what came is no HTTP request")
+            self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        error = BadRequest("What was sent is no HTTP/1.1 request; check the client and the port.")
+        headers, body = problem(error, str(uuid.uuid4()))
+        lines = [b"%s: %s\r\n" % header for header in [*headers, (b"connection", b"close")]]
+        self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body]))
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._in_body = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        if self.parser.should_upgrade():
+            self._head = self._head_without_upgrade()
+        else:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse the bytes. A head with an upgrade is parsed again without it, before its body."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                # Another one: after `Connection: close` the same takes no head any more.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(self._head)
+
+    def _head_without_upgrade(self) -> bytes:
+        """Raise HttpParserError for CONNECT, which asks for a tunnel and nothing else."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("this server is no proxy")
+        lines = [b"%s %s HTTP/%s\r\n" % (method, self.url, version.encode())]
+        for name, value in self.headers:
+            assert b"\r" not in value, "the parser takes line ends out of a value"
+            assert b"\n" not in value, "the parser takes line ends out of a value"
+            if name != b"upgrade":
+                lines.append(b"%s: %s\r\n" % (name, value))
+        return b"".join([*lines, b"\r\n"])

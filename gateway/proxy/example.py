@@ -1,0 +1,37 @@
+"""An answer of /predict/, for the OpenAPI document. A test holds it to the schema."""
+
+from typing import Any
+
+ANSWER: dict[str, Any] = {
+    "request_id": "0b0a7a4e-5a0e-4c0e-9a52-1f0c6a3f6a52",
+    "model": {
+        "name": "demo",
+        "version": "1.1.0",
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "engine": "openvino",
+    },
+    "image": {"width": 64, "height": 48, "format": "JPEG"},
+    "detections": [
+        {
+            "id": 0,
+            "class_id": 1,
+            "label": "HSIL",
+            "score": 0.98,
+            "box": [20.0, 10.0, 40.0, 20.0],
+            "box_area": 200.0,
+            "mask_area": 200,
+            "mask": {
+                "format": "rle",
+                "size": [48, 64],
+                "counts": "Zn0:V10000000000000000000000000000000000000fS1",
+            },
+        }
+    ],
+    "metrics": {
+        "class_distribution": {"LSIL": 0, "HSIL": 1, "carcinoma": 0},
+        "scores": [0.98],
+        "box_areas": [200.0],
+    },
+    "visualization": None,
+    "timings_ms": {"preprocess": 9.1, "predictor": 210.4, "postprocess": 12.0},
+}
