@@ -1,5 +1,6 @@
 import sys
 import traceback
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,6 +21,12 @@ def set_debug(value: bool) -> bool:
 
 def say(message: str) -> None:
     ERR.print(message, markup=False)
+
+
+def remark(remarks: Iterable[str]) -> None:
+    """Say what of a model's files was accepted and is not used."""
+    for text in dict.fromkeys(remarks):
+        say(f"note: {text}")
 
 
 def fail(message: str, error: BaseException, log: str = "") -> None:
