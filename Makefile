@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults fuzz check bench clean
+.PHONY: demo test test-faults fuzz fuzz-model check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -26,6 +26,14 @@ test-faults: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.decode out/corpus -max_total_time=3600 -rss_limit_mb=2048 \
 		-max_len=65536 -timeout=60 -artifact_prefix=out/
+
+# Of a model's files: TARGET is config, checkpoint or structure.
+TARGET ?= config
+SECONDS ?= 3600
+fuzz-model: $(READY)
+	mkdir -p out
+	$(BIN)/python -m tests.fuzz.model_files $(TARGET) out/corpus-$(TARGET) \
+		-max_total_time=$(SECONDS) -rss_limit_mb=2048 -max_len=8192 -timeout=60 -artifact_prefix=out/
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
