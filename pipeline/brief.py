@@ -39,6 +39,7 @@ def few(names: Iterable[object], count: int = 3) -> str:
 
 
 def nearest(name: str, candidates: Sequence[str]) -> str | None:
-    """Return the candidate that the name is probably a misspelling of."""
-    matches = difflib.get_close_matches(name[:100], candidates, n=1, cutoff=0.8)
-    return matches[0] if matches else None
+    """Return the candidate that the name is probably a misspelling of, in whatever case."""
+    spellings = {candidate.lower(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(name[:100].lower(), spellings, n=1, cutoff=0.8)
+    return spellings[matches[0]] if matches else None

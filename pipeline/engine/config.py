@@ -234,7 +234,7 @@ def trainers_own(tree: Mapping[str, Any]) -> list[str]:
     return [
         str(key)
         for key in tree
-        if key not in parts and nearest(str(key), parts) is None and key != "_BASE_"
+        if not set(str(key).split(".")) & set(parts) and nearest(str(key), parts) is None
     ]
 
 

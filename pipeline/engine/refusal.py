@@ -183,6 +183,8 @@ def _unknown(key: str, schema: type[BaseModel], prefix: str) -> str:
             "MODEL.WEIGHT is a key of version 1 of Detectron2's configurations, or of "
             "maskrcnn-benchmark's; open it in Detectron2 and save it with cfg.dump()"
         )
+    if "." in key and key in known_keys(schema):
+        return f"{key} is one name with dots; it must be nested, one section in another"
     section, _, name = key.rpartition(".")
     known = [(prefix + other).rpartition(".") for other in known_keys(schema)]
     # Misspelt, or in the wrong section.

@@ -113,6 +113,7 @@ def test_what_detectron2_refuses_too_is_not_sent_there() -> None:
         ("MODEL.USE_SIGMOID_CE", "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE"),
         ("ROI_HEADS", "MODEL.ROI_HEADS"),
         ("MODELS", "MODEL"),
+        ("model", "MODEL"),
     ],
 )
 def test_a_misspelt_or_misplaced_key_is_named(key: str, meant: str | None) -> None:
@@ -120,6 +121,12 @@ def test_a_misspelt_or_misplaced_key_is_named(key: str, meant: str | None) -> No
         parse_config(tree(**{key: 0.5}))
     if meant is not None:
         assert f"(did you mean {meant}?)" in str(caught.value)
+
+
+def test_a_key_written_with_dots_is_not_taken_for_a_section() -> None:
+    flat = tree() | {"MODEL.ROI_HEADS.NUM_CLASSES": 3}
+    with pytest.raises(UnsupportedConfig, match=r"NUM_CLASSES is one name with dots"):
+        parse_config(flat)
 
 
 def test_a_configuration_of_version_1_is_named() -> None:
