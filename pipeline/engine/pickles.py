@@ -29,7 +29,7 @@ _REBUILD = (
 
 def _load_tensor_from_bytes(data: bytes) -> Any:
     """Return the tensor that the bytes hold. torch's own function would open any pickle."""
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)  # nosec B614
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 class Dtype:
