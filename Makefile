@@ -23,11 +23,13 @@ check: $(READY)
 test-faults: $(READY)
 	$(BIN)/pytest -m faults tests/faults
 
-# `make fuzz TARGET=multipart SECONDS=600` runs another fuzzer of tests/fuzz for another time.
+# TARGET: decode, multipart, or of a model's files config, checkpoint or structure.
 TARGET := decode
 SECONDS := 3600
+FUZZER := $(if $(filter config checkpoint structure,$(TARGET)),model_files $(TARGET),$(TARGET))
 fuzz: $(READY)
-	$(BIN)/python -m tests.fuzz.$(TARGET) out/corpus-$(TARGET) -max_total_time=$(SECONDS) \
+	mkdir -p out
+	$(BIN)/python -m tests.fuzz.$(FUZZER) out/corpus-$(TARGET) -max_total_time=$(SECONDS) \
 		-rss_limit_mb=2048 -max_len=65536 -timeout=60 -artifact_prefix=out/
 
 bench: $(READY)

@@ -20,7 +20,7 @@ from torch import nn
 
 from pipeline.engine.build import build_model
 from pipeline.engine.config import parse_config
-from pipeline.engine.layers import FrozenBatchNorm2d
+from pipeline.engine.layers import BatchNorm2d
 from pipeline.engine.maskrcnn import MaskRCNN
 from pipeline.packing import Source, pack
 from pipeline.preprocess import Resize
@@ -138,13 +138,13 @@ def _set_statistics(model: MaskRCNN, inputs: Sequence[torch.Tensor]) -> None:
     """Gives every batch norm the mean and variance of what arrives there."""
 
     def observe(norm: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-        assert isinstance(norm, FrozenBatchNorm2d)
+        assert isinstance(norm, BatchNorm2d)
         norm.running_var, norm.running_mean = torch.var_mean(arguments[0], dim=(0, 2, 3))
 
     hooks = [
         module.register_forward_pre_hook(observe)
         for module in model.modules()
-        if isinstance(module, FrozenBatchNorm2d)
+        if isinstance(module, BatchNorm2d)
     ]
     model.backbone(model.batch(inputs))
     for hook in hooks:

@@ -4,7 +4,7 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from cluster.errors import StackError
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE, default_data
 from pipeline.contract import EngineName, Precision
 from pipeline.errors import LesionserveError
+
+if TYPE_CHECKING:
+    from pipeline.bundle import Bundle
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -28,13 +31,21 @@ NEEDED = "local models need lesionserve[serve], up and demo need lesionserve[ser
 PrecisionOption = Annotated[
     Precision, typer.Option(help="of the layers; int8 needs a bundle packed with --int8")
 ]
+ClassesOption = Annotated[str | None, typer.Option(help="class names in order: a,b,c")]
+ClassOption = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="instead: one class name, which may hold commas; repeatable"),
+]
+ClassesFileOption = Annotated[
+    Path | None, typer.Option(help="instead: a file of the class names, one a line")
+]
 BundleArgument = Annotated[Path, typer.Argument(help="a model bundle", show_default=True)]
 
 
 def short(value: str) -> str:
-    """What fits into a manifest."""
-    if not 1 <= len(value.strip()) <= 100:
-        raise typer.BadParameter("1 to 100 characters are needed")
+    """Return what fits into a manifest. Raises typer.BadParameter."""
+    if not len(value.strip()) >= 1 or len(value) > 100 or not value.isprintable():
+        raise typer.BadParameter("1 to 100 characters in one line are needed")
     return value
 
 
@@ -108,7 +119,9 @@ def predict(
     bundle: Annotated[Path | None, typer.Option(help="a model bundle [default: the demo]")] = None,
     config: Annotated[Path | None, typer.Option(help="a Detectron2 YAML")] = None,
     weights: Annotated[Path | None, typer.Option(help="its checkpoint (.pth)")] = None,
-    classes: Annotated[str | None, typer.Option(help="class names in order: a,b,c")] = None,
+    classes: ClassesOption = None,
+    class_: ClassOption = None,
+    classes_file: ClassesFileOption = None,
     engine: Annotated[EngineName, typer.Option()] = "auto",
     precision: PrecisionOption = "float32",
     url: Annotated[str | None, typer.Option(help="a gateway to ask instead")] = None,
@@ -124,9 +137,11 @@ def predict(
 ) -> None:
     """Find lesions in images, in this process or through a gateway."""
     from cluster import predict as predicting
+    from cluster.class_names import read_class_names
     from pipeline.schemas import PredictOptions
 
-    local = predicting.Local(bundle, config, weights, classes, engine, precision)
+    names = read_class_names(classes, class_, classes_file)
+    local = predicting.Local(bundle, config, weights, names, engine, precision)
     remote = predicting.Remote.of(url, key, ca)
     predicting.check_choice(local, remote)
     options = PredictOptions(
@@ -145,9 +160,11 @@ def pack(
     target: Annotated[Path, typer.Argument(help="the bundle's folder, to be made")],
     weights: Annotated[Path, typer.Option(help="a Detectron2 checkpoint")],
     config: Annotated[Path, typer.Option(help="its YAML")],
-    classes: Annotated[str, typer.Option(help="class names in order: a,b,c")],
     name: Annotated[str, typer.Option(help="the model's name", callback=short)],
     version: Annotated[str, typer.Option(help="the model's version", callback=short)],
+    classes: ClassesOption = None,
+    class_: ClassOption = None,
+    classes_file: ClassesFileOption = None,
     golden: Annotated[
         list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
     ] = None,
@@ -157,7 +174,10 @@ def pack(
     ] = False,
     engine: Annotated[EngineName, typer.Option(help="records the golden cases")] = "auto",
     trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="open a .pkl, which can run any code")
+        bool,
+        typer.Option(
+            "--trust-pickle", help="open a pickle, or a checkpoint that holds more than weights"
+        ),
     ] = False,
     detectron2: Annotated[
         str | None, typer.Option(help="the Detectron2 version that trained it")
@@ -165,13 +185,16 @@ def pack(
     debug: Debug = False,
 ) -> None:
     """Make a model bundle of a Detectron2 checkpoint and its YAML."""
-    from cluster.predict import class_list
+    from cluster.class_names import read_class_names
     from pipeline import packing
 
+    names = read_class_names(classes, class_, classes_file)
+    if names is None:
+        raise typer.BadParameter("--classes, --class or --classes-file is needed")
     source = packing.Source(
         weights=weights,
         config=config,
-        class_names=class_list(classes),
+        class_names=names,
         name=name,
         version=version,
         golden=golden or (),
@@ -187,10 +210,8 @@ def pack(
         f"packed {packed.manifest.name} {packed.manifest.version} into {target} "
         f"({size / 1e6:.1f} MB, {len(golden or ())} golden cases)"
     )
-    if not golden:
-        console.say("no golden image was given: a replica can check nothing before it serves")
-    elif not any(detections for _, detections in packed.golden()):
-        console.say("no lesion is expected on any golden image: this bundle can prove little")
+    console.remark(packed.manifest.remarks)
+    warn_of_golden(packed)
 
 
 @app.command()
@@ -204,14 +225,32 @@ def verify(
     from pipeline.bundle import open_bundle
 
     opened = open_bundle(bundle)
+    manifest = opened.manifest
     with console.status("running the golden cases"):
         runner = opened.load_engine(engine, precision=precision)
+        console.remark([*manifest.remarks, *runner.remarks])
         count = opened.check_golden(runner)
     console.say(
-        f"{opened.manifest.name} {opened.manifest.version}: {len(opened.manifest.files)} files "
-        f"intact, {count} golden cases reproduced by the {runner.name} engine "
+        f"{bundle}: {manifest.name} {manifest.version}: {len(manifest.files)} files intact, "
+        f"{count} golden cases reproduced by the {runner.name} engine "
         f"in {runner.precision}"
     )
+    warn_of_golden(opened)
+
+
+def warn_of_golden(bundle: "Bundle") -> None:
+    """Say so where a bundle's golden cases prove little or nothing."""
+    cases = list(bundle.golden())
+    if not cases:
+        console.say(
+            "WARNING: the bundle has no golden cases. Nothing shows that a replica answers as the "
+            "model did here; pack it again with --golden IMAGE, of images that hold lesions"
+        )
+    elif not any(detections for _, detections in cases):
+        console.say(
+            "WARNING: no lesion is expected on any golden image, so the golden cases prove little; "
+            "add --golden IMAGE of an image that holds lesions"
+        )
 
 
 def main() -> None:

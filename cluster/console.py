@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
@@ -102,6 +102,12 @@ def finish_output() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
+
+
+def remark(remarks: Iterable[str]) -> None:
+    """Say what of a model's files was accepted and is not used."""
+    for text in dict.fromkeys(remarks):
+        say(f"note: {text}")
 
 
 def fail(message: str, error: BaseException, log: str = "") -> None:

@@ -51,12 +51,12 @@ class Local:
     bundle: Path | None
     config: Path | None
     weights: Path | None
-    classes: str | None
+    classes: Sequence[str] | None
     engine: EngineName
     precision: Precision = "float32"
 
     @property
-    def checkpoint(self) -> tuple[Path | None, Path | None, str | None]:
+    def checkpoint(self) -> tuple[Path | None, Path | None, Sequence[str] | None]:
         return self.config, self.weights, self.classes
 
 
@@ -80,7 +80,9 @@ def check_choice(local: Local, remote: Remote) -> None:
     named = any(given) or local.bundle is not None or local.engine != "auto"
     named = named or local.precision != "float32"
     if any(given) and not all(given):
-        raise typer.BadParameter("--config, --weights and --classes belong together")
+        raise typer.BadParameter(
+            "--config, --weights and --classes (or --class, --classes-file) belong together"
+        )
     if any(given) and local.bundle is not None:
         raise typer.BadParameter("give either --bundle or --config, --weights and --classes")
     if remote.url is not None and named:
@@ -127,10 +129,13 @@ def open_local(local: Local, demo: Path) -> Predict:
 
     if local.config is None or local.weights is None or local.classes is None:
         bundle = open_bundle(local.bundle or demo)
-        return bundle.predictor(bundle.load_engine(local.engine, precision=local.precision))
+        engine = bundle.load_engine(local.engine, precision=local.precision)
+        console.remark([*bundle.manifest.remarks, *engine.remarks])
+        return bundle.predictor(engine)
     engine = open_engine(
         ModelFiles(local.config, local.weights), local.engine, precision=local.precision
     )
+    console.remark(engine.remarks)
     with local.weights.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
     info = ModelInfo(
@@ -142,14 +147,7 @@ def open_local(local: Local, demo: Path) -> Predict:
         precision=engine.precision,
     )
     resize = Resize.from_config(load_config_file(local.config))
-    return LesionPredictor(engine, resize, class_list(local.classes), info)
-
-
-def class_list(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names) or len(set(names)) != len(names):
-        raise typer.BadParameter("class names must be distinct and not empty", param_hint="classes")
-    return names
+    return LesionPredictor(engine, resize, local.classes, info)
 
 
 def ask(client: httpx.Client, remote: Remote, data: bytes, options: PredictOptions) -> Prediction:

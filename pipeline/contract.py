@@ -43,14 +43,20 @@ class Instances:
 
 
 class Engine(Protocol):
-    """A model that can be run. Stateless; safe to call from one thread at a time."""
+    """A model that can be run. Stateless; safe to call from one thread at a time.
+
+    `remarks` says, for the person who opened it, what of its files was accepted and not used.
+    """
 
     name: str
     num_classes: int
     precision: Precision
+    remarks: tuple[str, ...]
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        """Detects in each input; the answer does not depend on what else is in the batch."""
+        """Detect in each input. What else is in the batch does not change what is found; it may
+        change the last digits, since layers sum in another order.
+        """
         ...
 
 

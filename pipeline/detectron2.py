@@ -1,43 +1,38 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipeline.batches import predict_by_shape
-from pipeline.config_file import load_config_file
+from pipeline.config_file import read_config_file
 from pipeline.contract import Instances, ModelInput, Precision
-from pipeline.engine.checkpoint import load_strictly, read_checkpoint
+from pipeline.engine.checkpoint import load_strictly, open_checkpoint
+from pipeline.engine.config import remarks_on, require_detectron2_runs, trainers_own
+from pipeline.engine.unread import TRAINING, without
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
-
-# What yields upright boxes, scores, classes and at most one mask per box: no more fits `Instances`.
-HONOURED: dict[str, tuple[object, ...]] = {
-    "VERSION": (2,),
-    "INPUT.FORMAT": ("BGR", "RGB"),
-    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "RetinaNet"),
-    "MODEL.KEYPOINT_ON": (False,),
-    "MODEL.LOAD_PROPOSALS": (False,),
-    "MODEL.PROPOSAL_GENERATOR.NAME": ("RPN",),
-    "MODEL.ANCHOR_GENERATOR.NAME": ("DefaultAnchorGenerator",),
-    "MODEL.ROI_HEADS.NAME": ("Res5ROIHeads", "StandardROIHeads", "CascadeROIHeads"),
-    "TEST.AUG.ENABLED": (False,),
-}
 
 
 class Detectron2Engine:
-    """Detectron2's own model, in float32. Use `open` to read one from files."""
+    """Detectron2's own model, in float32. Use `open` to read one from files.
+
+    It runs what yields upright boxes, scores, classes and at most one mask per box, since no more
+    fits `Instances`: `require_detectron2_runs` says which configurations those are.
+    """
 
     name = "detectron2"
     precision: Precision = "float32"
 
-    def __init__(self, model: Any, num_classes: int) -> None:
+    def __init__(self, model: Any, num_classes: int, remarks: tuple[str, ...] = ()) -> None:
         self.model = model
         self.num_classes = num_classes
+        self.remarks = remarks
 
     @classmethod
     def open(cls, config: Path, weights: Path, device: str) -> "Detectron2Engine":
         """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
-        cfg = read_config(config)
+        file = read_config_file(config)
+        cfg = to_cfg(file.tree)
         cfg.MODEL.DEVICE = device
         resnets = cfg.MODEL.RESNETS
         if device == "cpu" and resnets.DEFORM_MODULATED and any(resnets.DEFORM_ON_PER_STAGE):
@@ -45,10 +40,12 @@ class Detectron2Engine:
                 "MODEL.RESNETS.DEFORM_MODULATED = True: Detectron2 runs it on a GPU alone"
             )
         model = build_model(cfg)
-        load_strictly(model, read_checkpoint(weights))
+        checkpoint = open_checkpoint(weights)
+        remarks = load_strictly(model, checkpoint.weights)
         is_dense = cfg.MODEL.META_ARCHITECTURE == "RetinaNet"
         section = cfg.MODEL.RETINANET if is_dense else cfg.MODEL.ROI_HEADS
-        return cls(model, section.NUM_CLASSES)
+        remarks = file.remarks + remarks_on(file.tree) + checkpoint.remarks + remarks
+        return cls(model, section.NUM_CLASSES, remarks)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         # A backbone that takes any size says 0.
@@ -66,26 +63,21 @@ class Detectron2Engine:
         return [to_instances(one) for one in found]
 
 
-def read_config(path: Path) -> Any:
-    """Detectron2's defaults with the file laid over them, as its CfgNode.
+def to_cfg(tree: Mapping[str, Any]) -> Any:
+    """Return Detectron2's defaults with the tree laid over them, as its CfgNode.
 
-    Raises EngineUnavailable, or UnsupportedConfig, which names the key.
+    What only the training reads is left out, since trainers add keys of their own there.
+    Raises UnsupportedConfig, which names the key, or EngineUnavailable.
     """
+    require_detectron2_runs(tree)
     cfg = default_config()
+    own = trainers_own(tree)
+    read = {key: value for key, value in without(TRAINING, tree).items() if key not in own}
     try:
         # Not merge_from_file: that one runs whatever Python the YAML asks for.
-        cfg.merge_from_other_cfg(type(cfg)(load_config_file(path)))
+        cfg.merge_from_other_cfg(type(cfg)(read))
     except (KeyError, ValueError, AssertionError) as error:
         raise UnsupportedConfig(f"Detectron2 refuses the configuration: {reason(error)}") from error
-    for key, values in HONOURED.items():
-        value = cfg
-        for part in key.split("."):
-            value = value[part]
-        if value not in values:
-            raise UnsupportedConfig(
-                f"the Detectron2 engine cannot honour {key} = {value!r}, only "
-                + ", ".join(repr(one) for one in values)
-            )
     return cfg
 
 

@@ -43,7 +43,7 @@ def open_engine(
             )
         return PortableEngine.open(files.config, files.weights, chosen, precision)
     except UnsupportedConfig as reason:
-        if engine != "auto":
+        if engine != "auto" or reason.other_engine != Detectron2Engine.name:
             raise
         try:
             return _open_detectron2(files, chosen, precision)

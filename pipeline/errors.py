@@ -26,6 +26,8 @@ server, or anything read from the image's metadata.
 
 from typing import ClassVar
 
+from pipeline.brief import one_line
+
 
 class LesionserveError(Exception):
     """Base of every error raised on purpose. `str(error)` is one clear sentence."""
@@ -56,7 +58,12 @@ class ImageTooLarge(ImageError):
 
 
 class ModelError(LesionserveError):
+    """A model that is at fault. The text is one line of at most about 1 kB, whatever it quotes."""
+
     status, code, title = 500, "model_error", "Model error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class UnreadableConfig(ModelError):
@@ -64,7 +71,11 @@ class UnreadableConfig(ModelError):
 
 
 class UnsupportedConfig(ModelError):
-    pass
+    """A configuration that an engine cannot run. `other_engine` is the one that can, if any."""
+
+    def __init__(self, message: str, other_engine: str | None = None) -> None:
+        super().__init__(message)
+        self.other_engine = other_engine
 
 
 class CheckpointMismatch(ModelError):

@@ -3,7 +3,7 @@ import json
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -28,19 +28,27 @@ class Manifest(Schema):
     python: str
     torch: str
     detectron2: str | None = Field(description="the version that trained it, where it was known")
+    remarks: list[str] = Field(
+        default=[], description="what of the checkpoint and its configuration is not used"
+    )
     digest: str = ""
 
     def sealed(self) -> "Manifest":
         return self.model_copy(update={"digest": self.compute_digest()})
 
     def compute_digest(self) -> str:
-        body = self.model_dump(exclude={"digest"})
+        body = self._fields()
+        del body["digest"]
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
     def write(self, folder: Path) -> None:
-        text = json.dumps(self.model_dump(), indent=2, sort_keys=True)
+        text = json.dumps(self._fields(), indent=2, sort_keys=True)
         (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields; without remarks where there are none, as before there were any."""
+        return self.model_dump(exclude=None if self.remarks else {"remarks"})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -49,7 +57,9 @@ def read_manifest(folder: Path) -> Manifest:
         text = (folder / MANIFEST_FILE).read_text(encoding="utf-8")
         manifest = Manifest.model_validate_json(text)
     except OSError as error:
-        raise BundleError(f"no bundle: cannot read {MANIFEST_FILE} ({error.strerror})") from error
+        raise BundleError(
+            f"no bundle: cannot read {folder / MANIFEST_FILE} ({error.strerror})"
+        ) from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise BundleError(f"{MANIFEST_FILE} is damaged: {summary(error)}") from error
     if manifest.digest != manifest.compute_digest():

@@ -1,7 +1,6 @@
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from pipeline.contract import Instances, ModelInput, Precision
 from pipeline.engine.maskrcnn import MaskRCNN, layers_of
 from pipeline.engine.networks import Features, Prediction
-from pipeline.engine.portable import PortableEngine, open_model
+from pipeline.engine.portable import PortableEngine, load_model
 from pipeline.errors import EngineUnavailable
+from pipeline.torch_threads import one_torch_thread
 
 # A part of the model as OpenVINO's intermediate representation, by name.
 Graphs = dict[str, Any]
@@ -41,34 +41,26 @@ class OpenVinoEngine(PortableEngine):
         Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError.
         """
         require_openvino(device)
-        model = open_model(config, weights)
+        model, remarks = load_model(config, weights)
         graphs = read_graphs(quantized) if precision == "int8" else convert(model)
-        return cls.of(model, graphs, precision)
+        return cls.of(model, graphs, precision, remarks)
 
     @classmethod
-    def of(cls, model: MaskRCNN, graphs: Graphs, precision: Precision) -> Self:
+    def of(
+        cls, model: MaskRCNN, graphs: Graphs, precision: Precision, remarks: tuple[str, ...] = ()
+    ) -> Self:
         """Takes the model over: its layers' weights are dropped, since OpenVINO holds its own."""
         names = model.roi_heads.in_features
         model.networks = OpenVinoNetworks(graphs, names, precision)
         for layers in layers_of(model):
             layers.to("meta")
-        return cls(model, "cpu", precision)
+        return cls(model, "cpu", precision, remarks)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        with _one_torch_thread():
+        # What is between the layers is little, and PyTorch's threads, which spin while they wait
+        # for more of it, would keep OpenVINO's from the cores.
+        with one_torch_thread():
             return super().predict(inputs)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """What is between the layers is little, and PyTorch's threads, which spin while they wait for
-    more of it, would keep OpenVINO's from the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class OpenVinoNetworks:

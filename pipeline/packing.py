@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -19,9 +19,10 @@ from pipeline.bundle import (
     detect,
     open_bundle,
 )
-from pipeline.config_file import load_config_file
+from pipeline.class_names import check_class_names
+from pipeline.config_file import load_config_file, read_config_file
 from pipeline.contract import Engine, EngineName
-from pipeline.engine.checkpoint import State, read_checkpoint
+from pipeline.engine.checkpoint import State, open_checkpoint
 from pipeline.engine.portable import open_model
 from pipeline.engines import ModelFiles, open_engine
 from pipeline.errors import BundleError, UnreadableConfig
@@ -31,6 +32,9 @@ from pipeline.manifest import Manifest, sha256_of
 from pipeline.predictor import LesionPredictor
 from pipeline.preprocess import Resize
 from pipeline.schemas import Detection, ModelInfo
+from pipeline.torch_threads import one_torch_thread
+
+Dtype = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,11 @@ class Source:
 def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
     """Writes a bundle into `target`, which must not exist, and proves it by its golden cases.
 
-    The same source gives the same bytes. Optimizer state and everything else of the training is
-    dropped. Raises ModelError; nothing is left behind then.
+    On one kind of processor and with the same versions, the same source gives the same bytes.
+    Optimizer state and everything else of the training is dropped; the manifest's remarks say what
+    else is not used. Raises ModelError; nothing is left behind then.
     """
+    check_class_names(source.class_names)
     if target.exists():
         raise BundleError(f"{target.name} exists already; a bundle is never overwritten")
     try:
@@ -70,7 +76,7 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
 
 def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
-    dtype = _write_model(source, draft)
+    dtype, remarks = _write_model(source, draft)
     files = ModelFiles(draft / CONFIG_FILE, draft / WEIGHTS_FILE, draft / QUANTIZED_FOLDER)
     engines = [open_engine(files, engine_name)]
     _record_golden(source, draft, engines[0])
@@ -78,7 +84,9 @@ def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
         _write_quantized(source, files)
         engines.append(open_engine(files, "openvino", "cpu", "int8"))
         _record_golden(source, draft, engines[1])
-    _seal(source, draft, dtype)
+    for engine in engines:
+        remarks += engine.remarks
+    _seal(source, draft, dtype, list(dict.fromkeys(remarks)))
     bundle = open_bundle(draft)
     for engine in engines:
         bundle.check_golden(engine)
@@ -98,24 +106,32 @@ def _write_quantized(source: Source, files: ModelFiles) -> None:
     write_graphs(quantize(open_model(files.config, files.weights), inputs), files.quantized)
 
 
-def _write_model(source: Source, draft: Path) -> Literal["float32", "float16"]:
-    """Returns the narrowest type among the weights."""
-    state = read_checkpoint(source.weights, trust_pickle=source.trust_pickle)
-    state = halved(state) if source.half else compact(state)
+def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:
+    """Write weights and configuration. Return the narrowest type of the weights, and remarks."""
+    checkpoint = open_checkpoint(source.weights, trust_pickle=source.trust_pickle)
+    state = halved(checkpoint.weights) if source.half else compact(checkpoint.weights)
     torch.save(state, draft / WEIGHTS_FILE)
-    tree = load_config_file(source.config)
-    if not isinstance(tree.setdefault("MODEL", {}), dict):
-        raise UnreadableConfig(f"{source.config.name}: MODEL is not a mapping")
-    tree["MODEL"]["WEIGHTS"] = WEIGHTS_FILE
-    # Where the training wrote to is nobody's business, and changes the bytes.
-    tree.pop("OUTPUT_DIR", None)
-    try:
-        text = yaml.safe_dump(tree, sort_keys=True)
-    except yaml.YAMLError as error:
-        raise UnreadableConfig(f"{source.config.name} holds more than plain values") from error
+    file = read_config_file(source.config)
+    text = config_text(file.tree, source.config.name)
     (draft / CONFIG_FILE).write_text(text, encoding="utf-8")
     narrow = any(value.dtype in (torch.float16, torch.bfloat16) for value in state.values())
-    return "float16" if narrow else "float32"
+    return "float16" if narrow else "float32", file.remarks + checkpoint.remarks
+
+
+def config_text(tree: dict[str, Any], name: str) -> str:
+    """Return the YAML of a bundle's configuration. Raises UnreadableConfig, which names the file.
+
+    Where the training wrote to is nobody's business, and changes the bytes: it is left out.
+    """
+    model = tree.get("MODEL", {})
+    if not isinstance(model, dict):
+        raise UnreadableConfig(f"{name}: MODEL is not a mapping")
+    packed = {key: value for key, value in tree.items() if key != "OUTPUT_DIR"}
+    packed["MODEL"] = model | {"WEIGHTS": WEIGHTS_FILE}
+    try:
+        return str(yaml.safe_dump(packed, sort_keys=True))
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise UnreadableConfig(f"{name} holds more than plain values") from error
 
 
 def compact(state: State) -> State:
@@ -136,6 +152,14 @@ def halved(state: State) -> State:
 
 
 def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
+    """Record what the engine finds, in one thread: sums of several threads differ in their last
+    digits.
+    """
+    with one_torch_thread():
+        _record_cases(source, draft, engine)
+
+
+def _record_cases(source: Source, draft: Path, engine: Engine) -> None:
     resize = Resize.from_config(load_config_file(draft / CONFIG_FILE))
     info = ModelInfo(
         name=source.name,
@@ -155,7 +179,7 @@ def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
     write_golden(draft / GOLDEN_FOLDER, cases, engine.precision)
 
 
-def _seal(source: Source, draft: Path, dtype: Literal["float32", "float16"]) -> None:
+def _seal(source: Source, draft: Path, dtype: Dtype, remarks: list[str]) -> None:
     files = sorted(path for path in draft.rglob("*") if path.is_file())
     Manifest(
         name=source.name,
@@ -166,4 +190,5 @@ def _seal(source: Source, draft: Path, dtype: Literal["float32", "float16"]) -> 
         python=python_version(),
         torch=metadata.version("torch"),
         detectron2=source.detectron2,
+        remarks=remarks,
     ).sealed().write(draft)

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from time import perf_counter
 
+from pipeline.class_names import count_mismatch
 from pipeline.contract import Engine
 from pipeline.errors import CheckpointMismatch
 from pipeline.image.decode import decode
@@ -22,10 +23,7 @@ class LesionPredictor:
         limits: ImageLimits = DEFAULT_LIMITS,
     ) -> None:
         if engine.num_classes != len(class_names):
-            raise CheckpointMismatch(
-                f"the model has {engine.num_classes} classes, but {len(class_names)} names were "
-                f"given: {', '.join(class_names)}"
-            )
+            raise CheckpointMismatch(count_mismatch(engine.num_classes, class_names))
         self.engine = engine
         self.resize = resize
         self.class_names = tuple(class_names)

@@ -1,3 +1,4 @@
+import torch
 from torch import nn
 
 from pipeline.engine.anchors import AnchorGenerator
@@ -33,13 +34,26 @@ from pipeline.errors import UnsupportedConfig
 
 STAGES = ("res2", "res3", "res4", "res5")
 CHANNELS = 3
+# Detectron2's largest Mask R-CNN has a fifth of it; far more is a slip that would fill the memory.
+MAX_WEIGHTS = 1_000_000_000
 
 
 def build_model(config: Config) -> MaskRCNN:
-    """A Mask R-CNN with fresh weights, in inference mode.
+    """Return a Mask R-CNN with fresh weights, in inference mode.
 
     Raises UnsupportedConfig where values contradict each other, as Detectron2 would refuse them.
     """
+    with torch.device("meta"):
+        weights = sum(weight.numel() for weight in _assemble(config).parameters())
+    require(
+        weights <= MAX_WEIGHTS,
+        f"the configuration describes a model of {weights:.2g} weights; at most {MAX_WEIGHTS:.0e} "
+        "are built",
+    )
+    return _assemble(config)
+
+
+def _assemble(config: Config) -> MaskRCNN:
     model = config.MODEL
     backbone = build_backbone(model)
     return MaskRCNN(

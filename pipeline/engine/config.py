@@ -1,10 +1,13 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
+from pipeline.brief import few, nearest
 from pipeline.config_file import load_config_file
+from pipeline.engine.refusal import known_keys, refusal
+from pipeline.engine.unread import UNREAD, without
 from pipeline.errors import UnsupportedConfig
 
 Norm = Literal["", "BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "FrozenBN", "GN"]
@@ -15,6 +18,13 @@ Spread = Annotated[float, Field(gt=0)]
 Switch = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Positive = Annotated[int, Strict(), Field(ge=1)]
+# Far beyond any model, and small enough that none costs the machine its memory.
+Side = Annotated[int, Strict(), Field(ge=0, le=20_000)]
+Channels = Annotated[int, Strict(), Field(ge=1, le=65_536)]
+Groups = Annotated[int, Strict(), Field(ge=1, le=4_096)]
+Layers = Annotated[int, Strict(), Field(ge=0, le=100)]
+Samples = Annotated[int, Field(le=256)]
+Resolution = Annotated[int, Strict(), Field(ge=1, le=512)]
 
 
 def broadcastable(value: Any) -> Any:
@@ -35,8 +45,8 @@ PerLevel = Annotated[
 class Section(BaseModel):
     """Keys as Detectron2 names them, with Detectron2's defaults.
 
-    A type names every value that the portable engine honours. A key of training alone is
-    listed in UNREAD below; any other key is refused.
+    A type names every value that the portable engine honours. A key that changes no answer is
+    listed in `unread`; any other key is refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -44,7 +54,7 @@ class Section(BaseModel):
 
 class Input(Section):
     FORMAT: Literal["BGR", "RGB"] = "BGR"
-    MIN_SIZE_TEST: Count = 800
+    MIN_SIZE_TEST: Side = 800
     MAX_SIZE_TEST: Positive = 1333
 
 
@@ -57,13 +67,13 @@ class Backbone(Section):
 class ResNets(Section):
     DEPTH: Literal[18, 34, 50, 101, 152] = 50
     OUT_FEATURES: list[Stage] = ["res4"]
-    NUM_GROUPS: Positive = 1
+    NUM_GROUPS: Groups = 1
     NORM: Norm = "FrozenBN"
-    WIDTH_PER_GROUP: Positive = 64
+    WIDTH_PER_GROUP: Groups = 64
     STRIDE_IN_1X1: Switch = True
     RES5_DILATION: Literal[1, 2] = 1
-    RES2_OUT_CHANNELS: Positive = 256
-    STEM_OUT_CHANNELS: Positive = 64
+    RES2_OUT_CHANNELS: Channels = 256
+    STEM_OUT_CHANNELS: Channels = 64
     DEFORM_ON_PER_STAGE: list[Literal[False]] = [False] * 4
 
 
@@ -71,7 +81,7 @@ class Fpn(Section):
     IN_FEATURES: Annotated[list[Stage], Field(min_length=1)] = Field(
         default=[], validate_default=True
     )
-    OUT_CHANNELS: Positive = 256
+    OUT_CHANNELS: Channels = 256
     NORM: Norm = ""
     FUSE_TYPE: Literal["sum", "avg"] = "sum"
 
@@ -95,12 +105,12 @@ class Rpn(Section):
     PRE_NMS_TOPK_TEST: Count = 6000
     POST_NMS_TOPK_TEST: Count = 1000
     NMS_THRESH: float = 0.7
-    CONV_DIMS: list[Literal[-1] | Positive] = [-1]
+    CONV_DIMS: list[Literal[-1] | Channels] = [-1]
 
 
 class RoiHeads(Section):
     NAME: Literal["StandardROIHeads"] = Field(default="Res5ROIHeads", validate_default=True)
-    NUM_CLASSES: Positive = 80
+    NUM_CLASSES: Channels = 80
     IN_FEATURES: Annotated[list[str], Field(min_length=1)] = ["res4"]
     SCORE_THRESH_TEST: float = 0.05
     NMS_THRESH_TEST: float = 0.5
@@ -109,13 +119,13 @@ class RoiHeads(Section):
 class RoiBoxHead(Section):
     NAME: Literal["FastRCNNConvFCHead"] = Field(default="", validate_default=True)
     BBOX_REG_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
-    POOLER_RESOLUTION: Positive = 14
-    POOLER_SAMPLING_RATIO: int = 0
+    POOLER_RESOLUTION: Resolution = 14
+    POOLER_SAMPLING_RATIO: Samples = 0
     POOLER_TYPE: Pooler = "ROIAlignV2"
-    NUM_FC: Count = 0
-    FC_DIM: Positive = 1024
-    NUM_CONV: Count = 0
-    CONV_DIM: Positive = 256
+    NUM_FC: Layers = 0
+    FC_DIM: Channels = 1024
+    NUM_CONV: Layers = 0
+    CONV_DIM: Channels = 256
     NORM: Norm = ""
     CLS_AGNOSTIC_BBOX_REG: Switch = False
     USE_SIGMOID_CE: Switch = False
@@ -123,11 +133,11 @@ class RoiBoxHead(Section):
 
 class RoiMaskHead(Section):
     NAME: Literal["MaskRCNNConvUpsampleHead"] = "MaskRCNNConvUpsampleHead"
-    POOLER_RESOLUTION: Positive = 14
-    POOLER_SAMPLING_RATIO: int = 0
+    POOLER_RESOLUTION: Resolution = 14
+    POOLER_SAMPLING_RATIO: Samples = 0
     POOLER_TYPE: Pooler = "ROIAlignV2"
-    NUM_CONV: Count = 0
-    CONV_DIM: Positive = 256
+    NUM_CONV: Layers = 0
+    CONV_DIM: Channels = 256
     NORM: Norm = ""
     CLS_AGNOSTIC_MASK: Switch = False
 
@@ -151,7 +161,7 @@ class Model(Section):
 
 
 class Augmentation(Section):
-    ENABLED: Literal[False] = False
+    ENABLED: Switch = False
 
 
 class Test(Section):
@@ -168,111 +178,77 @@ class Config(Section):
     TEST: Test = Field(default={}, validate_default=True)
 
 
-# Keys that Detectron2 reads in training alone, or for meta-architectures and heads that are not
-# the supported ones: they cannot change an answer. A name stands for all keys below it.
-UNREAD = frozenset(
-    {
-        "DATASETS",
-        "DATALOADER",
-        "SOLVER",
-        "OUTPUT_DIR",
-        "SEED",
-        "CUDNN_BENCHMARK",
-        "FLOAT32_PRECISION",
-        "VIS_PERIOD",
-        "GLOBAL",
-        "INPUT.MIN_SIZE_TRAIN",
-        "INPUT.MIN_SIZE_TRAIN_SAMPLING",
-        "INPUT.MAX_SIZE_TRAIN",
-        "INPUT.RANDOM_FLIP",
-        "INPUT.CROP",
-        "INPUT.MASK_FORMAT",
-        "MODEL.DEVICE",
-        "MODEL.WEIGHTS",
-        "MODEL.BACKBONE.FREEZE_AT",
-        "MODEL.RETINANET",
-        "MODEL.SEM_SEG_HEAD",
-        "MODEL.PANOPTIC_FPN",
-        "MODEL.ROI_KEYPOINT_HEAD",
-        "MODEL.ROI_BOX_CASCADE_HEAD",
-        "MODEL.RESNETS.DEFORM_MODULATED",
-        "MODEL.RESNETS.DEFORM_NUM_GROUPS",
-        "MODEL.ANCHOR_GENERATOR.ANGLES",
-        "MODEL.RPN.BOUNDARY_THRESH",
-        "MODEL.RPN.IOU_THRESHOLDS",
-        "MODEL.RPN.IOU_LABELS",
-        "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
-        "MODEL.RPN.POSITIVE_FRACTION",
-        "MODEL.RPN.BBOX_REG_LOSS_TYPE",
-        "MODEL.RPN.BBOX_REG_LOSS_WEIGHT",
-        "MODEL.RPN.SMOOTH_L1_BETA",
-        "MODEL.RPN.LOSS_WEIGHT",
-        "MODEL.RPN.PRE_NMS_TOPK_TRAIN",
-        "MODEL.RPN.POST_NMS_TOPK_TRAIN",
-        "MODEL.ROI_HEADS.IOU_THRESHOLDS",
-        "MODEL.ROI_HEADS.IOU_LABELS",
-        "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE",
-        "MODEL.ROI_HEADS.POSITIVE_FRACTION",
-        "MODEL.ROI_HEADS.PROPOSAL_APPEND_GT",
-        "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE",
-        "MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_WEIGHT",
-        "MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA",
-        "MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES",
-        "MODEL.ROI_BOX_HEAD.USE_FED_LOSS",
-        "MODEL.ROI_BOX_HEAD.FED_LOSS_FREQ_WEIGHT_POWER",
-        "MODEL.ROI_BOX_HEAD.FED_LOSS_NUM_CLASSES",
-        "TEST.EXPECTED_RESULTS",
-        "TEST.EVAL_PERIOD",
-        "TEST.KEYPOINT_OKS_SIGMAS",
-        "TEST.PRECISE_BN",
-        "TEST.AUG.MIN_SIZES",
-        "TEST.AUG.MAX_SIZE",
-        "TEST.AUG.FLIP",
-    }
-)
-
-
 def read_config(path: Path) -> Config:
-    """Reads a Detectron2 YAML, short with `_BASE_` or a full dump.
+    """Read a Detectron2 YAML, short with `_BASE_` or a full dump.
 
-    Raises UnsupportedConfig, which names each key and value that needs Detectron2 itself.
+    Raises UnreadableConfig, or UnsupportedConfig, which names each key and value that the portable
+    engine cannot honour, and the engine that can.
     """
     return parse_config(load_config_file(path))
 
 
 def parse_config(tree: Mapping[str, Any]) -> Config:
+    """Return the typed configuration. Raises UnsupportedConfig."""
     try:
-        return Config.model_validate({"MODEL": {}, **without_unread(tree)})
+        return Config.model_validate({"MODEL": {}, **what_counts(tree)})
     except ValidationError as error:
-        raise UnsupportedConfig(
-            f"the portable engine cannot honour {'; '.join(describe(error))}. "
-            "Detectron2 is needed for this model"
-        ) from error
+        raise refusal(error, Config) from error
+
+
+def require_detectron2_runs(tree: Mapping[str, Any]) -> None:
+    """Raise UnsupportedConfig where the Detectron2 engine would not run the configuration.
+
+    Detectron2 itself need not be installed.
+    """
+    try:
+        parse_config(tree)
+    except UnsupportedConfig as error:
+        if error.other_engine is None:
+            raise
 
 
 def read_input(tree: Mapping[str, Any]) -> Input:
-    """The INPUT section alone, which both engines share."""
+    """Return the INPUT section alone, which both engines share. Raises UnsupportedConfig."""
     try:
-        return Input.model_validate(without_unread(tree.get("INPUT", {}), "INPUT."))
-    except ValidationError as error:
-        raise UnsupportedConfig(f"cannot honour INPUT: {'; '.join(describe(error))}") from error
+        return Input.model_validate(without(UNREAD, tree.get("INPUT", {}), "INPUT."))
+    except (ValidationError, AttributeError) as error:
+        if isinstance(error, AttributeError):
+            raise UnsupportedConfig("INPUT must be a section") from error
+        raise refusal(error, Input, "INPUT.") from error
 
 
-def without_unread(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if name not in UNREAD:
-            kept[key] = without_unread(value, f"{name}.") if isinstance(value, Mapping) else value
-    return kept
+def what_counts(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree without what changes no answer: keys of training, sections of a trainer."""
+    counted = without(UNREAD, tree)
+    return {key: value for key, value in counted.items() if key not in trainers_own(tree)}
 
 
-def describe(error: ValidationError) -> Iterator[str]:
-    said = set()
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-        reason = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
-        line = f"{key} = {problem['input']!r} ({reason})"
-        if line not in said:  # the items of a list fail alike
-            said.add(line)
-            yield line
+def trainers_own(tree: Mapping[str, Any]) -> list[str]:
+    """Return the names at the top of the tree that are no part of Detectron2's configuration.
+
+    Detectron2's own classes read no such section. A name that may be a misspelt or misplaced key
+    is not among them.
+    """
+    known = known_keys(Config)
+    parts = sorted({part for key in known for part in key.split(".")})
+    return [
+        str(key)
+        for key in tree
+        if not set(str(key).split(".")) & set(parts) and nearest(str(key), parts) is None
+    ]
+
+
+def remarks_on(tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what of a configuration that loads is not honoured, and why."""
+    remarks = []
+    augmentation = tree.get("TEST", {}).get("AUG", {})
+    if augmentation.get("ENABLED"):
+        remarks.append(
+            "TEST.AUG.ENABLED = True is ignored, as Detectron2's DefaultPredictor ignores it: "
+            "each image is analysed once, without test-time augmentation"
+        )
+    if names := trainers_own(tree):
+        remarks.append(
+            f"{few(names)} in the configuration is not read: it is no section of Detectron2's"
+        )
+    return tuple(remarks)

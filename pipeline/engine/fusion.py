@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from pipeline.engine.layers import Conv2d, FrozenBatchNorm2d
+from pipeline.engine.layers import BatchNorm2d, Conv2d
 from pipeline.engine.roi_heads import BoxHead
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -18,7 +18,7 @@ def fused(model: Module) -> Module:
     Changes the model in place; its state dict is no longer the checkpoint's.
     """
     for module in model.modules():
-        if isinstance(module, Conv2d) and isinstance(module.norm, FrozenBatchNorm2d):
+        if isinstance(module, Conv2d) and isinstance(module.norm, BatchNorm2d):
             _fold(module, module.norm)
         elif isinstance(module, BoxHead):
             _flatten_channels_last(module)
@@ -43,7 +43,7 @@ def _flatten_channels_last(head: BoxHead) -> None:
     head.flatten = ChannelsLastFlatten()
 
 
-def _fold(conv: Conv2d, norm: FrozenBatchNorm2d) -> None:
+def _fold(conv: Conv2d, norm: BatchNorm2d) -> None:
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight,
         conv.bias,

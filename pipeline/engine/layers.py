@@ -6,7 +6,7 @@ BATCH_NORMS = frozenset({"BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN
 GROUP_NORM_GROUPS = 32
 
 
-class FrozenBatchNorm2d(nn.Module):
+class BatchNorm2d(nn.Module):
     """Batch normalization with fixed statistics, on (N, C, H, W).
 
     In inference every kind of batch norm is this one, so BN, SyncBN and FrozenBN
@@ -33,6 +33,10 @@ class FrozenBatchNorm2d(nn.Module):
         )
 
 
+class FrozenBatchNorm2d(BatchNorm2d):
+    """A batch norm that was not trained. Its statistics may be part of its weight and bias."""
+
+
 class GroupNorm(nn.GroupNorm):
     """On (N, C, H, W) in any layout."""
 
@@ -49,7 +53,7 @@ def build_norm(name: str, channels: int) -> nn.Module | None:
     if name == "GN":
         return GroupNorm(GROUP_NORM_GROUPS, channels)
     assert name in BATCH_NORMS, name
-    return FrozenBatchNorm2d(channels)
+    return FrozenBatchNorm2d(channels) if name == "FrozenBN" else BatchNorm2d(channels)
 
 
 class Conv2d(nn.Conv2d):

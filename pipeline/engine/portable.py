@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from pipeline.batches import predict_by_shape
+from pipeline.config_file import read_config_file
 from pipeline.contract import Instances, ModelInput, Precision
 from pipeline.engine.build import build_model
-from pipeline.engine.checkpoint import load_strictly, read_checkpoint
-from pipeline.engine.config import read_config
+from pipeline.engine.checkpoint import load_strictly, open_checkpoint
+from pipeline.engine.config import parse_config, remarks_on
 from pipeline.engine.fusion import fused
 from pipeline.engine.maskrcnn import MaskRCNN, layers_of
 from pipeline.engine.roi_heads import Detections
@@ -22,8 +23,15 @@ class PortableEngine:
 
     name = "portable"
 
-    def __init__(self, model: MaskRCNN, device: str, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        model: MaskRCNN,
+        device: str,
+        precision: Precision = "float32",
+        remarks: tuple[str, ...] = (),
+    ) -> None:
         self.model = model
+        self.remarks = remarks
         self.device = torch.device(device)
         self.precision = precision
         self.num_classes = model.roi_heads.box_predictor.num_classes
@@ -35,13 +43,13 @@ class PortableEngine:
         """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
         if precision == "int8":
             raise EngineUnavailable("precision 'int8' runs on a CPU, through OpenVINO")
-        model = open_model(config, weights)
+        model, remarks = load_model(config, weights)
         if precision == "bfloat16":
             for layers in layers_of(model):
                 # It tells near scores apart, and is small.
                 if layers is not model.roi_heads.box_predictor:
                     layers.to(torch.bfloat16)
-        return cls(model.to(device), device, precision)
+        return cls(model.to(device), device, precision, remarks)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         return predict_by_shape(
@@ -59,13 +67,20 @@ class PortableEngine:
 
 
 def open_model(config: Path, weights: Path) -> MaskRCNN:
-    """Built, loaded and fused, on the CPU.
+    """Return the model of `load_model`."""
+    return load_model(config, weights)[0]
+
+
+def load_model(config: Path, weights: Path) -> tuple[MaskRCNN, tuple[str, ...]]:
+    """Return a model that is built, loaded and fused, on the CPU, with remarks on its files.
 
     Raises UnsupportedConfig, CheckpointMismatch or ModelError.
     """
-    model = build_model(read_config(config))
-    load_strictly(model, read_checkpoint(weights))
-    return fused(model)
+    file = read_config_file(config)
+    model = build_model(parse_config(file.tree))
+    checkpoint = open_checkpoint(weights)
+    remarks = load_strictly(model, checkpoint.weights)
+    return fused(model), file.remarks + remarks_on(file.tree) + checkpoint.remarks + remarks
 
 
 def to_instances(found: Detections) -> Instances:

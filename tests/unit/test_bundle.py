@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from pipeline.bundle import open_bundle
+from pipeline.contract import EngineName
 from pipeline.errors import BundleError, CheckpointMismatch, ModelError
 from pipeline.manifest import Manifest, read_manifest, sha256_of
 from pipeline.packing import Source, pack
@@ -62,6 +63,54 @@ def test_the_same_source_packs_to_the_same_bytes(source: Source, tmp_path: Path)
     pack(source, tmp_path / "one")
     pack(source, tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize("engine", ["portable", "openvino"])
+def test_the_number_of_threads_changes_no_byte(
+    source: Source, tmp_path: Path, engine: EngineName
+) -> None:
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            pack(source, tmp_path / str(count), engine)
+    finally:
+        torch.set_num_threads(threads)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+def test_what_is_not_used_is_in_the_manifest(source: Source, tmp_path: Path) -> None:
+    state = torch.load(source.weights, weights_only=True)["model"]
+    average = {key: value * 2 for key, value in state.items()}
+    spare = {"roi_heads.keypoint_head.weight": torch.ones(1)}
+    torch.save({"model": state | spare, "ema_state": average}, source.weights)
+    config = yaml.safe_load(source.config.read_text())
+    config["TEST"]["AUG"] = {"ENABLED": True}
+    source.config.write_text(yaml.safe_dump(config))
+    bundle = pack(source, tmp_path / "bundle")
+    remarks = bundle.manifest.remarks
+    assert [("ema_state" in r, "AUG" in r, "keypoint_head" in r) for r in remarks] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+    assert bundle.load_engine("portable").remarks == tuple(remarks[1:])
+
+
+def test_a_manifest_without_remarks_is_as_it_was_before_there_were_any(bundle: Path) -> None:
+    assert "remarks" not in json.loads((bundle / "manifest.json").read_text())
+    rewrite(bundle, remarks=["a"])
+    assert open_bundle(bundle).manifest.remarks == ["a"]
+    changed = (bundle / "manifest.json").read_text().replace('"a"', '"b"')
+    (bundle / "manifest.json").write_text(changed)
+    with pytest.raises(BundleError, match="was changed"):
+        open_bundle(bundle)
+
+
+def test_class_names_must_be_distinct(source: Source, tmp_path: Path) -> None:
+    twins = dataclasses.replace(source, class_names=["a", "a"])
+    with pytest.raises(BundleError, match="both 'a'"):
+        pack(twins, tmp_path / "bundle")
 
 
 def test_optimizer_state_is_dropped(source: Source, tmp_path: Path) -> None:
