@@ -1,0 +1,8 @@
+// A file that is dropped on a page would otherwise be opened in place of it.
+function guard(event) {
+  const isField = event.target.matches?.("input:not([type=file]), textarea");
+  if (!isField || event.dataTransfer.types.includes("Files")) event.preventDefault();
+}
+
+document.addEventListener("dragover", guard);
+document.addEventListener("drop", guard);
