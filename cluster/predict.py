@@ -118,7 +118,11 @@ def open_local(local: Local, demo: Path) -> Predict:
     with local.weights.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
     info = ModelInfo(
-        name=local.weights.stem, version="unversioned", sha256=sha256, engine=engine.name
+        name=local.weights.stem,
+        version="unversioned",
+        sha256=sha256,
+        bundle_sha256="",
+        engine=engine.name,
     )
     resize = Resize.from_config(load_config_file(local.config))
     return LesionPredictor(engine, resize, class_list(local.classes), info)

@@ -52,6 +52,7 @@ class Bundle:
             name=self.manifest.name,
             version=self.manifest.version,
             sha256=self.manifest.files[WEIGHTS_FILE],
+            bundle_sha256=self.manifest.digest,
             engine=engine_name,
         )
 

@@ -141,6 +141,7 @@ def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
         name=source.name,
         version=source.version,
         sha256=sha256_of(draft / WEIGHTS_FILE),
+        bundle_sha256="",  # there is no manifest yet
         engine=engine.name,
     )
     predictor = LesionPredictor(engine, resize, source.class_names, info)

@@ -1,25 +1,63 @@
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import masks, visualize
 from pipeline.contract import Instances, Lesion
 from pipeline.decode import DecodedImage
 from pipeline.masks import RunMask
-from pipeline.schemas import Detection, Mask, MaskFormat, Metrics, PredictOptions
+from pipeline.schemas import (
+    Detection,
+    ImageInfo,
+    Mask,
+    MaskFormat,
+    Metrics,
+    ModelInfo,
+    Prediction,
+    PredictOptions,
+)
 
 Shape = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The part of an answer that depends on the image alone; `visualization` is base64."""
+    """The part of an answer that depends on the image and the options alone.
 
+    `below_threshold` counts the detections that `options.score_threshold` dropped;
+    `visualization` is base64.
+    """
+
+    image: ImageInfo
+    options: PredictOptions
     detections: list[Detection]
+    below_threshold: int
     metrics: Metrics
     visualization: str | None
+
+    def answer(
+        self,
+        request_id: str,
+        correlation_id: str | None,
+        model: ModelInfo,
+        timings_ms: dict[str, float],
+    ) -> Prediction:
+        """Return the findings as the answer to one request."""
+        return Prediction(
+            request_id=request_id,
+            correlation_id=correlation_id,
+            model=model,
+            options=self.options,
+            image=self.image,
+            detections=self.detections,
+            below_threshold=self.below_threshold,
+            metrics=self.metrics,
+            visualization=self.visualization,
+            timings_ms=timings_ms,
+        )
 
 
 def postprocess(
@@ -34,7 +72,8 @@ def postprocess(
     input_shape: (height, width) of the model input. class_names: by class id.
     """
     shape = source.info.height, source.info.width
-    found = to_source(instances, input_shape, shape, options.score_threshold)
+    reported = to_source(instances, input_shape, shape)
+    found = above(reported, options.score_threshold)
     pasted = paste(found, shape)
     detections = [
         to_detection(index, found, class_names, mask, options.masks)
@@ -45,23 +84,37 @@ def postprocess(
         overlay = visualize.draw(source.pixels, to_lesions(detections, pasted))
         encoded = visualize.encode(overlay, options.visualization)
         picture = base64.b64encode(encoded).decode("ascii")
-    return Findings(detections, Metrics.of(detections, class_names), picture)
+    return Findings(
+        image=source.info,
+        options=options,
+        detections=detections,
+        below_threshold=len(reported) - len(found),
+        metrics=Metrics.of(detections, class_names),
+        visualization=picture,
+    )
 
 
-def to_source(
-    instances: Instances, input_shape: Shape, shape: Shape, score_threshold: float | None
-) -> Instances:
+def to_source(instances: Instances, input_shape: Shape, shape: Shape) -> Instances:
     """Scales and clips boxes as Detectron2's `detector_postprocess` does, in float32, to pixels of
-    the source image, and drops the empty and the unlikely ones."""
+    the source image, and drops the empty ones."""
     height, width = shape
     scale = np.array([width / input_shape[1], height / input_shape[0]] * 2, dtype=np.float32)
     limit = np.array([width, height] * 2, dtype=np.float32)
     boxes = (instances.boxes * scale).clip(0, limit)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if score_threshold is not None:
-        keep &= instances.scores >= score_threshold
+    return select(replace(instances, boxes=boxes), keep)
+
+
+def above(instances: Instances, score_threshold: float | None) -> Instances:
+    """Return the instances with at least this score, compared in the scores' float32."""
+    if score_threshold is None:
+        return instances
+    return select(instances, instances.scores >= np.float32(score_threshold))
+
+
+def select(instances: Instances, keep: NDArray[np.bool_]) -> Instances:
     return Instances(
-        boxes=boxes[keep],
+        boxes=instances.boxes[keep],
         scores=instances.scores[keep],
         classes=instances.classes[keep],
         masks=None if instances.masks is None else instances.masks[keep],

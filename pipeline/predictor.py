@@ -44,16 +44,9 @@ class LesionPredictor:
         shape = model_input.pixels.shape
         findings = postprocess(source, (shape[0], shape[1]), instances, self.class_names, options)
         finished = perf_counter()
-        return Prediction(
-            request_id=request_id,
-            model=self.info,
-            image=source.info,
-            detections=findings.detections,
-            metrics=findings.metrics,
-            visualization=findings.visualization,
-            timings_ms={
-                "preprocess": 1000 * (prepared - started),
-                "predictor": 1000 * (predicted - prepared),
-                "postprocess": 1000 * (finished - predicted),
-            },
-        )
+        timings_ms = {
+            "preprocess": 1000 * (prepared - started),
+            "predictor": 1000 * (predicted - prepared),
+            "postprocess": 1000 * (finished - predicted),
+        }
+        return findings.answer(request_id, None, self.info, timings_ms)

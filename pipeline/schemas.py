@@ -1,9 +1,21 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
+from pipeline import correlation
 from pipeline.errors import LesionserveError
+
+# Scores are float32, and so is the threshold that they are compared with: in JSON's float64 a
+# score of 0.7 lies this little below a threshold of 0.7.
+_FLOAT32_STEP = 1e-7
 
 MaskFormat = Literal["rle", "polygon", "none"]
 VisualizationFormat = Literal["jpeg", "png", "none"]
@@ -12,12 +24,20 @@ VisualizationFormat = Literal["jpeg", "png", "none"]
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 Name = Annotated[str, StringConstraints(max_length=100, pattern=_ONE_LINE)]
 Label = Annotated[str, StringConstraints(max_length=200, pattern=_ONE_LINE)]
+CorrelationId = Annotated[
+    str, StringConstraints(max_length=correlation.MAX_LENGTH, pattern=correlation.PATTERN)
+]
 
 
 class Schema(BaseModel):
     """A frozen part of the public contract: unknown fields and NaN are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _without_sign(value: float | None) -> float | None:
+    # Databases and JSON keep -0.0 as 0, so a seal over it would not hold.
+    return None if value is None else value + 0.0
 
 
 class PredictOptions(Schema):
@@ -27,7 +47,7 @@ class PredictOptions(Schema):
     visualization: VisualizationFormat = Field(
         default="jpeg", description="encoding of the picture with the lesions drawn on"
     )
-    score_threshold: float | None = Field(
+    score_threshold: Annotated[float | None, AfterValidator(_without_sign)] = Field(
         default=None,
         ge=0,
         le=1,
@@ -36,11 +56,18 @@ class PredictOptions(Schema):
 
 
 class ModelInfo(Schema):
-    """Which model answered. `sha256` is that of the weights file, in hex."""
+    """The model that answered. Both digests are SHA-256 in hex."""
 
     name: Name
     version: Name
-    sha256: str
+    sha256: str = Field(description="of the weights file alone")
+    bundle_sha256: str = Field(
+        pattern="^([0-9a-f]{64})?$",
+        description=(
+            "of the bundle's manifest, which covers weights, configuration, class names and "
+            "golden cases: the identity of the model; empty where no bundle was loaded"
+        ),
+    )
     engine: Name
 
 
@@ -108,9 +135,24 @@ class Prediction(Schema):
     """The answer of both halves."""
 
     request_id: str
+    correlation_id: CorrelationId | None = Field(
+        description="the request's X-Correlation-Id, or null"
+    )
     model: ModelInfo
+    options: PredictOptions = Field(
+        description=(
+            "what was asked for, with defaults filled in; a score_threshold of null is the "
+            "model's own"
+        )
+    )
     image: ImageInfo
     detections: list[Detection]
+    below_threshold: int = Field(
+        ge=0,
+        description=(
+            "how many detections the model reported that the asked score_threshold dropped"
+        ),
+    )
     metrics: Metrics
     visualization: str | None = Field(description="base64 of the encoded picture, or null")
     timings_ms: dict[str, float] = Field(description="milliseconds spent in each stage")
@@ -119,6 +161,20 @@ class Prediction(Schema):
     def _is_of_one_piece(self) -> Self:
         if self.metrics != Metrics.of(self.detections, self.metrics.class_distribution):
             raise ValueError("the metrics are not those of the detections")
+        return self
+
+    @model_validator(mode="after")
+    def _follows_its_options(self) -> Self:
+        asked = self.options
+        if asked.score_threshold is None and self.below_threshold:
+            raise ValueError("detections were dropped without a threshold")
+        lowest = (asked.score_threshold or 0) - _FLOAT32_STEP
+        if any(score < lowest for score in self.metrics.scores):
+            raise ValueError("a detection is below the threshold")
+        if {one.mask.format for one in self.detections if one.mask} - {asked.masks}:
+            raise ValueError("a mask is not in the format that was asked for")
+        if asked.visualization == "none" and self.visualization is not None:
+            raise ValueError("there is a picture that was not asked for")
         return self
 
 
@@ -131,13 +187,19 @@ class Problem(Schema):
     detail: str
     code: str = Field(description="stable, machine-readable name of the error")
     request_id: str
+    correlation_id: CorrelationId | None = Field(
+        default=None, description="the request's X-Correlation-Id, or null"
+    )
 
     @classmethod
-    def of(cls, error: LesionserveError, request_id: str) -> "Problem":
+    def of(
+        cls, error: LesionserveError, request_id: str, correlation_id: str | None = None
+    ) -> "Problem":
         return cls(
             title=error.title,
             status=error.status,
             detail=str(error),
             code=error.code,
             request_id=request_id,
+            correlation_id=correlation_id,
         )

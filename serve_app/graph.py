@@ -12,7 +12,13 @@ from serve_app.stages import OpenBundle, Pipeline
 class Graph(Protocol):
     """The stages as the ingress sees them, wherever they run."""
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def predict(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
         """The Prediction in JSON. Raises LesionserveError; ReplicaLost where asking again helps.
 
         Cancelling the call cancels what it started.
@@ -36,9 +42,15 @@ class FusedGraph:
         # Whoever waits holds a file, and not yet an image decoded.
         self._slots = asyncio.Semaphore(args.graph.model.max_ongoing_requests)
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def predict(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
         async with self._slots:
-            return await self._pipeline(request_id, data, options)
+            return await self._pipeline(request_id, data, options, correlation_id)
 
     async def manifest(self) -> dict[str, Any]:
         return await self._pipeline.manifest()
@@ -66,10 +78,16 @@ class StagedGraph:
         self._predictor = predictor.options(_by_reference=True)
         self._postprocess = postprocess.options(_by_reference=True)
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def predict(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
         prepared = self._preprocess.remote(data)
         found = self._predictor.remote(prepared)
-        answer = self._postprocess.remote(request_id, prepared, found, options)
+        answer = self._postprocess.remote(request_id, prepared, found, options, correlation_id)
         encoded: bytes = await _last(prepared, found, answer)
         return encoded
 

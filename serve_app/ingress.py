@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from pipeline.correlation import HEADER, read_correlation_id, well_formed
 from pipeline.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -68,6 +69,7 @@ class Ingress:
 
     async def predict(self, request: Request) -> Response:
         self._tokens.check(request.headers.get("authorization"))
+        correlation_id = read_correlation_id(request.headers.getlist(HEADER))
         options = _options(request)
         seconds = self._seconds(request)
         retried = False
@@ -76,23 +78,30 @@ class Ingress:
                 data = await read_image(request, self._max_bytes)
                 with self._room():
                     try:
-                        answer = await self._graph.predict(_request_id(request), data, options)
+                        answer = await self._graph.predict(
+                            _request_id(request), data, options, correlation_id
+                        )
                     except ReplicaLost:
                         # Inference is pure, so another replica may be asked, once.
                         retried = True
-                        answer = await self._again(_request_id(request), data, options)
+                        answer = await self._again(
+                            _request_id(request), data, options, correlation_id
+                        )
         except TimeoutError as error:
             if retried:
                 raise Unavailable("No replica came back to finish the request.") from error
             raise DeadlineExceeded(f"Not finished within {seconds:g} s.") from error
         self._answered_at = monotonic()
         _log.info("answered", image_bytes=len(data), answer_bytes=len(answer))
-        return Response(answer, media_type="application/json", headers=_NO_STORE)
+        headers = _NO_STORE | _correlation(correlation_id)
+        return Response(answer, media_type="application/json", headers=headers)
 
-    async def _again(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def _again(
+        self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
+    ) -> bytes:
         _log.warning("replica lost", request_id=request_id)
         try:
-            return await self._graph.predict(request_id, data, options)
+            return await self._graph.predict(request_id, data, options, correlation_id)
         except ReplicaLost as error:
             raise Poison("Two replicas were lost with this image.") from error
 
@@ -138,6 +147,7 @@ class Ingress:
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         request_id = _request_id(request)
+        correlation_id = well_formed(request.headers.getlist(HEADER))
         if isinstance(error, HTTPException):  # the router's 404 and 405
             status = HTTPStatus(error.status_code)
             code = status.name.lower()
@@ -147,17 +157,20 @@ class Ingress:
                 detail=status.description,
                 code=code,
                 request_id=request_id,
+                correlation_id=correlation_id,
             )
         elif isinstance(error, LesionserveError):
-            problem = Problem.of(error, request_id)
+            problem = Problem.of(error, request_id, correlation_id)
         else:  # a fault of ours; its traceback goes to the log, not to the caller
-            problem = Problem.of(LesionserveError("The service failed."), request_id)
+            problem = Problem.of(
+                LesionserveError("The service failed."), request_id, correlation_id
+            )
         _log.info("refused", status=int(problem.status), code=problem.code)
         return Response(
             problem.model_dump_json(),
             status_code=problem.status,
             media_type="application/problem+json",
-            headers=_NO_STORE | _hints(error),
+            headers=_NO_STORE | _hints(error) | _correlation(correlation_id),
         )
 
 
@@ -170,6 +183,10 @@ def _hints(error: Exception) -> dict[str, str]:
     if isinstance(error, Overloaded | Unavailable):
         return {"Retry-After": _RETRY_AFTER_S}
     return {}
+
+
+def _correlation(correlation_id: str | None) -> dict[str, str]:
+    return {} if correlation_id is None else {HEADER: correlation_id}
 
 
 def _request_id(request: Request) -> str:

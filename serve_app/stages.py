@@ -10,7 +10,7 @@ from pipeline.contract import Instances, ModelInput
 from pipeline.decode import DecodedImage, decode
 from pipeline.errors import Overloaded, PredictionFailed
 from pipeline.postprocess import postprocess
-from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+from pipeline.schemas import ModelInfo, PredictOptions
 from serve_app.args import AppArgs
 from serve_app.batching import Batcher
 from serve_app.threads import in_thread
@@ -116,32 +116,37 @@ class Postprocess:
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
 
     async def __call__(
-        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+        self,
+        request_id: str,
+        prepared: Prepared,
+        found: Found,
+        options: PredictOptions,
+        correlation_id: str | None = None,
     ) -> bytes:
         """A `Prediction` in JSON: encoded here once, so that the ingress only passes it on."""
-        return await in_thread(self._pool, self._answer, request_id, prepared, found, options)
+        return await in_thread(
+            self._pool, self._answer, request_id, prepared, found, options, correlation_id
+        )
 
     def _answer(
-        self, request_id: str, prepared: Prepared, found: Found, options: PredictOptions
+        self,
+        request_id: str,
+        prepared: Prepared,
+        found: Found,
+        options: PredictOptions,
+        correlation_id: str | None,
     ) -> bytes:
         started = perf_counter()
         height, width = prepared.model_input.pixels.shape[:2]
         findings = postprocess(
             prepared.source, (height, width), found.instances, found.class_names, options
         )
-        prediction = Prediction(
-            request_id=request_id,
-            model=found.model,
-            image=prepared.source.info,
-            detections=findings.detections,
-            metrics=findings.metrics,
-            visualization=findings.visualization,
-            timings_ms={
-                "preprocess": prepared.took_ms,
-                "predictor": found.took_ms,
-                "postprocess": _since(started),
-            },
-        )
+        timings_ms = {
+            "preprocess": prepared.took_ms,
+            "predictor": found.took_ms,
+            "postprocess": _since(started),
+        }
+        prediction = findings.answer(request_id, correlation_id, found.model, timings_ms)
         return prediction.model_dump_json().encode()
 
 
@@ -153,10 +158,16 @@ class Pipeline:
         self._predictor = Predictor(args, open_bundle)
         self._postprocess = Postprocess(args)
 
-    async def __call__(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def __call__(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
         prepared = await self._preprocess(data)
         found = await self._predictor(prepared)
-        return await self._postprocess(request_id, prepared, found, options)
+        return await self._postprocess(request_id, prepared, found, options, correlation_id)
 
     async def manifest(self) -> dict[str, Any]:
         return await self._predictor.manifest()

@@ -14,7 +14,7 @@ from pipeline.errors import (
     Unavailable,
     UnsupportedImage,
 )
-from pipeline.schemas import ImageInfo, Prediction, Problem
+from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 
 # What the client is told as the ingress told it. Any other refusal (of our token, of our path)
 # is a fault between the two.
@@ -42,14 +42,25 @@ _GAVE_UP = (408, 504)
 _LONGEST_DETAIL = 300
 
 
-def prediction(body: bytes, request_id: str, info: ImageInfo) -> Prediction:
-    """Raises UpstreamFault unless it is one, and of this request and image."""
+def prediction(
+    body: bytes,
+    request_id: str,
+    info: ImageInfo,
+    options: PredictOptions,
+    correlation_id: str | None = None,
+) -> Prediction:
+    """Return the answer. Raise UpstreamFault unless it is a prediction, by an identified model,
+    of this request with its image, options and correlation id."""
     try:
         found = Prediction.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    if found.request_id != request_id or found.image != info:
+    answered = found.request_id, found.correlation_id, found.image, found.options
+    if answered != (request_id, correlation_id, info, options):
         raise UpstreamFault("The inference service answered another request.")
+    has_picture = found.visualization is not None
+    if has_picture != (options.visualization != "none") or not found.model.bundle_sha256:
+        raise UpstreamFault("The inference service gave no valid answer.")
     return found
 
 

@@ -17,6 +17,7 @@ from gateway.proxy.upload import read_upload
 from gateway.proxy.upstream import Manifest
 from gateway.query import described, read_query
 from gateway.usage.api import router as usage
+from pipeline import correlation
 from pipeline.decode import inspect
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem
@@ -44,6 +45,21 @@ _IDEMPOTENCY = {
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "description": "sent again with the same image, brings the same answer, from one inference",
+}
+
+_CORRELATION = {
+    "in": "header",
+    "name": correlation.HEADER,
+    "required": False,
+    "schema": {
+        "type": "string",
+        "pattern": correlation.PATTERN,
+        "maxLength": correlation.MAX_LENGTH,
+    },
+    "description": (
+        "your own id of the case or request, a pseudonym: comes back in the answer's header and "
+        "body, and is in the record"
+    ),
 }
 
 
@@ -104,7 +120,7 @@ def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
     auth=Admitted(),
     response={200: Prediction, **dict.fromkeys(_REFUSALS, Problem)},
     openapi_extra={
-        "parameters": [*described(PredictOptions), _IDEMPOTENCY],
+        "parameters": [*described(PredictOptions), _IDEMPOTENCY, _CORRELATION],
         "requestBody": _UPLOAD,
     },
     summary="Find the lesions in an image",
@@ -113,22 +129,25 @@ async def predict(request: HttpRequest) -> HttpResponse:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
     scope, record = request.scope, request.scope["record"]
     options = read_query(request.GET, PredictOptions)
+    record.note_options(options)
     image = read_upload(request.headers["Content-Type"], request.read())
     info = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
     record.note_image(len(image), info)
 
-    async def ask() -> bytes:
+    async def ask() -> Prediction:
         upstream, id_ = scope["state"]["upstream"], scope["request_id"]
-        prediction = await upstream.predict(image, info, options, id_, record.note_attempt)
-        record.note_prediction(prediction)
-        # Written anew: what came may hold more than was read of it, such as a key twice.
-        return prediction.model_dump_json().encode()
+        return await upstream.predict(
+            image, info, options, id_, record.note_attempt, scope["correlation_id"]
+        )
 
     once = Once.of(scope["headers"], scope["caller"].organisation, image, options)
     if once is None:
-        body = await ask()
+        prediction = await ask()
     else:
-        body, record.replayed = await once.answer(ask)
+        prediction, record.replayed = await once.answer(ask)
+    record.note_prediction(prediction)
+    # Written anew: what came may hold more than was read of it, such as a key twice.
+    body = prediction.model_dump_json().encode()
     headers = {
         "Cache-Control": "no-store",
         "Content-Length": str(len(body)),

@@ -14,6 +14,8 @@ from gateway.proxy.body import in_time
 from gateway.proxy.headers import (
     body_length,
     bound_headers,
+    given_correlation_id,
+    require_correlation_id,
     require_host,
     require_multipart,
     shows_key,
@@ -32,7 +34,7 @@ class Door:
 
     Under ASGI, Django reads the whole body before it looks at the path. Here a request gets its
     id, and one to /predict/ its record, its caller and its limits. Further in, the scope carries
-    `request_id`, and for /predict/ `record` and `caller`.
+    `request_id` and `correlation_id`, and for /predict/ `record` and `caller`.
 
     What a client still sends after a refusal is discarded by the server, unread by us: closing
     the connection instead would often destroy the answer on its way.
@@ -47,7 +49,11 @@ class Door:
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        inner: dict[str, Any] = {**scope, "request_id": str(uuid4())}
+        inner: dict[str, Any] = {
+            **scope,
+            "request_id": str(uuid4()),
+            "correlation_id": given_correlation_id(scope["headers"]),
+        }
         # The path as Django's routing will see it.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         with bound_contextvars(request_id=inner["request_id"]):
@@ -70,7 +76,7 @@ class Door:
     async def _record(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        entry = Entry(scope["request_id"], address_of(scope))
+        entry = Entry(scope["request_id"], address_of(scope), scope["correlation_id"])
         reply = Reply(scope, send, entry.settle)
         with IN_FLIGHT.track_inprogress():
             try:
@@ -101,6 +107,7 @@ class Door:
         caller = await authenticate(scope)
         record.note_caller(caller)
         await allow(scope, caller, PREDICT)
+        require_correlation_id(headers)
         require_multipart(headers)
         record.body_bytes = body_length(headers, settings.MAX_UPLOAD_BYTES)
         scope["record"], scope["caller"] = record, caller

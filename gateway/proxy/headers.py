@@ -10,17 +10,20 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.keys.auth import CREDENTIALS
+from pipeline import correlation
 from pipeline.errors import BadRequest
 
 _MAX_HEADERS = 32 * 1024
 _MAX_CONTENT_TYPE = 1024
+_CORRELATION_ID = correlation.HEADER.lower().encode()
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 def values(headers: Headers, name: bytes) -> list[str]:
     """Every value of one header, from the raw headers of ASGI; `name` is in lower case."""
-    return [value.decode("latin-1").strip() for key, value in headers if key.lower() == name]
+    # Of what HTTP calls whitespace: Python's own `strip` takes away a no-break space, too.
+    return [value.decode("latin-1").strip(" \t") for key, value in headers if key.lower() == name]
 
 
 def bound_headers(headers: Headers) -> None:
@@ -40,6 +43,16 @@ def require_host(headers: Headers) -> None:
     name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
     if not (name and validate_host(name, settings.ALLOWED_HOSTS)):
         raise BadRequest("This service is not known under that host name.")
+
+
+def given_correlation_id(headers: Headers) -> str | None:
+    """Return the request's correlation id, or None where it has none that is well formed."""
+    return correlation.well_formed(values(headers, _CORRELATION_ID))
+
+
+def require_correlation_id(headers: Headers) -> None:
+    """Raise BadRequest for a correlation id that is malformed or repeated."""
+    correlation.read_correlation_id(values(headers, _CORRELATION_ID))
 
 
 def shows_key(headers: Headers) -> bool:

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from pydantic import ValidationError
 
 from gateway.database import in_database
 from gateway.errors import Conflict, KeyReused
@@ -26,7 +27,7 @@ from gateway.people.models import Organisation
 from gateway.proxy.headers import Headers, values
 from gateway.proxy.models import Claim
 from pipeline.errors import BadRequest
-from pipeline.schemas import PredictOptions
+from pipeline.schemas import Prediction, PredictOptions
 
 # A structured-field string (RFC 9651), whose quotes many clients leave out.
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
@@ -56,7 +57,7 @@ class Once:
         digest.update(image)
         return cls(organisation, hashlib.sha256(key.encode()).hexdigest(), digest.hexdigest())
 
-    async def answer(self, work: Callable[[], Awaitable[bytes]]) -> tuple[bytes, bool]:
+    async def answer(self, work: Callable[[], Awaitable[Prediction]]) -> tuple[Prediction, bool]:
         """The answer of `work`, or the one that is kept, and whether it was kept.
 
         Raises Conflict while another request is working on it, KeyReused where the key was used
@@ -65,16 +66,16 @@ class Once:
         claiming = asyncio.ensure_future(in_database(_claim, self))
         try:
             claim = await asyncio.shield(claiming)
-            if isinstance(claim, bytes):
+            if isinstance(claim, Prediction):
                 return claim, True
-            body = await work()
-            await in_database(_keep, claim, body)
+            prediction = await work()
+            await in_database(_keep, claim, prediction)
         except BaseException:
             # Also where the client left, be it while the claim was made: what comes next may be it
             # again. In a task of its own, since this one may be cancelled.
             await asyncio.shield(asyncio.ensure_future(_give_up(claiming)))
             raise
-        return body, False
+        return prediction, False
 
 
 def _key(headers: Headers) -> str | None:
@@ -90,7 +91,7 @@ def _key(headers: Headers) -> str | None:
     raise BadRequest("The Idempotency-Key is malformed, or there are several.")
 
 
-def _claim(once: Once) -> bytes | int:
+def _claim(once: Once) -> Prediction | int:
     """The answer that is kept, or the number of a claim to the key."""
     now = timezone.now()
     ends_at = now + timedelta(seconds=settings.DEADLINE_S + _GRACE_S)
@@ -109,18 +110,20 @@ def _claim(once: Once) -> bytes | int:
     if claim.answer is None:
         raise Conflict("A request with this Idempotency-Key is being answered now.")
     try:
-        return _cipher().decrypt(bytes(claim.answer))
-    except InvalidToken:  # of another LESIONSERVE_SECRET_KEY: as good as not kept
+        return Prediction.model_validate_json(_cipher().decrypt(bytes(claim.answer)))
+    except (InvalidToken, ValidationError):
+        # Of another LESIONSERVE_SECRET_KEY, or of the version before: as good as not kept.
         claim.delete()
         return _claim(once)
 
 
-def _keep(claim: int, body: bytes) -> None:
+def _keep(claim: int, prediction: Prediction) -> None:
     ends_at = timezone.now() + timedelta(seconds=settings.IDEMPOTENCY_S)
-    _open(claim).update(answer=_cipher().encrypt(body), expires_at=ends_at)
+    encrypted = _cipher().encrypt(prediction.model_dump_json().encode())
+    _open(claim).update(answer=encrypted, expires_at=ends_at)
 
 
-async def _give_up(claiming: "asyncio.Future[bytes | int]") -> None:
+async def _give_up(claiming: "asyncio.Future[Prediction | int]") -> None:
     await asyncio.wait([claiming])
     if claiming.exception() is None and isinstance(claim := claiming.result(), int):
         await in_database(_open(claim).delete)

@@ -26,7 +26,7 @@ def problem(error: LesionserveError, scope: dict[str, Any]) -> tuple[Headers, by
 
     The answer is problem+json, or a page where a browser opened an address that is not the API's.
     """
-    answer = Problem.of(error, scope["request_id"])
+    answer = Problem.of(error, scope["request_id"], scope.get("correlation_id"))
     headers, body = _page(error, answer) if wants_page(scope) else _json(answer)
     headers += [
         (b"content-length", str(len(body)).encode()),

@@ -6,6 +6,7 @@ from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPResponseStartEve
 
 from gateway.errors import error_of
 from gateway.proxy.problems import problem
+from pipeline import correlation
 from pipeline.errors import LesionserveError
 
 # For a client to read its answer: one that does not would hold its place for ever.
@@ -63,6 +64,7 @@ class Reply:
     ) -> None:
         body = b""
         error = await self._settle(status, error)
+        correlation_id = self._scope.get("correlation_id")
         if error is not None:
             self._replaced = True
             status = error.status
@@ -70,6 +72,8 @@ class Reply:
         self.started = True
         headers += self._scope.get("rate_limits", [])
         headers.append((b"x-request-id", self._scope["request_id"].encode()))
+        if correlation_id is not None:
+            headers.append((correlation.HEADER.lower().encode(), correlation_id.encode()))
         self._ends_at = asyncio.get_running_loop().time() + _WITHIN_S
         await self._pass_on({"type": "http.response.start", "status": status, "headers": headers})
         if self._replaced:

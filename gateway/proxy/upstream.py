@@ -8,13 +8,14 @@ from time import monotonic
 from typing import Self
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from gateway.errors import BrokenOff, Distrusted, NotReady, UpstreamFault
 from gateway.proxy.answer import prediction, refusal
 from gateway.proxy.breaker import Breaker
 from gateway.proxy.retries import RetryBudget
 from gateway.proxy.shared import Shared
+from pipeline import correlation
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
 from pipeline.schemas import ImageInfo, Name, Prediction, PredictOptions
 
@@ -45,6 +46,11 @@ class Manifest(BaseModel):
 
     name: Name
     version: Name
+    bundle_sha256: str = Field(
+        validation_alias="digest",
+        pattern="^[0-9a-f]{64}$",
+        description="of the manifest: the model's identity, as in every answer",
+    )
 
 
 class Upstream:
@@ -93,6 +99,7 @@ class Upstream:
         options: PredictOptions,
         request_id: str,
         note_attempt: Callable[[], None],
+        correlation_id: str | None = None,
     ) -> Prediction:
         """Sends the raw bytes and returns the validated answer; says when it sends them.
 
@@ -105,13 +112,13 @@ class Upstream:
 
         async def attempt() -> Prediction:
             seconds = ends_at - monotonic()
-            request = self._request(image, info, options, request_id, seconds)
+            request = self._request(image, info, options, request_id, seconds, correlation_id)
             with self._breaker():
                 note_attempt()
                 status, body = await self._send(request, seconds)
             if status != 200:
                 raise refusal(status, body, request_id)
-            return prediction(body, request_id, info)
+            return prediction(body, request_id, info, options, correlation_id)
 
         self._retries.earn()
         try:
@@ -131,12 +138,15 @@ class Upstream:
         options: PredictOptions,
         request_id: str,
         seconds: float,
+        correlation_id: str | None,
     ) -> httpx.Request:
         headers = {
             "Content-Type": f"image/{info.format.lower()}",
             "X-Request-ID": request_id,
             "X-Deadline-Ms": str(_milliseconds_left(seconds)),
         }
+        if correlation_id is not None:
+            headers[correlation.HEADER] = correlation_id
         return self._client.build_request(
             "POST",
             "/predict",

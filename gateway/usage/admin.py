@@ -42,6 +42,7 @@ class RecordAdmin(Trail):
     list_display = [
         "received_at",
         "request_id",
+        "correlation_id",
         "state",
         "status",
         "error_code",
@@ -49,10 +50,11 @@ class RecordAdmin(Trail):
         "user",
         "image_format",
         "detection_count",
+        "below_threshold",
         "latency_ms",
     ]
     list_filter = ["state", "image_format", "model_version"]
-    search_fields = ["request_id", "key_id", "user"]
+    search_fields = ["request_id", "correlation_id", "key_id", "user", "bundle_sha256"]
     date_hierarchy = "received_at"
 
 

@@ -19,7 +19,7 @@ from gateway.usage.events import note
 from gateway.usage.models import Record
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
-from pipeline.schemas import Problem
+from pipeline.schemas import PredictOptions, Problem
 
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
 
@@ -45,6 +45,7 @@ class RecordView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     request_id: UUID
+    correlation_id: str
     state: str
     status: int | None
     error_code: str
@@ -62,7 +63,11 @@ class RecordView(BaseModel):
     image_height: int | None
     model_name: str
     model_version: str
+    model_engine: str
+    bundle_sha256: str
+    options: PredictOptions | None
     detection_count: int | None
+    below_threshold: int | None
     class_counts: dict[str, int]
     day: date | None
     position: int | None

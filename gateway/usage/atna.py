@@ -5,7 +5,9 @@ there is an event type of our own (`lesionserve`).
 """
 
 import base64
+import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
 
@@ -68,10 +70,26 @@ def _of_record(record: Record) -> Element:
     _source(message)
     # Type 2: a system object; role 3: a report; identified by a number of ours.
     found = _object(message, f"request:{record.request_id}", "2", "3")
-    if record.model_name:
-        model = f"{record.model_name} {record.model_version}"
-        SubElement(found, "ParticipantObjectDetail", type="model", value=_base64(model))
+    for type_, value in _details(record):
+        SubElement(found, "ParticipantObjectDetail", type=type_, value=_base64(value))
     return message
+
+
+def _details(record: Record) -> Iterator[tuple[str, str]]:
+    if record.correlation_id:
+        yield "correlation_id", record.correlation_id
+    if record.options is not None:
+        yield "options", json.dumps(record.options, sort_keys=True)
+    if record.model_name:
+        yield "model", f"{record.model_name} {record.model_version}"
+    if record.model_engine:
+        yield "model_engine", record.model_engine
+    if record.bundle_sha256:
+        yield "bundle_sha256", record.bundle_sha256
+    if record.detection_count is not None:
+        yield "detection_count", str(record.detection_count)
+    if record.below_threshold is not None:
+        yield "below_threshold", str(record.below_threshold)
 
 
 def _of_event(event: Event) -> Element:

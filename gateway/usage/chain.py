@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -28,17 +28,29 @@ class Sealed(models.Model):
     position = models.PositiveBigIntegerField(null=True, editable=False)
     seal = models.CharField(max_length=64, default="", editable=False)
 
+    # Fields that came when there were sealed rows already. The sealed form leaves each of them out
+    # where it holds its default: so rows from before keep their seal, and a value that is put in,
+    # taken out or changed shows in any row.
+    added_later: ClassVar[frozenset[str]] = frozenset()
+
     class Meta:
         abstract = True
 
-    def content(self) -> bytes:
-        """All that the row says but its seal, in one canonical form."""
-        values = {
+    def values(self) -> dict[str, Any]:
+        """Return all that the row says but its seal, by field."""
+        return {
             field.attname: getattr(self, field.attname)
             for field in self._meta.concrete_fields
             if not field.primary_key and field.attname != "seal"
         }
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain).encode()
+
+    def content(self) -> bytes:
+        """Return what is sealed: all that the row says, in one canonical form."""
+        values = self.values()
+        for name in self.added_later:
+            if values[name] == self._meta.get_field(name).get_default():
+                del values[name]
+        return canonical(values)
 
 
 class Head(models.Model):
@@ -77,6 +89,11 @@ class Head(models.Model):
         row.day, row.position = self.day, self.length
         row.seal = self.seal = seal_of(row, self.seal)
         self.proof = proof_of(self)
+
+
+def canonical(values: dict[str, Any]) -> bytes:
+    """Return the values as JSON, the same for the same values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain).encode()
 
 
 def today() -> date:

@@ -1,9 +1,10 @@
 import json
 
+from gateway.usage.chain import canonical
 from gateway.usage.models import Event, Record
 
 
 def line(row: Record | Event) -> str:
-    """The row as the trail sealed it, and its seal."""
+    """Return every field of the row, in the trail's own form, and its seal."""
     kind = "request" if isinstance(row, Record) else "event"
-    return json.dumps({"trail": kind, **json.loads(row.content()), "seal": row.seal})
+    return json.dumps({"trail": kind, **json.loads(canonical(row.values())), "seal": row.seal})

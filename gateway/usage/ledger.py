@@ -21,8 +21,12 @@ logger = structlog.stdlib.get_logger(__name__)
 class Entry:
     """A request's record, from `received` to its final state."""
 
-    def __init__(self, request_id: str, address: str | None = None) -> None:
-        self.record = Record(request_id=request_id, address=address)
+    def __init__(
+        self, request_id: str, address: str | None = None, correlation_id: str | None = None
+    ) -> None:
+        self.record = Record(
+            request_id=request_id, address=address, correlation_id=correlation_id or ""
+        )
         self._started = perf_counter()
         self._settling: asyncio.Future[LesionserveError | None] | None = None
 
@@ -88,6 +92,7 @@ class Entry:
             status=record.status,
             code=record.error_code,
             caller=record.caller,
+            correlation_id=record.correlation_id,
             attempts=record.attempts,
             image_bytes=record.image_bytes,
             detections=record.detection_count,

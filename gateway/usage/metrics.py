@@ -20,7 +20,7 @@ def observe(record: Record) -> None:
     """Counts a record that has reached its final state."""
     REQUESTS.labels(record.state, str(record.status or "")).inc()
     LATENCY.labels(record.state).observe((record.latency_ms or 0.0) / 1000)
-    if record.state == State.SUCCEEDED:
+    if record.state == State.SUCCEEDED and not record.replayed:  # found then, counted then
         for label, count in record.class_counts.items():
             if count:  # a series for what was found, not for each name that a model has
                 DETECTIONS.labels(label).inc(count)

@@ -7,7 +7,8 @@ from django.utils import timezone
 from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
-from pipeline.schemas import ImageInfo, Prediction
+from pipeline import correlation
+from pipeline.schemas import ImageInfo, Prediction, PredictOptions
 
 REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
 
@@ -65,6 +66,12 @@ class Record(Sealed):
     key_id = models.CharField(max_length=12, default="", blank=True)
     user = models.CharField(max_length=150, default="", blank=True)
     address = models.GenericIPAddressField(null=True, help_text="where the request came from")
+    correlation_id = models.CharField(
+        max_length=correlation.MAX_LENGTH,
+        default="",
+        blank=True,
+        help_text="the client's own, a pseudonym",
+    )
 
     received_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
@@ -83,13 +90,27 @@ class Record(Sealed):
 
     model_name = models.CharField(max_length=200, default="", blank=True)
     model_version = models.CharField(max_length=100, default="", blank=True)
+    model_engine = models.CharField(max_length=100, default="", blank=True)
+    bundle_sha256 = models.CharField(
+        max_length=64, default="", blank=True, help_text="of the model's manifest: its identity"
+    )
+    options = models.JSONField(
+        null=True, help_text="what was asked for; null where it was refused before it was read"
+    )
     detection_count = models.PositiveIntegerField(null=True)
+    below_threshold = models.PositiveIntegerField(
+        null=True, help_text="detections that the asked score threshold dropped"
+    )
     class_counts = models.JSONField(default=dict, blank=True)
     score_counts = models.JSONField(
         default=list, blank=True, help_text=f"detections in each of {SCORE_BINS} bins from 0 to 1"
     )
 
     objects: ClassVar[RecordManager] = RecordManager()
+
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"correlation_id", "model_engine", "bundle_sha256", "options", "below_threshold"}
+    )
 
     class Meta:
         ordering = ["-received_at"]
@@ -127,9 +148,15 @@ class Record(Sealed):
         self.image_width, self.image_height = info.width, info.height
         self.image_pixels = info.width * info.height
 
+    def note_options(self, options: PredictOptions) -> None:
+        self.options = options.model_dump()
+
     def note_prediction(self, prediction: Prediction) -> None:
         self.model_name = prediction.model.name[:200]
         self.model_version = prediction.model.version[:100]
+        self.model_engine = prediction.model.engine[:100]
+        self.bundle_sha256 = prediction.model.bundle_sha256
+        self.below_threshold = prediction.below_threshold
         self.detection_count = len(prediction.detections)
         self.class_counts = prediction.metrics.class_distribution
         bins = [min(int(score * SCORE_BINS), SCORE_BINS - 1) for score in prediction.metrics.scores]
@@ -158,7 +185,11 @@ _WRITTEN_AT_THE_END = (
     "image_pixels",
     "model_name",
     "model_version",
+    "model_engine",
+    "bundle_sha256",
+    "options",
     "detection_count",
+    "below_threshold",
     "class_counts",
     "score_counts",
 )

@@ -25,12 +25,16 @@ class FakeGraph:
     def __init__(self) -> None:
         self.errors: list[Exception] = []
         self.calls: list[tuple[str, bytes, PredictOptions]] = []
+        self.correlation_ids: list[str | None] = []
         self.hangs = False
         self.loaded = True
         self.cancelled = 0
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
+    async def predict(
+        self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
+    ) -> bytes:
         self.calls.append((request_id, data, options))
+        self.correlation_ids.append(correlation_id)
         if self.errors:
             raise self.errors.pop(0)
         if self.hangs:

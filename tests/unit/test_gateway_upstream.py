@@ -303,11 +303,12 @@ async def test_ready_names_the_model():
     def handler(request):
         body = {"status": "ready"}
         if request.url.path == "/model":
-            body = {"name": "demo", "version": "1", "classes": ["a"]}
+            body = {"name": "demo", "version": "1", "digest": "d" * 64, "classes": ["a"]}
         return httpx.Response(200, text=json.dumps(body))
 
     manifest = await upstream(handler).ready()
     assert (manifest.name, manifest.version) == ("demo", "1")
+    assert manifest.bundle_sha256 == "d" * 64
 
 
 async def test_however_many_ask_whether_it_is_ready_one_question_is_asked():

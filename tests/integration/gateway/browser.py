@@ -11,7 +11,7 @@ from typing import Any
 from playwright.async_api import Locator, Page
 
 from tests.integration.gateway.client import jpeg
-from tests.integration.gateway.ingress import Sent, prediction
+from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_gateway_sessions import PASSWORD
 
 Answer = tuple[int, bytes]
@@ -68,14 +68,8 @@ async def sign_in(page: Page, name: str = "nurse", password: str = PASSWORD) -> 
 
 def answer_of(sent: Sent, **changes: Any) -> dict[str, Any]:
     """Return a prediction of the image that was sent, which is the picture as well."""
-    answer = prediction(sent.headers["x-request-id"], sent.body)
+    answer = FakeIngress.predict(sent)
     answer["visualization"] = base64.b64encode(sent.body).decode("ascii")
-    query = dict(pair.split("=") for pair in sent.query.split("&") if pair)
-    answer["options"] = {
-        "masks": query.get("masks", "rle"),
-        "visualization": query.get("visualization", "jpeg"),
-        "score_threshold": float(query["score_threshold"]) if "score_threshold" in query else None,
-    }
     return answer | changes
 
 
@@ -98,7 +92,7 @@ def answering(make: Callable[[Sent], dict[str, Any]]) -> Callable[[Sent], Answer
     def answer(sent: Sent) -> Answer:
         if sent.path == "/predict":
             return 200, json.dumps(make(sent)).encode()
-        return 200, json.dumps({"name": "fake", "version": "7", "class_names": []}).encode()
+        return FakeIngress().respond(sent)
 
     return answer
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pipeline.decode import inspect
 from pipeline.schemas import (
@@ -11,7 +12,9 @@ from pipeline.schemas import (
     ImageInfo,
     Metrics,
     ModelInfo,
+    PolygonMask,
     Prediction,
+    PredictOptions,
     Problem,
     RleMask,
 )
@@ -28,29 +31,49 @@ class Sent:
     body: bytes
 
 
-def prediction(request_id: str, image: bytes | None = None) -> dict[str, Any]:
+DIGEST = "d" * 64  # of the fake model's bundle
+
+
+def prediction(
+    request_id: str,
+    image: bytes | None = None,
+    options: PredictOptions | None = None,
+    correlation_id: str | None = None,
+) -> dict[str, Any]:
     """`image` is by default as `client.jpeg` makes it."""
+    asked = PredictOptions() if options is None else options
+    masks = {
+        "rle": RleMask(size=(48, 64), counts="0"),
+        "polygon": PolygonMask(polygons=[[1, 2, 11, 2, 11, 10, 1, 10]]),
+        "none": None,
+    }
+    is_below = (asked.score_threshold or 0) > 0.875
     info = ImageInfo(width=64, height=48, format="JPEG") if image is None else inspect(image)
+    detections = [
+        Detection(
+            id=0,
+            class_id=1,
+            label="HSIL",
+            score=0.875,
+            box=(1.0, 2.0, 11.0, 12.0),
+            box_area=100.0,
+            mask_area=80,
+            mask=masks[asked.masks],
+        )
+    ]
+    detections = [] if is_below else detections
     return Prediction(
         request_id=request_id,
-        model=ModelInfo(name="fake", version="7", sha256="0" * 64, engine="portable"),
-        image=info,
-        detections=[
-            Detection(
-                id=0,
-                class_id=1,
-                label="HSIL",
-                score=0.875,
-                box=(1.0, 2.0, 11.0, 12.0),
-                box_area=100.0,
-                mask_area=80,
-                mask=RleMask(size=(48, 64), counts="0"),
-            )
-        ],
-        metrics=Metrics(
-            class_distribution={"LSIL": 0, "HSIL": 1}, scores=[0.875], box_areas=[100.0]
+        correlation_id=correlation_id,
+        model=ModelInfo(
+            name="fake", version="7", sha256="0" * 64, bundle_sha256=DIGEST, engine="portable"
         ),
-        visualization="AAAA",
+        options=asked,
+        image=info,
+        detections=detections,
+        below_threshold=int(is_below),
+        metrics=Metrics.of(detections, ("LSIL", "HSIL")),
+        visualization=None if asked.visualization == "none" else "AAAA",
         timings_ms={"predict": 1.0},
     ).model_dump(mode="json")
 
@@ -100,6 +123,12 @@ class FakeIngress:
         await send({"type": "http.response.body", "body": body})
 
     @staticmethod
+    def predict(sent: Sent) -> dict[str, Any]:
+        options = PredictOptions.model_validate(dict(parse_qsl(sent.query)))
+        correlation_id = sent.headers.get("x-correlation-id")
+        return prediction(sent.headers["x-request-id"], sent.body, options, correlation_id)
+
+    @staticmethod
     def json(answer: dict[str, Any]) -> tuple[int, bytes]:
         return 200, json.dumps(answer).encode()
 
@@ -107,7 +136,7 @@ class FakeIngress:
         if self.answer is not None:
             return self.answer(sent)
         if sent.path == "/predict":
-            return 200, json.dumps(prediction(sent.headers["x-request-id"], sent.body)).encode()
+            return self.json(self.predict(sent))
         if sent.path == "/model":
-            return 200, json.dumps({"name": "fake", "version": "7", "class_names": []}).encode()
+            return self.json({"name": "fake", "version": "7", "digest": DIGEST, "class_names": []})
         return 200, b'{"status": "ready"}'

@@ -38,7 +38,9 @@ async def assert_card(page: Page, index: int, name: str, width: int) -> None:
     card = cards(page).nth(index)
     await expect(card.locator(".name")).to_have_text(name)
     await expect(card.locator(".lesions")).to_contain_text(f"{width}.0 %")
-    await expect(card.locator(".provenance")).to_contain_text(f"{width} × 48 JPEG")
+    await expect(card.locator(".provenance")).to_contain_text(
+        f"{width} \N{MULTIPLICATION SIGN} 48 JPEG"
+    )
     await expect(card.locator(".thumbnail")).to_have_js_property("naturalWidth", width)
     picture = card.get_by_role("img", name=f"{name} with the lesions drawn on")
     await expect(picture).to_have_js_property("naturalWidth", width)

@@ -13,7 +13,7 @@ from django.conf import settings
 from pipeline.errors import BrokenImage, LesionserveError, Overloaded, PredictionFailed, Unavailable
 from pipeline.schemas import PredictOptions
 from tests.integration.gateway.client import Gateway, form, jpeg, part
-from tests.integration.gateway.ingress import prediction
+from tests.integration.gateway.ingress import DIGEST, prediction
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 from tests.integration.gateway.servers import running_gateway, serving
 
@@ -26,18 +26,20 @@ from tests.unit.test_stages import app_args  # noqa: E402
 class Graph:
     def __init__(self) -> None:
         self.error: LesionserveError | None = None
-        self.calls: list[tuple[bytes, PredictOptions]] = []
+        self.calls: list[tuple[bytes, PredictOptions, str | None]] = []
 
-    async def predict(self, request_id: str, data: bytes, options: PredictOptions) -> bytes:
-        self.calls.append((data, options))
+    async def predict(
+        self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
+    ) -> bytes:
+        self.calls.append((data, options, correlation_id))
         if self.error:
             raise self.error
-        return json.dumps(prediction(request_id)).encode()
+        return json.dumps(prediction(request_id, data, options, correlation_id)).encode()
 
     async def manifest(self) -> dict[str, Any]:
         if self.error:
             raise self.error
-        return {"name": "fake", "version": "7", "class_names": ["LSIL", "HSIL"]}
+        return {"name": "fake", "version": "7", "digest": DIGEST, "class_names": ["LSIL", "HSIL"]}
 
 
 @pytest.fixture
@@ -60,10 +62,13 @@ def hop(graph: Graph, transactional_db: None) -> Iterator[Gateway]:
 
 def test_an_image_and_its_options_arrive_and_the_answer_returns(hop, graph, key):
     image = jpeg()
-    response = hop.predict(form(part(image)), key, query="?masks=polygon&score_threshold=0.25")
-    assert response.json() == prediction(response.headers["X-Request-ID"])
-    expected = PredictOptions(masks="polygon", score_threshold=0.25)
-    assert graph.calls == [(image, expected)]
+    given = "X-Correlation-Id: case-7"
+    query = "?masks=polygon&score_threshold=0.1"
+    response = hop.predict(form(part(image)), key, given, query=query)
+    options = PredictOptions(masks="polygon", score_threshold=0.1)
+    request_id = response.headers["X-Request-ID"]
+    assert response.json() == prediction(request_id, image, options, "case-7")
+    assert graph.calls == [(image, options, "case-7")]
     assert the_record().state == "succeeded"
 
 
@@ -82,7 +87,11 @@ def test_each_refusal_arrives_as_what_it_is(hop, graph, key, error, status, code
 
 
 def test_readiness_is_the_models(hop, graph):
-    assert hop.get("/readyz").json()["model"] == {"name": "fake", "version": "7"}
+    assert hop.get("/readyz").json()["model"] == {
+        "name": "fake",
+        "version": "7",
+        "bundle_sha256": DIGEST,
+    }
 
 
 def test_a_model_that_is_not_loaded_is_not_ready(hop, graph):

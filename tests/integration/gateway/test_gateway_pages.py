@@ -9,7 +9,7 @@ from gateway.proxy.negotiation import API
 from gateway.usage.chain import today
 from gateway.usage.models import Event, Record, Tally
 from tests.integration.gateway.client import Gateway, Response, form, jpeg, part
-from tests.integration.gateway.ingress import FakeIngress, problem
+from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
 from tests.integration.gateway.servers import running_gateway
 
@@ -51,6 +51,7 @@ def test_the_document_describes_the_api(gateway: Gateway):
         "visualization",
         "score_threshold",
         "Idempotency-Key",
+        "X-Correlation-Id",
     ]
     assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
     assert list(post["responses"]["200"]["content"]) == ["application/json"]
@@ -62,7 +63,7 @@ def test_the_document_describes_the_api(gateway: Gateway):
 def test_ready_names_the_model(gateway: Gateway, ingress: FakeIngress):
     assert gateway.get("/readyz").json() == {
         "status": "ready",
-        "model": {"name": "fake", "version": "7"},
+        "model": {"name": "fake", "version": "7", "bundle_sha256": DIGEST},
     }
 
 
