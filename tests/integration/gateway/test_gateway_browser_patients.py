@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.integration.gateway.browser import (
     Gate,
@@ -47,6 +47,20 @@ async def assert_card(page: Page, index: int, name: str, width: int) -> None:
     for link in ("Download JSON", "Download picture"):
         link = card.get_by_role("link", name=f"{link} of {name}")
         assert (await link.get_attribute("download")).startswith(name.removesuffix(".jpg"))
+
+
+async def hold_first(page: Page, address: str) -> list[Route]:
+    """Return the list that gets the first request to this address, which waits there."""
+    held: list[Route] = []
+
+    async def handle(route: Route) -> None:
+        if held:
+            await route.continue_()
+        else:
+            held.append(route)
+
+    await page.route(address, handle)
+    return held
 
 
 async def test_new_choice_removes_the_result_at_once(page: Page, key: str, ingress: FakeIngress):
@@ -122,11 +136,9 @@ async def test_late_answer_does_not_replace_a_newer(page: Page, key: str, ingres
 
 async def test_slow_session_check_sends_nothing_after_a_new_choice(page: Page, key: str, ingress):
     ingress.answer = answering(by_width)
-    waiting = []
-    await page.route("**/session/", lambda route: waiting.append(route))
+    waiting = await hold_first(page, "**/session/")
     await send(page, key, a=FIRST)
     await becomes(lambda: len(waiting) == 1)
-    await page.unroute("**/session/")
     await find_lesions(page, b=SECOND)
     await assert_card(page, 0, "b.jpg", 62)
     await waiting[0].continue_()
@@ -138,11 +150,9 @@ async def test_slow_session_check_sends_nothing_after_a_new_choice(page: Page, k
 async def test_cancelled_run_does_not_write_to_the_next(page: Page, key: str, ingress):
     """The first run still waits for its session check when the second, of the same card, ends."""
     ingress.answer = answering(by_width)
-    waiting = []
-    await page.route("**/session/", lambda route: waiting.append(route))
+    waiting = await hold_first(page, "**/session/")
     await send(page, key, a=FIRST)
     await becomes(lambda: len(waiting) == 1)
-    await page.unroute("**/session/")
     await page.get_by_role("button", name="Cancel").click()
     await page.get_by_role("button", name="Find lesions").click()
     await assert_card(page, 0, "a.jpg", 61)
@@ -249,3 +259,15 @@ async def test_left_page_keeps_nothing_for_the_back_button(page: Page, key: str,
 async def test_page_kept_by_the_browser_is_loaded_again(page: Page):
     async with page.expect_navigation():
         await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+
+
+async def test_image_chosen_before_the_script_loads_is_taken(page: Page):
+    held: list[Route] = []
+    await page.route("**/batch.js", lambda route: held.append(route))
+    await page.goto(page.url, wait_until="commit")
+    await choose(page, scan=jpeg())
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_disabled()
+    await becomes(lambda: len(held) == 1)
+    await held[0].continue_()
+    await expect(page.locator(".name")).to_have_text("scan.jpg")
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()

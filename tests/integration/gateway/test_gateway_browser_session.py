@@ -32,6 +32,7 @@ async def assert_removed(page: Page, words: str) -> None:
     await expect(page.locator("#notice")).to_be_focused()
     await expect(cards(page)).to_have_count(0)
     await expect(page.locator("#workplace")).to_be_hidden()
+    assert not await page.get_by_text("Signed in as").is_visible()
 
 
 async def test_expired_session_leads_to_sign_in(page: Page, ingress: FakeIngress):
@@ -49,6 +50,7 @@ async def test_expired_session_leads_to_sign_in(page: Page, ingress: FakeIngress
 async def test_session_that_ends_on_the_way_leads_to_sign_in(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await sign_in(page)
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
     problem_of_401 = '{"title": "Unauthorized", "detail": "", "status": 401, "request_id": "1"}'
     await page.route("**/predict/?*", lambda it: it.fulfill(status=401, body=problem_of_401))
     await find_lesions(page)
@@ -97,7 +99,7 @@ async def test_image_is_not_sent_for_another_person(page: Page, ingress: FakeIng
     await sync_to_async(person)("doctor")
     await page.context.clear_cookies()
     tab = await page.context.new_page()
-    await tab.add_init_script("delete window.BroadcastChannel")
+    await tab.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
     await tab.goto(page.url + "login/")
     await tab.get_by_label("User name").fill("doctor")
     await tab.get_by_label("Password").fill(PASSWORD)
@@ -148,6 +150,7 @@ async def test_sign_out_removes_results_from_the_back_button(page: Page, ingress
 async def test_right_that_was_taken_is_explained(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await sign_in(page)
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
     await sync_to_async(lambda: User.objects.get(username="nurse").groups.clear())()
     await find_lesions(page)
     await expect(page.get_by_role("alert")).to_contain_text("This needs the scope 'predict'")

@@ -1,5 +1,4 @@
 import { Batch } from "./batch.js";
-import "./drop_guard.js";
 import { element, text } from "./elements.js";
 import { sortDropped, sortFiles } from "./files.js";
 import { isDemo } from "./findings.js";
@@ -25,6 +24,7 @@ async function showService() {
 function endSession(batch, change) {
   batch.clear();
   element("workplace").hidden = true;
+  if (user) element("person").hidden = true;
   const [line, link, url] =
     user && change.user === null
       ? ["Your session has ended; the images and results were removed.", "Sign in again", "/login/"]
@@ -131,6 +131,9 @@ function startWorkplace() {
   });
   watchSession((change) => endSession(batch, change));
   showThreshold();
+  showRunning(false); // the button is disabled until here
+  // Chosen before this script was there.
+  if (element("file").files.length) choose(sortFiles(element("file").files));
 }
 
 function startWithoutWorkplace() {
