@@ -88,6 +88,7 @@ AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "gateway.web.views.forged"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -144,5 +145,6 @@ STATIC_ROOT = Path(__file__).parent / "staticfiles"
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
+SERVESTATIC_MAX_AGE = 0  # asked for again each time: the page's modules must be of one version
 
 LOGGING = configure(ENVIRONMENT.log_level, ENVIRONMENT.log_share)

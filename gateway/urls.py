@@ -3,12 +3,13 @@ from django.urls import path
 
 from gateway.proxy.api import api
 from gateway.usage.metrics import exposition
-from gateway.web.views import SignIn, SignOut, page
+from gateway.web.views import SignIn, SignOut, page, session
 
 urlpatterns = [
     path("", page),
     path("login/", SignIn.as_view()),
     path("logout/", SignOut.as_view()),
+    path("session/", session),
     path("metrics", exposition),
     path("admin/", admin.site.urls),
     path("", api.urls),

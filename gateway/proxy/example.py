@@ -8,8 +8,12 @@ ANSWER: dict[str, Any] = {
         "name": "demo",
         "version": "1.1.0",
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "bundle_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
         "engine": "openvino",
+        "precision": "int8",
     },
+    "correlation_id": "case-0815",
+    "options": {"masks": "rle", "visualization": "none", "score_threshold": 0.5},
     "image": {"width": 64, "height": 48, "format": "JPEG"},
     "detections": [
         {
@@ -32,6 +36,7 @@ ANSWER: dict[str, Any] = {
         "scores": [0.98],
         "box_areas": [200.0],
     },
+    "below_threshold": 2,
     "visualization": None,
     "timings_ms": {"preprocess": 9.1, "predictor": 210.4, "postprocess": 12.0},
 }

@@ -25,7 +25,7 @@ async def settled(status: int, error: LesionserveError | None) -> LesionserveErr
 class Reply:
     """The one way out: stands in for `send`, so that every answer passes here once.
 
-    An answer of 400 or above leaves as problem+json, whoever made it. A view tells its error in
+    An answer of 400 or above is made anew here, whoever made it. A view tells its error in
     `scope["error"]`; of Django's own answers only the status is kept.
     """
 
@@ -71,7 +71,7 @@ class Reply:
         if error is not None:
             self._replaced = True
             status = error.status
-            headers, body = problem(error, self._scope["request_id"], correlation_id)
+            headers, body = problem(error, self._scope)
         self.started = True
         headers += self._scope.get("rate_limits", [])
         headers.append((b"x-request-id", self._scope["request_id"].encode()))

@@ -1,8 +1,13 @@
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.http import require_safe
+
+from gateway.database import in_database
+from gateway.errors import Forbidden
+from gateway.web.visitor import visitor_of
 
 
 class SignIn(LoginView):
@@ -16,10 +21,31 @@ class SignOut(LogoutView):
     http_method_names = ["post"]
 
 
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form without the token of its page (CSRF_FAILURE_VIEW)."""
+    request.scope["error"] = Forbidden(
+        "The form was not accepted, because its page is out of date. Load the page again."
+    )
+    return HttpResponse(status=Forbidden.status)
+
+
+@never_cache
 @ensure_csrf_cookie  # the script shows it when a signed-in person sends an image
 @csrf_exempt  # takes no form: another method is 405, not a forgery
 @require_safe
 async def page(request: HttpRequest) -> HttpResponse:
     """The clinician's page. It holds nothing of a patient: its script calls /predict/."""
-    person = await request.auser()
-    return render(request, "web/page.html", {"person": person if person.is_authenticated else None})
+    visitor = await in_database(visitor_of, request)
+    return render(request, "web/page.html", {"visitor": visitor})
+
+
+@never_cache
+@csrf_exempt  # takes no form: another method is 405, not a forgery
+@require_safe
+async def session(request: HttpRequest) -> HttpResponse:
+    """Return the name of the person who is signed in, or null.
+
+    An open page asks this to notice that its session ended or is another person's.
+    """
+    visitor = await in_database(visitor_of, request)
+    return JsonResponse({"user": None if visitor is None else visitor.name})

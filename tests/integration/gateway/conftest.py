@@ -1,6 +1,9 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway
@@ -36,3 +39,46 @@ def gateway(_gateway: Gateway, ingress: FakeIngress, transactional_db: None) -> 
 def key(transactional_db: None) -> str:
     """An `X-API-Key` header with a valid key."""
     return f"X-API-Key: {issue_key('a clinic')[1]}"
+
+
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's
+QUIET = [
+    "--no-sandbox",  # the tests may run as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+# The browser outlives a test, and belongs to one event loop.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    if not CHROMIUM.is_file():
+        pytest.skip("Chromium is not installed (Debian: chromium)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=QUIET,
+            ignore_default_args=["--disable-back-forward-cache"],  # people have it
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(chromium: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    """The clinician's page, on which no script may fail."""
+    context = await chromium.new_context()
+    complaints: list[str] = []
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on(
+        "console",
+        lambda line: complaints.append(line.text) if "Content Security" in line.text else None,
+    )
+    page = await context.new_page()
+    await page.goto(f"http://127.0.0.1:{gateway.port}/")
+    yield page
+    await context.close()
+    assert complaints == []

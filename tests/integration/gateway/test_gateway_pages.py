@@ -7,10 +7,12 @@ from pycocotools.mask import decode as decode_mask
 
 from gateway.keys.models import ApiKey
 from gateway.people.models import Organisation
+from gateway.proxy.api import api
+from gateway.proxy.negotiation import API
 from gateway.usage.chain import today
 from gateway.usage.models import Event, Record, Tally
 from pipeline.schemas import Prediction, PredictOptions
-from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.client import Gateway, Response, form, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
 from tests.integration.gateway.servers import running_gateway
@@ -145,6 +147,87 @@ def test_other_methods_are_a_problem_that_says_what_is_allowed(gateway: Gateway,
 def test_a_forged_form_is_a_problem(gateway: Gateway):
     response = gateway.get("/admin/login/", "Content-Length: 0", method="POST")
     assert_problem(response, 403, "forbidden")
+
+
+BROWSERS = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+
+
+def assert_page(response: Response, status: int) -> str:
+    assert response.status == status
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "'unsafe" not in response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    text = response.body.decode()
+    assert response.headers["X-Request-ID"] in text
+    return text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/%3Cscript%3E", "/static/x.js"])
+def test_error_is_a_page_in_a_browser(gateway: Gateway, path):
+    text = assert_page(gateway.get(path, BROWSERS), 404)
+    assert "There is no page at this address." in text
+    assert "script>" not in re.sub(r"<script src=.*</script>", "", text)
+    assert_page(gateway.get("/logout/", BROWSERS), 405)
+
+
+def test_error_page_keeps_the_headers_of_its_status(gateway: Gateway):
+    assert gateway.get("/logout/", BROWSERS).headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/predict/", "/predict", "/predict/x", "/records/x", "/usage/", "/metrics/", "/healthz/x"],
+)
+def test_error_of_the_api_is_never_a_page(gateway: Gateway, path):
+    response = gateway.get(path, BROWSERS)
+    assert response.status >= 400
+    assert_problem(response, response.status, response.json()["code"])
+
+
+def test_every_path_of_the_api_answers_in_json():
+    paths = api.get_openapi_schema()["paths"]
+    assert {path.split("/")[1] for path in paths} | {"metrics", "openapi.json"} == API
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        "*/*",
+        "application/json",
+        "application/problem+json",
+        "text/html, application/json",
+        "text/html;q=0.5, application/*",
+        "text/html;q=0, */*",
+        "text/*;q=0.2, */*;q=0.3",
+        "image/png",
+        "text/html" + ";a=b" * 300,
+        "",
+        ",;,q=",
+    ],
+)
+def test_error_is_json_for_who_does_not_prefer_a_page(gateway: Gateway, accepted):
+    assert_problem(gateway.get("/nowhere", f"Accept: {accepted}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("accepted", ["text/html", "TEXT/HTML;Q=1.0", "text/*, */*;q=0.1"])
+def test_error_is_a_page_for_who_prefers_one(gateway: Gateway, accepted):
+    assert_page(gateway.get("/nowhere", f"Accept: {accepted}"), 404)
+
+
+def test_form_of_an_old_page_says_so_in_a_browser(gateway: Gateway):
+    response = gateway.get("/login/", BROWSERS, "Content-Length: 0", method="POST")
+    assert "Load the page again." in assert_page(response, 403)
+
+
+def test_page_is_kept_by_no_cache(gateway: Gateway):
+    for path in ("/", "/login/", "/session/"):
+        assert "no-store" in gateway.get(path).headers["Cache-Control"]
+
+
+def test_scripts_are_asked_for_again_each_time(gateway: Gateway):
+    response = gateway.get("/static/web/page.js")
+    assert response.headers["Cache-Control"] == "max-age=0, public"
 
 
 def test_the_admin_asks_for_a_login(gateway: Gateway):

@@ -147,6 +147,67 @@ def test_who_may_not_send_images_may_not(browser: Browser):
     assert the_record().user == "nurse"
 
 
+@pytest.mark.parametrize(
+    ("role", "reasons", "paths"),
+    [
+        ("auditor", "Its role is auditor", ["usage/tally", "usage/record", "usage/event"]),
+        ("operator", "Its role is operator", ["usage/tally", "keys/apikey"]),
+        ("a guest", "Its role is a guest", []),
+    ],
+)
+def test_who_may_not_send_is_offered_what_they_may(browser: Browser, role, reasons, paths):
+    person(role=role)
+    browser.sign_in()
+    page = browser.send("GET /").body.decode()
+    assert reasons in page
+    assert 'type="file"' not in page
+    links = re.findall(r'href="(/admin/[^"]*)"', page)
+    assert set(links) >= {f"/admin/{path}/" for path in paths}
+    for link in links:
+        assert browser.send(f"GET {link}").status == 200
+
+
+def test_person_without_organisation_is_told_so(browser: Browser):
+    User.objects.create_superuser("root", password=PASSWORD)
+    browser.sign_in("root")
+    page = browser.send("GET /").body.decode()
+    assert "belongs to no organisation" in page
+    assert 'type="file"' not in page
+    assert "/admin/usage/record/" in page
+
+
+@pytest.mark.parametrize("role", ["clinician", "admin"])
+def test_who_may_send_gets_the_form(browser: Browser, role):
+    person(role=role)
+    browser.sign_in()
+    page = browser.send("GET /").body.decode()
+    assert 'type="file"' in page
+    assert "cannot analyse images" not in page
+
+
+def test_open_page_can_ask_who_is_signed_in(browser: Browser):
+    person()
+    assert browser.send("GET /session/").json() == {"user": None}
+    browser.sign_in()
+    assert browser.send("GET /session/").json() == {"user": "nurse"}
+    browser.cookies["sessionid"] = "a" * 32
+    assert browser.send("GET /session/").json() == {"user": None}
+
+
+def test_lockout_is_a_page_in_a_browser(browser: Browser):
+    person()
+    for number in range(6):
+        browser.sign_in(password=f"guess {number}")
+    page = browser.send("GET /login/").body.decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
+    fields = {"username": "nurse", "password": "guess", "csrfmiddlewaretoken": token}
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    body = urlencode(fields).encode()
+    response = browser.send("POST /login/", body, kind, "Accept: text/html, */*;q=0.8")
+    assert response.status == 429
+    assert "You can try again in 15 minutes." in response.body.decode()
+
+
 def test_a_key_counts_more_than_a_session(browser: Browser, key):
     person()
     browser.sign_in()

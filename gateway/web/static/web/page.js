@@ -1,28 +1,9 @@
-"use strict";
-
-const element = (id) => document.getElementById(id);
-
-// What a clinician can do about each answer; the service's own words follow.
-const ADVICE = {
-  401: "Check that all of the key was copied; it may have expired or been revoked. Or sign in again.",
-  403: "Load the page again. If that does not help, ask your administrator for the right to do this.",
-  429: "Wait a minute and try again.",
-  413: "Export it smaller.",
-  415: "Save the picture as JPEG or PNG.",
-  422: "Copy or export it again from its source.",
-  502: "Try again, and tell your administrator if it goes on.",
-  503: "Wait a few seconds and try again.",
-  504: "Wait a few seconds and try again.",
-};
-
-const links = [];
-
-function text(tag, content, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = content;
-  made.className = className;
-  return made;
-}
+import { Batch } from "./batch.js";
+import { element, text } from "./elements.js";
+import { sortDropped, sortFiles } from "./files.js";
+import { isDemo } from "./findings.js";
+import { percent } from "./percent.js";
+import { authorise, csrfToken, user, watchSession, SessionChanged } from "./session.js";
 
 async function showService() {
   let line = "The service is not ready yet.";
@@ -31,7 +12,7 @@ async function showService() {
     if (response.ok) {
       const { model } = await response.json();
       line = `Ready: ${model.name} ${model.version}`;
-      showDemo(model.name);
+      if (isDemo(model.name)) element("demo").hidden = false;
     }
   } catch {
     line = "The service cannot be reached.";
@@ -39,138 +20,131 @@ async function showService() {
   element("service").textContent = line;
 }
 
-function showDemo(modelName) {
-  element("demo").hidden = !/demo/i.test(modelName);
+// Tell that the session is no longer this page's; nothing of a patient stays.
+function endSession(batch, change) {
+  batch.clear();
+  element("workplace").hidden = true;
+  if (user) element("person").hidden = true;
+  const [line, link, url] =
+    user && change.user === null
+      ? ["Your session has ended; the images and results were removed.", "Sign in again", "/login/"]
+      : ["Somebody else signed in or out in this browser; the images and results were removed.", "Load the page again", "/"];
+  const way = text("a", link);
+  way.href = url;
+  const words = text("p", `${line} `);
+  words.append(way, ".");
+  element("notice").replaceChildren(words);
+  element("notice").hidden = false;
+  element("notice").focus();
 }
 
-// A key that was typed in, or the session of whoever signed in.
-function credential() {
-  const key = element("key");
-  if (key) return { headers: { "X-API-Key": key.value.trim() }, credentials: "omit" };
-  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
-  return { headers: { "X-CSRFToken": token }, credentials: "same-origin" };
-}
-
-async function predict() {
-  const query = new URLSearchParams({ masks: "none", visualization: "jpeg" });
-  const threshold = element("threshold").value;
-  if (Number(threshold) > 0) query.set("score_threshold", threshold);
-  const body = new FormData();
-  // A fixed name: what the file is called may name a patient.
-  body.append("file", element("file").files[0], "image");
-  const response = await fetch(`/predict/?${query}`, {
-    method: "POST",
-    body,
-    cache: "no-store",
-    ...credential(),
+function showRefused(refused) {
+  const lines = refused.map(({ name, reason }) => {
+    const line = document.createElement("li");
+    line.append(text("bdi", name), `: ${reason}.`);
+    return line;
   });
-  const answer = await response.json();
-  if (!response.ok) throw Object.assign(new Error("refused"), { problem: answer });
-  return answer;
+  const list = document.createElement("ul");
+  list.append(...lines);
+  element("refused").replaceChildren(text("strong", "Not taken"), list);
+  element("refused").hidden = refused.length === 0;
 }
 
-function showProblem(error) {
-  const box = element("problem");
-  const problem = error.problem;
-  if (problem) {
-    box.replaceChildren(text("strong", problem.title));
-    box.append(text("p", ADVICE[problem.status] ?? ""), text("p", problem.detail));
-    box.append(text("p", `Request ${problem.request_id}`, "hint"));
-  } else {
-    box.replaceChildren(text("p", "No answer came back. Check the connection and try again."));
-  }
-  box.hidden = false;
+function showThreshold() {
+  const value = Number(element("threshold").value);
+  const shown = value === 0 ? "the model's own threshold" : percent(value);
+  element("threshold-shown").textContent = shown;
+  element("threshold").ariaValueText = shown;
 }
 
-function showPrediction(answer) {
-  const count = answer.detections.length;
-  element("found").textContent =
-    count === 0 ? "No lesion found" : count === 1 ? "1 lesion found" : `${count} lesions found`;
-  element("counts").replaceChildren(
-    ...Object.entries(answer.metrics.class_distribution).map(([label, number]) =>
-      text("li", `${label}: ${number}`, number === 0 ? "none" : ""),
-    ),
-  );
-  element("overlay").src = `data:image/jpeg;base64,${answer.visualization}`;
-  const whole = answer.image.width * answer.image.height;
-  element("lesions").replaceChildren(...answer.detections.map((found) => lesionRow(found, whole)));
-  element("provenance").textContent =
-    `Model ${answer.model.name} ${answer.model.version}, ` +
-    `${answer.image.width} × ${answer.image.height} ${answer.image.format}, request ${answer.request_id}`;
-  showDemo(answer.model.name);
-  offerDownloads(answer);
-  element("result").hidden = false;
-  element("found").focus();
+function query() {
+  const options = new URLSearchParams({ masks: "rle", visualization: "jpeg" });
+  const threshold = element("threshold").value;
+  if (Number(threshold) > 0) options.set("score_threshold", threshold);
+  return options;
 }
 
-// As pipeline/scores.py writes it on the picture: one decimal, half up by the number's own digits,
-// and below 100 % unless it is 1.
-function percent(score) {
-  if (score < 0.0001) return "0.0 %"; // so small a number may be written with an exponent
-  const [whole, decimals = ""] = String(score).split(".");
-  const tenths = Number(whole + decimals.padEnd(3, "0").slice(0, 3)) + (decimals[3] >= "5" ? 1 : 0);
-  const shown = score < 1 ? Math.min(tenths, 999) : tenths;
-  return `${Math.floor(shown / 10)}.${shown % 10} %`;
+function showRunning(isRunning) {
+  element("submit").disabled = isRunning;
+  element("cancel").hidden = !isRunning;
+  if (element("key")) element("key").readOnly = isRunning;
 }
 
-function lesionRow(found, whole) {
-  const area = found.mask_area ?? found.box_area;
-  const row = document.createElement("tr");
-  row.append(
-    text("td", String(found.id + 1)),
-    text("td", found.label),
-    text("td", percent(found.score)),
-    text("td", `${Math.round(area).toLocaleString()} px`),
-    text("td", `${((area / whole) * 100).toFixed(2)} %`),
-  );
-  return row;
+// Move the focus from the buttons to the first result, for whoever does not see it appear.
+function moveFocus() {
+  const places = [document.body, element("submit"), element("cancel")];
+  if (places.includes(document.activeElement)) element("cards").querySelector(".name")?.focus();
 }
 
-function offerDownloads(answer) {
-  while (links.length) URL.revokeObjectURL(links.pop());
-  const json = JSON.stringify(answer, null, 2);
-  const picture = Uint8Array.from(atob(answer.visualization), (byte) => byte.charCodeAt(0));
-  offer("save-json", new Blob([json], { type: "application/json" }));
-  offer("save-overlay", new Blob([picture], { type: "image/jpeg" }));
-}
-
-function offer(id, blob) {
-  const url = URL.createObjectURL(blob);
-  links.push(url);
-  element(id).href = url;
-}
-
-async function submit(event) {
+async function submit(event, batch) {
   event.preventDefault();
-  element("problem").hidden = true;
-  element("result").hidden = true;
-  element("submit").disabled = true;
-  element("progress").textContent = "Looking for lesions …";
+  if (batch.isRunning) return;
+  if (batch.isEmpty) {
+    element("progress").textContent = "Choose an image first.";
+    element("file").focus();
+    return;
+  }
+  showRunning(true);
   try {
-    showPrediction(await predict());
+    const isComplete = await batch.run(query(), authorise);
+    if (batch.isOfDemo) element("demo").hidden = false;
+    if (isComplete) moveFocus();
   } catch (error) {
-    showProblem(error);
+    if (!(error instanceof SessionChanged)) throw error;
+    endSession(batch, error);
   } finally {
-    element("submit").disabled = false;
-    element("progress").textContent = "";
+    showRunning(batch.isRunning);
   }
 }
 
-function takeDropped(event) {
-  event.preventDefault();
-  element("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) element("file").files = event.dataTransfer.files;
+function startWorkplace() {
+  const batch = new Batch(element("cards"), (line) => (element("progress").textContent = line));
+  const choose = ({ images, refused }) => {
+    batch.choose(images);
+    showRunning(false);
+    showRefused(refused);
+    element("empty").hidden = !batch.isEmpty;
+    element("file").value = ""; // so that the same file can be chosen again
+  };
+  element("form").addEventListener("submit", (event) => submit(event, batch));
+  element("cancel").addEventListener("click", () => {
+    batch.cancel();
+    showRunning(false);
+    element("submit").focus();
+  });
+  element("file").addEventListener("change", () => choose(sortFiles(element("file").files)));
+  element("threshold").addEventListener("input", showThreshold);
+  element("key")?.addEventListener("input", () => {
+    if (batch.isAnswered) choose({ images: [], refused: [] }); // another person may be at the desk
+  });
+  const over = (isOver) => element("drop").classList.toggle("over", isOver);
+  document.addEventListener("dragover", (event) => over(event.dataTransfer.types.includes("Files")));
+  document.addEventListener("dragleave", () => over(false));
+  document.addEventListener("drop", (event) => {
+    over(false);
+    if (event.dataTransfer.types.includes("Files")) choose(sortDropped(event.dataTransfer));
+  });
+  // A page that the browser keeps for its back button holds nothing.
+  window.addEventListener("pagehide", () => {
+    choose({ images: [], refused: [] });
+    if (element("key")) element("key").value = "";
+  });
+  watchSession((change) => endSession(batch, change));
+  showThreshold();
+  showRunning(false); // the button is disabled until here
+  // Chosen before this script was there.
+  if (element("file").files.length) choose(sortFiles(element("file").files));
 }
 
-element("form").addEventListener("submit", submit);
-element("threshold").addEventListener("input", (event) => {
-  const value = Number(event.target.value);
-  element("threshold-shown").textContent = value === 0 ? "as the model" : value.toFixed(2);
+function startWithoutWorkplace() {
+  watchSession(() => location.reload());
+}
+
+window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+element("sign-out")?.addEventListener("submit", (event) => {
+  // Another tab may have signed in since, with a token of its own.
+  event.target.csrfmiddlewaretoken.value = csrfToken();
 });
-element("drop").addEventListener("dragover", (event) => {
-  event.preventDefault();
-  element("drop").classList.add("over");
-});
-element("drop").addEventListener("dragleave", () => element("drop").classList.remove("over"));
-element("drop").addEventListener("drop", takeDropped);
+if (element("workplace")) startWorkplace();
+else startWithoutWorkplace();
 showService();

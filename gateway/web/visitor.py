@@ -1,0 +1,53 @@
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
+from django.urls import reverse
+
+from gateway.people.models import Member
+from gateway.people.roles import scopes_of
+from gateway.people.scopes import PREDICT
+
+# What people may do besides analysing images: the permission, the admin's view and its name.
+_ELSEWHERE = (
+    ("usage.view_tally", "admin:usage_tally_changelist", "Usage charts"),
+    ("usage.view_record", "admin:usage_record_changelist", "Audit records of requests"),
+    ("usage.view_event", "admin:usage_event_changelist", "Audit events"),
+    ("keys.view_apikey", "admin:keys_apikey_changelist", "API keys"),
+    ("people.view_organisation", "admin:people_organisation_changelist", "Organisations"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person who signed in, as the page addresses them."""
+
+    name: str
+    organisation: str | None
+    roles: tuple[str, ...]
+    may_predict: bool
+    elsewhere: tuple[tuple[str, str], ...]  # URL and name of each view that is open to them
+
+
+def visitor_of(request: HttpRequest) -> Visitor | None:
+    """Return the person of the request's session, or None for a visitor without one; blocking."""
+    user = request.user
+    if not user.is_authenticated:
+        return None
+    organisation = Member.objects.organisation_of(user)
+    roles = tuple(user.groups.order_by("name").values_list("name", flat=True))
+    return Visitor(
+        name=user.get_username(),
+        organisation=None if organisation is None else organisation.name,
+        roles=roles,
+        may_predict=organisation is not None and PREDICT in scopes_of(roles),
+        elsewhere=tuple(_elsewhere(user)),
+    )
+
+
+def _elsewhere(user: User | AnonymousUser) -> list[tuple[str, str]]:
+    if not user.is_staff:
+        return []
+    return [
+        (reverse(view), name) for permission, view, name in _ELSEWHERE if user.has_perm(permission)
+    ]

@@ -1,0 +1,127 @@
+"""What tests do on the clinician's page, and what the ingress answers them."""
+
+import asyncio
+import base64
+import json
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Locator, Page
+
+from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.ingress import FakeIngress, Sent
+from tests.integration.gateway.test_gateway_sessions import PASSWORD
+
+Answer = tuple[int, bytes]
+
+
+async def enter_key(page: Page, key: str) -> None:
+    await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+
+
+async def choose(page: Page, **images: bytes) -> None:
+    """Choose images by the file picker; `scan=…` is called "scan.jpg"."""
+    await page.locator("#file").set_input_files(
+        [
+            {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": content}
+            for name, content in images.items()
+        ]
+    )
+
+
+async def find_lesions(page: Page, **images: bytes) -> None:
+    await choose(page, **(images or {"image": jpeg()}))
+    await page.get_by_role("button", name="Find lesions").click()
+
+
+async def send(page: Page, key: str, **images: bytes) -> None:
+    await enter_key(page, key)
+    await find_lesions(page, **images)
+
+
+async def drop(page: Page, x: float, y: float, paths: Sequence[Path]) -> None:
+    """Drop files as the mouse does it: what the page leaves alone, the browser opens."""
+    devtools = await page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": x, "y": y, "data": data}
+        await devtools.send("Input.dispatchDragEvent", event)
+
+
+def cards(page: Page) -> Locator:
+    return page.locator(".card")
+
+
+async def names(page: Page) -> list[str]:
+    """Return the names of the images that the page shows."""
+    return await page.locator(".card .name").all_inner_texts()
+
+
+async def sign_in(page: Page, name: str = "nurse", password: str = PASSWORD) -> None:
+    await page.get_by_role("link", name="sign in").click()
+    await page.get_by_label("User name").fill(name)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+def answer_of(sent: Sent, **changes: Any) -> dict[str, Any]:
+    """Return a prediction of the image that was sent, which is the picture as well."""
+    answer = FakeIngress.predict(sent)
+    answer["visualization"] = base64.b64encode(sent.body).decode("ascii")
+    return answer | changes
+
+
+def without_lesions(sent: Sent, **changes: Any) -> dict[str, Any]:
+    metrics = {"class_distribution": {"LSIL": 0, "HSIL": 0}, "scores": [], "box_areas": []}
+    return answer_of(sent, detections=[], metrics=metrics, **changes)
+
+
+def scored(sent: Sent, score: float, label: str = "HSIL") -> dict[str, Any]:
+    """Return a prediction of one lesion."""
+    answer = answer_of(sent)
+    answer["detections"][0] |= {"score": score, "label": label}
+    answer["metrics"] |= {"class_distribution": {label: 1}, "scores": [score]}
+    return answer
+
+
+def answering(make: Callable[[Sent], dict[str, Any]]) -> Callable[[Sent], Answer]:
+    """Return an ingress's behaviour: a prediction for each image, and a model that is ready."""
+
+    def answer(sent: Sent) -> Answer:
+        if sent.path == "/predict":
+            return 200, json.dumps(make(sent)).encode()
+        return FakeIngress().respond(sent)
+
+    return answer
+
+
+class Gate:
+    """An ingress that keeps the first images waiting until they are let through."""
+
+    def __init__(self, held: int, make: Callable[[Sent], dict[str, Any]] = answer_of) -> None:
+        self._events = [threading.Event() for _ in range(held)]
+        self._arrivals = 0
+        self._answer = answering(make)
+
+    def open(self) -> None:
+        for event in self._events:
+            event.set()
+
+    async def __call__(self, sent: Sent) -> Answer:
+        if sent.path == "/predict":
+            self._arrivals += 1
+            if self._arrivals <= len(self._events):
+                await asyncio.to_thread(self._events[self._arrivals - 1].wait, 30)
+        return self._answer(sent)
+
+
+async def becomes(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until the condition holds; fail after 30 seconds."""
+    async with asyncio.timeout(30):
+        while True:
+            value = condition()
+            if await value if isinstance(value, Awaitable) else value:
+                return
+            await asyncio.sleep(0.02)

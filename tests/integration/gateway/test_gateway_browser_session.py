@@ -1,0 +1,176 @@
+"""The clinician's page when sessions end or change, and for people who may not use it."""
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from playwright.async_api import Page, expect
+
+from tests.integration.gateway.browser import cards, choose, find_lesions, send, sign_in
+from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def result_of_nurse(page: Page) -> None:
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, scan=jpeg())
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+
+
+async def other_tab(page: Page) -> Page:
+    tab = await page.context.new_page()
+    await tab.goto(page.url)
+    return tab
+
+
+async def assert_removed(page: Page, words: str) -> None:
+    await expect(page.locator("#notice")).to_contain_text(words)
+    await expect(page.locator("#notice")).to_be_focused()
+    await expect(cards(page)).to_have_count(0)
+    await expect(page.locator("#workplace")).to_be_hidden()
+    assert not await page.get_by_text("Signed in as").is_visible()
+
+
+async def test_expired_session_leads_to_sign_in(page: Page, ingress: FakeIngress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await expect(page.get_by_text("Signed in as nurse")).to_be_visible()
+    await Session.objects.all().adelete()
+    await find_lesions(page)
+    await assert_removed(page, "Your session has ended")
+    assert ingress.sent == []
+    await page.get_by_role("link", name="Sign in again").click()
+    await expect(page.get_by_label("User name")).to_be_focused()
+
+
+async def test_session_that_ends_on_the_way_leads_to_sign_in(page: Page, ingress: FakeIngress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
+    problem_of_401 = '{"title": "Unauthorized", "detail": "", "status": 401, "request_id": "1"}'
+    await page.route("**/predict/?*", lambda it: it.fulfill(status=401, body=problem_of_401))
+    await find_lesions(page)
+    await assert_removed(page, "Your session has ended")
+
+
+async def test_expired_session_removes_results_on_return(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await Session.objects.all().adelete()
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await assert_removed(page, "Your session has ended")
+
+
+async def test_unreachable_service_ends_no_session(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await page.route("**/session/", lambda route: route.fulfill(status=503, body="{}"))
+    async with page.expect_response("**/session/"):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(cards(page)).to_have_count(1)
+    await page.get_by_role("button", name="Find lesions").click()
+    await expect(page.get_by_role("alert")).to_contain_text("No answer came back")
+    assert len(ingress.sent) == 1
+
+
+async def test_sign_out_in_another_tab_removes_results(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    tab = await other_tab(page)
+    await expect(cards(page)).to_have_count(1)
+    await tab.get_by_role("button", name="Sign out").click()
+    await assert_removed(page, "Your session has ended")
+
+
+async def test_other_person_in_another_tab_removes_results(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await sync_to_async(person)("auditor", "auditor")
+    tab = await other_tab(page)
+    await tab.get_by_role("button", name="Sign out").click()
+    await sign_in(tab, "auditor")
+    await expect(tab.get_by_text("Signed in as auditor")).to_be_visible()
+    await assert_removed(page, "removed")
+
+
+async def test_image_is_not_sent_for_another_person(page: Page, ingress: FakeIngress):
+    """The other person signed in without a page that tells this one."""
+    await result_of_nurse(page)
+    await sync_to_async(person)("doctor")
+    await page.context.clear_cookies()
+    tab = await page.context.new_page()
+    await tab.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
+    await tab.goto(page.url + "login/")
+    await tab.get_by_label("User name").fill("doctor")
+    await tab.get_by_label("Password").fill(PASSWORD)
+    await tab.get_by_role("button", name="Sign in").click()
+    await expect(tab.get_by_text("Signed in as doctor")).to_be_visible()
+    await page.get_by_role("button", name="Find lesions").click()
+    await assert_removed(page, "Somebody else signed in or out")
+    assert len(ingress.sent) == 1
+
+
+async def test_key_and_session_do_not_share_results(page: Page, key: str, ingress: FakeIngress):
+    await send(page, key)
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+    await sync_to_async(person)()
+    tab = await other_tab(page)
+    await sign_in(tab)
+    await assert_removed(page, "Somebody else signed in or out")
+
+
+async def test_tabs_of_one_person_keep_their_images(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    tab = await other_tab(page)
+    await choose(tab, other=jpeg())
+    await expect(tab.locator(".name")).to_have_text("other.jpg")
+    await expect(page.locator(".name")).to_have_text("scan.jpg")
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+
+
+async def test_sign_out_works_with_a_token_of_before(page: Page, ingress: FakeIngress):
+    """Signing in again in another tab renews the token that guards the form."""
+    await result_of_nurse(page)
+    await page.evaluate("document.getElementById('sign-out').csrfmiddlewaretoken.value = 'old'")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
+    assert not await Session.objects.aexists()
+
+
+async def test_sign_out_removes_results_from_the_back_button(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(cards(page)).to_have_count(0)
+    await expect(page.get_by_text("Signed in as")).to_have_count(0)
+
+
+async def test_right_that_was_taken_is_explained(page: Page, ingress: FakeIngress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
+    await sync_to_async(lambda: User.objects.get(username="nurse").groups.clear())()
+    await find_lesions(page)
+    await expect(page.get_by_role("alert")).to_contain_text("This needs the scope 'predict'")
+
+
+@pytest.mark.parametrize(
+    ("role", "links"),
+    [
+        ("auditor", ["Usage charts", "Audit records of requests", "Audit events", "API keys"]),
+        ("operator", ["Usage charts", "API keys", "Organisations"]),
+    ],
+)
+async def test_who_may_not_send_is_told_what_they_may(page: Page, role: str, links: list[str]):
+    await sync_to_async(person)(role, role)
+    await sign_in(page, role)
+    title = page.get_by_role("heading", name="Your account cannot analyse images")
+    await expect(title).to_be_visible()
+    await expect(page.get_by_text(f"Its role is {role}")).to_be_visible()
+    await expect(page.locator("form")).to_have_count(1)  # to sign out
+    assert await page.locator("main li").all_inner_texts() == links
+    for url in await page.locator("main li a").evaluate_all("links => links.map(it => it.href)"):
+        response = await page.goto(url)
+        assert response.status == 200
