@@ -161,9 +161,7 @@ def with_all_scores(sent: Sent) -> dict[str, Any]:
 async def test_the_page_writes_scores_as_the_picture_does(page: Page, key, ingress: FakeIngress):
     ingress.answer = answering(with_all_scores)
     await send(page, key)
-    await expect(page.locator(".lesions tr")).to_contain_text(
-        [percent(score) for score in SCORES]
-    )
+    await expect(page.locator(".lesions tr")).to_contain_text([percent(score) for score in SCORES])
 
 
 async def test_label_and_name_are_never_markup(page: Page, key: str, ingress: FakeIngress):

@@ -1,6 +1,7 @@
 """Every kind of image through both halves: a gateway and an ingress on real sockets, and the real
 pipeline behind them but for its weights."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -61,7 +62,7 @@ def test_whatever_the_pipeline_may_answer_is_believed(halves, key, query):
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_image_is_a_422_that_says_which(halves, key, data, reason):
     told = assert_refused(halves.predict(form(part(data)), key), 422, "broken_image")
-    assert reason in told["detail"]
+    assert re.search(reason, told["detail"])
 
 
 @pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN)

@@ -197,7 +197,7 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         replaced(visualization=None),
         of_another,
         lambda sent: problem(sent, 422, "broken_image", "a reason\nof two lines"),
-        lambda sent: problem(sent, 422, "broken_image", "x" * 1000),
+        lambda sent: problem(sent, 422, "broken_image", "x" * 1001),
         lambda sent: problem(sent, 422, "broken_image", "x" * 100_000),
         lambda sent: (200, b"<html>it works</html>"),
         lambda sent: (200, without("model", sent.headers["x-request-id"])),
