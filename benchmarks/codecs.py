@@ -1,17 +1,16 @@
 """Which library decodes and encodes JPEG: how fast, and whether the pixels are Pillow's.
 
 Detectron2 reads with Pillow and so did the training: another decoder may be taken only if it gives
-the same pixels on every kind of JPEG. Neither is taken. Both differ on CMYK, and agree on the rest
-by the grace of which libjpeg-turbo each wheel holds; simplejpeg also refuses damaged files that
-Pillow reads. simplejpeg is measured where it is installed.
+the same pixels. simplejpeg is taken for grey and colour, since it tells what libjpeg warns of;
+CMYK, on which it differs, stays Pillow's.
 """
 
 import io
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -62,23 +61,16 @@ def run() -> Result:
 
 def decoders() -> dict[str, Decoder]:
     """All give (H, W, 3) uint8 BGR, not turned upright."""
-    found: dict[str, Decoder] = {"Pillow": _pillow, "OpenCV": _opencv}
-    if find_spec("simplejpeg"):
-        found["simplejpeg"] = _simplejpeg
-    return found
+    return {"Pillow": _pillow, "OpenCV": _opencv, "simplejpeg": _simplejpeg}
 
 
 def encoders(image: Picture) -> dict[str, Callable[[], object]]:
     """At quality 90 with halved colours, from BGR."""
-    found: dict[str, Callable[[], object]] = {
+    return {
         "OpenCV": lambda: encode(image, "jpeg"),
         "Pillow": lambda: _save(image, quality=90),
+        "simplejpeg": lambda: simplejpeg.encode_jpeg(image, 90, "BGR", "420"),
     }
-    if find_spec("simplejpeg"):
-        import simplejpeg
-
-        found["simplejpeg"] = lambda: simplejpeg.encode_jpeg(image, 90, "BGR", "420")
-    return found
 
 
 def kinds(image: Picture) -> dict[str, bytes]:
@@ -144,8 +136,6 @@ def _opencv(data: bytes) -> Picture:
 
 
 def _simplejpeg(data: bytes) -> Picture:
-    import simplejpeg
-
     pixels: Picture = simplejpeg.decode_jpeg(data, "BGR")
     return pixels
 
