@@ -1,0 +1,38 @@
+"""Each fuzzer for a moment; `make fuzz` runs them for an hour."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from serve_app.args import ROOT
+
+pytest.importorskip("atheris", reason="atheris is not installed")
+
+
+@pytest.mark.parametrize(
+    ("fuzzer", "runs", "max_bytes"),
+    [
+        ("decode", 20_000, 65_536),
+        ("multipart", 20_000, 65_536),
+        ("model_files config", 4_000, 8_192),
+        ("model_files checkpoint", 4_000, 8_192),
+        ("model_files structure", 10_000, 8_192),
+    ],
+)
+def test_any_bytes_bring_a_right_result_or_our_own_error(tmp_path, fuzzer, runs, max_bytes):
+    module, *target = fuzzer.split()
+    options = [f"-runs={runs}", "-seed=1", "-rss_limit_mb=2048", f"-max_len={max_bytes}"]
+    command = [sys.executable, "-m", f"tests.fuzz.{module}", *target, str(tmp_path / "corpus")]
+    done = subprocess.run(
+        [*command, *options, "-timeout=60", f"-artifact_prefix={tmp_path}/"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ran = re.search(r"Done (\d+) runs", done.stderr)
+    assert ran is not None
+    assert int(ran[1]) >= runs
