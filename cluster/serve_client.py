@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 import ray
 from ray import serve
+from ray._common.network_utils import parse_address
+from ray._private.services import canonicalize_bootstrap_address
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.exceptions import AuthenticationError, RayError
 from ray.serve.exceptions import RayServeException
@@ -19,6 +22,7 @@ from cluster.errors import StackError
 from serve_app.status import last_line
 
 _MODEL_WITHIN_S = 10.0
+_CONNECT_WITHIN_S = 5.0
 # Of Ray's clients; a requests.RequestException is an OSError.
 CLUSTER_ERRORS = (OSError, RuntimeError, ValueError, RayError, RayServeException)
 
@@ -97,6 +101,7 @@ def connected(address: str) -> Iterator[ServeClient]:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
+        _knock(address)
         context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except CLUSTER_ERRORS as error:
         raise _unreachable(address, error) from error
@@ -104,6 +109,16 @@ def connected(address: str) -> Iterator[ServeClient]:
         yield _client(context.dashboard_url)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens, since Ray's own client would wait there for ever."""
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        raise ConnectionError("no cluster was started on this machine")
+    host, port = parse_address(found)
+    with socket.create_connection((host, int(port)), timeout=_CONNECT_WITHIN_S):
+        pass
 
 
 def _client(dashboard: str | None) -> ServeClient:

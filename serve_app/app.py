@@ -16,7 +16,8 @@ from serve_app.replacement import ReplaceableGraph
 from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
 _ASK_AGAIN_S = 0.05
-_SHUTDOWN_MARGIN_S = 5.0
+# Behind HAProxy an ingress stays reachable for 30 s before it finishes what it has.
+_SHUTDOWN_MARGIN_S = 35.0
 
 
 def build_app(args: AppArgs) -> Application:

@@ -76,7 +76,8 @@ class ReplaceableGraph:
         reason = f"{type(error).__name__}: {error}"
         if reason != self._reason:
             self._reason = reason
-            _log.error("the model cannot be loaded, every request is refused", reason=reason)
+            # In the text, since Ray's plain format drops named values.
+            _log.error(f"every request is refused, the model cannot be loaded: {reason}")
 
 
 def _is_last_resort() -> bool:

@@ -82,9 +82,10 @@ class StageWatch:
         failing = {name: state.reason for name, state in states.items() if state.is_failing}
         for name, reason in failing.items():
             if self._failing.get(name) != reason:
-                _log.error("no replica starts, every request is refused", stage=name, reason=reason)
+                # In the text, since Ray's plain format drops named values.
+                _log.error(f"every request is refused, no replica of {name} starts: {reason}")
         for name in self._failing.keys() - failing.keys():
-            _log.warning("replicas start again", stage=name)
+            _log.warning(f"replicas of {name} start again")
         self._failing = failing
         if failing and (self._recovery_task is None or self._recovery_task.done()):
             self._recovery_task = asyncio.create_task(self._await_recovery())

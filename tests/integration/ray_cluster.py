@@ -4,22 +4,21 @@ and clients who ask while they are rolled."""
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import psutil
-import pytest
 import yaml
-from ray.cluster_utils import Cluster
 
 from cluster.ports import choose_ports
 from pipeline import packing
@@ -52,6 +51,7 @@ class RayCluster:
     address: str
     url: str
     environment: dict[str, str]
+    pid: int
 
     def profile(self, bundle: Path, layout: str = "fused", **sizes: Any) -> Path:
         """Write a profile whose ingress is at `url`; `sizes` replace those of the model."""
@@ -84,11 +84,22 @@ class RayCluster:
 
     def deploy(self, *arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the command as an operator does on the head."""
-        command = [sys.executable, "-m", "cluster.cli", "deploy", *map(str, arguments)]
-        command += ["--address", self.address]
+        return self._run("from cluster.cli import main; main()", arguments, environment)
+
+    def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
+        """Run the command without its trial of the model: a node that differs from the others."""
+        code = "from cluster import deploy_checks; from cluster.cli import main; "
+        code += "from serve_app.node_check import TrialReport; "
+        code += "deploy_checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
+        return self._run(code, arguments, {})
+
+    def _run(
+        self, code: str, arguments: Sequence[object], environment: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", code, "deploy", *map(str, arguments)]
         return subprocess.run(
             command,
-            env=self.environment | environment,
+            env=self.environment | dict(environment),
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -109,7 +120,8 @@ class RayCluster:
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         title = f"ray::ServeReplica:lesionserve:{deployment}"
-        return [one for one in psutil.Process().children(recursive=True) if title in _title(one)]
+        family = psutil.Process(self.pid).children(recursive=True)
+        return [process for process in family if title in _title(process)]
 
     def serve_logs(self) -> str:
         folder = self.folder / "ray/session_latest/logs/serve"
@@ -118,34 +130,49 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
+    """Start a head as docs/operations.md does, with ports and a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="ls-", dir="/tmp"))  # short, for the sockets in it
-    (folder / "ray").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LESIONSERVE_SERVICE_TOKENS", TOKEN)
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", "r" * 64)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    port, dashboard, agent, client, metrics, autoscaler, head, ingress = choose_ports([None] * 8)
+    environment = os.environ | {
+        "LESIONSERVE_SERVICE_TOKENS": TOKEN,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "r" * 64,
+        "RAY_USAGE_STATS_ENABLED": "0",
         # Where Ray notes the address of the cluster that runs on this machine.
-        patch.setenv("RAY_TMPDIR", str(folder))
-        patch.delenv("RAY_ADDRESS", raising=False)
-        dashboard, agent, metrics, ingress = choose_ports([None] * 4)
-        head = {
-            "num_cpus": num_cpus,
-            "include_dashboard": True,
-            "dashboard_host": "127.0.0.1",
-            "dashboard_port": dashboard,
-            "dashboard_agent_listen_port": agent,
-            "metrics_export_port": metrics,
-            "object_store_memory": 256 * 1024 * 1024,
-            "temp_dir": str(folder / "ray"),
-        }
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            url = f"http://127.0.0.1:{ingress}"
-            yield RayCluster(folder, cluster.address, url, dict(os.environ))
-        finally:
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+        "RAY_TMPDIR": str(folder),
+        "AUTOSCALER_METRIC_PORT": str(autoscaler),
+        "DASHBOARD_METRIC_PORT": str(head),
+    }
+    environment.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    command += [f"--port={port}", "--node-ip-address=127.0.0.1", f"--temp-dir={folder}/ray"]
+    command += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
+    command += [f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}"]
+    command += [f"--num-cpus={num_cpus}", f"--object-store-memory={256 * 1024 * 1024}"]
+    with (folder / "head.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    cluster = RayCluster(
+        folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{ingress}", environment, process.pid
+    )
+    try:
+        until(lambda: _listens(dashboard) or process.poll() is not None)
+        assert process.poll() is None, (folder / "head.log").read_text()
+        yield cluster
+    finally:
+        everyone = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        process.wait(60)
+        for member in everyone:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def post(client: httpx.Client, url: str) -> httpx.Response:
@@ -233,6 +260,15 @@ class Clients:
                     what = answer["model"]["version"] if response.is_success else response.text
                     self.answers.append((time.monotonic(), response.status_code, what))
                 self._stopping.wait(0.02)  # leave some of the machine to the roll
+
+
+def assert_all_answered(answers: list[tuple[float, int, str]], versions: list[str]) -> None:
+    """Each request has its 200, from these versions and no other; the first and the last version
+    are the list's."""
+    assert answers
+    assert {status for _, status, _ in answers} == {200}, [a for a in answers if a[1] != 200][:3]
+    seen = [version for _, _, version in answers]
+    assert (seen[0], seen[-1], set(seen)) == (versions[0], versions[-1], set(versions))
 
 
 def until(happened: Callable[[], bool], within_s: float = 120) -> None:

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster import deploy_checks
-from cluster.deploy import DeployOptions, deploy
 from cluster.deploy_errors import Exit
-from cluster.errors import StackError
-from serve_app.node_check import TrialReport
 from tests.integration.ray_cluster import (
     Clients,
     RayCluster,
+    assert_all_answered,
     flip_last_byte,
     pack_bundle,
     ray_cluster,
@@ -54,15 +51,6 @@ def profile(cluster, bundles) -> Path:
     return profile
 
 
-def assert_all_answered(answers, versions) -> None:
-    assert answers
-    assert {status for _, status, _ in answers} == {200}, [a for a in answers if a[1] != 200][:3]
-    seen = [version for _, _, version in answers]
-    assert list(dict.fromkeys(seen))[:1] == [versions[0]]
-    assert set(seen) == set(versions)
-    assert seen[-1] == versions[-1]
-
-
 def test_deploy_rolls_good_bundle_without_lost_request(cluster, bundles, profile):
     with Clients(cluster.url) as clients:
         done = cluster.deploy(profile, "--bundle", bundles["2"])
@@ -94,18 +82,13 @@ def test_deploy_refuses_bundle_before_any_change(cluster, bundles, profile, bund
     assert_all_answered(answers, ["1"])
 
 
-def test_deploy_rolls_back_when_replicas_do_not_load(cluster, bundles, profile, monkeypatch):
-    monkeypatch.setattr(deploy_checks, "check_model", lambda *_: TrialReport(None, "none", 0))
-    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
-        monkeypatch.setenv(name, cluster.environment[name])
-    lines: list[str] = []
-    options = DeployOptions(profile, bundles["other finding"], address=cluster.address)
+def test_deploy_rolls_back_when_replicas_do_not_load(cluster, bundles, profile):
     with Clients(cluster.url) as clients:
-        with pytest.raises(StackError, match=r"golden case golden\.jpg") as caught:
-            deploy(options, lines.append)
+        done = cluster.deploy_untried(profile, "--bundle", bundles["other finding"])
         answers = clients.stop()
-    assert caught.value.exit_status == Exit.ROLLED_BACK
-    assert "rolling back to what was deployed before" in lines
+    assert done.returncode == Exit.ROLLED_BACK, done.stderr
+    assert "golden case golden.jpg" in done.stderr.splitlines()[-1]
+    assert "rolling back to what was deployed before" in done.stderr
     assert_all_answered(answers, ["1"])
 
 
@@ -163,7 +146,8 @@ def test_replica_of_damaged_bundle_refuses_and_recovers(
     assert {response.headers["retry-after"] for response in refusals} == {"1"}
     assert {response.json()["code"] for response in refusals} == {"unavailable"}
     assert max(response.elapsed.total_seconds() for response in refusals) < 10
-    assert cluster.serve_logs().count(reason) >= 1
+    refusing = f"every request is refused, the model cannot be loaded: BundleError: {reason}"
+    assert cluster.serve_logs().count(refusing) == 1
     shutil.copy(bundles["2"] / "model.pth", folder)
     until(lambda: cluster.post().status_code == 200)
 

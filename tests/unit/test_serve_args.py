@@ -181,9 +181,7 @@ def test_one_gpu_has_room_for_the_predictors_of_two_versions():
 
 def test_rejects_replica_that_drops_admitted_requests(document, tmp_path):
     _set(args_of(document), "graph.ingress.graceful_shutdown_timeout_s", 59)
-    with pytest.raises(
-        ConfigError, match=r"ingress\.graceful_shutdown_timeout_s is below"
-    ):
+    with pytest.raises(ConfigError, match=r"ingress\.graceful_shutdown_timeout_s is below"):
         load(document, tmp_path)
 
 
