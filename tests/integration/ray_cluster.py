@@ -180,9 +180,7 @@ def post(client: httpx.Client, url: str) -> httpx.Response:
     return client.post(f"{url}/predict?visualization=none", content=IMAGE, headers=headers)
 
 
-def pack_bundle(
-    folder: Path, version: str, class_names: tuple[str, ...] = ("LSIL", "HSIL")
-) -> Path:
+def pack_bundle(folder: Path, version: str, *class_names: str) -> Path:
     """A bundle of a tiny network with random weights, and one golden case."""
     source = folder / f"source-{version}"
     source.mkdir(parents=True)
