@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cluster import deploy_checks
-from cluster.deploy_errors import Exit
+from cluster.deploy_errors import Exit, refused
 from cluster.deploy_plan import Plan, model_name, read_plan
 from cluster.errors import StackError
-from cluster.serve_client import CLUSTER_ERRORS, Application, ServeClient, connected
+from cluster.serve_client import CLUSTER_ERRORS, Application, ServeClient, ServeDetails, connected
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ def deploy(options: DeployOptions, say: Say) -> None:
     plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
     say(f"bundle: {plan.model} is intact")
     with connected(options.address) as client:
-        details = client.read()
+        details = _read(client)
         before = deploy_checks.check_takeover(plan, details)
         if before is not None:
             deploy_checks.check_classes(plan, before, client, other_classes=options.other_classes)
@@ -58,6 +58,13 @@ def deploy(options: DeployOptions, say: Say) -> None:
         say(f"cluster: the bundle is intact on each of {nodes} nodes")
         _check_room_and_model(plan, options, say)
         _roll(plan, before, client, options.ready_within_s, say)
+
+
+def _read(client: ServeClient) -> ServeDetails:
+    try:
+        return client.read()
+    except CLUSTER_ERRORS as error:
+        raise refused(f"Ray's dashboard does not answer: {_last_line(error)}") from error
 
 
 def _check_room_and_model(plan: Plan, options: DeployOptions, say: Say) -> None:
@@ -98,8 +105,12 @@ def _put(client: ServeClient, config: Mapping[str, Any]) -> None:
     try:
         client.put(config)
     except CLUSTER_ERRORS as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise RollFailed(f"Ray Serve refused it: {lines[-1][:300]}") from error
+        raise RollFailed(f"Ray Serve refused it: {_last_line(error)}") from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1][:300]
 
 
 def _await_healthy(

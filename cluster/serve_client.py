@@ -70,11 +70,14 @@ class ServeClient:
         self._client = ServeSubmissionClient(dashboard_url)
 
     def read(self) -> ServeDetails:
-        """Raise one of CLUSTER_ERRORS where the cluster does not answer."""
+        """Raise one of CLUSTER_ERRORS where the cluster does not answer.
+
+        Before anything was deployed the details hold no options and no application.
+        """
         details = self._client.get_serve_details()
-        applications = details["applications"].items()
+        applications = details.get("applications", {}).items()
         return ServeDetails(
-            http_options=details["http_options"] or {},
+            http_options=details.get("http_options") or {},
             applications={name: _application(application) for name, application in applications},
         )
 
