@@ -56,7 +56,8 @@ def check_takeover(plan: Plan, details: ServeDetails) -> Application | None:
 
 def check_nodes(plan: Plan) -> int:
     """Check on each node that may run a replica, and return how many those are."""
-    nodes = [node for node in ray.nodes() if node["Alive"] and _may_host(node, plan.args)]
+    args = plan.args
+    nodes = [node for node in ray.nodes() if node["Alive"] and _may_host(node, args)]
     if not nodes:
         raise refused("no node of the cluster has the CPUs and GPUs that one replica needs")
     checks = {_check(node["NodeID"]).remote(plan.app_args): node for node in nodes}
@@ -101,11 +102,12 @@ def reserved_room(plan: Plan, within_s: float) -> Iterator[PlacementGroup]:
     The deployments roll side by side and take turns where room is short, so that each must fit
     alone.
     """
-    for name, size in plan.args.sizes.items():
-        if size is not plan.args.model_size:
+    args = plan.args
+    for name, size in args.sizes.items():
+        if size is not args.model_size:
             with _placed(name, size, within_s):
                 pass
-    with _placed("the model", plan.args.model_size, within_s) as room:
+    with _placed("the model", args.model_size, within_s) as room:
         yield room
 
 

@@ -103,6 +103,8 @@ def connected(address: str) -> Iterator[ServeClient]:
     the token.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what fails is told by its error
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         _knock(address)
         context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -144,7 +146,11 @@ def _unreachable(address: str, error: BaseException) -> StackError:
     while cause is not None:
         chain.append(cause)
         cause = cause.__cause__
-    if any(isinstance(cause, AuthenticationError) for cause in chain):
+    # Ray's driver tells the error of its token only in the text of another one.
+    if any(
+        isinstance(cause, AuthenticationError) or "InvalidAuthToken" in str(cause)
+        for cause in chain
+    ):
         return refused(
             "the cluster refuses this token: RAY_AUTH_TOKEN must be the one that `ray start` had"
         )

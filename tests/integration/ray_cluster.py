@@ -20,6 +20,7 @@ import httpx
 import psutil
 import yaml
 
+from cluster.deploy_errors import Exit
 from cluster.ports import choose_ports
 from pipeline import packing
 from pipeline.manifest import MANIFEST_FILE, read_manifest, sha256_of
@@ -85,6 +86,13 @@ class RayCluster:
     def deploy(self, *arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the command as an operator does on the head."""
         return self._run("from cluster.cli import main; main()", arguments, environment)
+
+    def serve(self, profile: Path, version: str) -> None:
+        """Deploy the profile's bundle, which is of this version, unless it serves already."""
+        if self.version() != version:
+            done = self.deploy(profile, "--other-classes")
+            assert done.returncode == Exit.SERVES, done.stderr
+        assert self.version() == version
 
     def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command without its trial of the model: a node that differs from the others."""
@@ -199,6 +207,18 @@ def pack_bundle(folder: Path, version: str, *class_names: str) -> Path:
         folder / version,
     )
     return folder / version
+
+
+def pack_bundles(folder: Path) -> dict[str, Path]:
+    """Two versions of one model, and three bundles that may not replace them."""
+    bundles = {version: pack_bundle(folder, version) for version in ("1", "2")}
+    bundles["other classes"] = pack_bundle(folder, "3", "HSIL", "LSIL")
+    bundles["damaged"] = Path(shutil.copytree(bundles["2"], folder / "damaged"))
+    flip_last_byte(bundles["damaged"] / "model.pth")
+    bundles["other finding"] = with_changed_golden_case(
+        Path(shutil.copytree(bundles["2"], folder / "other-finding"))
+    )
+    return bundles
 
 
 def with_changed_golden_case(bundle: Path) -> Path:

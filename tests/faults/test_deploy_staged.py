@@ -1,4 +1,4 @@
-"""`lesionserve deploy` on a real Ray cluster, while clients ask: the staged layout."""
+"""Deploying on a real Ray cluster, and damage to what serves: the staged layout."""
 
 import shutil
 import subprocess
@@ -14,10 +14,9 @@ from tests.integration.ray_cluster import (
     RayCluster,
     assert_all_answered,
     flip_last_byte,
-    pack_bundle,
+    pack_bundles,
     ray_cluster,
     until,
-    with_changed_golden_case,
 )
 
 pytestmark = pytest.mark.faults
@@ -25,12 +24,7 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("bundles")
-    bundles = {version: pack_bundle(folder, version) for version in ("1", "2")}
-    bundles["other finding"] = with_changed_golden_case(
-        Path(shutil.copytree(bundles["2"], folder / "other-finding"))
-    )
-    return bundles
+    return pack_bundles(tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +37,7 @@ def cluster() -> Iterator[RayCluster]:
 def profile(cluster, bundles) -> Path:
     """A profile of version 1, which serves."""
     profile = cluster.profile(bundles["1"], "staged")
-    if cluster.version() != "1":
-        done = cluster.deploy(profile)
-        assert done.returncode == Exit.SERVES, done.stderr
+    cluster.serve(profile, "1")
     return profile
 
 
