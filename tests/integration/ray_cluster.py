@@ -22,6 +22,7 @@ import yaml
 
 from cluster.deploy_errors import Exit
 from cluster.ports import choose_ports
+from cluster.processes import _die_with_parent
 from pipeline import packing
 from pipeline.manifest import MANIFEST_FILE, read_manifest, sha256_of
 from serve_app.args import ROOT
@@ -159,7 +160,12 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
     command += [f"--num-cpus={num_cpus}", f"--object-store-memory={256 * 1024 * 1024}"]
     with (folder / "head.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
         )
     cluster = RayCluster(
         folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{ingress}", environment, process.pid

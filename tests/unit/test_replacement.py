@@ -99,3 +99,12 @@ def test_another_bundle_than_the_deployed_one_is_refused():
     assert open_deployed_bundle(digest, DEMO).manifest.digest == digest
     with pytest.raises(BundleError, match="was deployed; restore that bundle"):
         open_deployed_bundle("0" * 64, DEMO)
+
+
+def test_bundle_on_failing_disk_is_refused(monkeypatch):
+    def fail(path: Path) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("pipeline.manifest.sha256_of", fail)
+    with pytest.raises(BundleError, match="cannot be read: Input/output error"):
+        open_deployed_bundle(None, DEMO)
