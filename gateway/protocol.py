@@ -37,7 +37,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         error = BadRequest("What was sent is no HTTP/1.1 request; check the client and the port.")
-        headers, body = problem(error, str(uuid.uuid4()))
+        # Of what came no path and no header can be trusted.
+        scope = {"request_id": str(uuid.uuid4()), "path": "/", "headers": []}
+        headers, body = problem(error, scope)
         lines = [b"%s: %s\r\n" % header for header in [*headers, (b"connection", b"close")]]
         self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body]))
         self.transport.close()

@@ -20,7 +20,7 @@ from ray import serve
 from cluster.ports import choose_ports
 from gateway.proxy.upstream import Upstream
 from pipeline.errors import LesionserveError, Poison
-from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
+from pipeline.schemas import Prediction, PredictOptions, Problem
 from serve_app.app import wire
 from serve_app.args import AppArgs
 from tests.fakes import (
@@ -227,9 +227,9 @@ def outcome(url: str, image: bytes) -> LesionserveError | None:
 
     async def ask() -> None:
         upstream = Upstream.connect(f"{url}/", TOKEN, deadline_s=60)
-        info = ImageInfo(width=40, height=20, format="PNG")
+        header = Header("PNG", 40, 20)
         try:
-            await upstream.predict(image, info, PredictOptions(), "id", lambda: None)
+            await upstream.predict(image, header, PredictOptions(), "id", lambda: None)
         finally:
             await upstream.close()
 
