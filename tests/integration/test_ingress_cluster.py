@@ -20,6 +20,7 @@ from ray import serve
 from cluster.ports import choose_ports
 from gateway.proxy.upstream import Upstream
 from pipeline.errors import LesionserveError, Poison
+from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from serve_app.app import wire
 from serve_app.args import AppArgs
