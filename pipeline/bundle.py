@@ -105,5 +105,8 @@ def open_bundle(path: Path) -> Bundle:
     """
     manifest = read_manifest(path)
     check_versions(manifest)
-    check_files(path, manifest)
+    try:
+        check_files(path, manifest)
+    except OSError as error:  # no permission, a disk or a network share that fails
+        raise BundleError(f"the bundle cannot be read: {error.strerror or error}") from error
     return Bundle(path, manifest)

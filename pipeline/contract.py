@@ -1,9 +1,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pipeline.preprocess import Resize
 
 EngineName = Literal["auto", "portable", "openvino", "detectron2"]
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -16,11 +19,13 @@ class ModelInput:
 
     `pixels` is (H, W, 3) uint8, already resized, channels in the order the configuration
     names (INPUT.FORMAT). `source_height` and `source_width` are those of the upright source.
+    `resize` made it; None where that is not known.
     """
 
     pixels: NDArray[np.uint8]
     source_height: int
     source_width: int
+    resize: "Resize | None" = None
 
 
 @dataclass(frozen=True, slots=True)

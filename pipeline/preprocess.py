@@ -42,10 +42,10 @@ class Resize:
             # It takes each channel for itself, so they may be turned on the way out.
             turned = "BGR" if self.channel_order == "RGB" else "RGB"
             pixels = np.frombuffer(resized.tobytes("raw", turned), dtype=np.uint8)
-            return ModelInput(pixels.reshape(*size, 3), height, width)
+            return ModelInput(pixels.reshape(*size, 3), height, width, self)
         if self.channel_order == "RGB":
             image = image[:, :, ::-1]
-        return ModelInput(np.ascontiguousarray(image), height, width)
+        return ModelInput(np.ascontiguousarray(image), height, width, self)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) after the resize; rounds as Detectron2 does, half up."""

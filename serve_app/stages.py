@@ -32,9 +32,13 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What Predictor hands on, with the model that found it: the two never part."""
+    """What Predictor hands on, with the model that found it: the two never part.
+
+    input_size: (height, width) of the model input, whose pixels the instances are in.
+    """
 
     instances: Instances
+    input_size: tuple[int, int]
     model: ModelInfo
     class_names: tuple[str, ...]
     took_ms: float
@@ -81,8 +85,13 @@ class Predictor:
 
     async def __call__(self, prepared: Prepared) -> Found:
         started = perf_counter()
-        instances = await self._batcher.submit(prepared.model_input)
-        return Found(instances, self._info, self._class_names, _since(started))
+        model_input = prepared.model_input
+        if model_input.resize != self._resize:
+            # While a version rolls, a replica of another one may have prepared the image.
+            model_input = await in_thread(self._pool, self._resize, prepared.source.pixels)
+        instances = await self._batcher.submit(model_input)
+        height, width = model_input.pixels.shape[:2]
+        return Found(instances, (height, width), self._info, self._class_names, _since(started))
 
     async def manifest(self) -> dict[str, Any]:
         return self._manifest
@@ -104,6 +113,7 @@ class Predictor:
             args.model.engine, args.model.device, args.model.precision
         )
         bundle.check_golden(self._engine)
+        self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
         self._manifest = bundle.manifest.model_dump(mode="json")
@@ -145,9 +155,8 @@ class Postprocess:
         correlation_id: str | None,
     ) -> bytes:
         started = perf_counter()
-        height, width = prepared.model_input.pixels.shape[:2]
         findings = postprocess(
-            prepared.source, (height, width), found.instances, found.class_names, options
+            prepared.source, found.input_size, found.instances, found.class_names, options
         )
         timings_ms = {
             "preprocess": prepared.took_ms,

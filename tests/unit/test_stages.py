@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import BrokenImage, BundleError, ImageTooLarge, PredictionFailed
+from pipeline.preprocess import Resize
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import AppArgs
 from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
@@ -65,6 +66,27 @@ async def test_a_finding_says_which_model_made_it(predictor, prepared):
     assert len(found.instances) == 1
     assert (found.model.name, found.model.engine) == ("fake", "fake")
     assert found.class_names == ("LSIL", "HSIL")
+
+
+class RgbBundle(FakeBundle):
+    """The next version of the fake, which takes smaller images with their channels turned."""
+
+    @property
+    def resize(self) -> Resize:
+        return Resize(shortest_edge=10, longest_edge=20, channel_order="RGB")
+
+
+async def test_predictor_resizes_what_another_version_prepared(prepared):
+    predictor = Predictor(app_args(), lambda path: RgbBundle(path, MANIFEST))
+    seen = []
+    predict = predictor._engine.predict
+    predictor._engine.predict = lambda inputs: (seen.extend(inputs), predict(inputs))[1]
+    found = await predictor(prepared)
+    expected = RgbBundle(Path("nowhere"), MANIFEST).resize(prepared.source.pixels)
+    assert np.array_equal(seen[0].pixels, expected.pixels)
+    assert found.input_size == expected.pixels.shape[:2] == (10, 20)
+    answer = await Postprocess(app_args())("id", prepared, found, PredictOptions())
+    assert json.loads(answer)["detections"][0]["box"] == [0, 0, 20, 20]
 
 
 async def test_images_that_arrive_together_form_batches(predictor, prepared):
