@@ -12,18 +12,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.proxy.problems import problem
 from pipeline.errors import BadRequest
 
+_KEEP_ALIVE_S = 75
+
 
 class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with three differences.
+    """uvicorn's protocol, with four differences.
 
     An `Upgrade` is ignored, as RFC 9110 (7.8) allows: httptools skips the body of a request that
     asks for one, as Java's client and `curl --http2` do. Trailers are dropped: uvicorn appends
     them to the headers, where a key could hide from whatever stands before us. What is no HTTP is
-    refused as problem+json.
+    refused as problem+json. An idle connection stays open for longer than clients keep theirs
+    (httpx 5 s, as uvicorn itself, nginx 60 s), so that no request meets one that just closes.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.timeout_keep_alive = max(self.timeout_keep_alive, _KEEP_ALIVE_S)
         self._in_body = False
         self._head = b""  # of a request that asks for an upgrade, without that
 
