@@ -4,8 +4,8 @@ import sys
 import threading
 from pathlib import Path
 
-from pipeline.bundle import open_bundle
 from pipeline.errors import ModelError
+from serve_app.app import open_deployed_bundle
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
 from serve_app.driver import StartError, deploy, local_ray
@@ -28,9 +28,11 @@ def main() -> int:
         return _fail(error, 2)
     args = _with_bundle(profile.application.args, options.bundle)
     try:
-        open_bundle(args.model.bundle)  # tells sooner than a replica would, and before Ray starts
+        # Tells sooner than a replica would, and before Ray starts.
+        bundle = open_deployed_bundle(args.model.bundle_sha256, args.model.bundle)
     except ModelError as error:
         return _fail(error, 1)
+    args = _with_model(args, bundle_sha256=bundle.manifest.digest)
     print(f"ACCEPTED {profile.http_options.url}", flush=True)
     return _serve(profile, args, options)
 
@@ -78,8 +80,12 @@ def _with_http(profile: Profile, options: argparse.Namespace) -> Profile:
 def _with_bundle(args: AppArgs, bundle: Path | None) -> AppArgs:
     if bundle is None:
         return args
-    model = args.model.model_copy(update={"bundle": bundle.resolve()})
-    return args.model_copy(update={"model": model})
+    # A digest in the profile is that of its own bundle.
+    return _with_model(args, bundle=bundle.resolve(), bundle_sha256=None)
+
+
+def _with_model(args: AppArgs, **changes: object) -> AppArgs:
+    return args.model_copy(update={"model": args.model.model_copy(update=changes)})
 
 
 def _fail(error: Exception, status: int) -> int:

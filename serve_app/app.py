@@ -1,46 +1,72 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 from ray import serve
 from ray.serve import Application, Deployment
 
 from pipeline.allocator import KEEP_FREED_MEMORY
-from pipeline.bundle import open_bundle
+from pipeline.bundle import Bundle, open_bundle
+from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
-from serve_app.graph import FusedGraph, StagedGraph
+from serve_app.graph import FusedGraph, Graph, StagedGraph
 from serve_app.ingress import FrontDoor
+from serve_app.replacement import ReplaceableGraph
 from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
 _ASK_AGAIN_S = 0.05
+# Behind HAProxy an ingress stays reachable for 30 s before it finishes what it has.
+_SHUTDOWN_MARGIN_S = 35.0
 
 
 def build_app(args: AppArgs) -> Application:
     """The application that configs/serve/*.yaml name; Serve hands it their `args`."""
-    return wire(args, open_bundle)
+    return wire(args, partial(open_deployed_bundle, args.model.bundle_sha256))
+
+
+def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
+    """Open the bundle that was deployed. Raise BundleError where another one lies in its folder.
+
+    Replicas are replaced and added long after a roll, and must not answer from another model than
+    those beside them. Without a digest any intact bundle is opened.
+    """
+    bundle = open_bundle(path)
+    digest = bundle.manifest.digest
+    if bundle_sha256 is not None and digest != bundle_sha256:
+        raise BundleError(
+            f"the bundle in {path} has the digest {digest[:12]}, but {bundle_sha256[:12]} was "
+            "deployed; restore that bundle, or deploy this one"
+        )
+    return bundle
 
 
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     """The only place where the graph is wired. Tests bring an `open_bundle` of their own."""
     front_door = serve.ingress()(FrontDoor)
+    deployment = partial(_deployment, args)
     # Where the model may run on a CPU.
     model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
-        whole = _deployment(front_door, args.graph.ingress, model_environment)
-        return whole.bind(args, partial(FusedGraph, args, open_bundle))
-    return _deployment(front_door, args.graph.ingress).bind(
+        whole = deployment(front_door, args.graph.ingress, model_environment)
+        build = partial(FusedGraph, args, open_bundle)
+        graph: Callable[[], Graph] = partial(ReplaceableGraph, build)
+        return whole.bind(args, graph)
+    return deployment(front_door, args.graph.ingress).bind(
         args,
         StagedGraph,
-        _deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),
-        _deployment(Predictor, args.graph.predictor, model_environment).bind(args, open_bundle),
-        _deployment(Postprocess, args.graph.postprocess).bind(args),
+        deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),
+        deployment(Predictor, args.graph.predictor, model_environment).bind(args, open_bundle),
+        deployment(Postprocess, args.graph.postprocess).bind(args),
     )
 
 
 def _deployment(
-    stage: type, size: Size, environment: Mapping[str, str] = MappingProxyType({})
+    args: AppArgs, stage: type, size: Size, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Deployment:
     options = size.options()
+    # What a replica has admitted may take until its deadline.
+    options.setdefault("graceful_shutdown_timeout_s", args.deadline.max_s + _SHUTDOWN_MARGIN_S)
     if environment:
         options["ray_actor_options"]["runtime_env"] = {"env_vars": dict(environment)}
     decorate = serve.deployment(

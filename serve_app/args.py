@@ -59,8 +59,19 @@ class Size(Queue):
     autoscaling: Autoscaling | None = None
     num_cpus: float = Field(gt=0)
     num_gpus: float = Field(default=0, ge=0)
-    max_surge_percent: int = Field(default=0, ge=0, le=100)
-    graceful_shutdown_timeout_s: float = Field(default=20, gt=0)
+    max_surge_percent: int = Field(
+        default=100,
+        ge=0,
+        le=100,
+        description="how many replicas of a new version start before old ones stop; with 0 an old "
+        "one stops first, and whoever asks meanwhile waits until the new model is loaded",
+    )
+    graceful_shutdown_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="in which a replica that is replaced finishes what it has admitted; by default "
+        "a little above deadline.max_s",
+    )
 
     @model_validator(mode="after")
     def _fixed_or_autoscaled(self) -> Self:
@@ -123,6 +134,12 @@ class Model(Args):
     """Which model runs, on what."""
 
     bundle: Path = Field(description="relative paths start at the installation, not at the cwd")
+    bundle_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="the digest in the bundle's manifest: any other bundle in the folder is "
+        "refused; `lesionserve deploy` fills it in",
+    )
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     precision: Precision = "float32"
@@ -155,6 +172,11 @@ class AppArgs(Args):
     """The `args` of the application in configs/serve/*.yaml."""
 
     model: Model
+    deployment: str | None = Field(
+        default=None,
+        description="names one deployment; `lesionserve deploy` fills it in, so that each is a "
+        "version of its own to Ray, also one that is repeated after it failed",
+    )
     graph: Annotated[Fused | Staged, Field(discriminator="layout")]
     image: ImageLimits = ImageLimits()
     deadline: Deadlines = Deadlines()
@@ -164,3 +186,24 @@ class AppArgs(Args):
         ge=1,
         description="processor time of one image's decoding; an image that takes more is refused",
     )
+
+    @model_validator(mode="after")
+    def _admitted_requests_may_finish(self) -> Self:
+        for name, size in self.sizes.items():
+            seconds = size.graceful_shutdown_timeout_s
+            if seconds is not None and seconds < self.deadline.max_s:
+                raise ValueError(
+                    f"graph.{name}.graceful_shutdown_timeout_s is below deadline.max_s: a replica "
+                    "that is replaced would drop requests that it has admitted"
+                )
+        return self
+
+    @property
+    def sizes(self) -> dict[str, Size]:
+        """The size of each deployment, by its name in the profile."""
+        return {name: size for name, size in self.graph if isinstance(size, Size)}
+
+    @property
+    def model_size(self) -> Size:
+        """The size of the deployment that holds the model."""
+        return self.graph.ingress if isinstance(self.graph, Fused) else self.graph.predictor

@@ -66,17 +66,30 @@ class Profile(Strict):
 
 
 def load_profile(path: Path) -> Profile:
-    """Raises ConfigError where the file is missing, is not YAML, or holds a wrong key or value."""
+    """Read and check a profile.
+
+    Raise ConfigError where the file is missing, is not YAML, or holds a wrong key or value.
+    """
+    return parse_profile(path, read_document(path))
+
+
+def read_document(path: Path) -> Any:
+    """Read a YAML file of whatever content. Raise ConfigError."""
     try:
         with path.open("rb") as file:
             # Bytes, of which YAML knows the encoding, whatever the locale; a device has no end.
-            document: Any = yaml.safe_load(file.read(_MOST_BYTES))
-        profile = Profile.model_validate(document)
-        ServeDeploySchema.model_validate(document)
+            return yaml.safe_load(file.read(_MOST_BYTES))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
+
+
+def parse_profile(path: Path, document: Any) -> Profile:
+    """Check the document that was read from `path`. Raise ConfigError."""
+    try:
+        profile = Profile.model_validate(document)
+        ServeDeploySchema.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first(error)}") from error
     return profile

@@ -12,8 +12,9 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 from serve_app.app import build_app
-from serve_app.args import AppArgs, Size
+from serve_app.args import AppArgs
 from serve_app.config import Profile
+from serve_app.status import last_line
 
 # Images in flight are at most a few tens of megabytes each; Ray would take a third of the memory.
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
@@ -103,21 +104,14 @@ def deploy(profile: Profile, args: AppArgs) -> None:
         )
     except RuntimeError as error:
         details = _details(application.name) or str(error)
-        raise StartError(_last_line(details), details) from error
+        raise StartError(last_line(details), details) from error
 
 
 def _cpus(args: AppArgs) -> int:
-    sizes = [size for size in vars(args.graph).values() if isinstance(size, Size)]
-    return math.ceil(sum(size.most_replicas * size.num_cpus for size in sizes))
+    return math.ceil(sum(size.most_replicas * size.num_cpus for size in args.sizes.values()))
 
 
 def _details(application: str) -> str:
     """What Serve knows of the deployments that failed: the traceback of the last replica."""
     deployments = serve.status().applications[application].deployments.values()
     return "\n".join(one.message for one in deployments if one.status.value == "DEPLOY_FAILED")
-
-
-def _last_line(details: str) -> str:
-    """A traceback ends with the error: `pipeline.errors.BundleError: model.pth is damaged`."""
-    last = details.strip().splitlines()[-1]
-    return last.split("Error: ", 1)[-1]

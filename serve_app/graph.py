@@ -7,6 +7,7 @@ from pipeline.schemas import PredictOptions
 from serve_app.args import AppArgs
 from serve_app.faults import RAY_ERRORS, translate
 from serve_app.stages import OpenBundle, Pipeline
+from serve_app.watch import StageWatch
 
 
 class Graph(Protocol):
@@ -77,6 +78,7 @@ class StagedGraph:
         self._preprocess = preprocess.options(_by_reference=True)
         self._predictor = predictor.options(_by_reference=True)
         self._postprocess = postprocess.options(_by_reference=True)
+        self._watch = StageWatch()
 
     async def predict(
         self,
@@ -85,14 +87,21 @@ class StagedGraph:
         options: PredictOptions,
         correlation_id: str | None = None,
     ) -> bytes:
+        chain = self._chain(request_id, data, options, correlation_id)
+        encoded: bytes = await self._watch.result(chain)
+        return encoded
+
+    async def _chain(
+        self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
+    ) -> Any:
         prepared = self._preprocess.remote(data)
         found = self._predictor.remote(prepared)
         answer = self._postprocess.remote(request_id, prepared, found, options, correlation_id)
-        encoded: bytes = await _last(prepared, found, answer)
-        return encoded
+        return await _last(prepared, found, answer)
 
     async def manifest(self) -> dict[str, Any]:
-        manifest: dict[str, Any] = await _last(self._predictor.manifest.remote())
+        call = _last(self._predictor.manifest.remote())
+        manifest: dict[str, Any] = await self._watch.result(call)
         return manifest
 
     async def check_health(self) -> None:

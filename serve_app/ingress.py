@@ -210,6 +210,10 @@ class FrontDoor:
     async def check_health(self) -> None:
         await self._graph.check_health()
 
+    async def manifest(self) -> dict[str, Any]:
+        """Return the manifest of the loaded model, for callers with a deployment handle."""
+        return await self._graph.manifest()
+
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Serve calls this in the replica, so that the app need not be pickled."""
         return self._app

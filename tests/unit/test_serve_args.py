@@ -2,17 +2,29 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
+from serve_app.app import build_app
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import ConfigError, load_profile
 from serve_app.tokens import TokenError, Tokens
+
+
+def deployments(application: Application) -> Iterator[Deployment]:
+    bound = application._bound_deployment
+    yield bound
+    for argument in bound.init_args:
+        if isinstance(argument, Application):
+            yield from deployments(argument)
+
 
 PROFILES = sorted((ROOT / "configs/serve").glob("*.yaml"))
 LOCAL = ROOT / "configs/serve/local.yaml"
@@ -182,9 +194,29 @@ def test_a_profile_that_is_no_text_is_one_clear_error(tmp_path, content):
 def test_an_autoscaled_size_is_what_serve_expects():
     args = load_profile(ROOT / "configs/serve/gpu.yaml").application.args
     options = args.graph.predictor.options()
-    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 1}
-    assert options["autoscaling_config"]["max_replicas"] == 2
+    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.5}
+    assert options["autoscaling_config"]["max_replicas"] == 1
     assert "num_replicas" not in options
+
+
+def test_one_gpu_has_room_for_the_predictors_of_two_versions():
+    predictor = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
+    assert 2 * predictor.most_replicas * predictor.num_gpus <= 1
+
+
+def test_rejects_replica_that_drops_admitted_requests(document, tmp_path):
+    _set(args_of(document), "graph.ingress.graceful_shutdown_timeout_s", 59)
+    with pytest.raises(ConfigError, match=r"ingress\.graceful_shutdown_timeout_s is below"):
+        load(document, tmp_path)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_replaced_replica_may_finish_what_it_has_admitted(path):
+    application = load_profile(path).application
+    for deployment in deployments(build_app(application.args)):
+        config = deployment._deployment_config
+        assert config.graceful_shutdown_timeout_s >= application.args.deadline.max_s
+        assert config.max_surge_percent > 0
 
 
 def test_settings_are_frozen(document):

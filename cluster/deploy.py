@@ -1,0 +1,84 @@
+"""`lesionserve deploy`: a new version on a running Ray cluster, or the old one as it was."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import RayError
+
+from cluster import deploy_checks
+from cluster.deploy_errors import refused
+from cluster.deploy_plan import Plan, read_plan
+from cluster.roll import Roll, Say
+from cluster.serve_client import Application, ServeClient, connected
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """What to deploy, where, and what is accepted.
+
+    address: HOST:PORT of Ray's head, or 'auto' for the cluster of which this machine is a node.
+    take_over: replace a deployment that has not ended. room_within_s: a cluster that grows by
+    itself may take longer to have room.
+    """
+
+    profile: Path
+    bundle: Path | None = None
+    address: str = "auto"
+    other_classes: bool = False
+    stop_first: bool = False
+    take_over: bool = False
+    room_within_s: float = 30.0
+    ready_within_s: float = 900.0
+
+
+def deploy(options: DeployOptions, say: Say) -> None:
+    """Check profile, bundle and cluster, roll the new version in, and wait until it serves.
+
+    Where it does not become healthy, go back to what was deployed before. `say` hears what goes
+    on, one line at a time. Raise StackError with one of `deploy_errors.Exit`.
+    """
+    plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
+    say(f"bundle: {plan.model} is intact")
+    with connected(options.address) as client:
+        try:
+            before = _check(plan, options, client, say)
+        except RayError as error:
+            raise refused(f"the cluster ended the checks: {error}") from error
+        if before is not None and plan.serves_already(before, client.manifest(plan.name)):
+            say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
+            return
+        Roll(plan, before, client, options.ready_within_s, say).run()
+
+
+def _check(plan: Plan, options: DeployOptions, client: ServeClient, say: Say) -> Application | None:
+    """Return the application to replace, as it is after all checks."""
+    details = client.details()
+    before = deploy_checks.check_takeover(plan, details, take_over=options.take_over)
+    if before is not None:
+        deploy_checks.check_classes(plan, before, client, other_classes=options.other_classes)
+        _say_what_stays(plan, details.http_options, say)
+    nodes = deploy_checks.check_nodes(plan)
+    say(f"cluster: the bundle is intact on each of {nodes} nodes")
+    _check_room_and_model(plan, options, say)
+    return deploy_checks.check_unchanged(plan, before, client.details())
+
+
+def _check_room_and_model(plan: Plan, options: DeployOptions, say: Say) -> None:
+    if options.stop_first:
+        say("the old replicas stop first: requests are refused until the new model is loaded")
+        return
+    with deploy_checks.reserved_room(plan, options.room_within_s) as room:
+        report = deploy_checks.check_model(plan, room)
+    say(f"trial: {report.cases} golden cases reproduced by the {report.engine} engine")
+
+
+def _say_what_stays(plan: Plan, now: Mapping[str, Any], say: Say) -> None:
+    wanted = plan.profile.http_options.model_dump(exclude_unset=True)
+    stays = [name for name, value in wanted.items() if name in now and now[name] != value]
+    if stays:
+        say(
+            f"http_options.{', '.join(stays)} stay as they are: Ray Serve takes new ones only "
+            "after `serve shutdown`"
+        )

@@ -1,0 +1,56 @@
+"""What `lesionserve deploy` has the nodes of a cluster find out, each for itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import ModelError
+from serve_app.app import open_deployed_bundle
+from serve_app.args import AppArgs
+from serve_app.tokens import TokenError, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """problem: why the node cannot run a replica; None where nothing was found wrong."""
+
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReport:
+    """problem: why the model does not load; None where its `cases` golden cases reproduced."""
+
+    problem: str | None
+    engine: str = ""
+    cases: int = 0
+
+
+def check_node(args: dict[str, Any]) -> NodeReport:
+    """Check what a replica with these `args` needs of the node: its token and its bundle."""
+    try:
+        parsed = AppArgs.model_validate(args)
+        Tokens.from_environment()
+        open_deployed_bundle(parsed.model.bundle_sha256, parsed.model.bundle)
+    except TokenError as error:
+        return NodeReport(f"{error} in the environment of `ray start`")
+    except ModelError as error:
+        return NodeReport(f"{parsed.model.bundle}: {error}")
+    except ValueError as error:
+        return NodeReport(f"another version of lesionserve: {error}")
+    return NodeReport(None)
+
+
+def try_model(args: dict[str, Any]) -> TrialReport:
+    """Load the model as a replica with these `args` would, and run its golden cases."""
+    import torch
+
+    parsed = AppArgs.model_validate(args)
+    model = parsed.model
+    torch.set_num_threads(model.torch_threads)
+    try:
+        bundle = open_deployed_bundle(model.bundle_sha256, model.bundle)
+        engine = bundle.load_engine(model.engine, model.device, model.precision)
+        cases = bundle.check_golden(engine)
+    except (ModelError, OSError, RuntimeError) as error:
+        return TrialReport(f"{type(error).__name__}: {error}")
+    return TrialReport(None, engine.name, cases)

@@ -1,0 +1,100 @@
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ray import serve
+
+from pipeline.errors import LesionserveError, Unavailable
+from pipeline.schemas import PredictOptions
+from serve_app.graph import Graph
+from serve_app.logs import serve_logger
+from serve_app.status import read_states
+
+_log = serve_logger()
+
+_RETRY_AFTER_S = 5.0
+# Of a bundle, of the decoders beside it, of the disk below it, and of the libraries that load it.
+_LOAD_ERRORS = (LesionserveError, OSError, RuntimeError)
+
+
+class ReplaceableGraph:
+    """A graph whose replica may be replaced after its bundle was damaged.
+
+    A replica that is deployed fails to start where its model does not load, so that the version
+    before goes on. A replica that replaces one of a version that has served, while no other one
+    runs, starts without a model: it refuses requests at once, since nobody else could, and tries
+    again to load the model until the bundle is repaired or another one is deployed.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Graph],
+        is_last_resort: Callable[[], bool] | None = None,
+        retry_after_s: float = _RETRY_AFTER_S,
+    ) -> None:
+        """Raise what `build` raises where another version or replica can serve."""
+        self._build = build
+        self._graph: Graph | None = None
+        self._reason = ""
+        self._gave_up = False
+        try:
+            self._graph = build()
+        except _LOAD_ERRORS as error:
+            if not (is_last_resort or _is_last_resort)():
+                raise
+            self._report(error)
+            thread = threading.Thread(target=self._reload, args=(retry_after_s,), daemon=True)
+            thread.start()
+
+    async def predict(
+        self,
+        request_id: str,
+        data: bytes,
+        options: PredictOptions,
+        correlation_id: str | None = None,
+    ) -> bytes:
+        return await self._loaded().predict(request_id, data, options, correlation_id)
+
+    async def manifest(self) -> dict[str, Any]:
+        return await self._loaded().manifest()
+
+    async def check_health(self) -> None:
+        # Without a model the replica is healthy: another one would not load it either.
+        if self._graph is not None:
+            await self._graph.check_health()
+        elif self._gave_up:
+            raise Unavailable("The model is not loaded again; the log of the service says why.")
+
+    def _loaded(self) -> Graph:
+        if self._graph is None:
+            # The reason names files of the server: it is in the log.
+            raise Unavailable("The model cannot be loaded; the log of the service says why.")
+        return self._graph
+
+    def _reload(self, retry_after_s: float) -> None:
+        try:
+            pause = threading.Event()
+            while self._graph is None:
+                pause.wait(retry_after_s)
+                try:
+                    self._graph = self._build()
+                except _LOAD_ERRORS as error:
+                    self._report(error)
+            _log.warning("the model is loaded again")
+        finally:
+            # At an error of another kind Ray shall replace the replica.
+            self._gave_up = self._graph is None
+
+    def _report(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if reason != self._reason:
+            self._reason = reason
+            # In the text, since Ray's plain format drops named values.
+            _log.error(f"every request is refused, the model cannot be loaded: {reason}")
+
+
+def _is_last_resort() -> bool:
+    """Whether this replica's version has served and none of its replicas runs now."""
+    context = serve.get_replica_context()
+    state = read_states(context.app_name).get(context.deployment)
+    return state is not None and not state.is_rolling and state.running == 0

@@ -1,0 +1,43 @@
+from dataclasses import dataclass
+
+from ray import serve
+from ray.serve.schema import DeploymentStatusOverview
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """What Serve's controller knows of one deployment.
+
+    is_rolling: a version is being deployed, or its deployment failed. running: replicas that take
+    requests. is_failing: replicas fail to start, and none runs. reason: the error of the last
+    replica that failed to start, as one line.
+    """
+
+    is_rolling: bool
+    running: int
+    is_failing: bool
+    reason: str
+
+
+def read_states(application: str) -> dict[str, DeploymentState]:
+    """Ask Serve's controller for the deployments of an application, by their names. Blocks."""
+    overview = serve.status().applications.get(application)
+    if overview is None:
+        return {}
+    return {name: _state(deployment) for name, deployment in overview.deployments.items()}
+
+
+def _state(deployment: DeploymentStatusOverview) -> DeploymentState:
+    running = sum(count for state, count in deployment.replica_states.items() if state == "RUNNING")
+    return DeploymentState(
+        is_rolling=deployment.status in ("UPDATING", "DEPLOY_FAILED"),
+        running=running,
+        is_failing=running == 0 and deployment.status_trigger == "REPLICA_STARTUP_FAILED",
+        reason=last_line(deployment.message),
+    )
+
+
+def last_line(message: str) -> str:
+    """Return the error at the end of a traceback, without the name of its class."""
+    lines = message.strip().splitlines() or [""]
+    return lines[-1].split("Error: ", 1)[-1].strip()
