@@ -104,7 +104,7 @@ def compressed_zeros():
 
 def lossy_jpegs():
     """JPEG files that lost pixels, which most decoders fill with grey and say nothing of."""
-    reason = "lost pixel data|cut off"
+    reason = "lost pixel data|belong to no row|cut off"
     for kind, options in JPEG_KINDS.items():
         mode = {"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB")
         data = encoded(Image.fromarray(noise()).convert(mode), "JPEG", **options)

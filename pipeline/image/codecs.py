@@ -4,12 +4,12 @@ Which library reads which format, and why: docs/adr/0017-decoding.md.
 """
 
 import numpy as np
-import simplejpeg
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from pipeline.errors import BrokenImage
 from pipeline.image.header import png, tiff, webp
 from pipeline.image.header.directory import Directory
+from pipeline.image.jpeg_codec import decode_jpeg
 from pipeline.image.orientation import Pixels
 
 # libtiff for uncompressed files, too: Pillow's own reader takes planes of 16 bits for 8.
@@ -56,26 +56,12 @@ def read_pixels(data: bytes, name: str, image: Image.Image, rows: Pixels) -> Non
 
 def _read_jpeg(data: bytes, image: Image.Image, rows: Pixels) -> None:
     if image.mode == "CMYK":
-        _decode_jpeg(data, "CMYK")
+        decode_jpeg(data, "CMYK")
         _read_with_pillow(image, rows)
     elif rows.flags.c_contiguous:
-        _decode_jpeg(data, "BGR", rows)
+        decode_jpeg(data, "BGR", rows)
     else:
-        rows[:] = _decode_jpeg(data, "BGR")
-
-
-def _decode_jpeg(data: bytes, colours: str, buffer: Pixels | None = None) -> Pixels:
-    """Decode with libjpeg, and refuse what it warns of: pixels that it had to make up.
-
-    Pillow is silent where libjpeg warns.
-    """
-    try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, colours, buffer=buffer, strict=True)
-    except ValueError as error:
-        raise BrokenImage(
-            "The JPEG image is damaged: it lost pixel data. Export or transfer it again."
-        ) from error
-    return pixels
+        rows[:] = decode_jpeg(data, "BGR")
 
 
 def _read_webp(data: bytes, rows: Pixels) -> None:
@@ -134,4 +120,4 @@ def _check_jpeg_blocks(data: bytes) -> None:
     tables = data[offset : offset + count][:-2]  # without EOI, to be followed by a block's segments
     for block in tiff.blocks(directory):
         picture = data[block.start : block.end]
-        _decode_jpeg(tables + picture[2 if tables else 0 :], "GRAY")
+        decode_jpeg(tables + picture[2 if tables else 0 :], "GRAY")

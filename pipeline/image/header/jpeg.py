@@ -10,7 +10,7 @@ from pipeline.image.limits import ImageLimits
 # Where the next marker is: in entropy-coded data 0xFF is followed by 0x00, by a restart marker or
 # by more 0xFF; elsewhere, too, these begin no segment.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]", re.DOTALL)
-_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_EOI, _SOS, _APP0, _APP1, _APP14, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
 
@@ -138,6 +138,40 @@ def _is_common_sampling(first: int, second: int, third: int, last: int = 0) -> b
             or (first == 0x22 and second in (0x12, 0x21))
         )
     )
+
+
+def without_oddities(data: bytes) -> bytes:
+    """Return the file without what its pixels do not need, and without what libjpeg ignores.
+
+    Metadata and the bytes between the segments of a header are left out. A version of JFIF, a
+    colour transform of Adobe and the bounds of a baseline scan that do not exist become those by
+    which libjpeg decodes: cameras write them, and libjpeg warns of them as of lost pixels.
+    Raise BrokenImage where the file ends without EOI.
+    """
+    frame = next((part for part in _segments(data) if part[0] in _FRAMES), None)
+    if frame is None:
+        return data
+    progressive, components = frame[0] == _PROGRESSIVE, data[frame[1] + 5]
+    kept, position, in_scan = [data[:2]], 2, False
+    for marker, start, end in _segments(data):
+        if in_scan:  # what lies before the marker are pixels
+            kept.append(data[position : start - 4])
+        if marker in (_APP0, _APP14) or not _APP0 <= marker <= _COM:
+            content = _without_oddity(marker, data[start:end], progressive, components)
+            kept.append(data[start - 4 : start] + content)
+        position, in_scan = end, marker == _SOS
+    return b"".join((*kept, data[position:]))
+
+
+def _without_oddity(marker: int, content: bytes, progressive: bool, components: int) -> bytes:
+    if marker == _SOS and not progressive:
+        return content[:-3] + b"\0\x3f\0"
+    if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) > 5:
+        return content[:5] + b"\1" + content[6:]
+    if marker == _APP14 and content.startswith(b"Adobe") and len(content) > 11:
+        ycc = 2 if components == 4 else 1
+        return content if content[11] in (0, ycc) else content[:11] + bytes([ycc]) + content[12:]
+    return content
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

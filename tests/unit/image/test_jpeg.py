@@ -9,10 +9,7 @@ from pipeline.image.decode import decode
 from pipeline.image.inspect import inspect
 from tests.detectron2_reader import read_image
 from tests.images import encoded, jpeg, noise, picture
-
-
-def segment(marker: int, content: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+from tests.jpegs import segment
 
 
 def with_frame(marker: int, precision: int = 8) -> bytes:
