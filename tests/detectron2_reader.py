@@ -19,7 +19,11 @@ _METHODS = {
 def read_image(data: bytes) -> np.ndarray:
     """Return `read_image(path, "BGR")`: (H, W, 3) uint8."""
     image: Image.Image = Image.open(io.BytesIO(data))
-    method = _METHODS.get(image.getexif().get(274))
+    try:
+        exif = image.getexif()
+    except Exception:  # noqa: BLE001 - as Detectron2 does, whatever Pillow raises
+        exif = Image.Exif()
+    method = _METHODS.get(exif.get(274))
     if method is not None:
         image = image.transpose(method)
     return np.asarray(image.convert("RGB"))[:, :, ::-1]

@@ -229,3 +229,27 @@ BOMBS = {
     "JPEG": jpeg_claiming(65_500, 65_500),
     "WebP": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff\xff\xff" * 2,
 }
+
+
+PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+
+
+def png_passes(width, height, colour, bits, interlaced):
+    """Return the rows of each pass of a PNG of 0x55, as bytes that compress to its pixel data."""
+    passes = (*_PASSES, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
+    row_bytes = [-(-across * bits * PNG_SAMPLES[colour] // 8) for across, _ in sizes]
+    return [
+        [b"\0" + b"\x55" * size] * down for size, (_, down) in zip(row_bytes, sizes, strict=True)
+    ]
+
+
+def png_of_rows(width, height, colour, bits, interlaced, rows):
+    """Return a PNG file whose pixel data are these rows, each with its filter's byte."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    palette = chunk(b"PLTE", bytes([9]) * (3 * 2**bits)) * (colour == 3)
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(rows)))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + palette + pixels + chunk(b"IEND", b"")

@@ -11,6 +11,7 @@ from pipeline.image.header import png, tiff, webp
 from pipeline.image.header.directory import Directory
 from pipeline.image.jpeg_codec import decode_jpeg
 from pipeline.image.orientation import Pixels
+from pipeline.image.png_codec import load_png
 
 # libtiff for uncompressed files, too: Pillow's own reader takes planes of 16 bits for 8.
 TiffImagePlugin.READ_LIBTIFF = True
@@ -33,12 +34,18 @@ def check_integrity(data: bytes, name: str) -> None:
         _check_webp_complete(data)
 
 
-def load_tiff(image: Image.Image) -> None:
-    """Load a TIFF, which Pillow turns upright as it loads."""
-    exif = image.getexif()
-    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
-        exif.pop(tag, None)  # or Pillow reads them all, whatever it costs
-    image.load()
+def load(data: bytes, name: str, image: Image.Image) -> None:
+    """Load a PNG or TIFF file, whose orientation Pillow knows only with the pixels.
+
+    A TIFF is turned upright at that. Raise BrokenImage, or what Pillow raises.
+    """
+    if name == "PNG":
+        load_png(data, image)
+    if name == "TIFF":
+        exif = image.getexif()
+        for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
+            exif.pop(tag, None)  # or Pillow reads them all, whatever it costs
+        image.load()
 
 
 def read_pixels(data: bytes, name: str, image: Image.Image, rows: Pixels) -> None:

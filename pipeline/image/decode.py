@@ -105,11 +105,8 @@ def _decode(
     # Both sizes were judged only as our own reader saw them; nothing is allocated for another.
     if image.size not in ((header.width, header.height), (header.height, header.width)):
         raise BrokenImage("The image is damaged: its header contradicts its content.")
-    if header.format == "TIFF":
-        codecs.load_tiff(image)
-        orientation = UPRIGHT
-    else:
-        orientation = orientation_of(image)
+    codecs.load(data, header.format, image)
+    orientation = UPRIGHT if header.format == "TIFF" else orientation_of(image)
     width, height = upright_size(*image.size, orientation)
     pixels = allocate(height, width)
     codecs.read_pixels(data, header.format, image, as_stored(pixels, orientation))

@@ -1,3 +1,4 @@
+import struct
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,26 @@ Pixels = NDArray[np.uint8]
 UPRIGHT = 1
 _SIDES_SWAPPED = frozenset({5, 6, 7, 8})
 
+# What `getexif` raises of metadata alone.
+_EXIF_ERRORS = (
+    SyntaxError,  # no TIFF header
+    struct.error,  # a TIFF header cut short
+    ValueError,  # a PNG's text of the profile that is not hexadecimal
+    TypeError,  # Exif or XMP as a PNG's text
+)
+
 
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1..8, that Detectron2's reader finds; 1 where it finds none.
 
-    Like that reader it asks Pillow, which knows where each format keeps Exif and XMP.
+    Like that reader it asks Pillow, which knows where each format keeps Exif and XMP, and ignores
+    Exif that cannot be read. A PNG has to be loaded before, or its pixels' errors are Exif's.
     """
-    value: Any = image.getexif().get(ExifTags.Base.Orientation)
+    try:
+        exif = image.getexif()
+    except _EXIF_ERRORS:
+        return UPRIGHT
+    value: Any = exif.get(ExifTags.Base.Orientation)
     # A number of another type counts, as in the dictionary look-up of Detectron2's reader.
     return next((number for number in range(1, 9) if number == value), UPRIGHT)
 

@@ -172,7 +172,37 @@ def test_tiff_orientation_of_another_type_is_ignored():
     assert decode(tiff_with(6, "BYTE")).pixels.shape == UNTURNED
 
 
-def test_refuses_a_profile_that_is_no_hexadecimal_text():
-    data = with_chunk(PNG, b"tEXt", PROFILE + b"\0\nexif\n  99\nnot hexadecimal\n")
-    with pytest.raises(BrokenImage):
-        decode(data)
+HEADLESS = bytes(24)
+UNREADABLE = {
+    "PNG, eXIf of text": with_chunk(PNG, b"eXIf", b"garbage!"),
+    "PNG, eXIf of a few bytes": with_chunk(PNG, b"eXIf", b"MM\0*\0"),
+    "PNG, eXIf behind the pixels": PNG[:-12] + chunk(b"eXIf", HEADLESS) + PNG[-12:],
+    "PNG, eXIf of BigTIFF": with_chunk(PNG, b"eXIf", b"II\x2b\0\x08\0\0\0" + exif()),
+    "PNG, profile that is not hexadecimal": with_chunk(
+        PNG, b"tEXt", PROFILE + b"\0\nexif\n  99\nnot hexadecimal\n"
+    ),
+    "PNG, profile of other letters": with_chunk(
+        PNG, b"iTXt", PROFILE + b"\0\0\0\0\0\nexif\n  99\n\xc3\xa4\n"
+    ),
+    "PNG, XMP as text": with_chunk(PNG, b"tEXt", b"xmp\0" + XMP),
+    "JPEG, Exif without a header": jpeg_with(b"Exif\0\0" + HEADLESS),
+    "JPEG, Exif and a density": encoded(picture(), "JPEG", dpi=(72, 72), exif=HEADLESS),
+    "JPEG, Exif and XMP": jpeg_with(
+        b"Exif\0\0" + HEADLESS, b"http://ns.adobe.com/xap/1.0/\0" + XMP
+    ),
+    "WebP, Exif without a header": webp_with((b"EXIF", HEADLESS), flags=0x08),
+    "WebP, Exif of a few bytes": webp_with((b"EXIF", b"II*\0"), flags=0x08),
+}
+
+
+@pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
+def test_exif_that_cannot_be_read_is_ignored(data):
+    pixels = decode(data).pixels
+    assert np.array_equal(pixels, read_image(data))
+    assert pixels.shape == UNTURNED
+
+
+def test_refuses_a_damaged_png_whose_exif_cannot_be_read():
+    pixels = chunk(b"IDAT", b"no pixels") + chunk(b"IEND", b"")
+    with pytest.raises(BrokenImage, match="damaged"):
+        decode(PNG[:33] + chunk(b"eXIf", HEADLESS) + pixels)

@@ -1,14 +1,26 @@
 import struct
+from itertools import cycle, islice
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.errors import BrokenImage
+from pipeline.image import png_codec
 from pipeline.image.decode import decode
 from pipeline.image.inspect import inspect
 from tests.detectron2_reader import read_image
-from tests.images import chunk, encoded, exif, noise, picture, with_chunk
+from tests.images import (
+    PNG_DEPTHS,
+    chunk,
+    encoded,
+    exif,
+    noise,
+    picture,
+    png_of_rows,
+    png_passes,
+    with_chunk,
+)
 
 ONE_FRAME = struct.pack(">II", 1, 0)
 
@@ -31,6 +43,64 @@ def test_refuses_a_png_whose_one_frame_is_another_picture():
     data = with_chunk(still[:-12] + frame + still[-12:], b"acTL", ONE_FRAME)
     with pytest.raises(BrokenImage, match="animated; one still picture"):
         inspect(data)
+
+
+PNG_LAYOUTS = [(colour, bits) for colour in PNG_DEPTHS for bits in PNG_DEPTHS[colour]]
+
+
+@pytest.mark.parametrize("side", [8, 40, 41])
+@pytest.mark.parametrize(("colour", "bits"), PNG_LAYOUTS)
+def test_refuses_a_png_that_lacks_rows(colour, bits, side):
+    (rows,) = png_passes(56, side, colour, bits, 0)
+    whole = png_of_rows(56, side, colour, bits, 0, rows)
+    assert decode(whole).pixels.any()
+    for missing in (1, 2, side // 2, side - 1):
+        with pytest.raises(BrokenImage, match="cut off"):
+            decode(png_of_rows(56, side, colour, bits, 0, rows[:-missing]))
+
+
+@pytest.mark.parametrize("side", [8, 40, 41])
+@pytest.mark.parametrize(("colour", "bits"), PNG_LAYOUTS)
+def test_refuses_an_interlaced_png_that_lacks_passes_or_rows(colour, bits, side):
+    passes = png_passes(57, side, colour, bits, 1)
+    rows = [row for each in passes for row in each]
+    whole = png_of_rows(57, side, colour, bits, 1, rows)
+    assert decode(whole).pixels.any()
+    for missing in range(1, 7):
+        with pytest.raises(BrokenImage, match="cut off"):
+            decode(
+                png_of_rows(
+                    57, side, colour, bits, 1, [row for each in passes[:-missing] for row in each]
+                )
+            )
+    for missing in (1, 2):
+        with pytest.raises(BrokenImage, match="cut off"):
+            decode(png_of_rows(57, side, colour, bits, 1, rows[:-missing]))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("filling", ["zeros", "pattern", "inverse"])
+@pytest.mark.parametrize("side", [8, 9])
+def test_reads_a_png_whose_last_row_is_like_a_missing_one(mode, filling, side):
+    length = 64 * side
+    pattern = bytes(islice(cycle(png_codec.PATTERN), length))
+    content = {
+        "zeros": bytes(length),
+        "pattern": pattern,
+        "inverse": bytes(byte ^ 0xFF for byte in pattern),
+    }
+    row = Image.frombytes(mode, (side, 1), content[filling])
+    image = Image.new(mode, (side, side))
+    if mode == "P":
+        image.putpalette(bytes(range(256)) * 3)
+    for y in range(side):
+        image.paste(row, (0, y))
+    data = encoded(image, "PNG")
+    if mode == "I;16":
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        assert np.array_equal(decode(data).pixels, grey[..., None].repeat(3, 2))
+    else:
+        assert np.array_equal(decode(data).pixels, read_image(data))
 
 
 def one_frame_webp(**options) -> bytes:
