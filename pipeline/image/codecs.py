@@ -72,8 +72,9 @@ def _read_jpeg(data: bytes, image: Image.Image, rows: Pixels) -> None:
 
 
 def _read_webp(data: bytes, rows: Pixels) -> None:
+    # The picture alone: libwebp fills a cut one up from whatever chunk follows it. By OpenCV, since
     # Pillow would hold the picture five times.
-    picture = _decode_webp(data)
+    picture = _decode_webp(webp.picture_alone(data))
     if picture is None or picture.shape != rows.shape:
         raise BrokenImage(
             "The WebP image is damaged: its content cannot be decoded. Export or transfer it again."
@@ -94,7 +95,7 @@ def _check_webp_complete(data: bytes) -> None:
 
     The codec has no checksum, but it reads a whole picture to its end.
     """
-    if _decode_webp(webp.without_end(data)) is not None:
+    if _decode_webp(webp.picture_alone(data, less=16)) is not None:
         raise BrokenImage(
             "The WebP image is damaged: it lost pixel data. Export or transfer it again."
         )

@@ -13,7 +13,7 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 
     Raise ImageTooLarge or BrokenImage. An animation of one frame is a still picture.
     """
-    if len(data) < 30:
+    if len(data) < (25 if data[12:16] == b"VP8L" else 30):
         raise cut_off("WebP")
     size = _size(data)
     check_size(*size, limits)
@@ -38,14 +38,20 @@ def is_animation(data: bytes) -> bool:
     return data[12:16] == b"VP8X" and bool(data[20] & 0x02)
 
 
-def without_end(data: bytes) -> bytes:
-    """Return a WebP file of the picture alone, less its last 16 bytes.
+def picture_alone(data: bytes, less: int = 0) -> bytes:
+    """Return a WebP file of the picture's coded pixels, without the last `less` bytes of them.
 
-    Raise BrokenImage where there is no picture.
+    Nothing follows that the codec could take for pixels. Transparency that is coded on its own is
+    left out. Raise BrokenImage where there is no picture.
     """
     for kind, start, end in _pictures(data):
-        content = data[start : max(start, end - 16)]
-        body = b"WEBP" + kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+        content = data[start : max(start, end - less)]
+        picture = kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+        width, height = _coded_size(kind, data, start)
+        sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+        # Not required, but OpenCV reads no file of fewer than 32 bytes.
+        canvas = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides
+        body = b"WEBP" + canvas + picture
         return b"RIFF" + struct.pack("<I", len(body)) + body
     raise BrokenImage("The WebP image holds no picture.")
 
@@ -70,11 +76,18 @@ def _chunks(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, 
 
 def _size(data: bytes) -> tuple[int, int]:
     kind = data[12:16]
-    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        return u16(data, 26) & 0x3FFF, u16(data, 28) & 0x3FFF
-    if kind == b"VP8L" and data[20] == 0x2F:
-        bits = u32(data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if kind == b"VP8X":
         return (u32(data, 23) >> 8) + 1, (u32(data, 26) >> 8) + 1
+    return _coded_size(kind, data, 20)
+
+
+def _coded_size(kind: bytes, data: bytes, start: int) -> tuple[int, int]:
+    """Return the width and height of the coded picture of type `kind` that begins at `start`."""
+    if kind == b"VP8 " and data[start + 3 : start + 6] == b"\x9d\x01\x2a":
+        width, height = u16(data, start + 6) & 0x3FFF, u16(data, start + 8) & 0x3FFF
+        if width and height:
+            return width, height
+    if kind == b"VP8L" and data[start : start + 1] == b"\x2f":
+        bits = u32(data, start + 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     raise BrokenImage("The WebP image holds no header.")

@@ -145,6 +145,67 @@ def test_refuses_a_webp_that_lost_pixels(padding, share, orientation, lossless):
         decode(data)
 
 
+def extended_webp(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a WebP of VP8X, with every flag of metadata, and these chunks."""
+    sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    body = b"WEBP"
+    for kind, content in ((b"VP8X", b"\x0c\0\0\0" + sides), *chunks):
+        body += kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def picture_of(data: bytes) -> bytes:
+    return data[20 : 20 + struct.unpack_from("<I", data, 16)[0]]
+
+
+@pytest.mark.parametrize("kind", [b"EXIF", b"XMP ", b"ICCP", b"JUNK"])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.95, 0.995])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_metadata_do_not_fill_up_a_webp_that_was_cut(kind, share, lossless):
+    smooth = np.asarray(Image.fromarray(noise()).resize((320, 240)))
+    simple = encoded(smooth, "WEBP", lossless=lossless)
+    coding, content = simple[12:16], picture_of(simple)
+    metadata = kind, np.random.default_rng(0).bytes(60_000)
+    whole = extended_webp(320, 240, (coding, content), metadata)
+    assert np.array_equal(decode(whole).pixels, decode(simple).pixels)
+    cut = content[: int(len(content) * share)]
+    with pytest.raises(BrokenImage, match="damaged"):
+        decode(extended_webp(320, 240, (coding, cut), metadata))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_refuses_a_webp_of_one_frame_that_was_cut(share):
+    simple = encoded(noise(), "WEBP")
+    content = picture_of(simple)
+    content = content[: int(len(content) * share)]
+    coded = b"VP8 " + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+    metadata = b"EXIF", np.random.default_rng(0).bytes(60_000)
+    inside = metadata[0] + struct.pack("<I", 60_000) + metadata[1]
+    frame = bytes(6) + b"\x7f\0\0\x5f\0\0" + b"\x64\0\0\0"
+    for parts in ((b"ANMF", frame + coded + inside), (b"ANMF", frame + coded)):
+        data = bytearray(extended_webp(128, 96, (b"ANIM", bytes(6)), parts, metadata))
+        data[20] |= 2
+        with pytest.raises(BrokenImage, match="damaged"):
+            decode(bytes(data))
+
+
+def test_refuses_a_webp_whose_canvas_is_not_the_picture():
+    simple = encoded(noise(), "WEBP")
+    for width, height in ((129, 96), (128, 95), (96, 128)):
+        with pytest.raises(BrokenImage, match="damaged"):
+            decode(extended_webp(width, height, (b"VP8 ", picture_of(simple))))
+
+
+@pytest.mark.parametrize("side", [8, 40])
+@pytest.mark.parametrize("colour", [0, 255])
+def test_reads_a_webp_of_few_bytes_in_silence(side, colour, capfd):
+    flat = np.full((side, side, 3), colour, np.uint8)
+    data = encoded(flat, "WEBP", lossless=True, quality=100, method=6)
+    assert len(data) <= 32
+    assert np.array_equal(decode(data).pixels, flat)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("colour", [0, 77, 255])
 @pytest.mark.parametrize("side", [8, 100, 700])
