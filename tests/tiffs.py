@@ -35,7 +35,7 @@ def page(pixels: np.ndarray, order: str = "<", **changes: tuple[int, Values] | N
     }
     for name, change in changes.items():
         if change is None:
-            tags.pop(int(name[1:]))
+            tags.pop(int(name[1:]), None)
         else:
             tags[int(name[1:])] = change
     return Page(tags, [pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()])

@@ -7,16 +7,19 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from pipeline.errors import BrokenImage
-from pipeline.image.header import png, tiff, webp
+from pipeline.image.header import png, webp
 from pipeline.image.header.directory import Directory
+from pipeline.image.header.tiff_blocks import missing_bytes
+from pipeline.image.header.tiff_tags import GREY_FROM_WHITE, Tag
 from pipeline.image.jpeg_codec import decode_jpeg
 from pipeline.image.orientation import Pixels
 from pipeline.image.png_codec import load_png
+from pipeline.image.tiff_jpeg import check_jpeg_blocks
 
 # libtiff for uncompressed files, too: Pillow's own reader takes planes of 16 bits for 8.
 TiffImagePlugin.READ_LIBTIFF = True
 # Pillow knows no big-endian twin of its (little-endian, WhiteIsZero, 16 bits).
-TiffImagePlugin.OPEN_INFO[(TiffImagePlugin.MM, tiff.GREY_FROM_WHITE, (1,), 1, (16,), ())] = (
+TiffImagePlugin.OPEN_INFO[(TiffImagePlugin.MM, GREY_FROM_WHITE, (1,), 1, (16,), ())] = (
     "I;16B",
     "I;16B",
 )
@@ -29,9 +32,14 @@ def check_integrity(data: bytes, name: str) -> None:
     if name == "PNG":
         png.check_checksums(data)
     if name == "TIFF":
-        _check_jpeg_blocks(data)
+        check_jpeg_blocks(data)
     if name == "WEBP":
         _check_webp_complete(data)
+
+
+def padded(data: bytes, name: str) -> bytes:
+    """Return the file with the bytes after its end that it counts as its own."""
+    return data + bytes(missing_bytes(Directory.read(data))) if name == "TIFF" else data
 
 
 def load(data: bytes, name: str, image: Image.Image) -> None:
@@ -116,16 +124,4 @@ def _read_with_pillow(image: Image.Image, rows: Pixels, inverted: bool = False) 
 
 
 def _counts_from_white(data: bytes) -> bool:
-    return Directory.read(data).number(tiff.Tag.PHOTOMETRIC, -1) == tiff.GREY_FROM_WHITE
-
-
-def _check_jpeg_blocks(data: bytes) -> None:
-    """Raise BrokenImage where a strip or tile of JPEG lost data, of which Pillow says nothing."""
-    directory = Directory.read(data)
-    if directory.number(tiff.Tag.COMPRESSION, tiff.NO_COMPRESSION) != tiff.JPEG:
-        return
-    _, count, offset = directory.entries.get(tiff.Tag.JPEG_TABLES, (0, 0, 0))
-    tables = data[offset : offset + count][:-2]  # without EOI, to be followed by a block's segments
-    for block in tiff.blocks(directory):
-        picture = data[block.start : block.end]
-        decode_jpeg(tables + picture[2 if tables else 0 :], "GRAY")
+    return Directory.read(data).number(Tag.PHOTOMETRIC, -1) == GREY_FROM_WHITE

@@ -93,7 +93,8 @@ def decode(
     header = inspect(data, limits)
     try:
         codecs.check_integrity(data, header.format)
-        with Image.open(io.BytesIO(data), formats=[header.format]) as image:
+        file = io.BytesIO(codecs.padded(data, header.format))
+        with Image.open(file, formats=[header.format]) as image:
             return _decode(data, header, image, allocate)
     except PILLOW_ERRORS as error:
         raise BrokenImage(_damage(error)) from error

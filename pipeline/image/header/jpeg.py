@@ -35,7 +35,13 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     Raise UnsupportedImage for a coding that is not read, ImageTooLarge, or BrokenImage where a
     segment, a component or a scan is missing.
     """
-    frame: _Frame | None = None
+    frame = read_frame(data, limits)
+    return frame.width, frame.height
+
+
+def read_frame(data: bytes, limits: ImageLimits) -> "Frame":
+    """Return the frame of a JPEG file. Raise what `read_size` raises."""
+    frame: Frame | None = None
     exif_bytes = 0
     for marker, start, end in _segments(data):
         if marker in _FRAMES:
@@ -52,11 +58,11 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         raise BrokenImage("The JPEG image holds no pixel data.")
     check_exif(exif_bytes)
     frame.check_complete()
-    return frame.width, frame.height
+    return frame
 
 
 @dataclass(slots=True)
-class _Frame:
+class Frame:
     """The frame header (ITU-T T.81, B.2.2), and what its scans have brought so far."""
 
     width: int
@@ -101,7 +107,7 @@ class _Frame:
                 )
 
 
-def _read_frame(marker: int, segment: bytes, limits: ImageLimits) -> _Frame:
+def _read_frame(marker: int, segment: bytes, limits: ImageLimits) -> Frame:
     if len(segment) < 6:
         raise cut_off("JPEG")
     precision, height, width, count = struct.unpack_from(">BHHB", segment)
@@ -123,7 +129,7 @@ def _read_frame(marker: int, segment: bytes, limits: ImageLimits) -> _Frame:
         raise BrokenImage("The header of the JPEG image is damaged.")
     if count > 1 and not _is_common_sampling(*factors):
         raise UnsupportedImage(_CODING.format("of an unusual chroma sampling"))
-    return _Frame(width, height, marker == _PROGRESSIVE, components)
+    return Frame(width, height, marker == _PROGRESSIVE, components)
 
 
 def _is_common_sampling(first: int, second: int, third: int, last: int = 0) -> bool:

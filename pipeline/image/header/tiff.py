@@ -1,47 +1,32 @@
 """Which TIFF images are read: one picture of whole numbers, in a layout that decodes right.
 
-Tags are those of TIFF 6.0 and of Adobe's supplements. The tests compare each layout that is
+The tests compare each layout that is
 accepted with what independent writers put in.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
 
 from pipeline.errors import BrokenImage, ImageTooLarge, UnsupportedImage
 from pipeline.image.header.checks import check_size
 from pipeline.image.header.directory import Directory
+from pipeline.image.header.tiff_blocks import check_blocks
+from pipeline.image.header.tiff_tags import (
+    CMYK,
+    DEFLATE,
+    GREY,
+    GREY_FROM_WHITE,
+    JPEG,
+    LZW,
+    NO_COMPRESSION,
+    OLD_DEFLATE,
+    PACKBITS,
+    PALETTE,
+    RGB,
+    YCBCR,
+    Tag,
+)
 from pipeline.image.limits import ImageLimits
 
-
-class Tag(IntEnum):
-    SUBFILE_TYPE = 254
-    OLD_SUBFILE_TYPE = 255
-    WIDTH = 256
-    HEIGHT = 257
-    BITS = 258
-    COMPRESSION = 259
-    PHOTOMETRIC = 262
-    FILL_ORDER = 266
-    STRIP_OFFSETS = 273
-    SAMPLES = 277
-    ROWS_PER_STRIP = 278
-    STRIP_BYTES = 279
-    PLANAR = 284
-    PREDICTOR = 317
-    TILE_WIDTH = 322
-    TILE_HEIGHT = 323
-    TILE_OFFSETS = 324
-    TILE_BYTES = 325
-    SUB_DIRECTORIES = 330
-    EXTRA_SAMPLES = 338
-    SAMPLE_FORMAT = 339
-    JPEG_TABLES = 347
-    DNG_VERSION = 50706
-
-
-GREY_FROM_WHITE, GREY, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
-NO_COMPRESSION, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 7, 8, 32946, 32773
 _SENSOR = (32803, 34892)  # colour filter array, linear raw
 
 # By photometric interpretation: samples of a pixel -> bits that each sample may have.
@@ -67,14 +52,6 @@ _RAW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A strip or a tile: `start` and `end` of its bytes in the file."""
-
-    start: int
-    end: int
-
-
 def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     """Return the stored width and height in pixels of a TIFF file.
 
@@ -93,18 +70,8 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     _check_coding(directory)
     _check_layout(directory)
     directory.check_metadata()
-    _check_blocks(directory)
+    check_blocks(directory)
     return size
-
-
-def blocks(directory: Directory) -> list[Block]:
-    """Return the strips or tiles in the order of the file."""
-    tiled = Tag.TILE_OFFSETS in directory.entries
-    offsets = directory.numbers(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS)
-    lengths = directory.numbers(Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES)
-    if not offsets or len(offsets) != len(lengths):
-        raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
-    return [Block(offset, offset + length) for offset, length in zip(offsets, lengths, strict=True)]
 
 
 def _check_picture(data: bytes, directory: Directory) -> None:
@@ -207,39 +174,34 @@ def _check_layout(directory: Directory) -> None:
             f"The TIFF image stores {bits[0]}-bit samples in separate planes (PlanarConfiguration "
             "2). Export it with interleaved samples, or as PNG."
         )
+    _check_extra_samples(directory, photometric, samples)
+    if {directory.number(tag, 1) for tag in (Tag.IMAGE_DEPTH, Tag.TILE_DEPTH)} != {1}:
+        raise BrokenImage(
+            "The TIFF image holds several slices in one page; one picture is needed. Export a "
+            "single slice."
+        )
     is_jpeg = directory.number(Tag.COMPRESSION, NO_COMPRESSION) == JPEG
     if (photometric == YCBCR and not is_jpeg) or (is_jpeg and bits[0] != 8):
         raise BrokenImage(f"The TIFF image holds YCbCr colours that are not JPEG; {_ACCEPTED}")
+
+
+def _check_extra_samples(directory: Directory, photometric: int, samples: int) -> None:
+    """Raise BrokenImage for samples beyond the colours that are not described as Pillow needs."""
+    extra = directory.numbers(Tag.EXTRA_SAMPLES)
+    expected = samples - min(_LAYOUTS[photometric])
+    if photometric == GREY and samples == 2 and extra == (1,):
+        raise BrokenImage(
+            f"The TIFF image holds grey that is multiplied with its transparency; {_ACCEPTED}"
+        )
+    # Four samples of RGB that are not described are RGB and padding.
+    if len(extra) != expected and not (photometric == RGB and expected == 1 and not extra):
+        raise BrokenImage(
+            f"The TIFF image describes {len(extra)} extra samples per pixel and has {expected}; "
+            f"{_ACCEPTED}"
+        )
 
 
 _ACCEPTED = (
     "grey, RGB, palette and CMYK pictures are accepted. Export it as an ordinary RGB TIFF or as "
     "PNG."
 )
-
-
-def _check_blocks(directory: Directory) -> None:
-    """Raise BrokenImage where a strip or a tile is missing, too short, or beyond the file."""
-    parts = blocks(directory)
-    if len(parts) != _block_count(directory):
-        raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
-    for part in parts:
-        if part.start < 8 or part.end > len(directory.data):
-            raise BrokenImage(
-                "The TIFF image is cut off: its pixel data ends too early. Export or transfer it "
-                "again."
-            )
-        if part.start == part.end:
-            raise BrokenImage("The TIFF image is damaged: parts of its pixel data are missing.")
-
-
-def _block_count(directory: Directory) -> int:
-    width, height = directory.number(Tag.WIDTH, 0), directory.number(Tag.HEIGHT, 0)
-    planes = directory.number(Tag.SAMPLES, 1) if directory.number(Tag.PLANAR, 1) == 2 else 1
-    if Tag.TILE_OFFSETS in directory.entries:
-        across, down = directory.number(Tag.TILE_WIDTH, 0), directory.number(Tag.TILE_HEIGHT, 0)
-    else:
-        across, down = width, min(height, directory.number(Tag.ROWS_PER_STRIP, height))
-    if across <= 0 or down <= 0:
-        raise BrokenImage("The TIFF image is damaged: its strips or tiles have no size.")
-    return planes * -(-width // across) * -(-height // down)
