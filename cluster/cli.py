@@ -49,6 +49,19 @@ def short(value: str) -> str:
     return value
 
 
+def score_of(value: str) -> float:
+    """Return a score, which is written as in a query. Raises typer.BadParameter."""
+    from pipeline.query import read_query
+    from pipeline.schemas import PredictOptions
+
+    try:
+        score = read_query([("score_threshold", value)], PredictOptions).score_threshold
+    except LesionserveError:
+        raise typer.BadParameter("a number from 0 to 1 is needed") from None
+    assert score is not None
+    return score
+
+
 @app.callback(invoke_without_command=True)
 def lesionserve(
     context: typer.Context,
@@ -132,7 +145,10 @@ def predict(
     format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
     out: Annotated[Path | None, typer.Option(help="write JSON and overlays here")] = None,
     masks: Annotated[Literal["rle", "polygon", "none"], typer.Option()] = "rle",
-    score_threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(parser=score_of, metavar="0..1", help="drop lesions of lower scores"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Find lesions in images, in this process or through a gateway."""

@@ -1,5 +1,6 @@
 """Read the options of a request from its query, the same way in both halves."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -13,6 +14,9 @@ from pipeline.errors import BadRequest
 M = TypeVar("M", bound=BaseModel)
 
 _MAX_SHOWN = 40  # characters of a name that came from the client
+
+# Pydantic reads more: "0_1" as 1, and a number where a date is wanted as seconds since 1970.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def read_query(pairs: Iterable[tuple[str, str]], model: type[M]) -> M:
@@ -29,6 +33,9 @@ def read_query(pairs: Iterable[tuple[str, str]], model: type[M]) -> M:
             raise BadRequest(_unknown(name, list(schemas)))
         if count > 1:
             raise BadRequest(f"The option '{name}' is given {count} times; give it once.")
+    for name, value in query:
+        if not _is_plain(value, schemas[name]):
+            raise BadRequest(f"The option '{name}' must be {_wanted(schemas[name])}.")
     try:
         return model.model_validate(dict(query))
     except ValidationError as error:
@@ -40,6 +47,15 @@ def _schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     """Return the JSON schema of each option, by its name in the query."""
     schemas: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
     return schemas
+
+
+def _is_plain(value: str, schema: dict[str, Any]) -> bool:
+    """Return False for a number that is not written as one, and for a number instead of a date."""
+    kinds = schema.get("anyOf", [schema])
+    is_number = _NUMBER.fullmatch(value) is not None
+    if any(kind.get("format") in ("date", "date-time") for kind in kinds):
+        return not is_number
+    return is_number or not any(kind.get("type") in ("number", "integer") for kind in kinds)
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -107,6 +107,7 @@ def test_out_holds_json_and_overlay_and_twins_are_numbered(
         ["--ca", "a.pem"],
         ["--engine", "tensorrt"],
         ["--score-threshold", "2"],
+        ["--score-threshold", "0_1"],
         ["--masks", "png"],
         ["--no-such-option"],
     ],

@@ -34,6 +34,12 @@ def test_reads_every_option():
     assert read_query(pairs, PredictOptions) == expected
 
 
+@pytest.mark.parametrize("value", ["0.1", "0", "1", "1.", ".1", "+0.1", "1e-1", "1E-1", "0.100"])
+def test_reads_a_number_however_it_is_written(value):
+    options = read_query([("score_threshold", value)], PredictOptions)
+    assert options.score_threshold == float(value)
+
+
 def test_fills_in_what_is_not_given():
     assert read_query([], PredictOptions) == PredictOptions()
 
@@ -50,6 +56,19 @@ def test_fills_in_what_is_not_given():
                 "The option 'score_threshold' must be a number from 0 to 1.",
             )
             for value in ("2", "-1", "NaN", "inf", "a", "", "0,5", "0x1", "None", "1e400")
+            + (
+                "0_1",
+                "0._5",
+                "0_0.5",
+                "1_",
+                " 0.5",
+                "0.5 ",
+                "0.5\n",
+                "\u0660.\u0665",
+                "+-1",
+                "1e-",
+                ".",
+            )
         ],
         (
             [("masks", "rle"), ("masks", "rle")],
@@ -77,6 +96,9 @@ def test_a_wrong_option_is_refused_in_plain_english(pairs, told):
     ("pairs", "told"),
     [
         ([("from", "May")], "The option 'from' must be a date such as 2026-11-30."),
+        ([("from", "1764460800")], "The option 'from' must be a date such as 2026-11-30."),
+        ([("from", "0")], "The option 'from' must be a date such as 2026-11-30."),
+        ([("count", "1_0")], "The option 'count' must be a whole number of at least 1."),
         ([("count", "0")], "The option 'count' must be a whole number of at least 1."),
         ([("deep", "perhaps")], "The option 'deep' must be true or false."),
         ([("text", "long")], "The option 'text' must be text of at most 3 characters."),

@@ -29,11 +29,16 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
             )
         if kind == b"eXIf":
             check_exif(end - start)
-        if kind in (b"iTXt", b"zTXt", b"iCCP"):
-            texts += 1
+        texts += kind in (b"zTXt", b"iCCP") or _is_compressed_text(data, kind, start, end)
     if texts > _MAX_COMPRESSED_TEXTS:
         raise BrokenImage("The PNG image's compressed metadata expands beyond all bounds.")
     return size
+
+
+def _is_compressed_text(data: bytes, kind: bytes, start: int, end: int) -> bool:
+    """Return whether a chunk is international text whose compression flag is set."""
+    flag = data.find(b"\0", start, end) + 1
+    return kind == b"iTXt" and start < flag < end and data[flag] != 0
 
 
 def check_checksums(data: bytes) -> None:

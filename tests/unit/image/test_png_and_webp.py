@@ -1,4 +1,5 @@
 import struct
+import zlib
 from itertools import cycle, islice
 
 import numpy as np
@@ -43,6 +44,20 @@ def test_refuses_a_png_whose_one_frame_is_another_picture():
     data = with_chunk(still[:-12] + frame + still[-12:], b"acTL", ONE_FRAME)
     with pytest.raises(BrokenImage, match="animated; one still picture"):
         inspect(data)
+
+
+def test_reads_a_png_of_many_uncompressed_texts():
+    texts = b"".join(chunk(b"iTXt", b"Comment\0\0\0\0\0%d" % n) for n in range(100))
+    data = encoded(picture(), "PNG")
+    assert np.array_equal(decode(data[:33] + texts + data[33:]).pixels, read_image(data))
+
+
+def test_refuses_a_png_of_many_compressed_texts():
+    text = zlib.compress(b"value")
+    texts = b"".join(chunk(b"iTXt", b"Comment\0\1\0\0\0" + text) for _ in range(100))
+    data = encoded(picture(), "PNG")
+    with pytest.raises(BrokenImage, match="expands beyond"):
+        inspect(data[:33] + texts + data[33:])
 
 
 PNG_LAYOUTS = [(colour, bits) for colour in PNG_DEPTHS for bits in PNG_DEPTHS[colour]]
