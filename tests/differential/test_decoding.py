@@ -10,7 +10,7 @@ from pipeline.errors import ImageError
 from pipeline.image.decode import decode
 from pipeline.image.inspect import inspect
 from tests.detectron2_reader import read_image
-from tests.differential import encoders
+from tests.differential import encoders, oddities
 from tests.differential.encoders import Case
 
 pytestmark = pytest.mark.skipif(
@@ -35,6 +35,23 @@ REFUSED = {
     ),
 }
 AT_LEAST = {"jpegs": 600, "pngs": 200, "bmps": 90, "webps": 400, "turned": 50, "tiffs": 600}
+
+
+@pytest.mark.parametrize(("family", "count"), [("odd_jpegs", 170), ("broken_exif", 300)])
+def test_oddities_that_harm_no_pixel_are_read_right(family, count, tmp_path):
+    cases = list(getattr(oddities, family)(tmp_path))
+    outcomes = {case.name: judge(case, ()) for case in cases}
+    wrong = [f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome != "read"]
+    assert not wrong, f"{len(wrong)} of {len(cases)}: {wrong[:10]}"
+    assert len(cases) >= count
+
+
+def test_files_that_lost_pixels_are_refused(tmp_path):
+    cases = list(oddities.lossy(tmp_path))
+    outcomes = {case.name: judge(case, ("damaged", "cut off")) for case in cases}
+    wrong = [f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome != "refused"]
+    assert not wrong, f"{len(wrong)} of {len(cases)}: {wrong[:10]}"
+    assert len(cases) >= 300
 
 
 @pytest.mark.parametrize("family", REFUSED)
