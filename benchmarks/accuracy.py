@@ -8,8 +8,8 @@ from pycocotools.coco import COCO
 
 from benchmarks.report import Figure, Result
 from benchmarks.standard import ROOT
-from pipeline.bundle import open_bundle
-from pipeline.contract import EngineName, Precision
+from pipeline.bundle.bundle import open_bundle
+from pipeline.engines.base import EngineName, Precision
 from pipeline.schemas import PredictOptions
 
 RECIPE = ROOT / "weights" / "recipe"

@@ -17,9 +17,9 @@ from PIL import Image
 from benchmarks.measure import alternate, ratio
 from benchmarks.report import Figure, Result
 from benchmarks.standard import CONFIG, scene
+from pipeline.engines.portable.config import read_resize
 from pipeline.image.decode import decode
-from pipeline.preprocess import Resize
-from pipeline.visualize import encode
+from pipeline.image.draw import encode
 
 Picture = NDArray[np.uint8]
 Decoder = Callable[[bytes], Picture]
@@ -42,7 +42,7 @@ def run() -> Result:
         for width, height in ((1280, 960), (640, 480))
         for data in (_file(image, width, height),)
     }
-    resize, data = Resize.from_config(CONFIG), _file(image, 1280, 960)
+    resize, data = read_resize(CONFIG), _file(image, 1280, 960)
     pixels = decode(data).pixels
     steps = _compare({"decode": lambda: decode(data), "resize": lambda: resize(pixels)})
     encoding = _compare(encoders(image))

@@ -10,9 +10,9 @@ from benchmarks.masks import blob
 from benchmarks.measure import Spread, alternate
 from benchmarks.report import Figure, Result
 from benchmarks.standard import CLASS_NAMES, SEED, scene
-from pipeline import masks
-from pipeline.contract import Lesion
-from pipeline.visualize import draw, encode
+from pipeline.image import masks
+from pipeline.image.draw import draw, encode
+from pipeline.instances import Lesion
 
 WIDTH, HEIGHT, COUNT = 1280, 960, 10
 WANTED_MS = 15

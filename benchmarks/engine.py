@@ -19,9 +19,9 @@ from benchmarks.measure import Spread, alternate, ratio
 from benchmarks.peers.contenders import DETECTRON2
 from benchmarks.report import NO_TARGET, Figure, Result
 from benchmarks.standard import ROOT, standard_bundle
-from pipeline.allocator import KEEP_FREED_MEMORY
-from pipeline.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
-from pipeline.engine.portable import PortableEngine
+from pipeline.bundle.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
+from pipeline.engines.allocator import KEEP_FREED_MEMORY
+from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.decode import decode
 
 FOLDER = Path("out/benchmarks")

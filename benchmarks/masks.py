@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import Spread, ratio
 from benchmarks.report import Figure, Result
-from pipeline.contract import Instances
 from pipeline.image.decode import DecodedImage, decode
+from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
 from pipeline.schemas import Detection, PredictOptions
 

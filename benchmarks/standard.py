@@ -18,12 +18,11 @@ import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.engine.build import build_model
-from pipeline.engine.config import parse_config
-from pipeline.engine.layers import BatchNorm2d
-from pipeline.engine.maskrcnn import MaskRCNN
-from pipeline.packing import Source, pack
-from pipeline.preprocess import Resize
+from pipeline.bundle.packing import Source, pack
+from pipeline.engines.portable.build import build_model
+from pipeline.engines.portable.config import parse_config, read_resize
+from pipeline.engines.portable.layers import BatchNorm2d
+from pipeline.engines.portable.maskrcnn import MaskRCNN
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASS_NAMES = ("LSIL", "HSIL", "carcinoma")
@@ -117,7 +116,7 @@ def calibrated(images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Any], Mas
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    resize = Resize.from_config(tree)
+    resize = read_resize(tree)
     inputs = [torch.tensor(resize(image).pixels) for image in images]
     _set_statistics(model, inputs)
     # Heads as a trained model's: deltas of a fraction of a box, logits of a few units.

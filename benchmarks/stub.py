@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from cluster.ports import choose_ports
-from pipeline.bundle import WEIGHTS_FILE, Bundle
-from pipeline.contract import DeviceName, Engine, EngineName, Instances, ModelInput, Precision
-from pipeline.manifest import Manifest
-from pipeline.preprocess import Resize
+from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
+from pipeline.bundle.manifest import Manifest
+from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
+from pipeline.image.resize import ModelInput, Resize
+from pipeline.instances import Instances
 
 TOKEN = "benchmark" * 4
 BATCH = 8
@@ -106,7 +107,7 @@ class StubBundle(Bundle):
 
 
 def open_stub_bundle(cost: Cost, version: int, path: Path) -> Bundle:
-    """Given cost and version, it has the signature of `pipeline.bundle.open_bundle`."""
+    """Given cost and version, it has the signature of `pipeline.bundle.bundle.open_bundle`."""
     return StubBundle(path, _manifest(version), cost)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.bundle import Bundle, open_bundle
-from pipeline.contract import Engine
+from pipeline.bundle.bundle import Bundle, open_bundle
+from pipeline.engines.base import Engine
 from pipeline.image.decode import decode
 from pipeline.postprocess import paste, to_source
 

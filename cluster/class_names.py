@@ -4,8 +4,8 @@ from pathlib import Path
 import typer
 
 from pipeline.class_names import check_class_names
+from pipeline.engines.files.yaml_text import read_text
 from pipeline.errors import ModelError
-from pipeline.yaml_text import read_text
 
 
 def read_class_names(

@@ -12,11 +12,11 @@ from cluster import console
 from cluster.environment import name_the_user
 from cluster.errors import StackError
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE, default_data
-from pipeline.contract import EngineName, Precision
+from pipeline.engines.base import EngineName, Precision
 from pipeline.errors import LesionserveError
 
 if TYPE_CHECKING:
-    from pipeline.bundle import Bundle
+    from pipeline.bundle.bundle import Bundle
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -51,7 +51,7 @@ def short(value: str) -> str:
 
 def score_of(value: str) -> float:
     """Return a score, which is written as in a query. Raises typer.BadParameter."""
-    from pipeline.query import read_query
+    from pipeline.http.query import read_query
     from pipeline.schemas import PredictOptions
 
     try:
@@ -202,7 +202,7 @@ def pack(
 ) -> None:
     """Make a model bundle of a Detectron2 checkpoint and its YAML."""
     from cluster.class_names import read_class_names
-    from pipeline import packing
+    from pipeline.bundle import packing
 
     names = read_class_names(classes, class_, classes_file)
     if names is None:
@@ -238,7 +238,7 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Check a bundle's files and run its golden cases."""
-    from pipeline.bundle import open_bundle
+    from pipeline.bundle.bundle import open_bundle
 
     opened = open_bundle(bundle)
     manifest = opened.manifest

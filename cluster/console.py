@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.status import Status
 from rich.table import Table
 
-from pipeline.printable import printable
+from pipeline.text import printable
 
 
 class _Err(Console):

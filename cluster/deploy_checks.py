@@ -16,9 +16,9 @@ from ray.util.scheduling_strategies import (
 from cluster.deploy_errors import misuse, refused
 from cluster.deploy_plan import Plan
 from cluster.serve_client import Application, ServeClient, ServeDetails
-from pipeline.brief import one_line
+from pipeline.bundle.manifest import read_manifest
 from pipeline.errors import BundleError
-from pipeline.manifest import read_manifest
+from pipeline.text import one_line
 from serve_app.args import AppArgs, Size
 from serve_app.node_check import TrialReport, check_node, try_model
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from cluster.deploy_errors import misuse, refused
 from cluster.serve_client import Application
+from pipeline.bundle.manifest import Manifest
 from pipeline.errors import BundleError
-from pipeline.manifest import Manifest
 from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, parse_profile, read_document

@@ -21,12 +21,12 @@ from cluster import console
 from cluster.files import write_whole
 from cluster.http import open_client, url_fault
 from cluster.images import read_image
-from pipeline.contract import EngineName, Precision
+from pipeline.engines.base import EngineName, Precision
 from pipeline.errors import LesionserveError, ServiceError
 from pipeline.image.limits import DEFAULT_LIMITS
-from pipeline.printable import printable
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions, Problem
 from pipeline.scores import percent
+from pipeline.text import printable
 
 # An image's bytes, the options, and the id that a local answer gets.
 Predict = Callable[[bytes, PredictOptions, str], Prediction]
@@ -121,11 +121,11 @@ def trust(ca: Path | None) -> ssl.SSLContext:
 
 def open_local(local: Local, demo: Path) -> Predict:
     # PyTorch is loaded only for a model of this process.
-    from pipeline.bundle import open_bundle
-    from pipeline.config_file import load_config_file
-    from pipeline.engines import ModelFiles, open_engine
+    from pipeline.bundle.bundle import open_bundle
+    from pipeline.engines.files.config_file import load_config_file
+    from pipeline.engines.portable.config import read_resize
+    from pipeline.engines.select import ModelFiles, open_engine
     from pipeline.predictor import LesionPredictor
-    from pipeline.preprocess import Resize
 
     if local.config is None or local.weights is None or local.classes is None:
         bundle = open_bundle(local.bundle or demo)
@@ -146,7 +146,7 @@ def open_local(local: Local, demo: Path) -> Predict:
         engine=engine.name,
         precision=engine.precision,
     )
-    resize = Resize.from_config(load_config_file(local.config))
+    resize = read_resize(load_config_file(local.config))
     return LesionPredictor(engine, resize, local.classes, info)
 
 

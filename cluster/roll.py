@@ -9,7 +9,7 @@ from cluster.deploy_errors import not_rolled_back, rolled_back
 from cluster.deploy_plan import Plan, model_name
 from cluster.interrupts import FirstInterrupt
 from cluster.serve_client import CLUSTER_ERRORS, Application, ServeClient
-from pipeline.brief import one_line
+from pipeline.text import one_line
 
 Say = Callable[[str], None]
 

@@ -21,7 +21,7 @@ from ray.serve.exceptions import RayServeException
 
 from cluster.deploy_errors import refused
 from cluster.errors import StackError
-from pipeline.brief import one_line
+from pipeline.text import one_line
 from serve_app.status import last_line
 
 _MODEL_WITHIN_S = 10.0

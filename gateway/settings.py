@@ -5,7 +5,7 @@ from pathlib import Path
 from gateway.environment import Environment
 from gateway.errors import LOCKOUT_S
 from gateway.logs import configure
-from pipeline.multipart import FRAME_BYTES
+from pipeline.http.multipart import FRAME_BYTES
 
 ENVIRONMENT = Environment.read(os.environ)
 

@@ -4,7 +4,7 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand
 
-from pipeline.printable import printable
+from pipeline.text import printable
 
 
 class Command(BaseCommand):

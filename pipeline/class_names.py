@@ -2,9 +2,9 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.brief import few, quoted
 from pipeline.errors import BundleError
 from pipeline.schemas import Label
+from pipeline.text import few, quoted
 
 _LABEL = TypeAdapter(Label)
 

@@ -26,7 +26,7 @@ server, or anything read from the image's metadata.
 
 from typing import ClassVar
 
-from pipeline.brief import one_line
+from pipeline.text import one_line
 
 
 class LesionserveError(Exception):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import masks, visualize
-from pipeline.contract import Instances, Lesion
+from pipeline.image import draw, masks
 from pipeline.image.decode import DecodedImage
-from pipeline.masks import RunMask
+from pipeline.image.masks import RunMask
+from pipeline.instances import Instances, Lesion
 from pipeline.schemas import (
     Detection,
     ImageInfo,
@@ -81,8 +81,8 @@ def postprocess(
     ]
     picture = None
     if options.visualization != "none":
-        overlay = visualize.draw(source.pixels, to_lesions(detections, pasted))
-        encoded = visualize.encode(overlay, options.visualization)
+        overlay = draw.draw(source.pixels, to_lesions(detections, pasted))
+        encoded = draw.encode(overlay, options.visualization)
         picture = base64.b64encode(encoded).decode("ascii")
     return Findings(
         image=source.info,

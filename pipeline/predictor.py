@@ -2,12 +2,12 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from pipeline.class_names import count_mismatch
-from pipeline.contract import Engine
+from pipeline.engines.base import Engine
 from pipeline.errors import CheckpointMismatch
 from pipeline.image.decode import decode
 from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
+from pipeline.image.resize import Resize
 from pipeline.postprocess import postprocess
-from pipeline.preprocess import Resize
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions
 
 

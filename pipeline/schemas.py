@@ -10,8 +10,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline import correlation
 from pipeline.errors import LesionserveError
+from pipeline.http import correlation
 
 # Scores are float32, and so is the threshold that they are compared with: in JSON's float64 a
 # score of 0.7 lies this little below a threshold of 0.7.

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from ray import serve
 from ray.serve import Application, Deployment
 
-from pipeline.allocator import KEEP_FREED_MEMORY
-from pipeline.bundle import Bundle, open_bundle
+from pipeline.bundle.bundle import Bundle, open_bundle
+from pipeline.engines.allocator import KEEP_FREED_MEMORY
 from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
 from serve_app.graph import FusedGraph, Graph, StagedGraph

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.contract import DeviceName, EngineName, Precision
+from pipeline.engines.base import DeviceName, EngineName, Precision
 from pipeline.image.decoder_pool import DEFAULT_CPU_SECONDS
 from pipeline.image.limits import ImageLimits
 

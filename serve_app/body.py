@@ -1,7 +1,7 @@
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.errors import BadRequest, ImageTooLarge, UnsupportedImage
-from pipeline.multipart import FRAME_BYTES, media_type, read_file
+from pipeline.http.multipart import FRAME_BYTES, media_type, read_file
 
 
 async def read_image(request: Request, max_bytes: int) -> bytes:

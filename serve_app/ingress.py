@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pipeline.correlation import HEADER, read_correlation_id, well_formed
 from pipeline.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -23,7 +22,8 @@ from pipeline.errors import (
     Unauthorized,
     Unavailable,
 )
-from pipeline.query import read_query
+from pipeline.http.correlation import HEADER, read_correlation_id, well_formed
+from pipeline.http.query import read_query
 from pipeline.schemas import PredictOptions, Problem
 from serve_app.args import AppArgs
 from serve_app.body import read_image

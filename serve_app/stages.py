@@ -5,12 +5,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pipeline.bundle import Bundle
-from pipeline.contract import Instances, ModelInput
+from pipeline.bundle.bundle import Bundle
 from pipeline.errors import Overloaded, PredictionFailed
 from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
 from pipeline.image.inspect import Header, inspect
+from pipeline.image.resize import ModelInput
+from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
 from pipeline.schemas import ModelInfo, PredictOptions
 from serve_app.args import AppArgs, Fused

@@ -1,6 +1,6 @@
 """A bundle without weights, for tests of everything around the model.
 
-`open_fake_bundle` has the signature of `pipeline.bundle.open_bundle`; tests/integration holds
+`open_fake_bundle` has the signature of `open_bundle`; tests/integration holds
 the fake to what the demo bundle does. The fake model finds one lesion in the left half of each
 image, and an image's first pixel (BGR) can make it misbehave.
 """
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.bundle import WEIGHTS_FILE, Bundle
-from pipeline.contract import Engine, Instances, ModelInput
+from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
+from pipeline.bundle.manifest import Manifest
+from pipeline.engines.base import Engine
 from pipeline.errors import BundleError
-from pipeline.manifest import Manifest
-from pipeline.preprocess import Resize
+from pipeline.image.resize import ModelInput, Resize
+from pipeline.instances import Instances
 
 FAILS = (0, 0, 255)
 DIES = (0, 255, 0)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 import yaml
 
-from pipeline.engine.build import build_model
-from pipeline.engine.config import parse_config
+from pipeline.engines.portable.build import build_model
+from pipeline.engines.portable.config import parse_config
 
 SMALL: dict[str, Any] = {
     "VERSION": 2,

@@ -9,7 +9,7 @@ from benchmarks.peers.process import ROOT, server
 from cluster.local import LocalStack, StackOptions
 from cluster.paths import LOCAL_PROFILE
 from cluster.ports import choose_ports
-from pipeline.manifest import read_manifest
+from pipeline.bundle.manifest import read_manifest
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
 DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"

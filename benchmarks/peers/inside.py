@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.bundle import open_bundle
+from pipeline.bundle.bundle import open_bundle
 from pipeline.predictor import LesionPredictor
 
 

@@ -16,11 +16,11 @@ from gateway.proxy.problems import MEDIA_TYPE
 from gateway.proxy.upstream import Manifest
 from gateway.query import described, pairs
 from gateway.usage.api import router as usage
-from pipeline import correlation
 from pipeline.errors import LesionserveError
+from pipeline.http import correlation
+from pipeline.http.multipart import read_file
+from pipeline.http.query import read_query
 from pipeline.image.inspect import inspect
-from pipeline.multipart import read_file
-from pipeline.query import read_query
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)

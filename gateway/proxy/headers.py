@@ -9,9 +9,9 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.keys.auth import CREDENTIALS
-from pipeline import correlation
 from pipeline.errors import BadRequest
-from pipeline.multipart import media_type
+from pipeline.http import correlation
+from pipeline.http.multipart import media_type
 
 _MAX_HEADERS = 32 * 1024
 _MAX_CONTENT_TYPE = 1024

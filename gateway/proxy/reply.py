@@ -6,8 +6,8 @@ from asgiref.typing import ASGISendCallable, ASGISendEvent, HTTPResponseStartEve
 
 from gateway.errors import error_of
 from gateway.proxy.problems import problem
-from pipeline import correlation
 from pipeline.errors import LesionserveError
+from pipeline.http import correlation
 
 # For a client to read its answer: one that does not would hold its place for ever.
 _WITHIN_S = 120.0

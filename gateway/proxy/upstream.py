@@ -15,8 +15,8 @@ from gateway.proxy.answer import prediction, refusal
 from gateway.proxy.breaker import Breaker
 from gateway.proxy.retries import RetryBudget
 from gateway.proxy.shared import Shared
-from pipeline import correlation
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
+from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
 

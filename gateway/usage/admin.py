@@ -15,7 +15,7 @@ from gateway.usage.models import Event, Record, Tally
 from gateway.usage.period import Period
 from gateway.usage.summary import summarise
 from pipeline.errors import BadRequest
-from pipeline.query import read_query
+from pipeline.http.query import read_query
 
 
 class Trail(ReadOnly, OwnOrganisation):

@@ -19,7 +19,7 @@ from gateway.usage.events import note
 from gateway.usage.models import Record
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
-from pipeline.query import read_query
+from pipeline.http.query import read_query
 from pipeline.schemas import PredictOptions, Problem
 
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
-from pipeline import correlation
+from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions
 

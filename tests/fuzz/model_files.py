@@ -16,24 +16,24 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["pipeline.config_file", "pipeline.yaml_text", "yaml"]):
-    from pipeline import config_file, yaml_text  # noqa: F401, before the others import them
-
-with atheris.instrument_imports(include=["pipeline.engine", "pipeline.brief"]):
-    from pipeline.engine import architecture, checkpoint, refusal, state_dict  # noqa: F401
-    from pipeline.engine.build import build_model
-    from pipeline.engine.checkpoint import load_strictly, open_checkpoint, weights_in
-    from pipeline.engine.config import parse_config, remarks_on, require_detectron2_runs
-    from pipeline.engine.pickles import Array, Dtype, Inert
-    from pipeline.engine.state_dict import PLACES, WRAPPERS
+with atheris.instrument_imports(
+    include=["pipeline.engines.files", "pipeline.engines.portable", "pipeline.text", "yaml"]
+):
+    from pipeline.engines.files import architecture, checkpoint, config_file, state_dict, yaml_text  # noqa: F401, before the others  # noqa: F401
+    from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint, weights_in
+    from pipeline.engines.files.pickles import Array, Dtype, Inert
+    from pipeline.engines.files.state_dict import PLACES, WRAPPERS
+    from pipeline.engines.portable import refusal  # noqa: F401
+    from pipeline.engines.portable.build import build_model
+    from pipeline.engines.portable.config import parse_config, remarks_on, require_detectron2_runs
 
 import torch
 import yaml
 
-from pipeline.config_file import read_config_file
+from pipeline.bundle.packing import config_text
+from pipeline.engines.files.config_file import read_config_file
+from pipeline.engines.portable.config import read_resize
 from pipeline.errors import ModelError
-from pipeline.packing import config_text
-from pipeline.preprocess import Resize
 from tests.models import SMALL, tree, weights
 
 FILE = Path(tempfile.mkdtemp(prefix="fuzz-")) / "file.pth"
@@ -49,7 +49,7 @@ def check_config(data: bytes) -> None:
     try:
         file = read_config_file(path)
         config_text(file.tree, path.name)
-        Resize.from_config(file.tree)
+        read_resize(file.tree)
         require_detectron2_runs(file.tree)
         build_model(parse_config(file.tree))
         for remark in file.remarks + remarks_on(file.tree):

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of `pipeline.multipart`, which reads every stranger's form.
+"""Coverage-guided fuzzing of `pipeline.http.multipart`, which reads every stranger's form.
 
     python -m tests.fuzz.multipart CORPUS -runs=20000 -seed=1      # any option of libFuzzer
 
@@ -14,9 +14,9 @@ import atheris
 
 with atheris.instrument_imports(include=["pipeline"]):
     from pipeline.errors import BadRequest
-    from pipeline.multipart import read_file
+    from pipeline.http.multipart import read_file
 
-from tests.unit.test_multipart import ALLOWED_BODIES, PLAIN, REFUSED_BODIES
+from tests.unit.pipeline.http.test_multipart import ALLOWED_BODIES, PLAIN, REFUSED_BODIES
 
 CONTENT_TYPES = [
     PLAIN,

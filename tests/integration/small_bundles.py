@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from pipeline import packing
-from pipeline.manifest import MANIFEST_FILE, read_manifest, sha256_of
+from pipeline.bundle import packing
+from pipeline.bundle.manifest import MANIFEST_FILE, read_manifest, sha256_of
 from tests.integration.gateway.client import jpeg
 from tests.models import write_model
 

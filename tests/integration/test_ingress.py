@@ -12,7 +12,7 @@ from pipeline.schemas import PredictOptions, Problem
 from serve_app.faults import ReplicaLost
 from serve_app.ingress import Ingress
 from serve_app.tokens import Tokens
-from tests.unit.test_stages import app_args
+from tests.unit.serve_app.test_stages import app_args
 
 TOKEN, NEXT_TOKEN = "t" * 32, "n" * 32
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.bundle import open_bundle
-from pipeline.golden import compare
+from pipeline.bundle.bundle import open_bundle
+from pipeline.bundle.golden import compare
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import load_profile

@@ -8,13 +8,13 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from pipeline.config_file import load_config_file
-from pipeline.contract import Instances, ModelInput
-from pipeline.engine.build import build_model
-from pipeline.engine.config import parse_config
+from pipeline.engines.files.config_file import load_config_file
+from pipeline.engines.portable.build import build_model
+from pipeline.engines.portable.config import parse_config, read_resize
 from pipeline.image.decode import DecodedImage, decode
+from pipeline.image.resize import ModelInput
+from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
-from pipeline.preprocess import Resize
 from pipeline.schemas import Detection, PredictOptions, RleMask
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ class Case:
 
     def inputs(self) -> dict[str, tuple[DecodedImage, ModelInput]]:
         """Each image by name, as decoded and as the model takes it."""
-        resize = Resize.from_config(load_config_file(self.config))
+        resize = read_resize(load_config_file(self.config))
         sources = {path.name: decode(path.read_bytes()) for path in IMAGES}
         return {name: (source, resize(source.pixels)) for name, source in sources.items()}
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import yaml
 
-from pipeline.detectron2 import Detectron2Engine
-from pipeline.engine.build import build_model
-from pipeline.engine.checkpoint import load_strictly, read_checkpoint
-from pipeline.engine.config import parse_config
-from pipeline.engine.portable import PortableEngine
+from pipeline.engines.detectron2 import Detectron2Engine
+from pipeline.engines.files.checkpoint import load_strictly, read_checkpoint
+from pipeline.engines.portable.build import build_model
+from pipeline.engines.portable.config import parse_config
+from pipeline.engines.portable.engine import PortableEngine
 from pipeline.errors import (
     CheckpointMismatch,
     EngineUnavailable,

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.engine.portable import PortableEngine
-from pipeline.openvino import OpenVinoEngine
+from pipeline.engines.openvino import OpenVinoEngine
+from pipeline.engines.portable.engine import PortableEngine
 from tests.parity.case import CASES, Case, assert_expected
 
 

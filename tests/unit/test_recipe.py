@@ -35,7 +35,7 @@ def test_masks_lie_in_the_picture_and_do_not_overlap(seed):
 
 
 def test_the_demo_bundle_names_the_recipes_classes():
-    from pipeline.bundle import open_bundle
+    from pipeline.bundle.bundle import open_bundle
 
     assert open_bundle(ROOT / "weights" / "demo").class_names == list(CLASS_NAMES)
 

@@ -20,7 +20,7 @@ from tests.integration.gateway.servers import running_gateway, serving
 routes = pytest.importorskip("serve_app.ingress", reason="the serve extra is not installed")
 
 from serve_app.tokens import Tokens  # noqa: E402
-from tests.unit.test_stages import app_args  # noqa: E402
+from tests.unit.serve_app.test_stages import app_args  # noqa: E402
 
 
 class Graph:

@@ -17,7 +17,7 @@ routes = pytest.importorskip("serve_app.ingress", reason="the serve extra is not
 
 from serve_app.graph import FusedGraph  # noqa: E402
 from serve_app.tokens import Tokens  # noqa: E402
-from tests.unit.test_stages import app_args  # noqa: E402
+from tests.unit.serve_app.test_stages import app_args  # noqa: E402
 
 FINE = ORDINARY | {
     "JPEG with a patient's name": encoded(picture(), "JPEG", exif=exif(99)),

@@ -21,19 +21,19 @@ from tests.integration.gateway.records import assert_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
-    "unit/test_gateway_keys.py",
-    "unit/test_gateway_people.py",
-    "unit/test_gateway_usage.py",
-    "unit/test_gateway_chain.py",
-    "unit/test_gateway_migrations.py",
-    "unit/test_gateway_tally.py",
+    "unit/gateway/test_keys.py",
+    "unit/gateway/test_people.py",
+    "unit/gateway/test_usage.py",
+    "unit/gateway/test_chain.py",
+    "unit/gateway/test_migrations.py",
+    "unit/gateway/test_tally.py",
     "integration/gateway/test_gateway_crowd.py",
     "integration/gateway/test_gateway_faults.py::"
     "test_a_table_that_is_locked_is_not_waited_for_without_end",
     "integration/gateway/test_gateway_faults.py::"
     "test_a_database_that_says_nothing_is_not_waited_for_without_end",
     "integration/gateway/test_gateway_idempotency.py",
-    "unit/test_gateway_database.py::test_readiness_writes_the_same_row_again_and_again",
+    "unit/gateway/test_database.py::test_readiness_writes_the_same_row_again_and_again",
     "integration/gateway/test_gateway_usage_api.py",
     "integration/gateway/test_gateway_sessions.py::test_a_nul_in_the_cookie_is_no_session",
     "integration/gateway/test_gateway_predict.py::"

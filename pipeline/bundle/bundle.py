@@ -1,0 +1,113 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.bundle.golden import compare, read_golden
+from pipeline.bundle.manifest import Manifest, check_files, check_versions, read_manifest
+from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
+from pipeline.engines.files.config_file import load_config_file
+from pipeline.engines.portable.config import read_resize
+from pipeline.errors import BundleError, ImageError
+from pipeline.image.resize import Resize
+from pipeline.predictor import LesionPredictor
+from pipeline.schemas import Detection, ModelInfo, PredictOptions
+
+WEIGHTS_FILE = "model.pth"
+CONFIG_FILE = "mask_rcnn_config.yaml"
+GOLDEN_FOLDER = "golden"
+QUANTIZED_FOLDER = "int8"
+DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's, where the configuration names none
+GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle. Use `open_bundle` to get one."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.manifest.class_names
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return load_config_file(self.path / CONFIG_FILE)
+
+    @property
+    def resize(self) -> Resize:
+        return read_resize(self.config)
+
+    @property
+    def score_threshold(self) -> float:
+        model = self.config["MODEL"]
+        is_dense = model.get("META_ARCHITECTURE") == "RetinaNet"
+        head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
+        return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
+
+    def info(self, engine_name: str, precision: Precision = "float32") -> ModelInfo:
+        return ModelInfo(
+            name=self.manifest.name,
+            version=self.manifest.version,
+            sha256=self.manifest.files[WEIGHTS_FILE],
+            bundle_sha256=self.manifest.digest,
+            engine=engine_name,
+            precision=precision,
+        )
+
+    def load_engine(
+        self,
+        engine: EngineName = "auto",
+        device: DeviceName = "auto",
+        precision: Precision = "float32",
+    ) -> Engine:
+        """Raises ModelError."""
+        # Here, so that a process which only needs the names and sizes carries no PyTorch.
+        from pipeline.engines.select import ModelFiles, open_engine
+
+        files = ModelFiles(
+            self.path / CONFIG_FILE, self.path / WEIGHTS_FILE, self.path / QUANTIZED_FOLDER
+        )
+        return open_engine(files, engine, device, precision)
+
+    def predictor(self, engine: Engine) -> LesionPredictor:
+        info = self.info(engine.name, engine.precision)
+        return LesionPredictor(engine, self.resize, self.class_names, info)
+
+    def check_golden(self, engine: Engine) -> int:
+        """Runs the golden cases and returns how many. Raises BundleError where one differs."""
+        predictor = self.predictor(engine)
+        cases = list(self.golden(engine.precision))
+        for image, expected in cases:
+            found = detect(predictor, image)
+            compare(image.name, expected, found, self.score_threshold)
+        return len(cases)
+
+    def golden(self, precision: Precision = "float32") -> Iterator[tuple[Path, list[Detection]]]:
+        """The golden images with the detections expected on them. Raises BundleError."""
+        return read_golden(self.path / GOLDEN_FOLDER, precision)
+
+
+def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:
+    """The detections on a golden image. Raises BundleError, which names the image."""
+    try:
+        return predictor(image.read_bytes(), GOLDEN_OPTIONS).detections
+    except (OSError, ImageError) as error:
+        raise BundleError(f"golden image {image.name}: {error}") from error
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Verifies a bundle's manifest, versions and every file's hash, and opens nothing else.
+
+    Raises BundleError, which says what is wrong.
+    """
+    manifest = read_manifest(path)
+    check_versions(manifest)
+    try:
+        check_files(path, manifest)
+    except OSError as error:  # no permission, a disk or a network share that fails
+        raise BundleError(f"the bundle cannot be read: {error.strerror or error}") from error
+    return Bundle(path, manifest)

@@ -1,0 +1,194 @@
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+import yaml
+
+from pipeline.bundle.bundle import (
+    CONFIG_FILE,
+    GOLDEN_FOLDER,
+    QUANTIZED_FOLDER,
+    WEIGHTS_FILE,
+    Bundle,
+    detect,
+    open_bundle,
+)
+from pipeline.bundle.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_golden
+from pipeline.bundle.manifest import Manifest, sha256_of
+from pipeline.class_names import check_class_names
+from pipeline.engines.base import Engine, EngineName
+from pipeline.engines.files.checkpoint import State, open_checkpoint
+from pipeline.engines.files.config_file import load_config_file, read_config_file
+from pipeline.engines.portable.config import read_resize
+from pipeline.engines.portable.engine import open_model
+from pipeline.engines.select import ModelFiles, open_engine
+from pipeline.engines.torch_threads import one_torch_thread
+from pipeline.errors import BundleError, UnreadableConfig
+from pipeline.image.decode import decode
+from pipeline.predictor import LesionPredictor
+from pipeline.schemas import Detection, ModelInfo
+
+Dtype = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an ML engineer hands over. `detectron2` is the version that trained it, if known."""
+
+    weights: Path
+    config: Path
+    class_names: Sequence[str]
+    name: str
+    version: str
+    golden: Sequence[Path] = ()
+    half: bool = False
+    int8: bool = False
+    trust_pickle: bool = False
+    detectron2: str | None = None
+
+
+def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
+    """Writes a bundle into `target`, which must not exist, and proves it by its golden cases.
+
+    On one kind of processor and with the same versions, the same source gives the same bytes.
+    Optimizer state and everything else of the training is dropped; the manifest's remarks say what
+    else is not used. Raises ModelError; nothing is left behind then.
+    """
+    check_class_names(source.class_names)
+    if target.exists():
+        raise BundleError(f"{target.name} exists already; a bundle is never overwritten")
+    try:
+        # A folder beside the target, so that the finished bundle appears there at once.
+        with TemporaryDirectory(prefix=".pack-", dir=target.resolve().parent) as parent:
+            draft = Path(parent) / "bundle"
+            _write(source, draft, engine)
+            draft.rename(target)
+    except OSError as error:
+        raise BundleError(f"cannot write {target.name}: {error.strerror}") from error
+    return open_bundle(target)
+
+
+def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
+    (draft / GOLDEN_FOLDER).mkdir(parents=True)
+    dtype, remarks = _write_model(source, draft)
+    files = ModelFiles(draft / CONFIG_FILE, draft / WEIGHTS_FILE, draft / QUANTIZED_FOLDER)
+    engines = [open_engine(files, engine_name)]
+    _record_golden(source, draft, engines[0])
+    if source.int8:
+        _write_quantized(source, files)
+        engines.append(open_engine(files, "openvino", "cpu", "int8"))
+        _record_golden(source, draft, engines[1])
+    for engine in engines:
+        remarks += engine.remarks
+    _seal(source, draft, dtype, list(dict.fromkeys(remarks)))
+    bundle = open_bundle(draft)
+    for engine in engines:
+        bundle.check_golden(engine)
+
+
+def _write_quantized(source: Source, files: ModelFiles) -> None:
+    """Calibrated on the golden images. Raises BundleError where there are none."""
+    # Here, so that only who asks for it needs OpenVINO and NNCF.
+    from pipeline.bundle.quantization import quantize
+    from pipeline.engines.openvino import write_graphs
+
+    if not source.golden:
+        raise BundleError("int8 is calibrated on the golden images, and none was given")
+    assert files.quantized is not None
+    resize = read_resize(load_config_file(files.config))
+    inputs = [resize(decode(path.read_bytes()).pixels) for path in source.golden]
+    write_graphs(quantize(open_model(files.config, files.weights), inputs), files.quantized)
+
+
+def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:
+    """Write weights and configuration. Return the narrowest type of the weights, and remarks."""
+    checkpoint = open_checkpoint(source.weights, trust_pickle=source.trust_pickle)
+    state = halved(checkpoint.weights) if source.half else compact(checkpoint.weights)
+    torch.save(state, draft / WEIGHTS_FILE)
+    file = read_config_file(source.config)
+    text = config_text(file.tree, source.config.name)
+    (draft / CONFIG_FILE).write_text(text, encoding="utf-8")
+    narrow = any(value.dtype in (torch.float16, torch.bfloat16) for value in state.values())
+    return "float16" if narrow else "float32", file.remarks + checkpoint.remarks
+
+
+def config_text(tree: dict[str, Any], name: str) -> str:
+    """Return the YAML of a bundle's configuration. Raises UnreadableConfig, which names the file.
+
+    Where the training wrote to is nobody's business, and changes the bytes: it is left out.
+    """
+    model = tree.get("MODEL", {})
+    if not isinstance(model, dict):
+        raise UnreadableConfig(f"{name}: MODEL is not a mapping")
+    packed = {key: value for key, value in tree.items() if key != "OUTPUT_DIR"}
+    packed["MODEL"] = model | {"WEIGHTS": WEIGHTS_FILE}
+    try:
+        return str(yaml.safe_dump(packed, sort_keys=True))
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise UnreadableConfig(f"{name} holds more than plain values") from error
+
+
+def compact(state: State) -> State:
+    """Each tensor with storage of its own, so that a view does not drag its whole base along."""
+    return {key: value.detach().clone().contiguous() for key, value in sorted(state.items())}
+
+
+def halved(state: State) -> State:
+    """float16 wherever every value stays finite; the rest as it is."""
+
+    def half(value: torch.Tensor) -> torch.Tensor:
+        if not value.is_floating_point():
+            return value
+        small = value.half()
+        return small if bool(small.isfinite().all()) else value
+
+    return compact({key: half(value) for key, value in state.items()})
+
+
+def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
+    """Record what the engine finds, in one thread: sums of several threads differ in their last
+    digits.
+    """
+    with one_torch_thread():
+        _record_cases(source, draft, engine)
+
+
+def _record_cases(source: Source, draft: Path, engine: Engine) -> None:
+    resize = read_resize(load_config_file(draft / CONFIG_FILE))
+    info = ModelInfo(
+        name=source.name,
+        version=source.version,
+        sha256=sha256_of(draft / WEIGHTS_FILE),
+        bundle_sha256="",  # there is no manifest yet
+        engine=engine.name,
+        precision=engine.precision,
+    )
+    predictor = LesionPredictor(engine, resize, source.class_names, info)
+    cases: dict[str, list[Detection]] = {}
+    for path in source.golden:
+        if path.name in cases or path.name in (EXPECTED_FILE, EXPECTED_INT8_FILE):
+            raise BundleError(f"another file of the bundle is named {path.name} already")
+        cases[path.name] = detect(predictor, path)
+        shutil.copyfile(path, draft / GOLDEN_FOLDER / path.name)
+    write_golden(draft / GOLDEN_FOLDER, cases, engine.precision)
+
+
+def _seal(source: Source, draft: Path, dtype: Dtype, remarks: list[str]) -> None:
+    files = sorted(path for path in draft.rglob("*") if path.is_file())
+    Manifest(
+        name=source.name,
+        version=source.version,
+        class_names=list(source.class_names),
+        dtype=dtype,
+        files={path.relative_to(draft).as_posix(): sha256_of(path) for path in files},
+        python=python_version(),
+        torch=metadata.version("torch"),
+        detectron2=source.detectron2,
+        remarks=remarks,
+    ).sealed().write(draft)

@@ -1,0 +1,99 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.engines.batches import padded_size
+from pipeline.engines.portable.fpn import FPN
+from pipeline.engines.portable.networks import Features, Networks, Prediction
+from pipeline.engines.portable.roi_heads import Detections, StandardROIHeads
+from pipeline.engines.portable.rpn import RPN
+
+
+class MaskRCNN(nn.Module):
+    """Mask R-CNN on a feature pyramid, for inference.
+
+    Modules are named as in Detectron2's GeneralizedRCNN, so that its checkpoints load as they are.
+    pixel_mean, pixel_std: one value per channel, in the channel order of the input.
+    `networks` runs the layers: PyTorch, unless another runtime is put there.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        backbone: FPN,
+        proposal_generator: RPN,
+        roi_heads: StandardROIHeads,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.proposal_generator = proposal_generator
+        self.roi_heads = roi_heads
+        self.networks: Networks = TorchNetworks(backbone, proposal_generator, roi_heads)
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std), persistent=False)
+
+    def forward(self, images: Sequence[Tensor]) -> list[Detections]:
+        """Each image: (H, W, 3) of 0..255, any dtype, on the model's device."""
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        batch = self.batch(images)
+        features, predictions = self.networks.dense(batch)
+        input_size = batch.shape[-2], batch.shape[-1]
+        proposals = self.proposal_generator(predictions, input_size, sizes)
+        detections: list[Detections] = self.roi_heads(self.networks, features, proposals, sizes)
+        return detections
+
+    def batch(self, images: Sequence[Tensor]) -> Tensor:
+        """Normalizes, then pads with zeros at the right and bottom to one (N, 3, H, W).
+
+        Laid out channels last, as the images are.
+        """
+        height, width = padded_size(
+            max(image.shape[0] for image in images),
+            max(image.shape[1] for image in images),
+            self.backbone.size_divisibility,
+        )
+        batch = self.pixel_mean.new_zeros((len(images), height, width, len(self.pixel_mean)))
+        for padded, image in zip(batch, images, strict=True):
+            padded[: image.shape[0], : image.shape[1]] = (image - self.pixel_mean) / self.pixel_std
+        return batch.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class TorchNetworks:
+    """The model's own layers, run by PyTorch in the dtype that their weights have."""
+
+    backbone: FPN
+    proposal_generator: RPN
+    roi_heads: StandardROIHeads
+
+    def dense(self, images: Tensor) -> tuple[Features, list[Prediction]]:
+        features = self.backbone(images.to(dtype_of(self.backbone)))
+        predictions = self.proposal_generator.predict(features)
+        return features, [(logits.float(), deltas.float()) for logits, deltas in predictions]
+
+    def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        # The last layer is in float32 whatever the others are: it decides by small differences.
+        logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled).float())
+        return logits, deltas
+
+    def mask(self, pooled: Tensor) -> Tensor:
+        assert self.roi_heads.mask_head is not None, "a model without masks pools none"
+        logits: Tensor = self.roi_heads.mask_head(pooled)
+        return logits.float()
+
+
+def layers_of(model: MaskRCNN) -> list[nn.Module]:
+    """The modules that its `networks` run."""
+    heads = model.roi_heads
+    parts = (model.backbone, model.proposal_generator.rpn_head, heads.box_head, heads.box_predictor)
+    return [*parts, *([] if heads.mask_head is None else [heads.mask_head])]
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype

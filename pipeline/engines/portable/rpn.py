@@ -1,0 +1,109 @@
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.engines.portable.anchors import AnchorGenerator
+from pipeline.engines.portable.boxes import apply_deltas, batched_nms, clip, nonempty
+from pipeline.engines.portable.layers import Conv2d
+from pipeline.engines.portable.networks import Prediction
+
+Size = tuple[int, int]
+
+
+class RPNHead(nn.Module):
+    """Objectness and box deltas of every anchor; the same convolutions on every feature map.
+
+    conv_dims: channels of the hidden 3x3 convolutions; -1 keeps the number of the input.
+    """
+
+    def __init__(self, in_channels: int, num_anchors: int, conv_dims: Sequence[int]) -> None:
+        super().__init__()
+        hidden = nn.Sequential()
+        channels = in_channels
+        for i, dim in enumerate(conv_dims):
+            width = channels if dim == -1 else dim
+            hidden.add_module(f"conv{i}", Conv2d(channels, width, 3, relu=True))
+            channels = width
+        # A single convolution has no number in the checkpoint's names.
+        self.conv = hidden[0] if len(conv_dims) == 1 else hidden
+        self.objectness_logits = nn.Conv2d(channels, num_anchors, 1)
+        self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, 1)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) -> logits (N, H * W * A) and deltas (N, H * W * A, 4), in anchor order."""
+        hidden = self.conv(feature)
+        logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
+        deltas = self.anchor_deltas(hidden).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)
+        return logits, deltas.flatten(1, 3)
+
+
+class RPN(nn.Module):
+    """Region proposal network (Faster R-CNN), on a feature pyramid."""
+
+    def __init__(
+        self,
+        *,
+        in_features: Sequence[str],
+        rpn_head: RPNHead,
+        anchor_generator: AnchorGenerator,
+        bbox_reg_weights: Sequence[float],
+        pre_nms_topk: int,
+        post_nms_topk: int,
+        nms_thresh: float,
+        min_box_size: float,
+    ) -> None:
+        super().__init__()
+        self.in_features = tuple(in_features)
+        self.rpn_head = rpn_head
+        self.anchor_generator = anchor_generator
+        self.bbox_reg_weights = tuple(bbox_reg_weights)
+        self.pre_nms_topk = pre_nms_topk
+        self.post_nms_topk = post_nms_topk
+        self.nms_thresh = nms_thresh
+        self.min_box_size = min_box_size
+
+    def predict(self, features: dict[str, Tensor]) -> list[Prediction]:
+        """For each of `in_features`, in their order, what the head says of its anchors."""
+        return [self.rpn_head(features[name]) for name in self.in_features]
+
+    def forward(
+        self, predictions: Sequence[Prediction], input_size: Size, image_sizes: Sequence[Size]
+    ) -> list[Tensor]:
+        """For each image, (R, 4) XYXY proposals by falling objectness, clipped to the image.
+
+        input_size: (height, width) of the padded batch.
+        """
+        levels = [
+            self.best_of_level(prediction, anchors)
+            for prediction, anchors in zip(
+                predictions, self.anchor_generator(input_size), strict=True
+            )
+        ]
+        scores = torch.cat([level_scores for level_scores, _ in levels], dim=1)
+        boxes = torch.cat([level_boxes for _, level_boxes in levels], dim=1)
+        level_ids = torch.cat(
+            [torch.full_like(s[0], i, dtype=torch.int64) for i, (s, _) in enumerate(levels)]
+        )
+        return [
+            self.best_of_image(boxes[i], scores[i], level_ids, size)
+            for i, size in enumerate(image_sizes)
+        ]
+
+    def best_of_level(self, predicted: Prediction, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """The `pre_nms_topk` best proposals: scores (N, K) and boxes (N, K, 4) XYXY."""
+        logits, deltas = predicted
+        scores, top = logits.topk(min(logits.shape[1], self.pre_nms_topk), dim=1)
+        top_deltas = deltas.gather(1, top[..., None].expand(-1, -1, 4)).reshape(-1, 4)
+        boxes = apply_deltas(top_deltas, anchors[top].reshape(-1, 4), self.bbox_reg_weights)
+        return scores, boxes.view(*scores.shape, 4)
+
+    def best_of_image(
+        self, boxes: Tensor, scores: Tensor, level_ids: Tensor, image_size: Size
+    ) -> Tensor:
+        finite = boxes.isfinite().all(dim=1) & scores.isfinite()
+        boxes = clip(boxes, image_size)
+        keep = finite & nonempty(boxes, self.min_box_size)
+        boxes, scores, level_ids = boxes[keep], scores[keep], level_ids[keep]
+        kept = batched_nms(boxes, scores, level_ids, self.nms_thresh)
+        return boxes[kept[: self.post_nms_topk]]

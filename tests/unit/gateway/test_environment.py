@@ -1,0 +1,122 @@
+import re
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.environment import Environment
+
+GOOD = {
+    "LESIONSERVE_SECRET_KEY": "k" * 50,
+    "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+    "LESIONSERVE_AUDIT_KEY": "a" * 32,
+    "PATH": "/usr/bin",
+}
+
+
+def test_three_secrets_are_enough():
+    environment = Environment.read(GOOD)
+    assert environment.upstream_url == "http://127.0.0.1:8000"
+    assert environment.databases()["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("variable", "hosts"),
+    [
+        ({}, ["gateway.example"]),
+        ({"LESIONSERVE_METRICS_HOSTS": "*"}, ["*"]),
+        ({"LESIONSERVE_METRICS_HOSTS": "10.2.3.4, .internal"}, ["10.2.3.4", ".internal"]),
+        ({"LESIONSERVE_METRICS_HOSTS": ""}, []),
+    ],
+)
+def test_metrics_have_the_hosts_of_all_unless_they_have_their_own(variable, hosts):
+    allowed = {"LESIONSERVE_ALLOWED_HOSTS": "gateway.example"}
+    assert Environment.read(GOOD | allowed | variable).metrics_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LESIONSERVE_SECRET_KEY", "short"),
+        ("LESIONSERVE_SERVICE_TOKEN", "short"),
+        ("LESIONSERVE_AUDIT_KEY", "short"),
+        ("LESIONSERVE_REDIS_URL", "http://127.0.0.1"),
+        ("LESIONSERVE_REDIS_URL", "redis://:a-password@cache.example:port/0"),
+        ("LESIONSERVE_REDIS_URL", "redis://"),
+        ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
+        ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
+        ("LESIONSERVE_LOG_SHARE", "2"),
+        ("LESIONSERVE_RETENTION_DAYS", "999999999"),
+        ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
+        ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
+        ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
+        ("LESIONSERVE_UPSTREAM_CA", __file__),
+        ("LESIONSERVE_ALLOWED_HOSTS", "*"),
+        ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
+        ("LESIONSERVE_DEBUG", "perhaps"),
+        ("LESIONSERVE_DEADLINE_S", "0"),
+        ("LESIONSERVE_IMAGE_FORMATS", "JPEG,SVG"),
+        ("LESIONSERVE_MAX_IMAGE_BYTES", "-1"),
+        ("LESIONSERVE_MAX_IMAGE_PIXELS", "many"),
+        ("LESIONSERVE_LOG_LEVEL", "LOUD"),
+        ("DATABASE_URL", "mysql://x/y"),
+        ("DATABASE_URL", "sqlite://:memory:"),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not_shown(name, value):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        Environment.read({**GOOD, name: value})
+    assert str(refusal.value).startswith(name)
+    assert len(value) < 2 or value not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN", "LESIONSERVE_AUDIT_KEY"]
+)
+def test_a_missing_secret_is_named(name):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}: required"):
+        Environment.read({key: value for key, value in GOOD.items() if key != name})
+
+
+def test_debug_mode_makes_its_own_secrets():
+    environment = Environment.read({"LESIONSERVE_DEBUG": "1"})
+    one, other = (environment.secret(environment.secret_key) for _ in range(2))
+    assert one != other
+    assert len(one) >= 50
+
+
+def test_a_printed_environment_shows_no_secret():
+    assert "kkkk" not in repr(Environment.read(GOOD))
+
+
+def test_lists_are_split_at_commas():
+    environment = Environment.read(
+        {**GOOD, "LESIONSERVE_ALLOWED_HOSTS": "a.example, b", "LESIONSERVE_IMAGE_FORMATS": "JPEG"}
+    )
+    assert environment.allowed_hosts == ["a.example", "b"]
+    assert environment.image_limits.formats == ("JPEG",)
+
+
+def test_sqlite_waits_for_locks_and_survives_a_crash():
+    options = Environment.read(GOOD).databases()["default"]["OPTIONS"]
+    assert options["timeout"] == 5
+    assert options["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in options["init_command"]
+
+
+def test_postgresql_is_taken_from_its_url():
+    url = "postgresql://user:secret@db.example:5433/records?sslmode=verify-full"
+    database = Environment.read({**GOOD, "DATABASE_URL": url}).databases()["default"]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example", 5433, "records")
+    assert database["OPTIONS"].items() >= {"sslmode": "verify-full", "connect_timeout": 5}.items()
+
+
+def test_the_example_shows_every_setting_with_its_default():
+    example = Path(__file__).parents[3] / "configs" / "gateway.env.example"
+    lines = example.read_text().splitlines()
+    shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[A-Z_]+=", line)]
+    names = {line.partition("=")[0] for line in shown}
+    assert names == {field.alias for field in Environment.model_fields.values()}
+    set_ = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=.", line))
+    assert Environment.read({**GOOD, **set_}) == Environment.read(GOOD)

@@ -1,0 +1,149 @@
+"""The OpenVINO engine answers as the portable one, whose decisions it shares."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.engines import openvino
+from pipeline.engines.openvino import OpenVinoEngine
+from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.maskrcnn import layers_of
+from pipeline.engines.select import ModelFiles, open_engine
+from pipeline.errors import EngineUnavailable
+from pipeline.image.resize import ModelInput
+from pipeline.instances import Instances
+from tests.models import write_model
+
+
+def picture(height: int, width: int, seed: int = 0) -> ModelInput:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return ModelInput(pixels, height, width)
+
+
+def both(folder: Path, **changes: object) -> tuple[PortableEngine, OpenVinoEngine]:
+    files = write_model(folder, **changes)
+    return PortableEngine.open(*files), OpenVinoEngine.open(*files)
+
+
+def assert_same(left: Instances, right: Instances) -> None:
+    np.testing.assert_array_equal(left.classes, right.classes)
+    np.testing.assert_allclose(left.boxes, right.boxes, atol=1e-2)
+    np.testing.assert_allclose(left.scores, right.scores, atol=1e-4)
+    assert (left.masks is None) == (right.masks is None)
+    if left.masks is not None:
+        np.testing.assert_allclose(left.masks, right.masks, atol=1e-3)
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "masks": {},
+    "boxes alone": {"MODEL.MASK_ON": False},
+    "group norm": {
+        "MODEL.RESNETS.NORM": "GN",
+        "MODEL.RESNETS.STEM_OUT_CHANNELS": 32,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS": 32,
+        "MODEL.RESNETS.WIDTH_PER_GROUP": 32,
+    },
+    "a convolution in the box head": {
+        "MODEL.ROI_BOX_HEAD.NUM_CONV": 1,
+        "MODEL.ROI_BOX_HEAD.CONV_DIM": 16,
+    },
+    "no layer behind it": {"MODEL.ROI_BOX_HEAD.NUM_CONV": 1, "MODEL.ROI_BOX_HEAD.NUM_FC": 0},
+    "agnostic": {
+        "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+        "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True,
+        "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
+def test_each_kind_of_model_is_answered_alike(tmp_path: Path, changes: dict[str, object]) -> None:
+    portable, compiled = both(tmp_path, **changes)
+    inputs = [picture(64, 96, 1), picture(128, 64, 2), picture(50, 90, 3), picture(64, 96, 4)]
+    found = portable.predict(inputs)
+    assert sum(map(len, found)) > 0
+    for left, right in zip(found, compiled.predict(inputs), strict=True):
+        assert_same(left, right)
+
+
+def test_an_image_without_an_instance_finds_nothing(tmp_path: Path) -> None:
+    _, compiled = both(tmp_path, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
+    (found,) = compiled.predict([picture(64, 64)])
+    assert found.boxes.shape == (0, 4)
+    assert found.masks is not None
+    assert found.masks.shape == (0, 28, 28)
+
+
+def test_an_earlier_answer_outlives_a_later_one(tmp_path: Path) -> None:
+    _, compiled = both(tmp_path)
+    (first,) = compiled.predict([picture(64, 64, 1)])
+    kept = first.boxes.copy(), first.masks.copy()
+    compiled.predict([picture(64, 64, 2)])
+    np.testing.assert_array_equal(first.boxes, kept[0])
+    np.testing.assert_array_equal(first.masks, kept[1])
+
+
+def test_the_weights_are_held_once(tmp_path: Path) -> None:
+    _, compiled = both(tmp_path)
+    parameters = [p for layers in layers_of(compiled.model) for p in layers.parameters()]
+    assert parameters
+    assert all(parameter.is_meta for parameter in parameters)
+
+
+@torch.inference_mode()
+def test_bfloat16_is_close_and_not_the_same(tmp_path: Path) -> None:
+    files = write_model(tmp_path)
+    exact = PortableEngine.open(*files)
+    image = torch.from_numpy(picture(64, 96).pixels)
+    features = exact.model.networks.dense(exact.model.batch([image]))[0]["p2"]
+    for engine in (
+        PortableEngine.open(*files, "cpu", "bfloat16"),
+        OpenVinoEngine.open(*files, "cpu", "bfloat16"),
+    ):
+        other = engine.model.networks.dense(engine.model.batch([image]))[0]["p2"].float()
+        error = float((other - features).norm() / features.norm())
+        # A processor without bfloat16 runs OpenVINO's in float32.
+        assert error < 0.05
+        assert engine.precision == "bfloat16"
+
+
+def test_no_conversion_is_reported_to_anyone(tmp_path: Path) -> None:
+    """In a process of its own: whoever imports OpenVINO first decides."""
+    config, weights = write_model(tmp_path)
+    check = f"""
+import sys
+from pathlib import Path
+from pipeline.engines.openvino import OpenVinoEngine
+OpenVinoEngine.open(Path({str(config)!r}), Path({str(weights)!r}))
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+assert sys.modules["openvino_telemetry"] is None
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_a_cpu_gets_openvino_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ModelFiles(*write_model(tmp_path))
+    assert open_engine(files, "auto", "cpu").name == "openvino"
+    monkeypatch.setattr(openvino, "is_installed", lambda: False)
+    assert open_engine(files, "auto", "cpu").name == "portable"
+    with pytest.raises(EngineUnavailable, match="OpenVINO is not installed"):
+        open_engine(files, "openvino", "cpu")
+
+
+def test_what_cannot_run_in_a_precision_says_so(tmp_path: Path) -> None:
+    files = ModelFiles(*write_model(tmp_path))
+    with pytest.raises(EngineUnavailable, match="pack --int8"):
+        open_engine(files, "openvino", "cpu", "int8")
+    with pytest.raises(EngineUnavailable, match="through OpenVINO"):
+        open_engine(files, "portable", "cpu", "int8")
+    with pytest.raises(EngineUnavailable, match="not in bfloat16"):
+        open_engine(files, "detectron2", "cpu", "bfloat16")
+    with pytest.raises(EngineUnavailable, match="on a CPU"):
+        OpenVinoEngine.open(files.config, files.weights, "cuda")

@@ -1,0 +1,25 @@
+import pytest
+
+from pipeline.text import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("case 1.jpg", "case 1.jpg"),
+        ("Müller 検査.png", "Müller 検査.png"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x9b31m\x7f\x00", r"\x9b31m\x7f\x00"),
+        ("a\u202eb\u200b", r"a\u202eb\u200b"),
+        ("a\u2028b\xa0c", r"a\u2028b\xa0c"),
+        ("\udcff", r"\udcff"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_what_does_not_print_is_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+def test_what_is_to_be_kept_stays() -> None:
+    assert printable("a\tb\n", keep="\t") == "a\tb\\n"

@@ -1,0 +1,187 @@
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import BrokenImage, BundleError, ImageTooLarge, PredictionFailed
+from pipeline.image.resize import Resize
+from pipeline.schemas import Prediction, PredictOptions
+from serve_app.args import AppArgs
+from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
+from tests.fakes import (
+    FAILS,
+    MANIFEST,
+    FakeBundle,
+    open_fake_bundle,
+    open_unreproducible_bundle,
+    png,
+)
+
+QUEUE = {"max_ongoing_requests": 8, "max_queued_requests": 8}
+SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
+
+
+def app_args(**changes) -> AppArgs:
+    return AppArgs.model_validate(
+        {
+            "model": {"bundle": "nowhere", "torch_threads": 2, "max_batch_size": 4},
+            "graph": {"layout": "fused", "ingress": SIZE, "pipeline": QUEUE},
+            "threads": 1,
+        }
+        | changes
+    )
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(app_args(), open_fake_bundle)
+
+
+@pytest.fixture
+async def prepared():
+    return await Preprocess(app_args(), open_fake_bundle)(png())
+
+
+async def test_preprocess_decodes_and_resizes():
+    prepared = await Preprocess(app_args(), open_fake_bundle)(png(width=40, height=20))
+    assert prepared.source.info.format == "PNG"
+    assert prepared.source.pixels.shape == (20, 40, 3)
+    assert prepared.model_input.pixels.shape == (20, 40, 3)
+    assert prepared.took_ms > 0
+
+
+async def test_preprocess_names_what_is_wrong_with_an_image():
+    preprocess = Preprocess(app_args(image={"max_pixels": 100}), open_fake_bundle)
+    with pytest.raises(ImageTooLarge):
+        await preprocess(png())
+    with pytest.raises(BrokenImage):
+        await preprocess(png(width=8, height=8)[:-20])
+
+
+async def test_a_finding_says_which_model_made_it(predictor, prepared):
+    found = await predictor(prepared)
+    assert len(found.instances) == 1
+    assert (found.model.name, found.model.engine) == ("fake", "fake")
+    assert found.class_names == ("LSIL", "HSIL")
+
+
+class RgbBundle(FakeBundle):
+    """The next version of the fake, which takes smaller images with their channels turned."""
+
+    @property
+    def resize(self) -> Resize:
+        return Resize(shortest_edge=10, longest_edge=20, channel_order="RGB")
+
+
+async def test_predictor_resizes_what_another_version_prepared(prepared):
+    predictor = Predictor(app_args(), lambda path: RgbBundle(path, MANIFEST))
+    seen = []
+    predict = predictor._engine.predict
+    predictor._engine.predict = lambda inputs: (seen.extend(inputs), predict(inputs))[1]
+    found = await predictor(prepared)
+    expected = RgbBundle(Path("nowhere"), MANIFEST).resize(prepared.source.pixels)
+    assert np.array_equal(seen[0].pixels, expected.pixels)
+    assert found.input_size == expected.pixels.shape[:2] == (10, 20)
+    answer = await Postprocess(app_args())("id", prepared, found, PredictOptions())
+    assert json.loads(answer)["detections"][0]["box"] == [0, 0, 20, 20]
+
+
+async def test_images_that_arrive_together_form_batches(predictor, prepared):
+    await asyncio.gather(*(predictor(prepared) for _ in range(6)))
+    sizes = predictor._engine.batch_sizes
+    assert sum(sizes) == 6
+    assert max(sizes) == 4
+
+
+async def test_an_image_the_model_fails_on_fails_alone(predictor, prepared):
+    bad = await Preprocess(app_args(), open_fake_bundle)(png(FAILS))
+    answers = await asyncio.gather(
+        *(predictor(one) for one in (prepared, bad, prepared)), return_exceptions=True
+    )
+    assert isinstance(answers[1], PredictionFailed)
+    assert [len(answers[0].instances), len(answers[2].instances)] == [1, 1]
+
+
+async def test_a_model_that_runs_out_of_memory_is_overloaded_and_goes_on(predictor, prepared):
+    predict = predictor._engine.predict
+    predictor._engine.predict = lambda inputs: _raise(torch.OutOfMemoryError("no memory"))
+    with pytest.raises(Exception, match="ran out of memory") as caught:
+        await predictor(prepared)
+    assert caught.value.status == 503
+    predictor._engine.predict = predict
+    assert len((await predictor(prepared)).instances) == 1
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_a_predictor_whose_golden_cases_differ_is_never_ready():
+    with pytest.raises(BundleError, match="golden case"):
+        Predictor(app_args(), open_unreproducible_bundle)
+
+
+def test_the_model_runs_with_the_threads_it_was_given():
+    predictor = Predictor(app_args(), open_fake_bundle)
+    assert predictor._pool.submit(torch.get_num_threads).result() == 2
+
+
+async def test_the_predictor_hands_out_the_manifest(predictor):
+    assert (await predictor.manifest())["class_names"] == ["LSIL", "HSIL"]
+
+
+async def test_a_batch_that_never_ends_makes_the_replica_unhealthy(predictor, monkeypatch):
+    await predictor.check_health()
+    monkeypatch.setattr(predictor._batcher, "busy_for", lambda: 121.0)
+    with pytest.raises(PredictionFailed, match="121 s"):
+        await predictor.check_health()
+
+
+async def test_postprocess_writes_the_prediction_in_source_pixels(predictor, prepared):
+    found = await predictor(prepared)
+    options = PredictOptions(masks="polygon", visualization="none")
+    answer = await Postprocess(app_args())("some-id", prepared, found, options, "case-7")
+    prediction = Prediction.model_validate_json(answer)
+    assert (prediction.request_id, prediction.correlation_id) == ("some-id", "case-7")
+    assert (prediction.options, prediction.below_threshold) == (options, 0)
+    assert prediction.model.bundle_sha256 == MANIFEST.digest
+    assert prediction.detections[0].box == (0, 0, 20, 20)
+    assert prediction.detections[0].label == "HSIL"
+    assert prediction.metrics.class_distribution == {"LSIL": 0, "HSIL": 1}
+    assert set(prediction.timings_ms) == {"preprocess", "predictor", "postprocess"}
+
+
+async def test_an_answer_counts_what_its_threshold_hid(predictor, prepared):
+    options = PredictOptions(score_threshold=1)
+    answer = await Postprocess(app_args())("id", prepared, await predictor(prepared), options)
+    prediction = Prediction.model_validate_json(answer)
+    assert (prediction.detections, prediction.below_threshold) == ([], 1)
+    assert prediction.options == options
+
+
+async def test_arrays_that_arrive_read_only_can_be_drawn_on(predictor, prepared):
+    prepared.source.pixels.flags.writeable = False
+    prepared.model_input.pixels.flags.writeable = False
+    found = await predictor(prepared)
+    answer = await Postprocess(app_args())("some-id", prepared, found, PredictOptions())
+    assert json.loads(answer)["visualization"]
+
+
+async def test_the_pipeline_answers_like_its_stages_one_by_one(predictor, prepared):
+    options = PredictOptions(visualization="png")
+    found = await predictor(prepared)
+    one_by_one = await Postprocess(app_args())("id", prepared, found, options, "case-7")
+    together = await Pipeline(app_args(), open_fake_bundle)("id", png(), options, "case-7")
+    keys = set(Prediction.model_fields) - {"timings_ms"}
+    first, second = json.loads(one_by_one), json.loads(together)
+    assert {key: first[key] for key in keys} == {key: second[key] for key in keys}
+
+
+def test_the_fake_bundle_has_the_interface_of_a_real_one():
+    fake = open_fake_bundle(Path("nowhere"))
+    assert isinstance(fake, FakeBundle)
+    assert fake.info("fake").sha256 == "0" * 64
+    assert np.array_equal(fake.resize(np.ones((9, 9, 3), np.uint8)).pixels, np.ones((9, 9, 3)))

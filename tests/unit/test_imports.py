@@ -1,0 +1,139 @@
+"""The direction of imports, read from the source: see "Packages" in docs/design.md."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from serve_app.args import ROOT
+
+# Each may import itself and what stands before it.
+LAYERS = (
+    "pipeline.text",
+    "pipeline.errors",
+    "pipeline.instances",
+    "pipeline.scores",
+    "pipeline.http",
+    "pipeline.schemas",
+    "pipeline.class_names",
+    "pipeline.image",
+    "pipeline.engines",
+    "pipeline.postprocess",
+    "pipeline.predictor",
+    "pipeline.bundle",
+    "serve_app",
+    "cluster",
+    "benchmarks",
+)
+# Of the pipeline, the gateway's host installs what these need: no PyTorch, no OpenCV.
+OPEN_TO_GATEWAY = (
+    "pipeline.text",
+    "pipeline.errors",
+    "pipeline.http",
+    "pipeline.schemas",
+    "pipeline.image.inspect",
+    "pipeline.image.limits",
+)
+NEVER = {
+    "pipeline": (
+        "ray",
+        "fastapi",
+        "starlette",
+        "django",
+        "ninja",
+        "serve_app",
+        "gateway",
+        "cluster",
+    ),
+    "serve_app": ("django", "ninja", "gateway", "cluster"),
+    "gateway": ("ray", "fastapi", "torch", "cv2", "serve_app", "cluster"),
+    "cluster": (),
+}
+
+
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Names of modules that the file imports anywhere, also within functions.
+
+    `from a import b` names `a.b`, which is the module or something in `a`.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def is_within(name: str, package: str) -> bool:
+    return f"{name}.".startswith(f"{package}.")
+
+
+def layer_of(name: str) -> int | None:
+    places = [place for place, layer in enumerate(LAYERS) if is_within(name, layer)]
+    return places[0] if places else None
+
+
+@pytest.mark.parametrize("package", ["pipeline", "serve_app", "cluster", "benchmarks"])
+def test_imports_follow_the_layers(package):
+    against = [
+        f"{module} imports {name}"
+        for module, path in modules(package)
+        for name in imports(path)
+        if (own := layer_of(module)) is not None
+        if (other := layer_of(name)) is not None and other > own
+    ]
+    assert against == []
+
+
+def test_each_module_of_the_pipeline_has_a_layer():
+    without = [module for module, _ in modules("pipeline") if layer_of(module) is None]
+    assert without == ["pipeline"]
+
+
+@pytest.mark.parametrize("package", NEVER)
+def test_package_leaves_out_what_is_not_its_own(package):
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules(package)
+        for name in imports(path)
+        if any(is_within(name, other) for other in NEVER[package])
+    ]
+    assert wrong == []
+
+
+def test_gateway_imports_only_light_modules_of_the_pipeline():
+    heavy = [
+        f"{module} imports {name}"
+        for module, path in modules("gateway")
+        for name in imports(path)
+        if is_within(name, "pipeline")
+        if not any(is_within(name, light) for light in OPEN_TO_GATEWAY)
+    ]
+    assert heavy == []
+
+
+@pytest.mark.parametrize("package", NEVER)
+def test_init_files_stay_empty(package):
+    assert [path for path in (ROOT / package).rglob("__init__.py") if path.read_text()] == []
+
+
+@pytest.mark.parametrize("package", NEVER)
+def test_no_modules_import_each_other(package):
+    known = dict(modules(package))
+    graph = {
+        module: {
+            target
+            for name in imports(path)
+            for target in (name, name.rpartition(".")[0])
+            if target in known and target != module
+        }
+        for module, path in known.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError
