@@ -4,14 +4,15 @@ It runs in a process of its own, since the product changes how Pillow reads TIFF
 """
 
 import io
+import pickle
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
-from multiprocessing import get_context
+from pathlib import Path
+from subprocess import PIPE, Popen
 
 import numpy as np
 from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[1]
 _METHODS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,14 +24,43 @@ _METHODS = {
 }
 
 
+_processes: list[Popen[bytes]] = []
+
+
 def read_image(data: bytes) -> np.ndarray:
     """Return `read_image(path, "BGR")`: (H, W, 3) uint8. Raise what Pillow raises."""
-    return _process().submit(_read, data).result()
+    process = _process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    pickle.dump(data, process.stdin)
+    process.stdin.flush()
+    result = pickle.load(process.stdout)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-@cache
-def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+def _process() -> "Popen[bytes]":
+    """Return the reader's process; a new one where Ray, which leaves no child, has ended it."""
+    if not _processes or _processes[-1].poll() is not None:
+        command = [sys.executable, "-m", "tests.detectron2_reader"]
+        _processes.append(Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT))
+    return _processes[-1]
+
+
+def _serve() -> None:
+    """Read images from stdin, and write their pixels or errors to stdout, until stdin ends."""
+    while True:
+        try:
+            data = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            result: np.ndarray | Exception = _read(data)
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            result = error
+        pickle.dump(result, sys.stdout.buffer)
+        sys.stdout.flush()
 
 
 def _read(data: bytes) -> np.ndarray:
@@ -44,3 +74,7 @@ def _read(data: bytes) -> np.ndarray:
     if method is not None:
         image = image.transpose(method)
     return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+if __name__ == "__main__":
+    _serve()
