@@ -31,7 +31,7 @@ from cluster.workspace import (
     private_files,
     remove_abandoned,
 )
-from gateway.keys.token import Token
+from gateway.access.token import Token
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
 _STOP_WITHIN_S = 15.0

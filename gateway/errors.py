@@ -1,26 +1,26 @@
 """The errors that only a gateway knows, as branches of pipeline.errors' tree.
 
 LesionserveError
-├── RequestRefused                  the request is at fault, whatever image it holds
-│   ├── Forbidden              403
-│   ├── NotFound               404
-│   ├── MethodNotAllowed       405
-│   ├── RequestTimeout         408  a body that does not come to its end
-│   ├── Conflict               409  the same idempotency key is being answered now
-│   ├── LengthRequired         411  a body whose length is not announced
-│   ├── BodyTooLarge           413
-│   ├── UnsupportedMediaType   415
-│   ├── KeyReused              422  an idempotency key that was used for another request
-│   ├── TooManyRequests        429  more than a key, an organisation or an address may send
-│   └── HeadersTooLarge        431
+├── RequestRefused                           the request is at fault, whatever image it holds
+│   ├── Forbidden                       403
+│   ├── NotFound                        404
+│   ├── MethodNotAllowed                405
+│   ├── RequestTimeout                  408  a body that does not come to its end
+│   ├── Conflict                        409  the same idempotency key is being answered now
+│   ├── LengthRequired                  411  a body whose length is not announced
+│   ├── BodyTooLarge                    413
+│   ├── UnsupportedMediaType            415
+│   ├── IdempotencyKeyReused            422  the key was used for another request
+│   ├── TooManyRequests                 429  more than a key, an organisation or an address may
+│   └── HeadersTooLarge                 431
 └── ServiceError
-    ├── InternalError          500
-    ├── UpstreamFault          502  the ingress gave no answer that can be relayed
-    │   └── Distrusted         502  its certificate is not one that we accept
-    └── Unavailable            503  pipeline.errors: here, the ingress cannot be reached
-        ├── BrokenOff          503  the ingress was lost with the request; another may answer
-        ├── NotReady           503  no model can answer yet
-        └── DatabaseUnavailable 503 gateway.database: no request is served unrecorded
+    ├── InternalError                   500
+    ├── UpstreamFault                   502  the ingress gave no answer that can be relayed
+    │   └── UpstreamCertificateInvalid  502  its certificate is not one that we accept
+    └── Unavailable                     503  pipeline.errors: here, the ingress cannot be reached
+        ├── UpstreamDisconnected        503  the ingress was lost with the request
+        ├── NotReady                    503  no model can answer yet
+        └── DatabaseUnavailable         503  gateway.database: no request is served unrecorded
 """
 
 from pipeline.errors import BadRequest, LesionserveError, ServiceError, Unauthorized, Unavailable
@@ -69,7 +69,7 @@ class UnsupportedMediaType(RequestRefused):
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
-class KeyReused(RequestRefused):
+class IdempotencyKeyReused(RequestRefused):
     status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
 
 
@@ -93,11 +93,11 @@ class UpstreamFault(ServiceError):
     status, code, title = 502, "upstream_fault", "Bad gateway"
 
 
-class Distrusted(UpstreamFault):
+class UpstreamCertificateInvalid(UpstreamFault):
     code = "upstream_distrusted"
 
 
-class BrokenOff(Unavailable):
+class UpstreamDisconnected(Unavailable):
     pass
 
 
@@ -105,7 +105,7 @@ class NotReady(Unavailable):
     code, title = "not_ready", "Service not ready"
 
 
-def error_of(status: int, allow: str) -> LesionserveError:
+def error_of_response(status: int, allow: str) -> LesionserveError:
     """The error behind an answer that Django or a library made: all it tells is the status."""
     if status == 401:
         return Unauthorized("A valid API key is required.")

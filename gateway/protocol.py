@@ -9,7 +9,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.proxy.problems import problem
+from gateway.problems import problem
 from pipeline.errors import BadRequest
 
 _KEEP_ALIVE_S = 75

@@ -46,9 +46,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 INSTALLED_APPS = [
     "gateway",
     "gateway.people",
-    "gateway.keys",
+    "gateway.access",
     "gateway.usage",
-    "gateway.proxy",
+    "gateway.predict",
     "gateway.web",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
@@ -59,7 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# For the pages; /predict/ goes without (gateway.proxy.handler).
+# For the pages; /predict/ goes without (gateway.predict.handler).
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "gateway.web.content_security.content_security_middleware",
@@ -81,7 +81,7 @@ AXES_FAILURE_LIMIT = 5
 # Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "gateway.people.lockout.typed_name"
-AXES_CLIENT_IP_CALLABLE = "gateway.keys.auth.address_of_request"
+AXES_CLIENT_IP_CALLABLE = "gateway.addresses.address_of_request"
 AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
@@ -125,9 +125,8 @@ SESSION_COOKIE_AGE = 8 * 60 * 60  # a working day
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SAMESITE = "Strict"
-# The pages redirect to HTTPS; /predict/ refuses (gateway.proxy.door), since by then it is too late
-# for what was sent. What watches a process from beside it may ask in plain HTTP: those routes go
-# without this middleware.
+# The pages redirect to HTTPS; /predict/ refuses, since by then it is too late for what was sent.
+# What watches a process from beside it may ask in plain HTTP: those routes never reach Django.
 HTTPS_ONLY = ENVIRONMENT.https_only
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from gateway.proxy.api import api
+from gateway.api import api
 from gateway.usage.metrics import exposition
 from gateway.web.views import SignIn, SignOut, page, session
 

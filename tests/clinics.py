@@ -1,5 +1,5 @@
-from gateway.keys.models import ApiKey
-from gateway.keys.token import Token
+from gateway.access.models import ApiKey
+from gateway.access.token import Token
 from gateway.people.models import Organisation
 
 

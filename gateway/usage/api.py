@@ -9,10 +9,11 @@ from ninja import Router
 from ninja.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict
 
+from gateway.access.auth import allow, authenticate
+from gateway.access.caller import Caller
+from gateway.addresses import address_of
 from gateway.database import in_database
 from gateway.errors import NotFound
-from gateway.keys.auth import address_of, allow, authenticate
-from gateway.keys.caller import Caller
 from gateway.people.scopes import READ_USAGE
 from gateway.query import described, pairs
 from gateway.usage.events import note

@@ -8,9 +8,9 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from gateway.keys.auth import address_of_request
-from gateway.keys.models import ApiKey
-from gateway.keys.signals import ACTOR, key_changed
+from gateway.access.models import ApiKey
+from gateway.access.signals import ACTOR, key_changed
+from gateway.addresses import address_of_request
 from gateway.people.current import current_request
 from gateway.people.models import Member, Organisation
 from gateway.usage.chain import Head, today

@@ -7,10 +7,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from gateway.access.caller import Caller
+from gateway.access.quota import spend
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
-from gateway.keys.caller import Caller
-from gateway.keys.quota import spend
 from gateway.usage import metrics
 from gateway.usage.models import Record, State
 from pipeline.errors import LesionserveError, Overloaded

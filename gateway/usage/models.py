@@ -4,7 +4,7 @@ from typing import ClassVar
 from django.db import models, transaction
 from django.utils import timezone
 
-from gateway.keys.caller import Caller
+from gateway.access.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
 from pipeline.http import correlation

@@ -5,7 +5,7 @@ from datetime import date
 from django.db.models import Sum
 from pydantic import BaseModel, Field
 
-from gateway.keys.models import ApiKey
+from gateway.access.models import ApiKey
 from gateway.people.models import Organisation
 from gateway.usage.models import SCORE_BINS, Tally
 from gateway.usage.tally import fold, latency_ms

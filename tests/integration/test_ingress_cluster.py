@@ -18,7 +18,7 @@ from PIL import Image
 from ray import serve
 
 from cluster.ports import choose_ports
-from gateway.proxy.upstream import Upstream
+from gateway.predict.upstream import Upstream
 from pipeline.errors import LesionserveError, Poison
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem

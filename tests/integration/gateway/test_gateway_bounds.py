@@ -23,14 +23,14 @@ def request(key: str) -> bytes:
 
 
 def test_a_body_that_does_not_come_to_its_end_is_given_up(gateway, ingress, key, monkeypatch):
-    monkeypatch.setattr("gateway.proxy.body._WITHIN_S", 0.2)
+    monkeypatch.setattr("gateway.body._WITHIN_S", 0.2)
     response = gateway.exchange(request(key)[:-10])
     assert_refused(response, 408, "request_timeout")
     assert ingress.sent == []
 
 
 def test_the_body_of_a_form_has_to_come_to_its_end_too(gateway: Gateway, monkeypatch):
-    monkeypatch.setattr("gateway.proxy.body._WITHIN_S", 0.2)
+    monkeypatch.setattr("gateway.body._WITHIN_S", 0.2)
     response = gateway.exchange(head("POST /login/", "Content-Length: 100") + b"username=")
     assert_problem(response, 408, "request_timeout")
 
@@ -42,7 +42,7 @@ def large(sent) -> tuple[int, bytes]:
 
 
 def test_a_client_that_does_not_read_its_answer_loses_its_place(ingress, key, monkeypatch):
-    monkeypatch.setattr("gateway.proxy.reply._WITHIN_S", 0.5)
+    monkeypatch.setattr("gateway.predict.reply._WITHIN_S", 0.5)
     ingress.answer = large
     url = f"http://127.0.0.1:{ingress.port}"
     with running_gateway(UPSTREAM_URL=url, MAX_IN_FLIGHT=1) as gateway, socket.socket() as lazy:

@@ -7,8 +7,8 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from gateway.proxy.idempotency import _cipher, _claim, forget_expired
-from gateway.proxy.models import Claim
+from gateway.predict.idempotency import _cipher, _claim, forget_expired
+from gateway.predict.models import Claim
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
@@ -213,7 +213,7 @@ def test_a_client_that_left_while_its_claim_was_made_may_ask_again(
         goes_on.wait(30)
         return made
 
-    monkeypatch.setattr("gateway.proxy.idempotency._claim", claim)
+    monkeypatch.setattr("gateway.predict.idempotency._claim", claim)
     with gateway.connect() as connection:
         connection.sendall(gateway_request(key))
         assert claimed.wait(30)

@@ -5,10 +5,10 @@ import pytest
 from django.contrib.auth.models import User
 from pycocotools.mask import decode as decode_mask
 
-from gateway.keys.models import ApiKey
+from gateway.access.models import ApiKey
+from gateway.api import api
+from gateway.negotiation import API
 from gateway.people.models import Organisation
-from gateway.proxy.api import api
-from gateway.proxy.negotiation import API
 from gateway.usage.chain import today
 from gateway.usage.models import Event, Record, Tally
 from pipeline.schemas import Prediction, PredictOptions

@@ -21,7 +21,7 @@ from tests.integration.gateway.records import assert_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
-    "unit/gateway/test_keys.py",
+    "unit/gateway/access/test_keys.py",
     "unit/gateway/test_people.py",
     "unit/gateway/test_usage.py",
     "unit/gateway/test_chain.py",

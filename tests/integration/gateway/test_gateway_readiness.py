@@ -20,7 +20,7 @@ django.setup()
 logging.disable()
 from django.db import Error, connection
 from gateway.database import DatabaseUnavailable, close_connections, in_database
-from gateway.proxy.readiness import require_writable
+from gateway.predict.readiness import require_writable
 from gateway.usage.models import Record
 
 FILE = connection.settings_dict["NAME"]

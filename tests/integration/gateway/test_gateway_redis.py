@@ -12,7 +12,7 @@ import redis
 from prometheus_client import REGISTRY
 
 from cluster.ports import choose_ports
-from gateway.keys.limits import Limiter
+from gateway.access.limits import Limiter
 from tests.unit.gateway.test_limits import RATES, admitted, caller
 
 ALARMS = "lesionserve_gateway_limiter_failures_total"
@@ -67,7 +67,7 @@ async def test_the_organisations_rate_is_shared_too(url: str):
 async def test_when_redis_goes_limits_stay_and_when_it_comes_back_they_are_shared_again(
     port: int, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr("gateway.keys.limits._REDIS_AGAIN_AFTER_S", 0)
+    monkeypatch.setattr("gateway.access.limits._REDIS_AGAIN_AFTER_S", 0)
     worker, other = (Limiter(RATES, f"redis://127.0.0.1:{port}") for _ in range(2))
     with running_redis(port, tmp_path):
         assert await admitted(worker, caller("before"), 10) == 5

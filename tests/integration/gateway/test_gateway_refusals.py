@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from gateway.keys.token import Token
+from gateway.access.token import Token
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part

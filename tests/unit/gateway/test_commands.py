@@ -6,9 +6,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from gateway.keys.management.commands import list_keys
-from gateway.keys.models import ApiKey
-from gateway.keys.token import Token
+from gateway.access.management.commands import list_keys
+from gateway.access.models import ApiKey
+from gateway.access.token import Token
 from gateway.people.models import Member, Organisation
 from tests.clinics import issue_key
 

@@ -11,8 +11,8 @@ from django.db import connection
 from gateway import database
 from gateway.database import DatabaseUnavailable, close_connections, in_database, waiting_at_most
 from gateway.people.models import Organisation
-from gateway.proxy.models import WriteProbe
-from gateway.proxy.readiness import require_writable
+from gateway.predict.models import WriteProbe
+from gateway.predict.readiness import require_writable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from gateway.access.limits import Limiter
 from gateway.asgi import application
 from gateway.database import in_database
 from gateway.environment import Rates
-from gateway.keys.limits import Limiter
-from gateway.proxy.door import Door
+from gateway.predict.door import Door
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 

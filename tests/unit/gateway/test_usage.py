@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from prometheus_client import REGISTRY
 
+from gateway.access.caller import Caller
 from gateway.database import DatabaseUnavailable, in_database
-from gateway.keys.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage import ledger
 from gateway.usage.ledger import Entry

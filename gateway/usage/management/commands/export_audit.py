@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gateway.keys.signals import ACTOR
+from gateway.access.signals import ACTOR
 from gateway.people.models import Organisation
 from gateway.usage import atna, jsonl
 from gateway.usage.events import note

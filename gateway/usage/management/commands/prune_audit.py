@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from gateway.keys.signals import ACTOR
+from gateway.access.signals import ACTOR
 from gateway.usage.chain import Head, faults, today
 from gateway.usage.events import note
 from gateway.usage.models import TRAILS, Tally

@@ -1,0 +1,43 @@
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from gateway.access.models import ApiKey
+from gateway.access.signals import key_changed
+from gateway.people.admin import OwnOrganisation
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(OwnOrganisation):
+    """Keys are issued by the command alone, which shows the secret to one terminal once."""
+
+    list_display = [
+        "id",
+        "name",
+        "organisation",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    ]
+    search_fields = ["id", "name"]
+    exclude = ["secret_hash"]
+    actions = ["revoke"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        return [field.name for field in ApiKey._meta.fields if field.name != "secret_hash"]
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            if key.revoke(timezone.now()):
+                actor = f"user:{request.user}"
+                key_changed.send(ApiKey, key=key, action="key.revoked", actor=actor)

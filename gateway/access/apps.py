@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AccessConfig(AppConfig):
+    name = "gateway.access"
+    label = "keys"  # names its tables and permissions in databases that exist

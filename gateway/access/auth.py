@@ -1,0 +1,80 @@
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from gateway.access.caller import Caller
+from gateway.access.limits import raise_if_exceeded, ratelimit_headers
+from gateway.access.models import ApiKey
+from gateway.access.session import caller_of_session
+from gateway.access.token import Token
+from gateway.addresses import address_of
+from gateway.database import in_database
+from gateway.http_headers import CREDENTIALS
+from pipeline.errors import Unauthorized
+
+# Stands in for what is no token, so that every refusal costs the same. No key has this id.
+_NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
+
+_WHITESPACE = " \t"  # HTTP's; Python's own `strip` takes away a no-break space, too
+
+
+async def authenticate(scope: dict[str, Any]) -> Caller:
+    """Whoever is behind the request, from its ASGI scope.
+
+    A program shows a key, in `Authorization: Api-Key …` or `X-API-Key`; a person's browser the
+    cookie of a session, which counts only where no key is shown. Raises one and the same
+    Unauthorized whatever is wrong with the credential, TooManyRequests after many of these from
+    one address, and Forbidden where a person's request may be forged.
+    """
+    shown = [(name.lower(), value) for name, value in scope["headers"]]
+    credentials = [one for one in shown if one[0] in CREDENTIALS]
+    if not credentials and _has_session(shown):
+        caller = await in_database(caller_of_session, scope)
+    else:
+        caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
+    if caller is None:
+        await scope["state"]["limiter"].count_failure(address_of(scope) or "unknown")
+        raise Unauthorized("A valid API key is required.")
+    return caller
+
+
+async def allow(scope: dict[str, Any], caller: Caller, needed: str) -> None:
+    """Asks for a scope, and counts the request; what is left goes into `scope["rate_limits"]`.
+
+    Raises Forbidden or TooManyRequests.
+    """
+    caller.require(needed)
+    standings = await scope["state"]["limiter"].count(caller)
+    scope["rate_limits"] = ratelimit_headers(standings)
+    raise_if_exceeded(standings)
+
+
+def _caller_of_key(token: Token) -> Caller | None:
+    key = ApiKey.objects.authenticate(token, timezone.now())
+    if key is None:
+        return None
+    return Caller(
+        key.organisation,
+        frozenset(key.scopes),
+        key_id=key.id,
+        requests_per_minute=key.requests_per_minute,
+        requests_per_day=key.requests_per_day,
+    )
+
+
+def _has_session(headers: list[tuple[bytes, bytes]]) -> bool:
+    cookie = settings.SESSION_COOKIE_NAME.encode() + b"="
+    return any(name == b"cookie" and cookie in value for name, value in headers)
+
+
+def _token(credentials: list[tuple[bytes, bytes]]) -> Token | None:
+    """None unless there is exactly one credential, well-formed."""
+    if len(credentials) != 1:
+        return None
+    name, value = credentials[0][0], credentials[0][1].decode("latin-1").strip(_WHITESPACE)
+    if name == b"authorization":
+        scheme, _, value = value.partition(" ")
+        if scheme.lower() != "api-key":
+            return None
+    return Token.parse(value.strip(_WHITESPACE))

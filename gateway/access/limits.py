@@ -1,0 +1,137 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic, time
+from typing import Any, TypeVar
+
+import structlog
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from prometheus_client import Counter
+
+from gateway.access.caller import Caller
+from gateway.environment import Rates
+from gateway.errors import TooManyRequests
+
+T = TypeVar("T")
+
+logger = structlog.stdlib.get_logger(__name__)
+
+WINDOW_S = 60
+
+# Redis answers within a millisecond or is as good as gone; then each worker counts for itself.
+_REDIS_WITHIN_S = 0.25
+_REDIS_AGAIN_AFTER_S = 5.0
+
+_ALARMS = Counter(
+    "lesionserve_gateway_limiter_failures",
+    "Times the shared rate limits could not be reached, so that this process counted alone.",
+)
+
+Strategy = SlidingWindowCounterRateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """What is left of one limit, and in how many seconds more of it is back."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset_s: int
+    exceeded: bool
+
+
+class Limiter:
+    """Limits the requests of a sliding minute: of callers, organisations, and wrong credentials.
+
+    With a Redis, all workers count together. While it is away each counts for itself, which
+    lets through at most as many times the limit as there are workers.
+    """
+
+    def __init__(self, rates: Rates, redis_url: str | None = None) -> None:
+        self._rates = rates
+        self._own = Strategy(MemoryStorage())
+        self._shared = None if redis_url is None else Strategy(_redis(redis_url))
+        self._shared_from = 0.0  # on the monotonic clock
+
+    async def count(self, caller: Caller) -> list[LimitStatus]:
+        """Counts one request, for the caller and for its organisation."""
+        organisation = caller.organisation
+        own = _or_default(caller.requests_per_minute, self._rates.caller)
+        all_of_it = _or_default(organisation.requests_per_minute, self._rates.organisation)
+        standing = await self._count("caller", caller.name, own)
+        if standing.exceeded:
+            return [standing]  # a refused request takes nothing from the others
+        return [standing, await self._count("organisation", str(organisation.pk), all_of_it)]
+
+    async def count_failure(self, address: str) -> None:
+        """Counts a wrong credential from the address. Raises TooManyRequests.
+
+        A good credential is let in whatever came before it: behind one address there may be a
+        whole hospital, and 256 random bits are not guessed by trying.
+        """
+        raise_if_exceeded([await self._count("failures", address, self._rates.failures)])
+
+    async def _count(self, name: str, subject: str, limit: int) -> LimitStatus:
+        if limit == 0:
+            return LimitStatus(name, limit=0, remaining=0, reset_s=WINDOW_S, exceeded=True)
+        item = RateLimitItemPerMinute(limit)
+        allowed, (reset_at, remaining) = await self._ask(
+            lambda strategy: _hit(strategy, item, name, subject)
+        )
+        reset_s = max(1, ceil(reset_at - time()))
+        return LimitStatus(name, limit, remaining, reset_s, exceeded=not allowed)
+
+    async def _ask(self, question: Callable[[Strategy], Awaitable[T]]) -> T:
+        if self._shared is not None and monotonic() >= self._shared_from:
+            try:
+                return await question(self._shared)
+            except StorageError:
+                self._shared_from = monotonic() + _REDIS_AGAIN_AFTER_S
+                _ALARMS.inc()
+                logger.exception("the shared rate limits cannot be reached; counting alone")
+        return await question(self._own)
+
+
+def _or_default(own: int | None, default: int) -> int:
+    return default if own is None else own
+
+
+async def _hit(
+    strategy: Strategy, item: RateLimitItem, *identifiers: str
+) -> tuple[bool, tuple[float, int]]:
+    allowed = await strategy.hit(item, *identifiers)
+    return allowed, await strategy.get_window_stats(item, *identifiers)
+
+
+def _redis(url: str) -> RedisStorage:
+    options: dict[str, Any] = {
+        "socket_timeout": _REDIS_WITHIN_S,
+        "socket_connect_timeout": _REDIS_WITHIN_S,
+    }
+    return RedisStorage(
+        f"async+{url}",
+        implementation="redispy",
+        wrap_exceptions=True,
+        key_prefix="lesionserve",
+        **options,
+    )
+
+
+def ratelimit_headers(standings: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
+    """`RateLimit` and `RateLimit-Policy`, after draft-ietf-httpapi-ratelimit-headers-10."""
+    policy = ", ".join(f'"{one.name}";q={one.limit};w={WINDOW_S}' for one in standings)
+    left = ", ".join(f'"{one.name}";r={one.remaining};t={one.reset_s}' for one in standings)
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+
+
+def raise_if_exceeded(standings: list[LimitStatus]) -> None:
+    """Raises TooManyRequests."""
+    for one in standings:
+        if one.exceeded:
+            raise TooManyRequests(
+                f"More than {one.limit} requests a minute; wait before the next.", one.reset_s
+            )

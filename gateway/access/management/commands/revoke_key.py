@@ -1,0 +1,24 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from gateway import terminal
+from gateway.access.models import ApiKey
+from gateway.access.signals import ACTOR, key_changed
+
+
+class Command(terminal.Command):
+    help = "Revokes an API key at once, for good."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("prefix", help="the id of the key, as list_keys shows it")
+
+    def handle(self, *args: Any, prefix: str, **options: Any) -> None:
+        key = ApiKey.objects.filter(id=prefix).first()
+        if key is None:
+            raise CommandError("no key has this id; list_keys shows them")
+        if key.revoke(timezone.now()):
+            key_changed.send(ApiKey, key=key, action="key.revoked", actor=ACTOR)
+        self.stderr.write(f"Revoked: {key}")

@@ -1,0 +1,156 @@
+import hmac
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from gateway.access.token import Token
+from gateway.people.models import Organisation
+from gateway.people.scopes import PREDICT, SCOPES
+
+# Fresh enough to find unused keys by; one write a minute for each key, not one a request.
+_LAST_USED_PRECISION = timedelta(minutes=1)
+
+_NO_HASH = "0" * 64
+
+
+def _predict_only() -> list[str]:
+    return [PREDICT]
+
+
+class ApiKeyManager(models.Manager["ApiKey"]):
+    def issue(
+        self,
+        name: str,
+        organisation: Organisation,
+        scopes: Iterable[str] = (PREDICT,),
+        **fields: object,
+    ) -> tuple["ApiKey", Token]:
+        """The token is to be shown once; only a hash of it is stored."""
+        assert set(scopes) <= set(SCOPES)
+        token = Token.generate()
+        key = self.create(
+            id=token.id,
+            name=name,
+            organisation=organisation,
+            scopes=sorted(set(scopes)),
+            secret_hash=token.digest(),
+            **fields,
+        )
+        return key, token
+
+    def rotate(self, old: "ApiKey", overlap: timedelta) -> tuple["ApiKey", Token]:
+        """A new key with all that the old one may do; the old one is valid for `overlap` more.
+
+        The new one expires as long after its issue as the old one did. Raises ValueError for a
+        key that was rotated before, whose own lifetime is gone.
+        """
+        now = timezone.now()
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        ends_at = now + overlap
+        if old.expires_at is not None:
+            ends_at = min(ends_at, old.expires_at)
+        with transaction.atomic():
+            unrotated = self.filter(id=old.id, rotated_at=None)
+            if not unrotated.update(rotated_at=now, expires_at=ends_at):
+                raise ValueError("this key was rotated before; rotate the one that took its place")
+            key, token = self.issue(
+                old.name,
+                old.organisation,
+                old.scopes,
+                owner=old.owner,
+                requests_per_minute=old.requests_per_minute,
+                requests_per_day=old.requests_per_day,
+                expires_at=None if lifetime is None else now + lifetime,
+            )
+        old.rotated_at, old.expires_at = now, ends_at
+        return key, token
+
+    def authenticate(self, token: Token, now: datetime) -> "ApiKey | None":
+        """The key that the token opens, or None.
+
+        An unknown id takes the same query, hash and comparison as a known one, so that the
+        time taken tells no one which ids exist.
+        """
+        key = self.select_related("organisation", "owner").filter(id=token.id).first()
+        expected = key.secret_hash if key else _NO_HASH
+        genuine = hmac.compare_digest(expected, token.digest())
+        if key is None or not genuine or not key.opens(now):
+            return None
+        if key.last_used_at is None or now - key.last_used_at > _LAST_USED_PRECISION:
+            self.filter(id=key.id).update(last_used_at=now)
+        return key
+
+
+class ApiKey(models.Model):
+    """Who may call the API. A key is never deleted, so that records keep their meaning."""
+
+    id = models.CharField(primary_key=True, max_length=12)
+    name = models.CharField(max_length=200, help_text="what it is for")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        help_text="a person; the key works only while they are active",
+    )
+    scopes = models.JSONField(default=_predict_only)
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, help_text="empty: the gateway's default"
+    )
+    requests_per_day = models.PositiveIntegerField(null=True, help_text="empty: no quota")
+    secret_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True)
+    rotated_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[ApiKeyManager] = ApiKeyManager()
+
+    class Meta:
+        ordering = ["created_at"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+    def is_active(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def opens(self, now: datetime) -> bool:
+        """Active, and so are its organisation and its owner."""
+        owned = self.owner is None or self.owner.is_active
+        return self.is_active(now) and self.organisation.is_active and owned
+
+    def state(self, now: datetime) -> str:
+        if self.revoked_at is not None:
+            return "revoked"
+        if not self.is_active(now):
+            return "expired"
+        return "active" if self.opens(now) else "disabled"
+
+    def revoke(self, now: datetime) -> bool:
+        """Takes effect with the next request; False for a key that was revoked before."""
+        if self.revoked_at is not None:
+            return False
+        self.revoked_at = now
+        self.save(update_fields=["revoked_at"])
+        return True
+
+
+class Spent(models.Model):
+    """Requests of one caller or organisation in one UTC day, where these have a quota."""
+
+    subject = models.CharField(max_length=200)
+    day = models.DateField()
+    requests = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["subject", "day"], name="one_spent_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} on {self.day}: {self.requests}"

@@ -1,0 +1,34 @@
+from datetime import UTC, datetime, time, timedelta
+
+from django.db.models import F
+
+from gateway.access.caller import Caller
+from gateway.access.models import Spent
+from gateway.errors import TooManyRequests
+
+
+def spend(caller: Caller, now: datetime) -> None:
+    """Takes one request from the day's quotas of the caller and of its organisation.
+
+    Belongs into the transaction that admits the request: the row's lock makes it exact, however
+    many workers there are. Raises TooManyRequests.
+    """
+    organisation = caller.organisation
+    for subject, quota in (
+        (caller.name, caller.requests_per_day),
+        (f"organisation:{organisation.pk}", organisation.requests_per_day),
+    ):
+        if quota is not None and not _take(subject, quota, now):
+            raise TooManyRequests("The quota of this day is used up.", _until_midnight(now))
+
+
+def _take(subject: str, quota: int, now: datetime) -> bool:
+    day = now.astimezone(UTC).date()
+    Spent.objects.bulk_create([Spent(subject=subject, day=day)], ignore_conflicts=True)
+    left = Spent.objects.filter(subject=subject, day=day, requests__lt=quota)
+    return left.update(requests=F("requests") + 1) == 1
+
+
+def _until_midnight(now: datetime) -> int:
+    tomorrow = now.astimezone(UTC).date() + timedelta(days=1)
+    return round((datetime.combine(tomorrow, time(), UTC) - now).total_seconds()) + 1

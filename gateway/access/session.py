@@ -1,0 +1,54 @@
+"""People who signed in on the page, seen from the outermost layer: before any middleware."""
+
+import io
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+
+from gateway.access.caller import Caller
+from gateway.errors import Forbidden
+from gateway.people.models import Member
+from gateway.people.roles import scopes_of
+
+_BODY_HEADERS = (b"content-type", b"content-length")
+
+
+def caller_of_session(scope: dict[str, Any]) -> Caller | None:
+    """The person of the request's session cookie, or None; blocking.
+
+    Raises Forbidden where the request may be forged: without the token that Django's pages hand
+    out (in the header `X-CSRFToken`), or from a foreign origin.
+    """
+    request = _bodiless(scope)
+    user = get_user(request)  # nobody, where PeopleBackend no longer lets them in
+    organisation = Member.objects.organisation_of(user)
+    if organisation is None:
+        return None
+    _refuse_forgery(request)
+    groups = user.groups.values_list("name", flat=True)
+    return Caller(organisation, scopes_of(groups), user=user.get_username())
+
+
+def _bodiless(scope: dict[str, Any]) -> ASGIRequest:
+    """Django's request with all but its body, which has not been read."""
+    headers = [(name, value) for name, value in scope["headers"] if name not in _BODY_HEADERS]
+    request = ASGIRequest({**scope, "headers": headers}, io.BytesIO())
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    return request
+
+
+def _refuse_forgery(request: ASGIRequest) -> None:
+    check = CsrfViewMiddleware(HttpResponse)
+    check.process_request(request)
+    if check.process_view(request, _view, (), {}) is not None:
+        raise Forbidden("The request does not come from a page of this service; load it again.")
+
+
+def _view() -> None:
+    """Stands for the view that will answer; it is not exempt from the check."""

@@ -1,0 +1,30 @@
+"""The client's IP address, as the server reports it.
+
+The server believes a proxy's headers only where it is told to (`--forwarded-allow-ips`).
+"""
+
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from django.http import HttpRequest
+
+
+def address_of(scope: dict[str, Any]) -> str | None:
+    """Return the client's address from an ASGI scope, or None where there is none."""
+    client = scope.get("client")
+    return None if client is None else _normalise(client[0])
+
+
+def address_of_request(request: HttpRequest) -> str | None:
+    """Return the client's address from one of Django's requests."""
+    return _normalise(request.META.get("REMOTE_ADDR", ""))
+
+
+def _normalise(host: str) -> str | None:
+    """Return the spelling that every database gives back, or a seal over it would not hold."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

@@ -1,0 +1,105 @@
+from collections.abc import Iterable, Sequence
+
+from django.http.request import split_domain_port, validate_host
+
+from gateway.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    LengthRequired,
+    UnsupportedMediaType,
+)
+from pipeline.errors import BadRequest
+from pipeline.http import correlation
+from pipeline.http.multipart import media_type
+
+# The headers that may hold an API key.
+CREDENTIALS = (b"authorization", b"x-api-key")
+
+_MAX_HEADERS = 32 * 1024
+_MAX_CONTENT_TYPE = 1024
+_CORRELATION_ID = correlation.HEADER.lower().encode()
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def values(headers: Headers, name: bytes) -> list[str]:
+    """Every value of one header, from the raw headers of ASGI; `name` is in lower case."""
+    # Of what HTTP calls whitespace: Python's own `strip` takes away a no-break space, too.
+    return [value.decode("latin-1").strip(" \t") for key, value in headers if key.lower() == name]
+
+
+def bound_headers(headers: Headers) -> None:
+    """Raises HeadersTooLarge. uvicorn takes megabytes, and Django's parser of parameters takes
+    time by the square of a content type's length."""
+    longest = {b"content-type": _MAX_CONTENT_TYPE}
+    total = 0
+    for name, value in headers:
+        total += len(name) + len(value)
+        if len(value) > longest.get(name.lower(), _MAX_HEADERS) or total > _MAX_HEADERS:
+            raise HeadersTooLarge(
+                f"The request's headers are too long; {_MAX_HEADERS} bytes are allowed for all, "
+                f"and {_MAX_CONTENT_TYPE} for Content-Type."
+            )
+
+
+def require_host(headers: Headers, allowed: Sequence[str]) -> None:
+    """Raise BadRequest unless the request names exactly one host, and an allowed one."""
+    hosts = values(headers, b"host")
+    name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
+    if not (name and validate_host(name, allowed)):
+        raise BadRequest(
+            "This service is not known under that host name. Use the name that your operator "
+            "gave you, or have it added to the gateway's allowed hosts."
+        )
+
+
+def given_correlation_id(headers: Headers) -> str | None:
+    """Return the request's correlation id, or None where it has none that is well formed."""
+    return correlation.well_formed(values(headers, _CORRELATION_ID))
+
+
+def require_correlation_id(headers: Headers) -> None:
+    """Raise BadRequest for a correlation id that is malformed or repeated."""
+    correlation.read_correlation_id(values(headers, _CORRELATION_ID))
+
+
+def shows_key(headers: Headers) -> bool:
+    return any(name.lower() in CREDENTIALS for name, _ in headers)
+
+
+def require_length(headers: Headers) -> None:
+    """Raise LengthRequired for a body in chunks: how much comes is not known before it came."""
+    if values(headers, b"transfer-encoding"):
+        raise LengthRequired(
+            "The body comes in chunks; announce its length in Content-Length instead."
+        )
+
+
+def body_length(headers: Headers, limit: int) -> int:
+    """The length the client announces, 0 without a body; nothing of the body is read.
+
+    Raises LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
+    """
+    require_length(headers)
+    lengths = values(headers, b"content-length")
+    if not lengths:
+        return 0
+    if len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        raise BadRequest("Content-Length must be one number, the length of the body in bytes.")
+    if len(lengths[0]) > 18 or int(lengths[0]) > limit:
+        raise BodyTooLarge(f"The body has more than the {limit} bytes that are allowed.")
+    return int(lengths[0])
+
+
+def require_multipart(headers: Headers) -> None:
+    """Raises UnsupportedMediaType unless the body is plain multipart/form-data."""
+    types = values(headers, b"content-type")
+    if len(types) != 1 or media_type(types[0]) != "multipart/form-data":
+        raise UnsupportedMediaType(
+            "The body is no form. Send the image as multipart/form-data, as its part 'file'."
+        )
+    encodings = [encoding.lower() for encoding in values(headers, b"content-encoding")]
+    if encodings not in ([], ["identity"]):
+        raise UnsupportedMediaType(
+            "A body with a Content-Encoding is not read; send the form without compressing it."
+        )

@@ -1,0 +1,55 @@
+import asyncio
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from django.conf import settings
+
+from gateway.access.limits import Limiter
+from gateway.database import close_connections
+from gateway.maintenance import run_maintenance
+from gateway.predict.readiness import require_writable
+from gateway.predict.upstream import Upstream
+from gateway.single_flight import SingleFlight
+
+
+class Lifespan:
+    """Opens what lives as long as the server, which Django's ASGI handler has no place for.
+
+    The pooled client and the rate limits lie in the lifespan's state; each request finds them in
+    its own `scope["state"]`.
+    """
+
+    def __init__(self, app: ASGI3Application) -> None:
+        self.app = app
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+    async def _live(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await receive()
+        upstream = Upstream.connect(
+            url=settings.UPSTREAM_URL,
+            token=settings.SERVICE_TOKEN,
+            deadline_s=settings.DEADLINE_S,
+            ca=settings.UPSTREAM_CA,
+            certificate=settings.UPSTREAM_CERTIFICATE,
+        )
+        scope["state"]["upstream"] = upstream
+        scope["state"]["require_writable"] = SingleFlight(require_writable)
+        scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
+        chores = asyncio.create_task(run_maintenance())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        chores.cancel()
+        await asyncio.wait([chores])
+        await upstream.close()
+        await asyncio.to_thread(close_connections)
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,27 @@
+import asyncio
+
+import structlog
+
+from gateway.database import background
+from gateway.predict.idempotency import forget_expired
+from gateway.usage.sweep import sweep
+from gateway.usage.tally import fold
+
+logger = structlog.stdlib.get_logger(__name__)
+
+_EVERY_S = 60
+
+
+async def run_maintenance() -> None:
+    """Run the periodic tasks once a minute until cancelled.
+
+    Every worker process runs them; each is safe to run in several at once.
+    """
+    while True:
+        for task in (sweep, fold, forget_expired):
+            try:
+                await background(task)
+            except Exception:
+                # Whatever it was: the other tasks, and the next minute's, must not end with it.
+                logger.exception("periodic task failed, retried in a minute", task=task.__name__)
+        await asyncio.sleep(_EVERY_S)

@@ -1,0 +1,98 @@
+"""What the ingress said, read as if it were a stranger's."""
+
+from pydantic import ValidationError
+
+from gateway.errors import UpstreamDisconnected, UpstreamFault
+from pipeline.errors import (
+    BadRequest,
+    BrokenImage,
+    DeadlineExceeded,
+    ImageTooLarge,
+    LesionserveError,
+    Overloaded,
+    Poison,
+    Unavailable,
+    UnsupportedImage,
+)
+from pipeline.image.inspect import Header
+from pipeline.schemas import Prediction, PredictOptions, Problem
+
+# What the client is told as the ingress told it. Any other refusal (of our token, of our path)
+# is a fault between the two.
+_RELAYED = {
+    error.code: error
+    for error in (
+        BadRequest,
+        UnsupportedImage,
+        BrokenImage,
+        ImageTooLarge,
+        Overloaded,
+        Unavailable,
+        Poison,
+        DeadlineExceeded,
+    )
+}
+
+# Ray Serve's own words, in plain text: it sheds with 429 or 503, gives up with 408, and says 500
+# where an ingress replica dies with the request.
+_SHED = (429, 503)
+# Of a terminator before the ingress: nobody is behind it, or whoever is does not answer.
+_UNREACHED = (502,)
+_GAVE_UP = (408, 504)
+
+_LONGEST_DETAIL = 1000
+
+
+def parse_prediction(
+    body: bytes,
+    request_id: str,
+    header: Header,
+    options: PredictOptions,
+    correlation_id: str | None = None,
+) -> Prediction:
+    """Return the answer. Raise UpstreamFault unless it is a prediction, by an identified model,
+    of this request with its image, options and correlation id.
+
+    Fields that only a later version has are left out, so that the serving half may be upgraded
+    first.
+    """
+    try:
+        found = Prediction.model_validate_json(body, strict=True, extra="ignore")
+    except ValidationError as error:
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    answered = found.request_id, found.correlation_id, found.options
+    if answered != (request_id, correlation_id, options) or not header.agrees_with(found.image):
+        raise UpstreamFault("The inference service answered another request.")
+    has_picture = found.visualization is not None
+    if has_picture != (options.visualization != "none") or not found.model.bundle_sha256:
+        raise UpstreamFault("The inference service gave no valid answer.")
+    return found
+
+
+def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError:
+    """The error behind any status but 200."""
+    try:
+        problem = Problem.model_validate_json(body, strict=True, extra="ignore")
+    except ValidationError:
+        return error_for_status(status)
+    error = _RELAYED.get(problem.code)
+    if (
+        error is None
+        or (error.status, request_id) != (status, problem.request_id)
+        or not problem.detail.isprintable()
+        or len(problem.detail) > _LONGEST_DETAIL
+    ):
+        return UpstreamFault("The inference service failed.")
+    return error(problem.detail)
+
+
+def error_for_status(status: int) -> LesionserveError:
+    if status in _SHED:
+        return Overloaded("The inference service has no room for the request now; try again.")
+    if status in _GAVE_UP:
+        return DeadlineExceeded("The inference service did not finish in time.")
+    if status in _UNREACHED:
+        return Unavailable("The inference service cannot be reached.")
+    if status >= 500:
+        return UpstreamDisconnected("The inference service broke off; try again.")
+    return UpstreamFault("The inference service failed.")

@@ -1,0 +1,239 @@
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+import httpx
+from pydantic import BaseModel, Field, ValidationError
+
+from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
+from gateway.predict.answer import parse_prediction, parse_problem
+from gateway.predict.breaker import Breaker
+from gateway.predict.retries import RetryBudget
+from gateway.single_flight import SingleFlight
+from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
+from pipeline.http import correlation
+from pipeline.image.inspect import Header
+from pipeline.schemas import Name, Prediction, PredictOptions
+
+# The ingress is given this much less time than we have, a tenth where that is shorter: whoever
+# gives up first tells the reason, and the ingress knows it.
+_MARGIN_S = 1.0
+
+# Room for the picture of the largest image, in base64, and for the reason of a refusal; more is no
+# answer of ours.
+_MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_MAX_REFUSAL_BYTES = 64 * 1024
+
+_LIMITS = httpx.Limits(
+    # Far more than any ingress serves at once; what comes on top is shed, not queued here.
+    max_connections=128,
+    max_keepalive_connections=32,
+    # Below what any server between here and the graph waits before it closes an idle connection
+    # (uvicorn 5 s by default, Ray Serve 90 s), so that no request meets one that just closes.
+    keepalive_expiry=3.0,
+)
+_CONNECT_S = 2.0
+_POOL_S = 0.5
+_READY_S = 2.5  # the ingress itself takes up to 2 s to find out
+
+
+class Manifest(BaseModel):
+    """What of the model's manifest the gateway shows."""
+
+    name: Name
+    version: Name
+    bundle_sha256: str = Field(
+        validation_alias="digest",
+        pattern="^[0-9a-f]{64}$",
+        description="of the manifest: the model's identity, as in every answer",
+    )
+
+
+class Upstream:
+    """The ingress as the gateway sees it. Every failure is one of our errors."""
+
+    def __init__(self, client: httpx.AsyncClient, deadline_s: float) -> None:
+        self._client = client
+        self._deadline_s = deadline_s
+        self._retries = RetryBudget()
+        self._breaker = Breaker()
+        self.ready = SingleFlight(self._ready)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        token: str,
+        deadline_s: float,
+        ca: Path | None = None,
+        certificate: Path | None = None,
+    ) -> Self:
+        """`certificate` (PEM, with its key) is shown to an ingress that asks for one."""
+        client = httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "User-Agent": "lesionserve-gateway",
+                "Accept-Encoding": "identity",  # nothing that inflates
+            },
+            # The deadline ends reading and writing; these only bound what must be quick.
+            timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
+            limits=_LIMITS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none are kept
+            verify=_trust(ca, certificate),
+            trust_env=False,  # no proxy, and no credentials from a .netrc
+        )
+        return cls(client, deadline_s)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def predict(
+        self,
+        image: bytes,
+        header: Header,
+        options: PredictOptions,
+        request_id: str,
+        note_attempt: Callable[[], None],
+        correlation_id: str | None = None,
+    ) -> Prediction:
+        """Sends the raw bytes and returns the validated answer; says when it sends them.
+
+        Inference is pure, so that it is safe to ask again where the ingress was lost with the
+        request: once, since the image may be why, within the one deadline and the retry budget.
+        Raises what the ingress refuses the request for, or Overloaded, Unavailable,
+        DeadlineExceeded or UpstreamFault.
+        """
+        ends_at = monotonic() + self._deadline_s
+
+        async def attempt() -> Prediction:
+            seconds = ends_at - monotonic()
+            request = self._request(image, header, options, request_id, seconds, correlation_id)
+            with self._breaker():
+                note_attempt()
+                status, body = await self._send(request, seconds)
+            if status != 200:
+                raise parse_problem(status, body, request_id)
+            return parse_prediction(body, request_id, header, options, correlation_id)
+
+        self._retries.earn()
+        try:
+            return await attempt()
+        except UpstreamDisconnected:
+            if not self._retries.spend():
+                raise
+        try:
+            return await attempt()
+        except UpstreamDisconnected as error:
+            raise Poison("The inference service was lost twice with this image.") from error
+
+    def _request(
+        self,
+        image: bytes,
+        header: Header,
+        options: PredictOptions,
+        request_id: str,
+        seconds: float,
+        correlation_id: str | None,
+    ) -> httpx.Request:
+        headers = {
+            "Content-Type": f"image/{header.format.lower()}",
+            "X-Request-ID": request_id,
+            "X-Deadline-Ms": str(_milliseconds_left(seconds)),
+        }
+        if correlation_id is not None:
+            headers[correlation.HEADER] = correlation_id
+        return self._client.build_request(
+            "POST",
+            "/predict",
+            params=options.model_dump(exclude_none=True),
+            headers=headers,
+            content=image,
+        )
+
+    async def _ready(self) -> Manifest:
+        """The model that is ready to answer. Raises NotReady."""
+        try:
+            status, body = await self._get("/readyz")
+            if status == 200:
+                status, body = await self._get("/model")
+            if status == 200:
+                return Manifest.model_validate_json(body)
+        except (LesionserveError, ValidationError) as error:
+            raise NotReady("The inference service cannot be reached.") from error
+        raise NotReady("The inference service is not ready.")
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        return await self._send(self._client.build_request("GET", path), _READY_S)
+
+    async def _send(self, request: httpx.Request, deadline_s: float) -> tuple[int, bytes]:
+        with _translated_errors():
+            async with asyncio.timeout(deadline_s):
+                response = await self._client.send(request, stream=True)
+                try:
+                    return response.status_code, await _read(response)
+                finally:
+                    await response.aclose()
+
+
+def _trust(ca: Path | None, certificate: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    if certificate is not None:
+        context.load_cert_chain(str(certificate))
+    return context
+
+
+def _milliseconds_left(deadline_s: float) -> int:
+    return round((deadline_s - min(_MARGIN_S, deadline_s / 10)) * 1000)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise UpstreamFault("The inference service gave no valid answer.")
+    limit = _MAX_ANSWER_BYTES if response.status_code == 200 else _MAX_REFUSAL_BYTES
+    body = bytearray()
+    async for chunk in response.aiter_raw():  # as it came: nothing that inflates
+        body += chunk
+        if len(body) > limit:
+            raise UpstreamFault("The inference service gave no valid answer.")
+    return bytes(body)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise DeadlineExceeded("The inference service did not finish in time.") from error
+    except httpx.PoolTimeout as error:
+        raise Overloaded("The gateway has no room for the request now; try again.") from error
+    except httpx.TimeoutException as error:
+        raise Unavailable("The inference service cannot be reached.") from error
+    except httpx.RemoteProtocolError as error:
+        if _hung_up(error):
+            raise UpstreamDisconnected("The inference service broke off; try again.") from error
+        raise UpstreamFault("The inference service gave no valid answer.") from error
+    except httpx.TransportError as error:
+        if _is_tls(error):
+            raise UpstreamCertificateInvalid("The inference service cannot be trusted.") from error
+        if isinstance(error, httpx.ReadError | httpx.WriteError):
+            raise UpstreamDisconnected("The inference service broke off; try again.") from error
+        raise Unavailable("The inference service cannot be reached.") from error
+
+
+def _hung_up(error: httpx.RemoteProtocolError) -> bool:
+    # httpx has one class for a server that is gone and one that speaks no HTTP.
+    return "without sending" in str(error)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,80 @@
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY
+
+from cluster.ports import choose_ports
+from gateway.access.caller import Caller
+from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
+from gateway.environment import Rates
+from gateway.errors import TooManyRequests
+from gateway.people.models import Organisation
+
+RATES = Rates(caller=5, organisation=8, failures=2)
+
+
+def caller(name: str = "a", organisation: int = 1, **limits: int) -> Caller:
+    of = Organisation(pk=organisation, name=str(organisation))
+    return Caller(of, frozenset(), key_id=name, **limits)
+
+
+async def admitted(limiter: Limiter, one: Caller, times: int) -> int:
+    """How many of so many requests at once are let in."""
+    standings = await asyncio.gather(*(limiter.count(one) for _ in range(times)))
+    return sum(not any(limit.exceeded for limit in standing) for standing in standings)
+
+
+async def test_a_caller_has_a_rate():
+    assert await admitted(Limiter(RATES), caller(), 20) == 5
+
+
+async def test_a_number_of_its_own_comes_before_the_default():
+    assert await admitted(Limiter(RATES), caller(requests_per_minute=7), 20) == 7
+
+
+async def test_a_number_of_zero_lets_nothing_in():
+    limiter = Limiter(RATES)
+    assert await admitted(limiter, caller(requests_per_minute=0), 3) == 0
+    closed = caller()
+    closed.organisation.requests_per_minute = 0
+    assert await admitted(limiter, closed, 3) == 0
+    with pytest.raises(TooManyRequests) as refusal:
+        raise_if_exceeded(await limiter.count(closed))
+    assert refusal.value.retry_after_s == 60
+
+
+async def test_the_callers_of_an_organisation_share_its_rate_and_others_do_not():
+    limiter = Limiter(RATES)
+    assert await admitted(limiter, caller("a"), 5) == 5
+    assert await admitted(limiter, caller("b"), 5) == 3
+    assert await admitted(limiter, caller("c", organisation=2), 5) == 5
+
+
+async def test_what_a_caller_is_refused_takes_nothing_from_its_organisation():
+    limiter = Limiter(RATES)
+    await admitted(limiter, caller("a"), 50)
+    assert await admitted(limiter, caller("b"), 5) == 3
+
+
+async def test_the_refusal_says_when_to_come_back():
+    limiter = Limiter(RATES)
+    await admitted(limiter, caller(), 5)
+    with pytest.raises(TooManyRequests) as refusal:
+        raise_if_exceeded(await limiter.count(caller()))
+    assert 1 <= refusal.value.retry_after_s <= 60
+
+
+async def test_the_headers_are_those_of_the_draft():
+    told = dict(ratelimit_headers(await Limiter(RATES).count(caller())))
+    assert told[b"ratelimit-policy"] == b'"caller";q=5;w=60, "organisation";q=8;w=60'
+    first, second = told[b"ratelimit"].split(b", ")
+    assert first.startswith(b'"caller";r=4;t=')
+    assert second.startswith(b'"organisation";r=7;t=')
+
+
+async def test_without_its_redis_a_worker_counts_alone_and_raises_an_alarm():
+    (port,) = choose_ports([None])
+    name = "lesionserve_gateway_limiter_failures_total"
+    before = REGISTRY.get_sample_value(name) or 0
+    assert await admitted(Limiter(RATES, f"redis://127.0.0.1:{port}"), caller(), 20) == 5
+    assert (REGISTRY.get_sample_value(name) or 0) > before

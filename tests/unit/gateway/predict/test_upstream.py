@@ -1,0 +1,362 @@
+import asyncio
+import itertools
+import json
+import ssl
+
+import httpx
+import pytest
+
+from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
+from gateway.predict import upstream as module
+from gateway.predict.upstream import Upstream
+from pipeline.errors import (
+    BrokenImage,
+    DeadlineExceeded,
+    LesionserveError,
+    Overloaded,
+    Poison,
+    Unavailable,
+)
+from pipeline.image.inspect import Header
+from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
+
+GZIP = {"Content-Encoding": "gzip"}
+INFO = ImageInfo(width=10, height=10, format="PNG")
+HEADER = Header("PNG", 10, 10)
+BAD_CERTIFICATE = ssl.SSLCertVerificationError("bad")
+
+
+class Wire(httpx.MockTransport):
+    """Gives the handler's answers as the network would: still to be read."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        told = await super().handle_async_request(request)
+        stream = httpx.ByteStream(told.content) if told.is_stream_consumed else told.stream
+        return httpx.Response(told.status_code, headers=told.headers, stream=stream)
+
+
+def upstream(handler, deadline_s: float = 30) -> Upstream:
+    return Upstream(httpx.AsyncClient(base_url="http://up", transport=Wire(handler)), deadline_s)
+
+
+async def ask(one: Upstream, attempts: list[int] | None = None) -> Prediction:
+    note = (attempts if attempts is not None else []).append
+    return await one.predict(b"image", HEADER, PredictOptions(), "id", lambda: note(1))
+
+
+async def outcome(handler, deadline_s: float = 30) -> LesionserveError:
+    with pytest.raises(LesionserveError) as raised:
+        await upstream(handler, deadline_s).predict(
+            b"image", HEADER, PredictOptions(), "id", lambda: None
+        )
+    return raised.value
+
+
+def raising(error: Exception, cause: Exception | None = None):
+    def handler(request):
+        raise error from cause
+
+    return handler
+
+
+def answering(status: int, code: str = "", **headers: str):
+    told = Problem(title="t", status=status, detail="d", code=code, request_id="id")
+    body = told.model_dump_json() if code else "<html>"
+    return lambda request: httpx.Response(status, text=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (raising(httpx.ConnectError("refused")), Unavailable),
+        (raising(httpx.ConnectTimeout("slow")), Unavailable),
+        (raising(httpx.ReadError("reset")), Poison),
+        (raising(httpx.RemoteProtocolError("gone without sending a response")), Poison),
+        (raising(httpx.RemoteProtocolError("illegal status line")), UpstreamFault),
+        (raising(httpx.ConnectError("bad"), BAD_CERTIFICATE), UpstreamCertificateInvalid),
+        (raising(httpx.PoolTimeout("full")), Overloaded),
+        (lambda request: httpx.Response(200, headers=GZIP, content=b""), UpstreamFault),
+        (raising(TimeoutError()), DeadlineExceeded),
+        (answering(422, "broken_image"), BrokenImage),
+        (answering(503, "overloaded"), Overloaded),
+        (answering(503, "unavailable"), Unavailable),
+        (answering(503), Overloaded),
+        (answering(429), Overloaded),
+        (answering(500), Poison),
+        (answering(502), Unavailable),
+        (answering(504), DeadlineExceeded),
+        (answering(408), DeadlineExceeded),
+        (answering(504, "deadline_exceeded"), DeadlineExceeded),
+        (answering(500, "prediction_failed"), UpstreamFault),
+        (answering(401, "unauthorized"), UpstreamFault),
+        (answering(404), UpstreamFault),
+        (answering(302, location="http://evil"), UpstreamFault),
+    ],
+)  # fmt: skip
+async def test_every_failure_of_the_ingress_is_one_of_our_errors(handler, error):
+    assert type(await outcome(handler)) is error
+
+
+@pytest.mark.parametrize(
+    ("first", "times"),
+    [
+        (answering(500), 2),
+        (raising(httpx.ReadError("reset")), 2),
+        (answering(503, "unavailable"), 1),
+        (answering(500, "prediction_failed"), 1),
+        (raising(httpx.ConnectError("refused")), 1),
+        (raising(httpx.ReadError("alert"), ssl.SSLError("bad")), 1),
+    ],
+)
+async def test_only_an_ingress_that_was_lost_with_the_request_is_asked_again_and_once(first, times):
+    asked = []
+
+    async def handler(request):
+        asked.append(int(request.headers["x-deadline-ms"]))
+        await asyncio.sleep(0.01)
+        return first(request)
+
+    await outcome(handler)
+    assert len(asked) == times
+    # Both within one deadline: what the first took is gone for the second.
+    assert all(second <= first - 10 for first, second in itertools.pairwise(asked))
+
+
+async def test_a_request_that_is_asked_again_is_answered():
+    given = [answering(500), answering(422, "broken_image")]
+    assert isinstance(await outcome(lambda request: given.pop(0)(request)), BrokenImage)
+
+
+async def test_every_attempt_is_told():
+    attempts: list[int] = []
+    with pytest.raises(Poison):
+        await ask(upstream(answering(500)), attempts)
+    assert len(attempts) == 2
+
+
+async def test_retries_have_a_budget():
+    asked = []
+
+    def handler(request):
+        asked.append(request)
+        # Every other request is an answer, so that the circuit stays closed.
+        return (
+            answering(500)(request) if len(asked) % 3 else answering(422, "broken_image")(request)
+        )
+
+    one = upstream(handler)
+    kinds = []
+    for _ in range(60):
+        with pytest.raises(LesionserveError) as raised:
+            await ask(one)
+        kinds.append(type(raised.value))
+    # Ten are saved at the start and a tenth of one is earned by each request.
+    assert len(asked) - 60 <= 16
+    assert kinds.count(UpstreamDisconnected) > 0
+
+
+class Clock:
+    def __init__(self, monkeypatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("gateway.predict.breaker.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def test_an_ingress_that_is_gone_is_left_alone_for_a_while(clock):
+    asked = []
+
+    def handler(request):
+        asked.append(request)
+        raise httpx.ConnectError("refused")
+
+    one = upstream(handler)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await ask(one)
+    assert len(asked) == 8
+    for _ in range(3):
+        clock.now += 6
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await ask(one)
+    assert len(asked) == 11
+
+
+async def test_after_a_while_one_request_alone_is_the_test(clock):
+    answers, asked, goes_on = [httpx.ConnectError("refused")] * 8, [], asyncio.Event()
+
+    async def handler(request):
+        asked.append(request)
+        if answers:
+            raise answers.pop()
+        await goes_on.wait()
+        return answering(422, "broken_image")(request)
+
+    one = upstream(handler)
+    for _ in range(8):
+        with pytest.raises(Unavailable):
+            await ask(one)
+    clock.now += 6
+    test = asyncio.create_task(ask(one))
+    await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable):
+        await ask(one)
+    assert len(asked) == 9
+    goes_on.set()
+    for request in (test, ask(one)):  # and its answer lets all of them in
+        with pytest.raises(BrokenImage):
+            await request
+
+
+async def test_a_want_of_our_own_connections_is_no_answer_of_the_ingress(clock):
+    errors = [*[httpx.ConnectError("refused")] * 7, httpx.PoolTimeout("full")] * 2
+    one, asked = upstream(lambda request: raising(errors.pop())(request)), []
+    for _ in range(12):
+        with pytest.raises(LesionserveError):
+            await ask(one, asked)
+    assert len(asked) == 10  # the eighth loss opens it
+
+
+async def test_a_client_that_leaves_is_no_answer_of_the_ingress(clock):
+    leaves = True
+
+    async def handler(request):
+        if leaves:
+            await asyncio.sleep(60)
+        raise httpx.ConnectError("refused")
+
+    async def leave(one: Upstream) -> None:
+        request = asyncio.create_task(ask(one))
+        await asyncio.sleep(0.01)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    one, asked = upstream(handler), []
+    for leaves in [False] * 7 + [True, False]:
+        if leaves:
+            await leave(one)
+        else:
+            with pytest.raises(Unavailable):
+                await ask(one, asked)
+    assert len(asked) == 8
+    clock.now += 6
+    leaves = True
+    await leave(one)  # as the test of the open circuit, which tells nothing
+    leaves = False
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await ask(one, asked)
+    assert len(asked) == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "overloaded"), (503, "unavailable"), (504, "deadline_exceeded"), (502, "")],
+)
+async def test_what_the_ingress_says_leaves_the_circuit_closed(status, code):
+    one, asked = upstream(answering(status, code)), []
+    for _ in range(20):
+        with pytest.raises(LesionserveError):
+            await ask(one, asked)
+    assert len(asked) == 20
+
+
+async def test_an_ingress_that_gives_up_at_its_deadline_is_still_heard():
+    async def handler(request):
+        await asyncio.sleep(int(request.headers["X-Deadline-Ms"]) / 1000)
+        return answering(503, "unavailable")(request)
+
+    assert type(await outcome(handler, deadline_s=2)) is Unavailable
+
+
+@pytest.mark.parametrize(("deadline_s", "most"), [(30, 29_000), (600, 599_000), (0.2, 180)])
+async def test_the_ingress_has_a_little_less_time_than_the_gateway(deadline_s, most):
+    sent = []
+
+    def handler(request):
+        sent.append(int(request.headers["X-Deadline-Ms"]))
+        return httpx.Response(404)
+
+    await outcome(handler, deadline_s)
+    # What has passed since the request came is gone, too.
+    assert 0 < sent[0] <= most
+
+
+async def test_an_endless_answer_is_cut_off(monkeypatch):
+    monkeypatch.setattr(module, "_MAX_ANSWER_BYTES", 1000)
+    sent = 0
+
+    async def endless():
+        nonlocal sent
+        while True:
+            sent += 100
+            yield b" " * 100
+
+    error = await outcome(lambda request: httpx.Response(200, content=endless()))
+    assert isinstance(error, UpstreamFault)
+    assert sent == 1100
+
+
+async def test_ready_names_the_model():
+    def handler(request):
+        body = {"status": "ready"}
+        if request.url.path == "/model":
+            body = {"name": "demo", "version": "1", "digest": "d" * 64, "classes": ["a"]}
+        return httpx.Response(200, text=json.dumps(body))
+
+    manifest = await upstream(handler).ready()
+    assert (manifest.name, manifest.version) == ("demo", "1")
+    assert manifest.bundle_sha256 == "d" * 64
+
+
+async def test_however_many_ask_whether_it_is_ready_one_question_is_asked():
+    asked = []
+
+    async def handler(request):
+        asked.append(request)
+        await asyncio.sleep(0.01)
+        return httpx.Response(503)
+
+    one = upstream(handler)
+    for _ in range(2):
+        told = await asyncio.gather(*(one.ready() for _ in range(50)), return_exceptions=True)
+        assert {type(error) for error in told} == {NotReady}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [answering(503, "unavailable"), answering(200), raising(httpx.ConnectError("refused"))],
+)
+async def test_a_model_that_does_not_answer_is_not_ready(handler):
+    with pytest.raises(NotReady):
+        await upstream(handler).ready()
+
+
+async def test_the_client_trusts_only_the_authority_it_is_given(tmp_path):
+    nobody = tmp_path / "ca.pem"
+    nobody.write_text("no certificate")
+    with pytest.raises(ssl.SSLError):
+        Upstream.connect("https://up", "token", deadline_s=1, ca=nobody)
+
+
+async def test_the_client_takes_nothing_from_the_environment(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    upstream = Upstream.connect("http://up", "token", deadline_s=1)
+    assert upstream._client.trust_env is False
+    await upstream.close()
+
+
+async def test_the_client_keeps_no_cookie_of_the_ingress():
+    one = Upstream.connect("http://up", "token", deadline_s=1)
+    setting = httpx.Response(
+        200, headers={"Set-Cookie": "a=b"}, request=httpx.Request("GET", "http://up/")
+    )
+    one._client.cookies.extract_cookies(setting)
+    assert not one._client.cookies
+    await one.close()

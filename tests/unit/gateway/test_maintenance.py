@@ -1,0 +1,34 @@
+import asyncio
+
+import pytest
+
+from gateway import maintenance
+
+
+async def test_a_task_that_fails_ends_neither_the_others_nor_itself(monkeypatch, caplog):
+    done: list[str] = []
+
+    def fails() -> None:
+        done.append("fails")
+        raise OverflowError("whatever it was")
+
+    monkeypatch.setattr(maintenance, "_EVERY_S", 0.01)
+    monkeypatch.setattr(maintenance, "sweep", fails)
+    monkeypatch.setattr(maintenance, "fold", fails)
+    monkeypatch.setattr(maintenance, "forget_expired", lambda: done.append("forgets"))
+    # Nothing of this touches the database.
+    monkeypatch.setattr(maintenance, "background", call)
+    tasks = asyncio.create_task(maintenance.run_maintenance())
+    for _ in range(1000):
+        if len(done) >= 6:
+            break
+        await asyncio.sleep(0.01)
+    tasks.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks
+    assert done[:6] == ["fails", "fails", "forgets"] * 2
+    assert "periodic task failed" in caplog.text
+
+
+async def call(task):
+    return task()
