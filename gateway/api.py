@@ -1,26 +1,17 @@
-import asyncio
-from typing import Any, Literal
+from typing import Any, NoReturn
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
-from ninja.security import APIKeyHeader
-from pydantic import BaseModel
 
-from gateway.access.caller import Caller
+from gateway.health import Health, Readiness
 from gateway.predict.example import ANSWER
-from gateway.predict.idempotency import Once
-from gateway.predict.upstream import Manifest
-from gateway.problems import MEDIA_TYPE
-from gateway.query import described, pairs
+from gateway.problems import MEDIA_TYPE, problem_http_response
+from gateway.query import described
 from gateway.usage.api import router as usage
 from pipeline.errors import LesionserveError
 from pipeline.http import correlation
-from pipeline.http.multipart import read_file
-from pipeline.http.query import read_query
-from pipeline.image.inspect import inspect
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
@@ -78,15 +69,6 @@ _TAGS = [
 ]
 
 
-class Health(BaseModel):
-    status: Literal["ok"] = "ok"
-
-
-class Readiness(BaseModel):
-    status: Literal["ready"] = "ready"
-    model: Manifest
-
-
 class DocumentedAPI(NinjaAPI):
     def get_openapi_schema(self, **arguments: Any) -> OpenAPISchema:
         """Return Ninja's document with plain names, and errors under their own media type."""
@@ -104,15 +86,6 @@ class DocumentedAPI(NinjaAPI):
         return schema
 
 
-class Admitted(APIKeyHeader):
-    """Whoever the door let in; it has authenticated them."""
-
-    param_name = "X-API-Key"
-
-    async def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
-        return request.scope.get("caller")
-
-
 api = DocumentedAPI(
     title="lesionserve",
     version="1",
@@ -128,56 +101,30 @@ api.add_router("", usage)
 
 
 @api.exception_handler(LesionserveError)
-def tell(request: HttpRequest, error: LesionserveError) -> HttpResponse:
-    """Leaves the error for the reply, which makes the answer of it."""
-    request.scope["error"] = error
-    return HttpResponse(status=error.status)
+def answer_error(request: HttpRequest, error: LesionserveError) -> HttpResponse:
+    return problem_http_response(error, request)
+
+
+# The operations below are declared for the document alone: gateway.asgi answers their paths beside
+# Django, with gateway.predict.endpoint and gateway.health.
 
 
 @api.post(
     "/predict/",
-    auth=Admitted(),
     response={200: Prediction, **dict.fromkeys(_REFUSALS, Problem)},
     openapi_extra={
         "parameters": [*described(PredictOptions), _IDEMPOTENCY, _CORRELATION],
         "requestBody": _UPLOAD,
         "responses": {200: {"content": {"application/json": {"example": ANSWER}}}},
+        "security": [{"apiKey": []}],
     },
     operation_id="predict",
     tags=["prediction"],
     summary="Find the lesions in an image",
 )
-async def predict(request: HttpRequest) -> HttpResponse:
+def predict(request: HttpRequest) -> NoReturn:
     """Send one image as the part `file`: JPEG, PNG, TIFF, WebP or BMP."""
-    scope, record = request.scope, request.scope["record"]
-    options = read_query(pairs(request.GET), PredictOptions)
-    record.note_options(options)
-    image = read_file(request.headers["Content-Type"], request.read())
-    header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
-    record.note_image(len(image), header)
-
-    async def ask() -> Prediction:
-        upstream, id_ = scope["state"]["upstream"], scope["request_id"]
-        return await upstream.predict(
-            image, header, options, id_, record.note_attempt, scope["correlation_id"]
-        )
-
-    once = Once.of(scope["headers"], scope["caller"].organisation, image, options)
-    if once is None:
-        prediction = await ask()
-    else:
-        prediction, record.replayed = await once.answer(ask)
-    record.note_prediction(prediction)
-    # Written anew: what came may hold more than was read of it, such as a key twice.
-    body = prediction.model_dump_json().encode()
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Length": str(len(body)),
-        "X-Content-Type-Options": "nosniff",
-    }
-    if record.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    return HttpResponse(body, content_type="application/json", headers=headers)
+    raise AssertionError("answered beside Django")
 
 
 @api.get(
@@ -187,8 +134,8 @@ async def predict(request: HttpRequest) -> HttpResponse:
     tags=["health"],
     summary="Is the process up?",
 )
-async def healthz(request: HttpRequest) -> Health:
-    return Health()
+def healthz(request: HttpRequest) -> NoReturn:
+    raise AssertionError("answered beside Django")
 
 
 @api.get(
@@ -198,7 +145,6 @@ async def healthz(request: HttpRequest) -> Health:
     tags=["health"],
     summary="Would an image be answered?",
 )
-async def readyz(request: HttpRequest) -> Readiness:
+def readyz(request: HttpRequest) -> NoReturn:
     """Ready: a record can be written, and upstream has a loaded model that passed its check."""
-    await request.scope["state"]["require_writable"]()
-    return Readiness(model=await request.scope["state"]["upstream"].ready())
+    raise AssertionError("answered beside Django")

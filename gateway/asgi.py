@@ -1,13 +1,53 @@
 import os
+from typing import Any
 
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 django = get_asgi_application()
 
 # What follows imports models, so Django has to be set up before.
+from gateway import health  # noqa: E402
+from gateway.context import path_of  # noqa: E402
 from gateway.lifespan import Lifespan  # noqa: E402
-from gateway.predict.door import Door  # noqa: E402
-from gateway.predict.handler import BareHandler  # noqa: E402
+from gateway.middleware import (  # noqa: E402
+    FormBoundsMiddleware,
+    HeaderBoundsMiddleware,
+    HostMiddleware,
+    HttpsMiddleware,
+    ProblemMiddleware,
+    RequestContextMiddleware,
+    SendTimeoutMiddleware,
+)
+from gateway.predict.endpoint import PredictEndpoint  # noqa: E402
 
-application = Lifespan(Door(django, BareHandler()))
+
+class Router:
+    """Choose the application by path; what has none goes to `pages`."""
+
+    def __init__(self, routes: dict[str, ASGI3Application], pages: ASGI3Application) -> None:
+        self._routes = routes
+        self._pages = pages
+
+    async def __call__(
+        self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await self._routes.get(path_of(scope), self._pages)(scope, receive, send)
+
+
+def bounded(app: ASGI3Application) -> ASGI3Application:
+    """Return the application behind the checks that every route but /predict/ has."""
+    return ProblemMiddleware(HeaderBoundsMiddleware(FormBoundsMiddleware(HttpsMiddleware(app))))
+
+
+routes: dict[str, ASGI3Application] = {
+    "/predict/": PredictEndpoint(),
+    "/healthz": bounded(health.route(health.healthz, "GET")),
+    "/readyz": bounded(health.route(health.readyz, "GET")),
+    "/metrics": bounded(health.route(health.metrics, "GET", "HEAD")),
+}
+pages = ProblemMiddleware(
+    HeaderBoundsMiddleware(HostMiddleware(FormBoundsMiddleware(HttpsMiddleware(django))))
+)
+application = Lifespan(SendTimeoutMiddleware(RequestContextMiddleware(Router(routes, pages))))

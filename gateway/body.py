@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
@@ -6,21 +8,25 @@ from gateway.errors import RequestTimeout
 from pipeline.errors import BadRequest
 
 # For the whole of a body. nginx hands it over at once; without one before us, whoever sends drop by
-# drop would hold its place, and its record would be swept while it goes on.
+# drop would hold its slot, and its record would be swept while it goes on.
 _WITHIN_S = 60.0
 
 
-def in_time(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
+class ClientDisconnected(Exception):
+    """The client closed its connection before it was answered."""
+
+
+def bounded(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
     """Return `receive` for a body of this length.
 
-    It raises RequestTimeout where the body has not come by then, and BadRequest where the server
-    hands over less than was announced, as uvicorn's own protocol does after an `Upgrade`. What
-    comes after the body may take as long as it likes: that is the client leaving.
+    It raises RequestTimeout where the body takes too long, and BadRequest where the server hands
+    over less than was announced, as uvicorn's own protocol does after an `Upgrade`. What comes
+    after the body may take as long as it likes: that is the client leaving.
     """
     ends_at = asyncio.get_running_loop().time() + _WITHIN_S
     is_whole, count = False, 0
 
-    async def received() -> ASGIReceiveEvent:
+    async def bounded_receive() -> ASGIReceiveEvent:
         nonlocal is_whole, count
         if is_whole:
             return await receive()
@@ -41,4 +47,43 @@ def in_time(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
                 )
         return message
 
-    return received
+    return bounded_receive
+
+
+async def read_body(receive: ASGIReceiveCallable, length: int) -> bytes:
+    """Return the body. Raise ClientDisconnected, RequestTimeout or BadRequest (see `bounded`)."""
+    receive = bounded(receive, length)
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnected
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+@asynccontextmanager
+async def cancelled_on_disconnect(receive: ASGIReceiveCallable) -> AsyncIterator[None]:
+    """Cancel what is inside when the client leaves, and raise ClientDisconnected instead."""
+    task = asyncio.current_task()
+    assert task is not None
+    has_left = False
+
+    async def watch() -> None:
+        nonlocal has_left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        has_left = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        # Cancelled by the server as well, the count stays above 0 and the cancellation goes on.
+        if has_left and task.uncancel() == 0:
+            raise ClientDisconnected from None
+        raise
+    finally:
+        watcher.cancel()

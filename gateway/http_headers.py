@@ -1,9 +1,12 @@
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from gateway.errors import (
     BodyTooLarge,
+    Forbidden,
     HeadersTooLarge,
     LengthRequired,
     UnsupportedMediaType,
@@ -53,7 +56,7 @@ def require_host(headers: Headers, allowed: Sequence[str]) -> None:
         )
 
 
-def given_correlation_id(headers: Headers) -> str | None:
+def correlation_id_of(headers: Headers) -> str | None:
     """Return the request's correlation id, or None where it has none that is well formed."""
     return correlation.well_formed(values(headers, _CORRELATION_ID))
 
@@ -63,8 +66,18 @@ def require_correlation_id(headers: Headers) -> None:
     correlation.read_correlation_id(values(headers, _CORRELATION_ID))
 
 
-def shows_key(headers: Headers) -> bool:
-    return any(name.lower() in CREDENTIALS for name, _ in headers)
+def require_https(scope: dict[str, Any]) -> None:
+    """Raise Forbidden for a request over plain HTTP, where HTTPS_ONLY is set."""
+    if settings.HTTPS_ONLY and scope["scheme"] != "https":
+        raise Forbidden(
+            "HTTPS is required. Treat a key that was sent over plain HTTP as compromised."
+        )
+
+
+def refuse_key_in_plain_text(scope: dict[str, Any]) -> None:
+    """Raise Forbidden for a request that shows an API key over plain HTTP (`require_https`)."""
+    if any(name.lower() in CREDENTIALS for name, _ in scope["headers"]):
+        require_https(scope)
 
 
 def require_length(headers: Headers) -> None:
@@ -89,6 +102,11 @@ def body_length(headers: Headers, limit: int) -> int:
     if len(lengths[0]) > 18 or int(lengths[0]) > limit:
         raise BodyTooLarge(f"The body has more than the {limit} bytes that are allowed.")
     return int(lengths[0])
+
+
+def content_type(headers: Headers) -> str:
+    """Return the one Content-Type of a request that has passed `require_multipart`."""
+    return values(headers, b"content-type")[0]
 
 
 def require_multipart(headers: Headers) -> None:

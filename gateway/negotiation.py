@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from gateway.context import path_of
+
 # The first segment of each path that programs call: their errors are JSON whatever is accepted.
 API = frozenset({"predict", "usage", "records", "healthz", "readyz", "metrics", "openapi.json"})
 _JSON = ("application/problem+json", "application/json")
@@ -16,8 +18,7 @@ def wants_page(scope: dict[str, Any]) -> bool:
 
     Always False for the API's paths, and where both are accepted alike.
     """
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if path.removeprefix("/").partition("/")[0] in API:
+    if path_of(scope).removeprefix("/").partition("/")[0] in API:
         return False
     values = [value for name, value in scope["headers"] if name.lower() == b"accept"]
     header = b",".join(values).decode("latin-1")

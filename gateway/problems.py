@@ -1,15 +1,15 @@
-from typing import Any
-
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from gateway.context import Headers, RequestContext, context_of
 from gateway.errors import Conflict, MethodNotAllowed, TooManyRequests
-from gateway.negotiation import wants_page
+from gateway.responses import Response, response_of
 from pipeline.errors import LesionserveError, Unauthorized
 from pipeline.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
-# What is refused for want of room or of a part may be asked for again this soon.
+# A request that met no free slot, or another of its idempotency key, may be sent again this soon.
 RETRY_AFTER_S = 2
 
 # The error page has the style sheet of the other pages, and one script of its own.
@@ -18,36 +18,37 @@ _PAGE_POLICY = (
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-Headers = list[tuple[bytes, bytes]]
+
+def problem_response(error: LesionserveError, context: RequestContext) -> Response:
+    """Return the answer to an error: the one place where errors become HTTP."""
+    problem = Problem.of(error, context.request_id, context.correlation_id)
+    body = problem.model_dump_json().encode()
+    return response_of(error.status, MEDIA_TYPE, body, _headers_of(error))
 
 
-def problem(error: LesionserveError, scope: dict[str, Any]) -> tuple[Headers, bytes]:
-    """Return headers and body of the answer to an error: the one place where errors become HTTP.
+def problem_http_response(error: LesionserveError, request: HttpRequest) -> HttpResponse:
+    """Return the same answer for a view of Django's."""
+    response = problem_response(error, context_of(request.scope))
+    headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
+    return HttpResponse(response.body, status=response.status, headers=headers)
 
-    The answer is problem+json, or a page where a browser opened an address that is not the API's.
-    """
-    answer = Problem.of(error, scope["request_id"], scope.get("correlation_id"))
-    headers, body = _page(error, answer) if wants_page(scope) else _json(answer)
-    headers += [
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
+
+def problem_page(response: Response) -> Response:
+    """Return a problem response as the page that a browser shows."""
+    problem = Problem.model_validate_json(response.body)
+    headers = [
+        (name, value)
+        for name, value in response.headers
+        if name in (b"www-authenticate", b"allow", b"retry-after")
     ]
-    return headers + _headers_of(error), body
-
-
-def _json(answer: Problem) -> tuple[Headers, bytes]:
-    return [(b"content-type", MEDIA_TYPE.encode())], answer.model_dump_json().encode()
-
-
-def _page(error: LesionserveError, answer: Problem) -> tuple[Headers, bytes]:
-    minutes = -(-error.retry_after_s // 60) if isinstance(error, TooManyRequests) else None
-    page = render_to_string("error.html", {"problem": answer, "minutes": minutes})
-    return [
-        (b"content-type", b"text/html; charset=utf-8"),
+    waits = [int(value) for name, value in headers if name == b"retry-after"]
+    minutes = -(-waits[0] // 60) if response.status == TooManyRequests.status else None
+    page = render_to_string("error.html", {"problem": problem, "minutes": minutes})
+    headers += [
         (b"content-security-policy", _PAGE_POLICY.encode()),
         (b"referrer-policy", b"same-origin"),
-    ], page.encode()
+    ]
+    return response_of(response.status, "text/html; charset=utf-8", page.encode(), headers)
 
 
 def _headers_of(error: LesionserveError) -> Headers:

@@ -9,7 +9,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.problems import problem
+from gateway.context import RequestContext
+from gateway.problems import problem_response
 from pipeline.errors import BadRequest
 
 _KEEP_ALIVE_S = 75
@@ -41,11 +42,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         error = BadRequest("What was sent is no HTTP/1.1 request; check the client and the port.")
-        # Of what came no path and no header can be trusted.
-        scope = {"request_id": str(uuid.uuid4()), "path": "/", "headers": []}
-        headers, body = problem(error, scope)
-        lines = [b"%s: %s\r\n" % header for header in [*headers, (b"connection", b"close")]]
-        self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body]))
+        # Of what came no header can be trusted.
+        response = problem_response(error, RequestContext(str(uuid.uuid4()), correlation_id=None))
+        headers = [*response.headers, (b"connection", b"close")]
+        lines = [b"HTTP/1.1 400 Bad Request\r\n", *(b"%s: %s\r\n" % header for header in headers)]
+        self.transport.write(b"".join([*lines, b"\r\n", response.body]))
         self.transport.close()
 
     def on_message_begin(self) -> None:

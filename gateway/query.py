@@ -1,7 +1,10 @@
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from pydantic import BaseModel
+
+from gateway.errors import error_of_response
 
 
 def described(model: type[BaseModel]) -> list[dict[str, Any]]:
@@ -11,6 +14,14 @@ def described(model: type[BaseModel]) -> list[dict[str, Any]]:
         {"in": "query", "name": name, "required": False, "schema": schema}
         for name, schema in properties.items()
     ]
+
+
+def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
+    """Return every name and value of a raw query string. Raise BadRequest for what is no query."""
+    try:
+        return pairs(QueryDict(query_string.decode()))
+    except (UnicodeDecodeError, SuspiciousOperation):
+        raise error_of_response(400, "") from None
 
 
 def pairs(query: QueryDict) -> list[tuple[str, str]]:

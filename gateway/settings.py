@@ -59,7 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# For the pages; /predict/ goes without (gateway.predict.handler).
+# For the pages; /predict/ goes without (gateway.predict.endpoint).
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "gateway.web.content_security.content_security_middleware",

@@ -2,7 +2,6 @@ from django.contrib import admin
 from django.urls import path
 
 from gateway.api import api
-from gateway.usage.metrics import exposition
 from gateway.web.views import SignIn, SignOut, page, session
 
 urlpatterns = [
@@ -10,7 +9,6 @@ urlpatterns = [
     path("login/", SignIn.as_view()),
     path("logout/", SignOut.as_view()),
     path("session/", session),
-    path("metrics", exposition),
     path("admin/", admin.site.urls),
     path("", api.urls),
 ]

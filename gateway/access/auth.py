@@ -4,11 +4,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from gateway.access.caller import Caller
-from gateway.access.limits import raise_if_exceeded, ratelimit_headers
+from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
 from gateway.access.models import ApiKey
 from gateway.access.session import caller_of_session
 from gateway.access.token import Token
 from gateway.addresses import address_of
+from gateway.context import context_of
 from gateway.database import in_database
 from gateway.http_headers import CREDENTIALS
 from pipeline.errors import Unauthorized
@@ -28,26 +29,32 @@ async def authenticate(scope: dict[str, Any]) -> Caller:
     one address, and Forbidden where a person's request may be forged.
     """
     shown = [(name.lower(), value) for name, value in scope["headers"]]
-    credentials = [one for one in shown if one[0] in CREDENTIALS]
+    credentials = [(name, value) for name, value in shown if name in CREDENTIALS]
     if not credentials and _has_session(shown):
         caller = await in_database(caller_of_session, scope)
     else:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
-        await scope["state"]["limiter"].count_failure(address_of(scope) or "unknown")
+        await limiter_of(scope).count_failure(address_of(scope) or "unknown")
         raise Unauthorized("A valid API key is required.")
     return caller
 
 
-async def allow(scope: dict[str, Any], caller: Caller, needed: str) -> None:
-    """Asks for a scope, and counts the request; what is left goes into `scope["rate_limits"]`.
+async def authorise(scope: dict[str, Any], caller: Caller, needed: str) -> None:
+    """Ask for a scope, and count the request; the request's context gets what is left.
 
-    Raises Forbidden or TooManyRequests.
+    Raise Forbidden or TooManyRequests.
     """
     caller.require(needed)
-    standings = await scope["state"]["limiter"].count(caller)
-    scope["rate_limits"] = ratelimit_headers(standings)
-    raise_if_exceeded(standings)
+    statuses = await limiter_of(scope).count(caller)
+    context_of(scope).rate_limits = ratelimit_headers(statuses)
+    raise_if_exceeded(statuses)
+
+
+def limiter_of(scope: dict[str, Any]) -> Limiter:
+    """Return the rate limits of this server, which live as long as it does."""
+    limiter: Limiter = scope["state"]["limiter"]
+    return limiter
 
 
 def _caller_of_key(token: Token) -> Caller | None:

@@ -7,8 +7,8 @@ from gateway.access.models import Spent
 from gateway.errors import TooManyRequests
 
 
-def spend(caller: Caller, now: datetime) -> None:
-    """Takes one request from the day's quotas of the caller and of its organisation.
+def take_quota(caller: Caller, now: datetime) -> None:
+    """Take one request from the day's quotas of the caller and of its organisation.
 
     Belongs into the transaction that admits the request: the row's lock makes it exact, however
     many workers there are. Raises TooManyRequests.

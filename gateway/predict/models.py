@@ -9,8 +9,8 @@ class WriteProbe(models.Model):
     padding = models.TextField(help_text="as much as a record and its indexes may need")
 
 
-class Claim(models.Model):
-    """One use of an idempotency key by an organisation: claimed, and then answered.
+class IdempotentRequest(models.Model):
+    """One use of an idempotency key by an organisation: leased, and then answered.
 
     Holds hashes of the client's key and request, and the answer encrypted; for minutes.
     """
@@ -22,6 +22,7 @@ class Claim(models.Model):
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
+        db_table = "proxy_claim"
         constraints = [
             models.UniqueConstraint(fields=["organisation", "key_hash"], name="one_claim")
         ]

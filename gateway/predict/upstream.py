@@ -2,10 +2,11 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -54,6 +55,17 @@ class Manifest(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """An image for the ingress: its raw bytes, and what is known of it and asked of it."""
+
+    image: bytes
+    header: Header
+    options: PredictOptions
+    request_id: str
+    correlation_id: str | None = None
+
+
 class Upstream:
     """The ingress as the gateway sees it. Every failure is one of our errors."""
 
@@ -93,71 +105,58 @@ class Upstream:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def predict(
-        self,
-        image: bytes,
-        header: Header,
-        options: PredictOptions,
-        request_id: str,
-        note_attempt: Callable[[], None],
-        correlation_id: str | None = None,
-    ) -> Prediction:
-        """Sends the raw bytes and returns the validated answer; says when it sends them.
+    async def predict(self, request: ImageRequest, on_attempt: Callable[[], None]) -> Prediction:
+        """Send the raw bytes and return the validated answer; call `on_attempt` at each sending.
 
-        Inference is pure, so that it is safe to ask again where the ingress was lost with the
+        Inference is pure, so that it is safe to send again where the ingress was lost with the
         request: once, since the image may be why, within the one deadline and the retry budget.
-        Raises what the ingress refuses the request for, or Overloaded, Unavailable,
-        DeadlineExceeded or UpstreamFault.
+        Raise what the ingress refuses the request for, or Overloaded, Unavailable,
+        DeadlineExceeded, Poison or UpstreamFault.
         """
         ends_at = monotonic() + self._deadline_s
-
-        async def attempt() -> Prediction:
-            seconds = ends_at - monotonic()
-            request = self._request(image, header, options, request_id, seconds, correlation_id)
-            with self._breaker():
-                note_attempt()
-                status, body = await self._send(request, seconds)
-            if status != 200:
-                raise parse_problem(status, body, request_id)
-            return parse_prediction(body, request_id, header, options, correlation_id)
-
         self._retries.earn()
         try:
-            return await attempt()
+            return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected:
             if not self._retries.spend():
                 raise
         try:
-            return await attempt()
+            return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected as error:
             raise Poison("The inference service was lost twice with this image.") from error
 
-    def _request(
-        self,
-        image: bytes,
-        header: Header,
-        options: PredictOptions,
-        request_id: str,
-        seconds: float,
-        correlation_id: str | None,
-    ) -> httpx.Request:
+    async def _attempt(
+        self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]
+    ) -> Prediction:
+        seconds = ends_at - monotonic()
+        http_request = self._http_request(request, seconds)
+        with self._breaker():
+            on_attempt()
+            status, body = await self._send(http_request, seconds)
+        if status != 200:
+            raise parse_problem(status, body, request.request_id)
+        return parse_prediction(
+            body, request.request_id, request.header, request.options, request.correlation_id
+        )
+
+    def _http_request(self, request: ImageRequest, seconds: float) -> httpx.Request:
         headers = {
-            "Content-Type": f"image/{header.format.lower()}",
-            "X-Request-ID": request_id,
+            "Content-Type": f"image/{request.header.format.lower()}",
+            "X-Request-ID": request.request_id,
             "X-Deadline-Ms": str(_milliseconds_left(seconds)),
         }
-        if correlation_id is not None:
-            headers[correlation.HEADER] = correlation_id
+        if request.correlation_id is not None:
+            headers[correlation.HEADER] = request.correlation_id
         return self._client.build_request(
             "POST",
             "/predict",
-            params=options.model_dump(exclude_none=True),
+            params=request.options.model_dump(exclude_none=True),
             headers=headers,
-            content=image,
+            content=request.image,
         )
 
     async def _ready(self) -> Manifest:
-        """The model that is ready to answer. Raises NotReady."""
+        """Return the model that is ready to answer. Raise NotReady."""
         try:
             status, body = await self._get("/readyz")
             if status == 200:
@@ -179,6 +178,12 @@ class Upstream:
                     return response.status_code, await _read(response)
                 finally:
                     await response.aclose()
+
+
+def upstream_of(scope: Any) -> Upstream:
+    """Return the ingress of this server, whose connections live as long as it does."""
+    upstream: Upstream = scope["state"]["upstream"]
+    return upstream
 
 
 def _trust(ca: Path | None, certificate: Path | None) -> ssl.SSLContext:

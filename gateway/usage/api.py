@@ -9,7 +9,7 @@ from ninja import Router
 from ninja.security import APIKeyHeader
 from pydantic import BaseModel, ConfigDict
 
-from gateway.access.auth import allow, authenticate
+from gateway.access.auth import authenticate, authorise
 from gateway.access.caller import Caller
 from gateway.addresses import address_of
 from gateway.database import in_database
@@ -26,14 +26,14 @@ from pipeline.schemas import PredictOptions, Problem
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
 
 
-class Reader(APIKeyHeader):
+class UsageAuth(APIKeyHeader):
     """A key or a signed-in person with the scope to read usage."""
 
     param_name = "X-API-Key"
 
     async def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
         caller = await authenticate(request.scope)
-        await allow(request.scope, caller, READ_USAGE)
+        await authorise(request.scope, caller, READ_USAGE)
         return caller
 
 
@@ -82,7 +82,7 @@ router = Router(tags=["usage"])
 
 @router.get(
     "/usage/",
-    auth=Reader(),
+    auth=UsageAuth(),
     response={200: Summary, **_REFUSALS},
     openapi_extra={
         "parameters": described(UsageQuery),
@@ -106,7 +106,7 @@ async def usage(request: HttpRequest) -> Any:
 
 @router.get(
     "/records/{uuid:request_id}",
-    auth=Reader(),
+    auth=UsageAuth(),
     response={200: RecordView, 404: Problem, **_REFUSALS},
     operation_id="record",
     summary="The record of one request",

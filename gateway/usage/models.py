@@ -4,7 +4,6 @@ from typing import ClassVar
 from django.db import models, transaction
 from django.utils import timezone
 
-from gateway.access.caller import Caller
 from gateway.people.models import Organisation
 from gateway.usage.chain import Head, Sealed, today
 from pipeline.http import correlation
@@ -150,24 +149,23 @@ class Record(Sealed):
             return f"key:{self.key_id}"
         return f"user:{self.user}" if self.user else ""
 
-    def note_caller(self, caller: Caller) -> None:
-        self.organisation = caller.organisation
-        self.key_id, self.user = caller.key_id, caller.user
+    def set_caller(self, organisation: Organisation, key_id: str, user: str) -> None:
+        self.organisation, self.key_id, self.user = organisation, key_id, user
 
-    def note_attempt(self) -> None:
+    def count_attempt(self) -> None:
         self.attempts += 1
 
-    def note_image(self, size: int, header: Header) -> None:
-        """Note what the file claims to hold, with its sides as they are stored."""
+    def set_image(self, size: int, header: Header) -> None:
+        """Set what the file claims to hold, with its sides as they are stored."""
         self.image_bytes = size
         self.image_format = header.format
         self.image_width, self.image_height = header.width, header.height
         self.image_pixels = header.width * header.height
 
-    def note_options(self, options: PredictOptions) -> None:
+    def set_options(self, options: PredictOptions) -> None:
         self.options = options.model_dump()
 
-    def note_prediction(self, prediction: Prediction) -> None:
+    def set_prediction(self, prediction: Prediction) -> None:
         # Upright, as the answer has them.
         self.image_width, self.image_height = prediction.image.width, prediction.image.height
         self.model_name = prediction.model.name[:200]

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from gateway.database import in_database
 from gateway.errors import Forbidden
+from gateway.problems import problem_http_response
 from gateway.web.visitor import visitor_of
 
 
@@ -23,10 +24,10 @@ class SignOut(LogoutView):
 
 def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without the token of its page (CSRF_FAILURE_VIEW)."""
-    request.scope["error"] = Forbidden(
+    error = Forbidden(
         "The form was not accepted, because its page is out of date. Load the page again."
     )
-    return HttpResponse(status=Forbidden.status)
+    return problem_http_response(error, request)
 
 
 @never_cache

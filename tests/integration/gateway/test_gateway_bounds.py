@@ -42,7 +42,7 @@ def large(sent) -> tuple[int, bytes]:
 
 
 def test_a_client_that_does_not_read_its_answer_loses_its_place(ingress, key, monkeypatch):
-    monkeypatch.setattr("gateway.predict.reply._WITHIN_S", 0.5)
+    monkeypatch.setattr("gateway.middleware._SEND_WITHIN_S", 0.5)
     ingress.answer = large
     url = f"http://127.0.0.1:{ingress.port}"
     with running_gateway(UPSTREAM_URL=url, MAX_IN_FLIGHT=1) as gateway, socket.socket() as lazy:

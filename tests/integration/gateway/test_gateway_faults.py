@@ -150,9 +150,9 @@ def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, 
 def test_a_database_that_says_nothing_is_not_waited_for_without_end(
     gateway, ingress, key, monkeypatch
 ):
-    monkeypatch.setattr("gateway.predict.door.IMAGE_WAITS_S", 0.2)
+    monkeypatch.setattr("gateway.predict.endpoint.IMAGE_WAITS_S", 0.2)
     silent = threading.Event()
-    monkeypatch.setattr("gateway.usage.ledger._admit", lambda *_: silent.wait(30))
+    monkeypatch.setattr("gateway.predict.recorder._admit", lambda *_: silent.wait(30))
     response = gateway.predict(form(part(jpeg())), key)
     silent.set()
     assert_problem(response, 503, "database_unavailable")

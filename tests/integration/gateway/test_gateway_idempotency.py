@@ -7,8 +7,8 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from gateway.predict.idempotency import _cipher, _claim, forget_expired
-from gateway.predict.models import Claim
+from gateway.predict.idempotency import _acquire, _cipher, forget_expired
+from gateway.predict.models import IdempotentRequest
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
@@ -125,7 +125,7 @@ def test_a_malformed_key_is_refused(gateway: Gateway, ingress, key, lines):
 
 def test_what_is_kept_is_encrypted_and_names_nothing(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
-    (claim,) = Claim.objects.all()
+    (claim,) = IdempotentRequest.objects.all()
     kept = bytes(claim.answer) + claim.key_hash.encode() + claim.fingerprint.encode()
     assert b"HSIL" not in kept
     assert b"one-of-a-kind" not in kept
@@ -133,17 +133,17 @@ def test_what_is_kept_is_encrypted_and_names_nothing(gateway: Gateway, ingress, 
 
 def test_it_is_kept_for_a_while_only(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
-    Claim.objects.update(expires_at=timezone.now())
+    IdempotentRequest.objects.update(expires_at=timezone.now())
     assert gateway.predict(IMAGE, key, SAME).status == 200
     assert len(ingress.sent) == 2
-    Claim.objects.update(expires_at=timezone.now())
+    IdempotentRequest.objects.update(expires_at=timezone.now())
     forget_expired()
-    assert not Claim.objects.exists()
+    assert not IdempotentRequest.objects.exists()
 
 
 def test_the_claim_of_a_gateway_that_was_killed_is_taken_over(gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
-    Claim.objects.update(answer=None, expires_at=timezone.now())
+    IdempotentRequest.objects.update(answer=None, expires_at=timezone.now())
     assert gateway.predict(IMAGE, key, SAME).status == 200
 
 
@@ -159,7 +159,7 @@ def test_whoever_took_too_long_leaves_the_next_ones_answer_alone(gateway, ingres
     """Its claim expired while it worked, and another request has claimed the key since."""
 
     def overtake() -> int:
-        Claim.objects.update(expires_at=timezone.now())
+        IdempotentRequest.objects.update(expires_at=timezone.now())
         connections.close_all()
         return gateway.predict(OTHER, key, SAME).status
 
@@ -188,7 +188,7 @@ def test_an_answer_of_an_earlier_version_is_as_good_as_not_kept(gateway, ingress
     answer = gateway.predict(IMAGE, key, SAME).json()
     del answer["options"]
     encrypted = _cipher().encrypt(json.dumps(answer).encode())
-    Claim.objects.update(answer=encrypted)
+    IdempotentRequest.objects.update(answer=encrypted)
     response = gateway.predict(IMAGE, key, SAME)
     assert (response.status, response.headers["Idempotent-Replayed"]) == (200, None)
     assert len(ingress.sent) == 2
@@ -208,12 +208,12 @@ def test_a_client_that_left_while_its_claim_was_made_may_ask_again(
     claimed, goes_on = threading.Event(), threading.Event()
 
     def claim(once):
-        made = _claim(once)
+        made = _acquire(once)
         claimed.set()
         goes_on.wait(30)
         return made
 
-    monkeypatch.setattr("gateway.predict.idempotency._claim", claim)
+    monkeypatch.setattr("gateway.predict.idempotency._acquire", claim)
     with gateway.connect() as connection:
         connection.sendall(gateway_request(key))
         assert claimed.wait(30)

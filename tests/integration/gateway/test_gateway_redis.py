@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from cluster.ports import choose_ports
 from gateway.access.limits import Limiter
-from tests.unit.gateway.test_limits import RATES, admitted, caller
+from tests.unit.gateway.access.test_limits import RATES, admitted, caller
 
 ALARMS = "lesionserve_gateway_limiter_failures_total"
 

@@ -168,7 +168,7 @@ def test_every_field_added_later_is_tampered_with():
 def test_a_record_of_any_threshold_keeps_its_seal(threshold):
     options = PredictOptions(score_threshold=threshold)
     record = Record(request_id=uuid4())
-    record.note_options(options)
+    record.set_options(options)
     assert Record.objects.close(record)
     verify()
 

@@ -96,7 +96,7 @@ def test_old_rows_keep_their_seals_and_the_day_goes_on(before):
     assert ": 3 rows" in verify()
     call_command("sweep_audit", stdout=StringIO())
     new = Record(request_id=uuid4(), state="succeeded", status=200, correlation_id="case-7")
-    new.note_options(PredictOptions(score_threshold=0.9))
+    new.set_options(PredictOptions(score_threshold=0.9))
     assert Record.objects.close(new)
     assert ": 5 rows" in verify()
     Record.objects.filter(pk=new.pk).update(correlation_id="case-8")

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
 from gateway.predict import upstream as module
-from gateway.predict.upstream import Upstream
+from gateway.predict.upstream import ImageRequest, Upstream
 from pipeline.errors import (
     BrokenImage,
     DeadlineExceeded,
@@ -23,6 +23,7 @@ from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
 GZIP = {"Content-Encoding": "gzip"}
 INFO = ImageInfo(width=10, height=10, format="PNG")
 HEADER = Header("PNG", 10, 10)
+IMAGE = ImageRequest(b"image", HEADER, PredictOptions(), "id")
 BAD_CERTIFICATE = ssl.SSLCertVerificationError("bad")
 
 
@@ -41,14 +42,12 @@ def upstream(handler, deadline_s: float = 30) -> Upstream:
 
 async def ask(one: Upstream, attempts: list[int] | None = None) -> Prediction:
     note = (attempts if attempts is not None else []).append
-    return await one.predict(b"image", HEADER, PredictOptions(), "id", lambda: note(1))
+    return await one.predict(IMAGE, lambda: note(1))
 
 
 async def outcome(handler, deadline_s: float = 30) -> LesionserveError:
     with pytest.raises(LesionserveError) as raised:
-        await upstream(handler, deadline_s).predict(
-            b"image", HEADER, PredictOptions(), "id", lambda: None
-        )
+        await upstream(handler, deadline_s).predict(IMAGE, lambda: None)
     return raised.value
 
 

@@ -1,4 +1,4 @@
-"""The outermost layer in isolation, as a plain ASGI application."""
+"""POST /predict/ and the middleware of the other routes, as plain ASGI applications."""
 
 import json
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from gateway.access.limits import Limiter
-from gateway.asgi import application
+from gateway.asgi import application, bounded
 from gateway.database import in_database
 from gateway.environment import Rates
-from gateway.predict.door import Door
+from gateway.middleware import RequestContextMiddleware
+from gateway.predict import endpoint
 from gateway.usage.models import Record
 from tests.clinics import issue_key
 
@@ -20,7 +21,9 @@ def limiter() -> Limiter:
     return Limiter(Rates(caller=2, organisation=100, failures=100))
 
 
-async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, dict, dict]:
+async def call(
+    path: str = "/predict/", app: Any = application, **scope: Any
+) -> tuple[int, dict, dict]:
     """Status, headers and problem of the answer. The body is never offered: reading it fails."""
     messages = []
     scope["headers"] = [(b"host", b"localhost"), *scope.get("headers", [])]
@@ -49,10 +52,6 @@ async def call(app: Any, path: str = "/predict/", **scope: Any) -> tuple[int, di
     return start["status"], dict(start["headers"]), json.loads(body["body"])
 
 
-async def inner(scope, receive, send):
-    raise AssertionError("the request was let in")
-
-
 @pytest.fixture
 def headers():
     _, token = issue_key("a clinic")
@@ -64,43 +63,41 @@ def headers():
 
 
 async def test_a_stranger_is_refused_before_the_body_is_read():
-    status, answered, told = await call(Door(inner, inner))
+    status, answered, told = await call()
     assert status == 401
     assert answered[b"x-request-id"].decode() == told["request_id"]
 
 
 async def test_a_mounted_gateway_keeps_its_door():
-    status, _, _ = await call(Door(inner, inner), path="/lesions/predict/", root_path="/lesions")
+    status, _, _ = await call(path="/lesions/predict/", root_path="/lesions")
     assert status == 401
 
 
 @pytest.mark.parametrize("length", [b"-1", b"+4", b"4, 4", b"1e3", b"0x4", b"\xb2"])
 async def test_a_length_that_is_no_number_is_refused(headers, length):
-    status, _, _ = await call(
-        Door(inner, inner), headers=[*headers[:2], (b"content-length", length)]
-    )
+    status, _, _ = await call(headers=[*headers[:2], (b"content-length", length)])
     assert status == 400
 
 
 async def test_two_lengths_are_refused(headers):
-    status, _, _ = await call(Door(inner, inner), headers=[*headers, (b"content-length", b"5")])
+    status, _, _ = await call(headers=[*headers, (b"content-length", b"5")])
     assert status == 400
 
 
-async def test_an_answer_that_is_no_problem_becomes_one(headers):
+async def test_answer_that_is_no_problem_becomes_one():
     async def html(scope, receive, send):
         page = [(b"content-type", b"text/html"), (b"allow", b"GET")]
         await send({"type": "http.response.start", "status": 405, "headers": page})
         await send({"type": "http.response.body", "body": b"<h1>", "more_body": True})
         await send({"type": "http.response.body", "body": b"no"})
 
-    status, answered, told = await call(Door(html, html), headers=headers)
+    status, answered, told = await call("/usage/", RequestContextMiddleware(bounded(html)))
     assert (status, told["code"]) == (405, "method_not_allowed")
     assert answered[b"content-type"] == b"application/problem+json"
     assert answered[b"allow"] == b"GET"
 
 
-async def test_a_crash_is_a_problem_and_a_failed_record(headers):
+async def test_crash_of_a_page_is_a_problem_without_its_text():
     async def crash(scope, receive, send):
         raise RuntimeError("a secret")
 
@@ -109,18 +106,22 @@ async def test_a_crash_is_a_problem_and_a_failed_record(headers):
     async def send(message):
         messages.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/predict/",
-        "headers": [(b"host", b"localhost"), *headers],
-        "state": {"limiter": limiter()},
-    }
+    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/usage/", "headers": []}
     with pytest.raises(RuntimeError):
-        await Door(crash, crash)({**scope, "query_string": b""}, None, send)
+        await RequestContextMiddleware(bounded(crash))(scope, None, send)
     assert messages[0]["status"] == 500
     assert b"secret" not in messages[1]["body"]
+
+
+async def test_crash_is_a_problem_and_a_failed_record(headers, monkeypatch, caplog):
+    async def crash(*arguments):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(endpoint, "read_body", crash)
+    status, _, told = await call(headers=headers)
+    assert (status, told["code"]) == (500, "internal_error")
+    assert "secret" not in told["detail"]
+    assert "a secret" in caplog.text
     record = await in_database(Record.objects.get)
     assert (record.state, record.error_code) == ("failed", "internal_error")
 
@@ -152,7 +153,7 @@ async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
     "header", [(b"content-type", b";" * 2000), (b"x-anything", b"a" * 40_000)], ids=["type", "any"]
 )
 async def test_headers_too_long_to_be_read_are_refused_unread(path, header):
-    status, _, told = await call(Door(inner, inner), path=path, headers=[header])
+    status, _, told = await call(path=path, headers=[header])
     assert (status, told["code"]) == (431, "headers_too_large")
     assert await in_database(Record.objects.count) == (path == "/predict/")
 
@@ -160,5 +161,5 @@ async def test_headers_too_long_to_be_read_are_refused_unread(path, header):
 @pytest.mark.parametrize("name", [b"x-api-key", b"authorization"])
 async def test_a_key_in_plain_text_is_refused_on_every_path(settings, name):
     settings.HTTPS_ONLY = True
-    status, _, told = await call(Door(inner, inner), path="/usage/", headers=[(name, b"a key")])
+    status, _, told = await call(path="/usage/", headers=[(name, b"a key")])
     assert (status, told["code"]) == (403, "forbidden")

@@ -1,0 +1,56 @@
+"""Routes for what watches the process from beside it: outside Django and its middleware, so that
+they answer under any host name, in plain HTTP, and while a page keeps Django busy."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
+from django.conf import settings
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from gateway.errors import MethodNotAllowed, NotFound
+from gateway.http_headers import require_host
+from gateway.predict.upstream import Manifest
+from gateway.responses import Response, json_response, response_of
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    status: Literal["ready"] = "ready"
+    model: Manifest
+
+
+async def healthz(scope: Any) -> Response:
+    """Answer that the process is up."""
+    return json_response(200, Health().model_dump(mode="json"))
+
+
+async def readyz(scope: Any) -> Response:
+    """Answer with the model that is ready: a record can be written, and upstream has a model that
+    passed its check. Raise NotReady or DatabaseUnavailable."""
+    await scope["state"]["require_writable"]()
+    manifest = await scope["state"]["upstream"].ready()
+    return json_response(200, Readiness(model=manifest).model_dump(mode="json"))
+
+
+async def metrics(scope: Any) -> Response:
+    """Answer with this process's metrics in Prometheus' text format."""
+    if not settings.METRICS_HOSTS:
+        raise NotFound("The metrics are switched off here (LESIONSERVE_METRICS_HOSTS).")
+    require_host(scope["headers"], settings.METRICS_HOSTS)
+    return response_of(200, CONTENT_TYPE_LATEST, generate_latest())
+
+
+def route(respond: Callable[[Any], Awaitable[Response]], *methods: str) -> ASGI3Application:
+    """Return an application of `respond`, refusing other methods."""
+
+    async def app(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if scope["method"] not in methods:
+            raise MethodNotAllowed(allow=", ".join(methods))
+        await (await respond(scope)).send(send)
+
+    return app
