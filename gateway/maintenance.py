@@ -2,9 +2,9 @@ import asyncio
 
 import structlog
 
+from gateway.audit.sweep import sweep
 from gateway.database import background
 from gateway.predict.idempotency import forget_expired
-from gateway.usage.sweep import sweep
 from gateway.usage.tally import fold
 
 logger = structlog.stdlib.get_logger(__name__)

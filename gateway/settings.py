@@ -46,6 +46,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 INSTALLED_APPS = [
     "gateway",
     "gateway.people",
+    "gateway.audit",
     "gateway.access",
     "gateway.usage",
     "gateway.predict",

@@ -142,7 +142,7 @@ class ApiKey(models.Model):
         return True
 
 
-class Spent(models.Model):
+class DailyUsage(models.Model):
     """Requests of one caller or organisation in one UTC day, where these have a quota."""
 
     subject = models.CharField(max_length=200)
@@ -150,6 +150,7 @@ class Spent(models.Model):
     requests = models.PositiveIntegerField(default=0)
 
     class Meta:
+        db_table = "keys_spent"
         constraints = [models.UniqueConstraint(fields=["subject", "day"], name="one_spent_a_day")]
 
     def __str__(self) -> str:

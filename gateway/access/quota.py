@@ -3,7 +3,7 @@ from datetime import UTC, datetime, time, timedelta
 from django.db.models import F
 
 from gateway.access.caller import Caller
-from gateway.access.models import Spent
+from gateway.access.models import DailyUsage
 from gateway.errors import TooManyRequests
 
 
@@ -24,8 +24,8 @@ def take_quota(caller: Caller, now: datetime) -> None:
 
 def _take(subject: str, quota: int, now: datetime) -> bool:
     day = now.astimezone(UTC).date()
-    Spent.objects.bulk_create([Spent(subject=subject, day=day)], ignore_conflicts=True)
-    left = Spent.objects.filter(subject=subject, day=day, requests__lt=quota)
+    DailyUsage.objects.bulk_create([DailyUsage(subject=subject, day=day)], ignore_conflicts=True)
+    left = DailyUsage.objects.filter(subject=subject, day=day, requests__lt=quota)
     return left.update(requests=F("requests") + 1) == 1
 
 

@@ -1,6 +1,6 @@
 from prometheus_client import Counter, Gauge, Histogram
 
-from gateway.usage.models import Record, State
+from gateway.audit.models import Record, State
 
 REQUESTS = Counter("lesionserve_gateway_requests", "Requests to /predict/.", ["outcome", "status"])
 LATENCY = Histogram(

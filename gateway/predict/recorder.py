@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from gateway.access.caller import Caller
 from gateway.access.quota import take_quota
+from gateway.audit.models import Record, State
 from gateway.body import ClientDisconnected
 from gateway.context import RequestContext
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
 from gateway.predict import metrics
-from gateway.usage.models import Record, State
 from pipeline.errors import LesionserveError, Overloaded
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -6,65 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from gateway.audit.events import note_of_request
 from gateway.people.admin import OrganisationAdmin, OwnOrganisation, ReadOnly
 from gateway.people.models import Organisation
 from gateway.query import pairs
 from gateway.usage.charts import charts
-from gateway.usage.events import note_of_request
-from gateway.usage.models import Event, Record, Tally
+from gateway.usage.models import Tally
 from gateway.usage.period import Period
 from gateway.usage.summary import summarise
 from pipeline.errors import BadRequest
 from pipeline.http.query import read_query
-
-
-class Trail(ReadOnly, OwnOrganisation):
-    """The audit trail: whoever reads it is in it."""
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        self._note(request, "list")
-        return super().changelist_view(request, extra_context)
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
-        self._note(request, object_id)
-        return super().change_view(request, object_id, *args, **kw)
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        self._note(request, object_id)
-        return super().history_view(request, object_id, extra_context)
-
-    def _note(self, request: HttpRequest, what: str) -> None:
-        name = self.model._meta.model_name
-        note_of_request(f"{name}.read", request, f"{name}:{what}")
-
-
-@admin.register(Record)
-class RecordAdmin(Trail):
-    list_display = [
-        "received_at",
-        "request_id",
-        "correlation_id",
-        "state",
-        "status",
-        "error_code",
-        "key_id",
-        "user",
-        "image_format",
-        "detection_count",
-        "below_threshold",
-        "latency_ms",
-    ]
-    list_filter = ["state", "image_format", "model_version"]
-    search_fields = ["request_id", "correlation_id", "key_id", "user", "bundle_sha256"]
-    date_hierarchy = "received_at"
-
-
-@admin.register(Event)
-class EventAdmin(Trail):
-    list_display = ["at", "action", "actor", "subject", "address"]
-    list_filter = ["action"]
-    search_fields = ["actor", "subject"]
-    date_hierarchy = "at"
 
 
 @admin.register(Tally)

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from gateway.access.auth import authenticate, authorise
 from gateway.access.caller import Caller
 from gateway.addresses import address_of
+from gateway.audit.events import note
+from gateway.audit.models import Record
 from gateway.database import in_database
 from gateway.errors import NotFound
 from gateway.people.scopes import READ_USAGE
 from gateway.query import described, pairs
-from gateway.usage.events import note
-from gateway.usage.models import Record
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
 from pipeline.http.query import read_query

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from gateway.usage.models import SCORE_BINS
+from gateway.audit.models import SCORE_BINS
 from gateway.usage.summary import Counts, Summary
 
 _BAR, _HEIGHT, _GAP = 28, 120, 6

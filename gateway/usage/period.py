@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.usage.chain import today
+from gateway.audit.chain import today
 
 _MOST_DAYS = 3 * 366
 

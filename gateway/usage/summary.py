@@ -6,8 +6,9 @@ from django.db.models import Sum
 from pydantic import BaseModel, Field
 
 from gateway.access.models import ApiKey
+from gateway.audit.models import SCORE_BINS
 from gateway.people.models import Organisation
-from gateway.usage.models import SCORE_BINS, Tally
+from gateway.usage.models import Tally
 from gateway.usage.tally import fold, latency_ms
 
 PERCENTILES = (50, 90, 95, 99)

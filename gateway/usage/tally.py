@@ -10,8 +10,10 @@ from math import floor, log2
 from django.db import connection, transaction
 from django.db.models import F
 
-from gateway.usage.chain import Head
-from gateway.usage.models import REQUESTS, Record, Tally
+from gateway.audit.chain import Head, today
+from gateway.audit.models import REQUESTS, Record
+from gateway.audit.pruned import pruned_days
+from gateway.usage.models import Tally
 
 _ROWS = 5000  # in one transaction
 
@@ -25,10 +27,21 @@ _Key = tuple[int, str, str, str]  # organisation, caller, dimension, value
 
 
 def fold() -> None:
-    """Brings the counts up to date with the records; blocking."""
+    """Bring the counts up to date with the records; blocking."""
+    forget_pruned()
     for head in Head.objects.filter(trail=REQUESTS, length__gt=F("tallied")):
         while _fold_some(head):
             pass
+
+
+def forget_pruned() -> None:
+    """Delete the counts of the days that were pruned from the trail; blocking."""
+    heads = Head.objects.filter(trail=REQUESTS).order_by("day").values_list("day", flat=True)
+    before_trail = Tally.objects.filter(day__lt=heads.first() or today())
+    days = set(before_trail.values_list("day", flat=True).distinct())
+    if days:
+        pruned = {day.day for day in pruned_days(REQUESTS)}
+        Tally.objects.filter(day__in=[day for day in days if str(day) in pruned]).delete()
 
 
 def _fold_some(seen: Head) -> bool:

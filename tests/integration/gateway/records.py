@@ -1,7 +1,7 @@
 import time
 from typing import Any
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from pipeline.schemas import Problem
 from tests.integration.gateway.client import Response
 

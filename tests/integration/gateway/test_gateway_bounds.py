@@ -7,7 +7,7 @@ import time
 import pytest
 from django.db import connections
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from pipeline.scores import percent
 from tests.integration.gateway.browser import (
     Gate,

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, Response, form, head, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, problem

@@ -8,9 +8,10 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import connections
 
+from gateway.audit.events import note
+from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
-from gateway.usage.events import note
-from gateway.usage.models import Event, Record, Tally
+from gateway.usage.models import Tally
 from gateway.usage.tally import fold
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part

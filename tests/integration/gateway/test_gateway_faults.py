@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from django.db import connection
 
+from gateway.audit.models import Record
 from gateway.database import close_connections
-from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from pipeline.schemas import Problem
 from tests.integration.gateway.client import Gateway, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record

@@ -7,9 +7,9 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from gateway.audit.models import Record
 from gateway.predict.idempotency import _acquire, _cipher, forget_expired
 from gateway.predict.models import IdempotentRequest
-from gateway.usage.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, problem

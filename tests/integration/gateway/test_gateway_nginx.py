@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from cluster.certificates import Authority
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from pipeline.schemas import Problem
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, jpeg

@@ -7,10 +7,11 @@ from pycocotools.mask import decode as decode_mask
 
 from gateway.access.models import ApiKey
 from gateway.api import api
+from gateway.audit.chain import today
+from gateway.audit.models import Event, Record
 from gateway.negotiation import API
 from gateway.people.models import Organisation
-from gateway.usage.chain import today
-from gateway.usage.models import Event, Record, Tally
+from gateway.usage.models import Tally
 from pipeline.schemas import Prediction, PredictOptions
 from tests.integration.gateway.client import Gateway, Response, form, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem

@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/gateway/access/test_keys.py",
     "unit/gateway/test_people.py",
-    "unit/gateway/test_usage.py",
-    "unit/gateway/test_chain.py",
+    "unit/gateway/predict/test_recorder.py",
+    "unit/gateway/audit/test_chain.py",
     "unit/gateway/test_migrations.py",
-    "unit/gateway/test_tally.py",
+    "unit/gateway/usage/test_tally.py",
     "integration/gateway/test_gateway_crowd.py",
     "integration/gateway/test_gateway_faults.py::"
     "test_a_table_that_is_locked_is_not_waited_for_without_end",

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from pipeline.schemas import PredictOptions
 from tests.integration.gateway.client import Gateway, form, head, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, Sent, prediction, problem

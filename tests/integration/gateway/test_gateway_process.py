@@ -81,7 +81,7 @@ def filled(environment) -> dict[str, str]:
     assert run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT).returncode == 0
     code = (
         "import django; django.setup()\n"
-        "from gateway.usage.events import note\n"
+        "from gateway.audit.events import note\n"
         "from tests.clinics import issue_key\n"
         "for number in range(400): note('usage.read', 'user:' + 'x' * 150)\n"
         "issue_key()\n"

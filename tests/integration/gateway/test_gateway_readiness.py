@@ -21,7 +21,7 @@ logging.disable()
 from django.db import Error, connection
 from gateway.database import DatabaseUnavailable, close_connections, in_database
 from gateway.predict.readiness import require_writable
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 
 FILE = connection.settings_dict["NAME"]
 

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from gateway.access.token import Token
-from gateway.usage.models import Record
+from gateway.audit.models import Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record

@@ -8,9 +8,9 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, User
 
+from gateway.audit.models import Event
 from gateway.people.models import Member, Organisation
 from gateway.people.sessions import SessionStore
-from gateway.usage.models import Event
 from tests.integration.gateway.client import BOUNDARY, Gateway, Response, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from prometheus_client import REGISTRY
 
+from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
 from gateway.usage import summary as usage_summary
-from gateway.usage.models import Event, Record
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction

@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from gateway.usage.chain import proof_of, today
-from gateway.usage.models import Record
+from gateway.audit.chain import proof_of, today
+from gateway.audit.models import Record
 from pipeline.schemas import PredictOptions
 
 pytestmark = pytest.mark.django_db(transaction=True)

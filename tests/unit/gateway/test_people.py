@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.serializers import deserialize, serialize
 
+from gateway.audit.chain import Head
+from gateway.audit.models import Event
 from gateway.people.models import Member, Organisation
-from gateway.usage.chain import Head
-from gateway.usage.models import Event
 
 pytestmark = pytest.mark.django_db
 

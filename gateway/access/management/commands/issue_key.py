@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from gateway import terminal
 from gateway.access.models import ApiKey
-from gateway.access.signals import ACTOR, key_changed
+from gateway.access.signals import key_changed
+from gateway.audit.events import COMMAND
 from gateway.people.models import DEFAULT_NAME, Organisation
 from gateway.people.scopes import PREDICT, SCOPES
 
@@ -57,7 +58,7 @@ class Command(terminal.Command):
             requests_per_minute=requests_per_minute,
             requests_per_day=requests_per_day,
         )
-        key_changed.send(ApiKey, key=key, action="key.issued", actor=ACTOR)
+        key_changed.send(ApiKey, key=key, action="key.issued", actor=COMMAND)
         self.stdout.write(str(token))
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until revoked"
         self.stderr.write(f"Valid {until}. It is not shown again; revoke it with its id {key.id}.")

@@ -6,7 +6,8 @@ from django.utils import timezone
 
 from gateway import terminal
 from gateway.access.models import ApiKey
-from gateway.access.signals import ACTOR, key_changed
+from gateway.access.signals import key_changed
+from gateway.audit.events import COMMAND
 
 
 class Command(terminal.Command):
@@ -20,5 +21,5 @@ class Command(terminal.Command):
         if key is None:
             raise CommandError("no key has this id; list_keys shows them")
         if key.revoke(timezone.now()):
-            key_changed.send(ApiKey, key=key, action="key.revoked", actor=ACTOR)
+            key_changed.send(ApiKey, key=key, action="key.revoked", actor=COMMAND)
         self.stderr.write(f"Revoked: {key}")

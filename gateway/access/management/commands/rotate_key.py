@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from gateway import terminal
 from gateway.access.models import ApiKey
-from gateway.access.signals import ACTOR, key_changed
+from gateway.access.signals import key_changed
+from gateway.audit.events import COMMAND
 
 
 class Command(terminal.Command):
@@ -31,7 +32,7 @@ class Command(terminal.Command):
             key, token = ApiKey.objects.rotate(old, timedelta(days=overlap))
         except ValueError as error:
             raise CommandError(str(error)) from None
-        key_changed.send(ApiKey, key=key, action="key.rotated", actor=ACTOR)
+        key_changed.send(ApiKey, key=key, action="key.rotated", actor=COMMAND)
         self.stdout.write(str(token))
         self.stderr.write(
             f"Issued {key.id}. It is not shown again. "

@@ -7,11 +7,11 @@ import pytest
 
 from gateway.access.limits import Limiter
 from gateway.asgi import application, bounded
+from gateway.audit.models import Record
 from gateway.database import in_database
 from gateway.environment import Rates
 from gateway.middleware import RequestContextMiddleware
 from gateway.predict import endpoint
-from gateway.usage.models import Record
 from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db(transaction=True)

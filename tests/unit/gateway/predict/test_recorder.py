@@ -8,13 +8,13 @@ from django.db import IntegrityError, OperationalError
 from prometheus_client import REGISTRY
 
 from gateway.access.caller import Caller
+from gateway.audit.models import Record
 from gateway.body import ClientDisconnected
 from gateway.context import RequestContext
 from gateway.database import DatabaseUnavailable, in_database
 from gateway.people.models import Organisation
 from gateway.predict import recorder as module
 from gateway.predict.recorder import RequestRecorder
-from gateway.usage.models import Record
 from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
 
 pytestmark = pytest.mark.django_db(transaction=True)

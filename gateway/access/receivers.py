@@ -1,51 +1,20 @@
+"""Events of what happens outside our own code: sign-ins, and Django's edits of users."""
+
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, Group, User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from gateway.access.models import ApiKey
-from gateway.access.signals import ACTOR, key_changed
+from gateway.access.signals import key_changed
 from gateway.addresses import address_of_request
+from gateway.audit.events import COMMAND, name_and_organisation, note
 from gateway.people.current import current_request
 from gateway.people.models import Member, Organisation
-from gateway.usage.chain import Head, today
-from gateway.usage.models import EVENTS, Event
-
-
-def note(
-    action: str,
-    actor: str,
-    organisation: Organisation | None = None,
-    subject: str = "",
-    address: str | None = None,
-) -> None:
-    """Commits one sealed event; blocking. Comes before what it tells of is shown."""
-    event = Event(
-        action=action,
-        actor=actor[:200],
-        organisation=organisation,
-        subject=subject[:200],
-        address=address,
-    )
-    with transaction.atomic():
-        head = Head.locked(EVENTS, today())
-        head.append(event)
-        event.save(force_insert=True)
-        head.save()
-
-
-def note_of_request(action: str, request: HttpRequest, subject: str = "") -> None:
-    """What a signed-in person does in the admin."""
-    note(action, *_who(request.user), subject, address_of_request(request))
-
-
-def _who(user: Any) -> tuple[str, Organisation | None]:
-    return f"user:{user.get_username()}", Member.objects.organisation_of(user)
 
 
 @receiver(key_changed)
@@ -55,7 +24,7 @@ def _key_changed(sender: Any, key: ApiKey, action: str, actor: str, **kwargs: An
 
 @receiver(user_logged_in)
 def _signed_in(sender: Any, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
-    note("session.began", *_who(user), address=address_of_request(request))
+    note("session.began", *name_and_organisation(user), address=address_of_request(request))
 
 
 @receiver(user_logged_out)
@@ -63,7 +32,7 @@ def _signed_out(
     sender: Any, request: HttpRequest, user: AbstractBaseUser | None, **kwargs: Any
 ) -> None:
     if user is not None:
-        note("session.ended", *_who(user), address=address_of_request(request))
+        note("session.ended", *name_and_organisation(user), address=address_of_request(request))
 
 
 @receiver(user_login_failed)
@@ -164,7 +133,7 @@ def _note_change(action: str, subject: str, organisation: Organisation | None) -
     """Whoever is signed in did it, or a command."""
     request = current_request.get()
     if request is None:
-        note(action, ACTOR, organisation, subject)
+        note(action, COMMAND, organisation, subject)
         return
     name = request.user.get_username()
     actor = f"user:{name}" if name else "unknown"

@@ -1,7 +1,7 @@
 import json
 
-from gateway.usage.chain import canonical
-from gateway.usage.models import Event, Record
+from gateway.audit.chain import canonical
+from gateway.audit.models import Event, Record
 
 
 def line(row: Record | Event) -> str:

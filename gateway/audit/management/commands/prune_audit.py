@@ -6,19 +6,17 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from gateway.access.signals import ACTOR
-from gateway.usage.chain import Head, faults, today
-from gateway.usage.events import note
-from gateway.usage.models import TRAILS, Tally
-from gateway.usage.pruned import ACTION, Pruned
-from gateway.usage.tally import fold
+from gateway.audit.chain import Head, faults, today
+from gateway.audit.events import COMMAND, note
+from gateway.audit.models import REQUESTS, TRAILS
+from gateway.audit.pruned import ACTION, Pruned
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes whole days of the audit trail that are older than LESIONSERVE_RETENTION_DAYS, and "
-        "the usage numbers of these days. The trail says that it was done. A day that is not "
-        "intact stays."
+        "Deletes whole days of the audit trail that are older than LESIONSERVE_RETENTION_DAYS; the "
+        "gateway then deletes the usage numbers of these days. The trail says that it was done. A "
+        "day that is not intact, or not yet in the usage numbers, stays."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +27,6 @@ class Command(BaseCommand):
         if days is None:
             raise CommandError("LESIONSERVE_RETENTION_DAYS is not set: everything is kept")
         before = today() - timedelta(days=days)
-        fold()
         heads = Head.objects.filter(day__lt=before).order_by("trail", "day")
         if not heads:
             self.stdout.write(f"nothing is older than {before}")
@@ -38,14 +35,17 @@ class Command(BaseCommand):
             model = TRAILS.get(head.trail)
             if model is None or any(faults(model, head)):
                 raise CommandError(f"{head.trail} {head.day} is not intact; see verify_audit")
+            if head.trail == REQUESTS and head.tallied < head.length:
+                raise CommandError(
+                    f"{head.trail} {head.day} has rows that are not in the usage numbers yet; a "
+                    "running gateway counts them within a minute"
+                )
             if not dry_run:
                 _prune(head)
-        if not dry_run:
-            Tally.objects.filter(day__lt=before).delete()
 
 
 def _prune(head: Head) -> None:
     with transaction.atomic():
-        note(ACTION, ACTOR, subject=str(Pruned.of(head)))
+        note(ACTION, COMMAND, subject=str(Pruned.of(head)))
         TRAILS[head.trail].objects.filter(day=head.day).delete()
         head.delete()

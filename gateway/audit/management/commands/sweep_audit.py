@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from gateway.usage.sweep import sweep
+from gateway.audit.sweep import sweep
 
 
 class Command(BaseCommand):

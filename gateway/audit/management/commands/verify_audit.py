@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from gateway.usage.chain import Head, faults, missing_days, today
-from gateway.usage.models import EVENTS, REQUESTS, TRAILS, Event, Record, State
-from gateway.usage.pruned import Pruned, pruned_days
+from gateway.audit.chain import Head, faults, missing_days, today
+from gateway.audit.models import EVENTS, REQUESTS, TRAILS, Event, Record, State
+from gateway.audit.pruned import Pruned, pruned_days
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _PRINTED = re.compile(

@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from gateway.usage.models import Record, State
+from gateway.audit.models import Record, State
 
 # Beyond the deadline: to receive a body before it and to record the end after it.
 _GRACE_S = 120

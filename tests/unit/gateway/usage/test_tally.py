@@ -8,11 +8,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audit.chain import today
+from gateway.audit.models import Record, State
 from gateway.people.models import Organisation
 from gateway.usage import tally
-from gateway.usage.chain import today
 from gateway.usage.charts import charts
-from gateway.usage.models import Record, State, Tally
+from gateway.usage.models import Tally
 from gateway.usage.summary import percentiles, summarise
 from gateway.usage.tally import fold, latency_bin, latency_ms
 from tests.clinics import issue_key

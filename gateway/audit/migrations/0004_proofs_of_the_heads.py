@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-from gateway.usage.chain import proof_of
+from gateway.audit.chain import proof_of
 
 
 def number_and_prove(apps: Any, schema_editor: Any) -> None:

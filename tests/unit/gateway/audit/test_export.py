@@ -9,10 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from gateway.audit.atna import _BY_ACTION
+from gateway.audit.events import note
+from gateway.audit.models import Record, State
 from gateway.people.models import Organisation
-from gateway.usage.atna import _BY_ACTION
-from gateway.usage.events import note
-from gateway.usage.models import Record, State
 from pipeline.schemas import PredictOptions
 
 pytestmark = pytest.mark.django_db

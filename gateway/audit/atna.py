@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
 
-from gateway.usage.models import Event, Record, State
+from gateway.audit.models import Event, Record, State
 
 _SOURCE = "lesionserve"
 

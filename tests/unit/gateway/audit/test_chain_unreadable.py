@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection
 
-from tests.unit.gateway.test_chain import trail, verify
+from tests.unit.gateway.audit.test_chain import trail, verify
 
 __all__ = ["trail"]
 

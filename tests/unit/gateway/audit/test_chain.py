@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 from io import StringIO
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -10,12 +11,13 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.utils import timezone
 
+from gateway.audit.chain import Head, faults, seal_of, today
+from gateway.audit.events import note
+from gateway.audit.models import Event, Record, State
+from gateway.audit.sweep import sweep
 from gateway.people.models import Organisation
-from gateway.usage.chain import Head, faults, seal_of, today
-from gateway.usage.events import note
-from gateway.usage.models import Event, Record, State
-from gateway.usage.sweep import sweep
-from gateway.usage.tally import _fold_some
+from gateway.usage.models import Tally
+from gateway.usage.tally import _fold_some, fold
 from pipeline.schemas import PredictOptions
 
 pytestmark = pytest.mark.django_db
@@ -217,10 +219,11 @@ def days(monkeypatch) -> list[date]:
     """Three days with two requests each; today is another one."""
     found = [today() - timedelta(days=days) for days in (33, 32, 31)]
     for day in found:
-        monkeypatch.setattr("gateway.usage.models.today", lambda day=day: day)
+        monkeypatch.setattr("gateway.audit.models.today", lambda day=day: day)
         closed()
         closed()
     monkeypatch.undo()
+    fold()
     return found
 
 
@@ -251,6 +254,41 @@ def test_a_day_that_was_tampered_with_is_not_pruned(days, settings):
     assert Record.objects.count() == 6
 
 
+def test_day_is_not_pruned_before_it_is_tallied(days, settings):
+    settings.RETENTION_DAYS = 31
+    Head.objects.filter(day=days[0]).update(tallied=1)
+    with pytest.raises(CommandError, match="not in the usage numbers"):
+        call_command("prune_audit", stdout=StringIO())
+    assert Record.objects.count() == 6
+
+
+def test_counts_of_pruned_days_are_deleted(settings):
+    settings.RETENTION_DAYS = 31
+    organisation = Organisation.objects.named("a clinic")
+    for days in (32, 1):
+        day = today() - timedelta(days=days)
+        with patch("gateway.audit.models.today", return_value=day):
+            closed(organisation=organisation)
+    fold()
+    call_command("prune_audit", stdout=StringIO())
+    fold()
+    assert set(Tally.objects.values_list("day", flat=True)) == {today() - timedelta(days=1)}
+
+
+def test_counts_stay_where_the_trail_does_not_say_pruned(days):
+    """Days that somebody took out of the trail keep their counts: they are evidence."""
+    Tally.objects.create(
+        organisation=Organisation.objects.named("a clinic"),
+        caller="user:a",
+        day=days[0] - timedelta(days=1),
+        dimension="outcome",
+        value="succeeded",
+        count=1,
+    )
+    fold()
+    assert Tally.objects.filter(day__lt=days[0]).count() == 1
+
+
 def test_a_day_that_is_gone_from_between_shows(days):
     Record.objects.filter(day=days[1]).delete()
     Head.objects.filter(day=days[1]).delete()
@@ -266,7 +304,7 @@ def test_the_first_days_gone_show_unless_they_were_pruned(days):
 
 
 def test_a_second_end_of_a_request_begins_no_day(trail, monkeypatch):
-    monkeypatch.setattr("gateway.usage.models.today", lambda: today() + timedelta(days=1))
+    monkeypatch.setattr("gateway.audit.models.today", lambda: today() + timedelta(days=1))
     again = Record.objects.get(pk=trail[2].pk)
     assert not Record.objects.close(again)
     verify()

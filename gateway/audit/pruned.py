@@ -3,8 +3,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.usage.chain import Head
-from gateway.usage.models import Event
+from gateway.audit.chain import Head
+from gateway.audit.models import Event
 
 ACTION = "audit.pruned"
 

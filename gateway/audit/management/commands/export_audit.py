@@ -5,11 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from gateway.access.signals import ACTOR
+from gateway.audit import atna, jsonl
+from gateway.audit.events import COMMAND, note
+from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
-from gateway.usage import atna, jsonl
-from gateway.usage.events import note
-from gateway.usage.models import Event, Record
 
 
 class Command(BaseCommand):
@@ -39,7 +38,7 @@ class Command(BaseCommand):
             owner = Organisation.objects.filter(name=organisation).first()
             if owner is None:
                 raise CommandError("there is no organisation of this name")
-        note("audit.exported", ACTOR, owner, f"{format} {first} to {last}")
+        note("audit.exported", COMMAND, owner, f"{format} {first} to {last}")
         line = atna.line if format == "atna" else jsonl.line
         for row in _rows(first, last, owner):
             self.stdout.write(line(row))

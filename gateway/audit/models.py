@@ -1,0 +1,235 @@
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from gateway.audit.chain import Head, Sealed, today
+from gateway.people.models import Organisation
+from pipeline.http import correlation
+from pipeline.image.inspect import Header
+from pipeline.schemas import Prediction, PredictOptions
+
+REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
+
+SCORE_BINS = 10
+
+
+class State(models.TextChoices):
+    """Where a request is; every state but the first is final."""
+
+    RECEIVED = "received"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected", "rejected: the request was at fault"
+    SHED = "shed", "shed: no room for it"
+    FAILED = "failed", "failed: the service was at fault"
+    ABORTED = "aborted", "aborted: the client left"
+    UNKNOWN = "unknown", "unknown: the gateway did not live to tell"
+
+
+class RecordManager(models.Manager["Record"]):
+    def close(self, record: "Record") -> bool:
+        """Writes and seals a final state; whether it was written.
+
+        The first one stands: a later attempt changes nothing.
+        """
+        with transaction.atomic():
+            head = Head.locked(REQUESTS, today())
+            head.append(record)
+            if record.pk is None:
+                record.save(force_insert=True)
+            elif not self.filter(pk=record.pk, state=State.RECEIVED).update(**record.at_the_end()):
+                transaction.set_rollback(True)  # it may have begun the day
+                return False
+            head.save()
+            return True
+
+    def left_open(self, before: datetime) -> models.QuerySet["Record"]:
+        return self.filter(state=State.RECEIVED, received_at__lt=before)
+
+
+class Record(Sealed):
+    """One request to /predict/, refused ones included.
+
+    Never an image, a file name, anything of its metadata, or a key's secret. The key is named by
+    its id and the person by their user name, rather than by foreign keys: a record does not
+    change with what it refers to.
+    """
+
+    request_id = models.UUIDField(unique=True)
+    state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
+    status = models.PositiveSmallIntegerField(null=True, help_text="HTTP; null without an answer")
+    error_code = models.CharField(max_length=64, default="", blank=True)
+    organisation = models.ForeignKey(
+        Organisation, null=True, on_delete=models.PROTECT, help_text="null before it is known"
+    )
+    key_id = models.CharField(max_length=12, default="", blank=True)
+    user = models.CharField(max_length=150, default="", blank=True)
+    address = models.GenericIPAddressField(null=True, help_text="where the request came from")
+    correlation_id = models.CharField(
+        max_length=correlation.MAX_LENGTH,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="the client's own, a pseudonym",
+    )
+
+    received_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    latency_ms = models.FloatField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="times sent upstream")
+    replayed = models.BooleanField(
+        default=False, help_text="answered with what an earlier request of its key was answered"
+    )
+
+    body_bytes = models.BigIntegerField(null=True, help_text="of the body as announced")
+    image_bytes = models.BigIntegerField(null=True)
+    image_format = models.CharField(max_length=8, default="", blank=True)
+    image_width = models.PositiveIntegerField(null=True)
+    image_height = models.PositiveIntegerField(null=True)
+    image_pixels = models.BigIntegerField(null=True)
+
+    model_name = models.CharField(max_length=200, default="", blank=True)
+    model_version = models.CharField(max_length=100, default="", blank=True)
+    model_engine = models.CharField(max_length=100, default="", db_default="", blank=True)
+    model_precision = models.CharField(max_length=8, default="", db_default="", blank=True)
+    bundle_sha256 = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="of the model's manifest: its identity",
+    )
+    options = models.JSONField(
+        null=True, help_text="what was asked for; null where it was refused before it was read"
+    )
+    detection_count = models.PositiveIntegerField(null=True)
+    below_threshold = models.PositiveIntegerField(
+        null=True, help_text="detections that the asked score threshold dropped"
+    )
+    class_counts = models.JSONField(default=dict, blank=True)
+    score_counts = models.JSONField(
+        default=list, blank=True, help_text=f"detections in each of {SCORE_BINS} bins from 0 to 1"
+    )
+
+    objects: ClassVar[RecordManager] = RecordManager()
+
+    # With a default of the database, so that a gateway of the version before goes on beside it.
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {
+            "correlation_id",
+            "model_engine",
+            "model_precision",
+            "bundle_sha256",
+            "options",
+            "below_threshold",
+        }
+    )
+
+    class Meta:
+        ordering = ["-received_at"]
+        constraints = [models.UniqueConstraint(fields=["day", "position"], name="one_request")]
+        indexes = [
+            models.Index(fields=["received_at"]),
+            models.Index(fields=["key_id", "received_at"]),
+            models.Index(fields=["organisation", "received_at"]),
+            # For the sweeper: few rows are ever in this state.
+            models.Index(
+                fields=["received_at"], name="record_open", condition=models.Q(state="received")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} {self.state}"
+
+    @property
+    def caller(self) -> str:
+        """As `Caller.name` has it; empty before it is known."""
+        if self.key_id:
+            return f"key:{self.key_id}"
+        return f"user:{self.user}" if self.user else ""
+
+    def set_caller(self, organisation: Organisation, key_id: str, user: str) -> None:
+        self.organisation, self.key_id, self.user = organisation, key_id, user
+
+    def count_attempt(self) -> None:
+        self.attempts += 1
+
+    def set_image(self, size: int, header: Header) -> None:
+        """Set what the file claims to hold, with its sides as they are stored."""
+        self.image_bytes = size
+        self.image_format = header.format
+        self.image_width, self.image_height = header.width, header.height
+        self.image_pixels = header.width * header.height
+
+    def set_options(self, options: PredictOptions) -> None:
+        self.options = options.model_dump()
+
+    def set_prediction(self, prediction: Prediction) -> None:
+        # Upright, as the answer has them.
+        self.image_width, self.image_height = prediction.image.width, prediction.image.height
+        self.model_name = prediction.model.name[:200]
+        self.model_version = prediction.model.version[:100]
+        self.model_engine = prediction.model.engine[:100]
+        self.model_precision = prediction.model.precision
+        self.bundle_sha256 = prediction.model.bundle_sha256
+        self.below_threshold = prediction.below_threshold
+        self.detection_count = len(prediction.detections)
+        self.class_counts = prediction.metrics.class_distribution
+        bins = [min(int(score * SCORE_BINS), SCORE_BINS - 1) for score in prediction.metrics.scores]
+        self.score_counts = [bins.count(number) for number in range(SCORE_BINS)]
+
+    def at_the_end(self) -> dict[str, object]:
+        """What the end of the request adds to the row."""
+        return {name: getattr(self, name) for name in _WRITTEN_AT_THE_END}
+
+
+_WRITTEN_AT_THE_END = (
+    "day",
+    "position",
+    "seal",
+    "state",
+    "status",
+    "error_code",
+    "finished_at",
+    "latency_ms",
+    "attempts",
+    "replayed",
+    "image_bytes",
+    "image_format",
+    "image_width",
+    "image_height",
+    "image_pixels",
+    "model_name",
+    "model_version",
+    "model_engine",
+    "model_precision",
+    "bundle_sha256",
+    "options",
+    "detection_count",
+    "below_threshold",
+    "class_counts",
+    "score_counts",
+)
+
+
+class Event(Sealed):
+    """Something other than a request that an auditor asks about: who read records, who signed
+    in, which keys came and went."""
+
+    at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(max_length=40)
+    actor = models.CharField(max_length=200, help_text="key:<id>, user:<name> or command")
+    organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT)
+    address = models.GenericIPAddressField(null=True)
+    subject = models.CharField(max_length=200, default="", blank=True, help_text="what was touched")
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [models.UniqueConstraint(fields=["day", "position"], name="one_event")]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"
+
+
+TRAILS: dict[str, type[Record | Event]] = {REQUESTS: Record, EVENTS: Event}

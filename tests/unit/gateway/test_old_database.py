@@ -1,0 +1,79 @@
+"""A database of the version whose packages were keys, usage and proxy, with rows in every table."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from serve_app.args import ROOT
+
+DUMP = Path(__file__).parent / "databases" / "flat_packages.sql"
+OURS = ("people_", "keys_", "usage_", "proxy_", "auth_user", "auth_group")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(DUMP.read_text())
+    return path
+
+
+def manage(database: Path, *arguments: str) -> str:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "tests.gateway_settings",
+        "DATABASE_URL": f"sqlite:///{database}",
+    }
+    command = [sys.executable, "-m", "gateway.manage", *arguments]
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(database: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of each table of ours, by its name."""
+    with closing(sqlite3.connect(database)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall()
+            for (name,) in names
+            if name.startswith(OURS)
+        }
+
+
+def rights(database: Path) -> set[tuple[str, str, str]]:
+    """Return the group, app and permission of each right that a role gives."""
+    with closing(sqlite3.connect(database)) as connection:
+        return set(
+            connection.execute(
+                "SELECT g.name, c.app_label, p.codename FROM auth_group_permissions"
+                " JOIN auth_group g ON g.id = group_id JOIN auth_permission p ON p.id ="
+                " permission_id JOIN django_content_type c ON c.id = p.content_type_id"
+            )
+        )
+
+
+def test_old_database_migrates_with_every_row_and_seal(database: Path):
+    before, rights_before = rows(database), rights(database)
+    empty = {name for name, found in before.items() if not found}
+    assert empty == {
+        "auth_user_groups",
+        "auth_user_user_permissions",
+        "proxy_writeprobe",
+    }
+    sealed = manage(database, "verify_audit")
+    manage(database, "migrate", "-v0")
+    after = rows(database)
+    groups = "auth_group_permissions"
+    assert {**after, groups: []} == {**before, groups: []}
+    assert rights(database) == rights_before
+    assert manage(database, "verify_audit") == sealed
+    assert len(sealed.splitlines()) == 2
+    assert manage(database, "migrate", "--check") == ""
