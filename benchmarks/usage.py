@@ -52,12 +52,13 @@ def main() -> None:
     # From here on, since models need the settings.
     from django.core.management import call_command
 
-    from gateway.people.models import Organisation
+    from gateway.audit.events import COMMAND
+    from gateway.people.actions import get_or_add_organisation
     from gateway.usage.summary import rows, summarise
     from gateway.usage.tally import fold
 
     call_command("migrate", verbosity=0)
-    ours = Organisation.objects.named("ours")
+    ours = get_or_add_organisation("ours", by=COMMAND)
     first = datetime.now(UTC).date() - timedelta(days=DAYS)
     last = first + timedelta(days=DAYS)
     _tell_rate("records sealed and written, in bulk", lambda: _fill(ours, first))
@@ -71,8 +72,8 @@ def main() -> None:
 def _fill(organisation: Any, first: date) -> None:
     from django.db import transaction
 
-    from gateway.usage.chain import Head
-    from gateway.usage.models import REQUESTS, Record
+    from gateway.audit.chain import Head
+    from gateway.audit.models import REQUESTS, Record
 
     rng = random.Random(1)
     for number in range(DAYS):
@@ -86,7 +87,7 @@ def _fill(organisation: Any, first: date) -> None:
 
 
 def _record(organisation: Any, rng: random.Random) -> Any:
-    from gateway.usage.models import Record
+    from gateway.audit.models import Record
 
     return Record(
         request_id=uuid4(),
@@ -105,8 +106,8 @@ def _record(organisation: Any, rng: random.Random) -> Any:
 
 
 def _tell_records(organisation: Any) -> None:
-    from gateway.usage.chain import Head, faults, seal_of
-    from gateway.usage.models import Record
+    from gateway.audit.chain import Head, faults, seal_of
+    from gateway.audit.models import Record
 
     rng = random.Random(2)
     made = [_record(organisation, rng) for _ in range(_ASKED + 1)]

@@ -1,11 +1,11 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
+from gateway.access import actions
 from gateway.access.models import ApiKey
-from gateway.access.signals import key_changed
-from gateway.people.admin import OwnOrganisation
+from gateway.audit.events import actor_of
+from gateway.people.scoped_admin import OwnOrganisation
 
 
 @admin.register(ApiKey)
@@ -38,6 +38,4 @@ class ApiKeyAdmin(OwnOrganisation):
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            if key.revoke(timezone.now()):
-                actor = f"user:{request.user}"
-                key_changed.send(ApiKey, key=key, action="key.revoked", actor=actor)
+            actions.revoke(key, by=actor_of(request))

@@ -1,15 +1,14 @@
 import hmac
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
 from gateway.access.token import Token
 from gateway.people.models import Organisation
-from gateway.people.scopes import PREDICT, SCOPES
+from gateway.people.scopes import PREDICT
 
 # Fresh enough to find unused keys by; one write a minute for each key, not one a request.
 _LAST_USED_PRECISION = timedelta(minutes=1)
@@ -22,53 +21,6 @@ def _predict_only() -> list[str]:
 
 
 class ApiKeyManager(models.Manager["ApiKey"]):
-    def issue(
-        self,
-        name: str,
-        organisation: Organisation,
-        scopes: Iterable[str] = (PREDICT,),
-        **fields: object,
-    ) -> tuple["ApiKey", Token]:
-        """The token is to be shown once; only a hash of it is stored."""
-        assert set(scopes) <= set(SCOPES)
-        token = Token.generate()
-        key = self.create(
-            id=token.id,
-            name=name,
-            organisation=organisation,
-            scopes=sorted(set(scopes)),
-            secret_hash=token.digest(),
-            **fields,
-        )
-        return key, token
-
-    def rotate(self, old: "ApiKey", overlap: timedelta) -> tuple["ApiKey", Token]:
-        """A new key with all that the old one may do; the old one is valid for `overlap` more.
-
-        The new one expires as long after its issue as the old one did. Raises ValueError for a
-        key that was rotated before, whose own lifetime is gone.
-        """
-        now = timezone.now()
-        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-        ends_at = now + overlap
-        if old.expires_at is not None:
-            ends_at = min(ends_at, old.expires_at)
-        with transaction.atomic():
-            unrotated = self.filter(id=old.id, rotated_at=None)
-            if not unrotated.update(rotated_at=now, expires_at=ends_at):
-                raise ValueError("this key was rotated before; rotate the one that took its place")
-            key, token = self.issue(
-                old.name,
-                old.organisation,
-                old.scopes,
-                owner=old.owner,
-                requests_per_minute=old.requests_per_minute,
-                requests_per_day=old.requests_per_day,
-                expires_at=None if lifetime is None else now + lifetime,
-            )
-        old.rotated_at, old.expires_at = now, ends_at
-        return key, token
-
     def authenticate(self, token: Token, now: datetime) -> "ApiKey | None":
         """The key that the token opens, or None.
 
@@ -132,14 +84,6 @@ class ApiKey(models.Model):
         if not self.is_active(now):
             return "expired"
         return "active" if self.opens(now) else "disabled"
-
-    def revoke(self, now: datetime) -> bool:
-        """Takes effect with the next request; False for a key that was revoked before."""
-        if self.revoked_at is not None:
-            return False
-        self.revoked_at = now
-        self.save(update_fields=["revoked_at"])
-        return True
 
 
 class DailyUsage(models.Model):

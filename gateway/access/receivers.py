@@ -1,30 +1,30 @@
-"""Events of what happens outside our own code: sign-ins, and Django's edits of users."""
+"""Events of what happens outside our own actions: sign-ins, and Django's own edits of users.
+
+What our code changes is written by gateway.access.actions and gateway.people.actions.
+"""
 
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, Group, User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models import QuerySet
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from gateway.access.models import ApiKey
-from gateway.access.signals import key_changed
 from gateway.addresses import address_of_request
-from gateway.audit.events import COMMAND, name_and_organisation, note
+from gateway.audit.events import COMMAND, Actor, actor_of, record_event
+from gateway.audit.models import Event
 from gateway.people.current import current_request
 from gateway.people.models import Member, Organisation
 
-
-@receiver(key_changed)
-def _key_changed(sender: Any, key: ApiKey, action: str, actor: str, **kwargs: Any) -> None:
-    note(action, actor, key.organisation, f"key:{key.id}")
+Action = Event.Action
 
 
 @receiver(user_logged_in)
 def _signed_in(sender: Any, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
-    note("session.began", *name_and_organisation(user), address=address_of_request(request))
+    organisation = Member.objects.organisation_of(user)
+    record_event(Action.SESSION_BEGAN, actor_of(request, user), organisation)
 
 
 @receiver(user_logged_out)
@@ -32,7 +32,8 @@ def _signed_out(
     sender: Any, request: HttpRequest, user: AbstractBaseUser | None, **kwargs: Any
 ) -> None:
     if user is not None:
-        note("session.ended", *name_and_organisation(user), address=address_of_request(request))
+        organisation = Member.objects.organisation_of(user)
+        record_event(Action.SESSION_ENDED, actor_of(request, user), organisation)
 
 
 @receiver(user_login_failed)
@@ -44,11 +45,11 @@ def _refused(
     organisation = None if person is None else Member.objects.organisation_of(person)
     address = None if request is None else address_of_request(request)
     subject = "" if person is None else f"user:{person}"
-    note("session.refused", "unknown", organisation, subject, address)
+    record_event(Action.SESSION_REFUSED, Actor("unknown", address), organisation, subject)
 
 
 @receiver(post_save, sender=User)
-def _person_saved(
+def _user_saved(
     sender: Any,
     instance: User,
     created: bool,
@@ -57,12 +58,19 @@ def _person_saved(
     **kwargs: Any,
 ) -> None:
     if not raw and update_fields != {"last_login"}:
-        _note_person("person.added" if created else "person.changed", instance)
+        _record(Action.PERSON_ADDED if created else Action.PERSON_CHANGED, instance)
+
+
+@receiver(pre_delete, sender=User)
+def _member_goes_with_user(sender: Any, instance: User, **kwargs: Any) -> None:
+    organisation = Member.objects.organisation_of(instance)
+    if organisation is not None:
+        _record(Action.PERSON_REMOVED, instance, organisation)
 
 
 @receiver(post_delete, sender=User)
-def _person_deleted(sender: Any, instance: User, **kwargs: Any) -> None:
-    _note_person("person.removed", instance)
+def _user_deleted(sender: Any, instance: User, **kwargs: Any) -> None:
+    _record(Action.PERSON_REMOVED, instance)
 
 
 @receiver(m2m_changed, sender=User.groups.through)
@@ -70,71 +78,28 @@ def _person_deleted(sender: Any, instance: User, **kwargs: Any) -> None:
 def _rights_changed(
     sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: Any
 ) -> None:
-    # What is cleared has to be told before, while it is known whose it was.
+    # What is cleared has to be recorded before, while it is known whose it was.
     if action not in ("post_add", "post_remove", "pre_clear") or pk_set == set():
         return
     if not reverse:
-        _note_person("person.changed", instance)
+        _record(Action.PERSON_CHANGED, instance)
     else:
-        people = instance.user_set.all() if pk_set is None else User.objects.filter(pk__in=pk_set)
-        _note_people("person.changed", people)
+        users = instance.user_set.all() if pk_set is None else User.objects.filter(pk__in=pk_set)
+        _record_all(Action.PERSON_CHANGED, users)
 
 
 @receiver(pre_delete, sender=Group)
 def _role_deleted(sender: Any, instance: Group, **kwargs: Any) -> None:
-    _note_people("person.changed", instance.user_set.all())
+    _record_all(Action.PERSON_CHANGED, instance.user_set.all())
 
 
-@receiver(pre_save, sender=Member)
-def _member_leaves(sender: Any, instance: Member, raw: bool, **kwargs: Any) -> None:
-    """For another organisation: the one that is left has to know."""
-    stays = {"organisation": instance.organisation_id, "user": instance.user_id}
-    left = Member.objects.filter(pk=instance.pk).exclude(**stays).first()
-    if left is not None and not raw:
-        _note_change("person.removed", f"user:{left.user}", left.organisation)
+def _record_all(action: Event.Action, users: QuerySet[User]) -> None:
+    for user in users:
+        _record(action, user)
 
 
-@receiver(post_save, sender=Member)
-def _member_saved(sender: Any, instance: Member, created: bool, raw: bool, **kwargs: Any) -> None:
-    if not raw:
-        action = "person.added" if created else "person.changed"
-        _note_change(action, f"user:{instance.user}", instance.organisation)
-
-
-@receiver(post_delete, sender=Member)
-def _member_deleted(sender: Any, instance: Member, **kwargs: Any) -> None:
-    _note_change("person.removed", f"user:{instance.user}", instance.organisation)
-
-
-@receiver(post_save, sender=Organisation)
-def _organisation_saved(
-    sender: Any, instance: Organisation, created: bool, raw: bool, **kwargs: Any
-) -> None:
-    if not raw:
-        action = "organisation.added" if created else "organisation.changed"
-        _note_change(action, f"organisation:{instance}", instance)
-
-
-@receiver(post_delete, sender=Organisation)
-def _organisation_deleted(sender: Any, instance: Organisation, **kwargs: Any) -> None:
-    _note_change("organisation.removed", f"organisation:{instance}", None)
-
-
-def _note_people(action: str, people: QuerySet[User]) -> None:
-    for person in people:
-        _note_person(action, person)
-
-
-def _note_person(action: str, person: User) -> None:
-    _note_change(action, f"user:{person}", Member.objects.organisation_of(person))
-
-
-def _note_change(action: str, subject: str, organisation: Organisation | None) -> None:
-    """Whoever is signed in did it, or a command."""
+def _record(action: Event.Action, user: User, organisation: Organisation | None = None) -> None:
+    """Record a change of a user by whoever is signed in, or by a command."""
     request = current_request.get()
-    if request is None:
-        note(action, COMMAND, organisation, subject)
-        return
-    name = request.user.get_username()
-    actor = f"user:{name}" if name else "unknown"
-    note(action, actor, organisation, subject, address_of_request(request))
+    by = COMMAND if request is None else actor_of(request)
+    record_event(action, by, organisation or Member.objects.organisation_of(user), f"user:{user}")

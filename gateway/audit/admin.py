@@ -3,33 +3,35 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from gateway.audit.events import note_of_request
+from gateway.audit.events import record_reading
 from gateway.audit.models import Event, Record
-from gateway.people.admin import OwnOrganisation, ReadOnly
+from gateway.people.scoped_admin import OwnOrganisation, ReadOnly
 
 
 class Trail(ReadOnly, OwnOrganisation):
     """The audit trail: whoever reads it is in it."""
 
+    reading: Event.Action
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        self._note(request, "list")
+        self._record(request, "list")
         return super().changelist_view(request, extra_context)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
-        self._note(request, object_id)
+        self._record(request, object_id)
         return super().change_view(request, object_id, *args, **kw)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        self._note(request, object_id)
+        self._record(request, object_id)
         return super().history_view(request, object_id, extra_context)
 
-    def _note(self, request: HttpRequest, what: str) -> None:
-        name = self.model._meta.model_name
-        note_of_request(f"{name}.read", request, f"{name}:{what}")
+    def _record(self, request: HttpRequest, what: str) -> None:
+        record_reading(self.reading, request, f"{self.model._meta.model_name}:{what}")
 
 
 @admin.register(Record)
 class RecordAdmin(Trail):
+    reading = Event.Action.RECORD_READ
     list_display = [
         "received_at",
         "request_id",
@@ -51,6 +53,7 @@ class RecordAdmin(Trail):
 
 @admin.register(Event)
 class EventAdmin(Trail):
+    reading = Event.Action.EVENT_READ
     list_display = ["at", "action", "actor", "subject", "address"]
     list_filter = ["action"]
     search_fields = ["actor", "subject"]

@@ -24,25 +24,27 @@ _ALERT = ("110113", "Security Alert", "E")
 _USED = ("110101", "Audit Log Used", "R")
 _AUTHENTICATION = ("110114", "User Authentication", "E")
 
-_BY_ACTION = {
-    "usage.read": _USED,
-    "record.read": _USED,
-    "event.read": _USED,
-    "audit.exported": _USED,
-    "audit.pruned": ("110101", "Audit Log Used", "D"),
-    "session.began": _AUTHENTICATION,
-    "session.ended": _AUTHENTICATION,
-    "session.refused": _AUTHENTICATION,
+_Action = Event.Action
+# Total over the actions: a test holds it.
+CODES = {
+    _Action.USAGE_READ: _USED,
+    _Action.RECORD_READ: _USED,
+    _Action.EVENT_READ: _USED,
+    _Action.AUDIT_EXPORTED: _USED,
+    _Action.AUDIT_PRUNED: ("110101", "Audit Log Used", "D"),
+    _Action.SESSION_BEGAN: _AUTHENTICATION,
+    _Action.SESSION_ENDED: _AUTHENTICATION,
+    _Action.SESSION_REFUSED: _AUTHENTICATION,
     # Security attributes of a user changed, which DICOM counts among the alerts.
-    "key.issued": _ALERT,
-    "key.rotated": _ALERT,
-    "key.revoked": _ALERT,
-    "person.added": _ALERT,
-    "person.changed": _ALERT,
-    "person.removed": _ALERT,
-    "organisation.added": _ALERT,
-    "organisation.changed": _ALERT,
-    "organisation.removed": _ALERT,
+    _Action.KEY_ISSUED: _ALERT,
+    _Action.KEY_ROTATED: _ALERT,
+    _Action.KEY_REVOKED: _ALERT,
+    _Action.PERSON_ADDED: _ALERT,
+    _Action.PERSON_CHANGED: _ALERT,
+    _Action.PERSON_REMOVED: _ALERT,
+    _Action.ORGANISATION_ADDED: _ALERT,
+    _Action.ORGANISATION_CHANGED: _ALERT,
+    _Action.ORGANISATION_REMOVED: _ALERT,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
@@ -93,8 +95,8 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _of_event(event: Event) -> Element:
-    outcome = _MINOR if event.action.endswith(".refused") else _SUCCESS
-    message = _message(_BY_ACTION[event.action], event.action, event.at, outcome)
+    outcome = _MINOR if event.action == _Action.SESSION_REFUSED else _SUCCESS
+    message = _message(CODES[_Action(event.action)], event.action, event.at, outcome)
     _participant(message, event.actor, event.address, _organisation(event))
     _source(message)
     if event.subject:

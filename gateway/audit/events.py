@@ -1,5 +1,6 @@
-from typing import Any
+from dataclasses import dataclass
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -8,24 +9,38 @@ from gateway.audit.chain import Head, today
 from gateway.audit.models import EVENTS, Event
 from gateway.people.models import Member, Organisation
 
-# The actor of an event of the gateway's commands.
-COMMAND = "command"
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does what an event tells of: `key:<id>`, `user:<name>`, `command` or `unknown`."""
+
+    name: str
+    address: str | None = None
 
 
-def note(
-    action: str,
-    actor: str,
+# Whoever may run the gateway's commands.
+COMMAND = Actor("command")
+
+
+def actor_of(request: HttpRequest, user: AbstractBaseUser | None = None) -> Actor:
+    """Return the person behind a request of Django's: by default whoever is signed in."""
+    name = (user or request.user).get_username()
+    return Actor(f"user:{name}" if name else "unknown", address_of_request(request))
+
+
+def record_event(
+    action: Event.Action,
+    by: Actor,
     organisation: Organisation | None = None,
     subject: str = "",
-    address: str | None = None,
 ) -> None:
-    """Commits one sealed event; blocking. Comes before what it tells of is shown."""
+    """Commit one sealed event; blocking. Call it before what it tells of is shown."""
     event = Event(
-        action=action,
-        actor=actor[:200],
+        action=action.value,
+        actor=by.name[:200],
         organisation=organisation,
         subject=subject[:200],
-        address=address,
+        address=by.address,
     )
     with transaction.atomic():
         head = Head.locked(EVENTS, today())
@@ -34,10 +49,7 @@ def note(
         head.save()
 
 
-def note_of_request(action: str, request: HttpRequest, subject: str = "") -> None:
-    """What a signed-in person does in the admin."""
-    note(action, *name_and_organisation(request.user), subject, address_of_request(request))
-
-
-def name_and_organisation(user: Any) -> tuple[str, Organisation | None]:
-    return f"user:{user.get_username()}", Member.objects.organisation_of(user)
+def record_reading(action: Event.Action, request: HttpRequest, subject: str) -> None:
+    """Commit that a signed-in person reads something in the admin."""
+    organisation = Member.objects.organisation_of(request.user)
+    record_event(action, actor_of(request), organisation, subject)

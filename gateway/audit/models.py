@@ -217,6 +217,27 @@ class Event(Sealed):
     """Something other than a request that an auditor asks about: who read records, who signed
     in, which keys came and went."""
 
+    class Action(models.TextChoices):
+        """What events tell of. Not the column's choices: rows may be of a later version."""
+
+        USAGE_READ = "usage.read"
+        RECORD_READ = "record.read"
+        EVENT_READ = "event.read"
+        AUDIT_EXPORTED = "audit.exported"
+        AUDIT_PRUNED = "audit.pruned"
+        SESSION_BEGAN = "session.began"
+        SESSION_ENDED = "session.ended"
+        SESSION_REFUSED = "session.refused"
+        KEY_ISSUED = "key.issued"
+        KEY_ROTATED = "key.rotated"
+        KEY_REVOKED = "key.revoked"
+        PERSON_ADDED = "person.added"
+        PERSON_CHANGED = "person.changed"
+        PERSON_REMOVED = "person.removed"
+        ORGANISATION_ADDED = "organisation.added"
+        ORGANISATION_CHANGED = "organisation.changed"
+        ORGANISATION_REMOVED = "organisation.removed"
+
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)
     actor = models.CharField(max_length=200, help_text="key:<id>, user:<name> or command")

@@ -6,8 +6,6 @@ from typing import Self
 from gateway.audit.chain import Head
 from gateway.audit.models import Event
 
-ACTION = "audit.pruned"
-
 _SUBJECT = re.compile(r"(\w+) ([0-9-]{10}) (\d{1,9}) (\d{1,18}) ([0-9a-f]*)", re.ASCII)
 
 
@@ -39,7 +37,7 @@ class Pruned:
 
 
 def pruned_days(trail: str) -> Iterator[Pruned]:
-    events = Event.objects.filter(action=ACTION, subject__startswith=f"{trail} ")
+    events = Event.objects.filter(action=Event.Action.AUDIT_PRUNED, subject__startswith=f"{trail} ")
     for subject in events.values_list("subject", flat=True):
         if (pruned := Pruned.parse(subject)) is not None:
             yield pruned

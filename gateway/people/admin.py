@@ -4,51 +4,15 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin  # noqa: F401, importing it registers it
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
-from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
+from gateway.audit.events import actor_of
+from gateway.people import actions
 from gateway.people.models import Member, Organisation
+from gateway.people.scoped_admin import OwnOrganisation
 
 # Roles are `people.roles`: what is changed here would be gone with the next migration.
 admin.site.unregister(Group)
-
-
-class OwnOrganisation(admin.ModelAdmin):
-    """Shows what belongs to the reader's own organisation; a superuser sees all of them."""
-
-    organisation_field = "organisation"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        found: QuerySet[Any] = super().get_queryset(request)
-        if request.user.is_superuser:
-            return found
-        own = Member.objects.organisation_of(request.user)
-        # Not `None`, which would match what belongs to nobody.
-        return found.none() if own is None else found.filter(**{self.organisation_field: own.pk})
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow a filter by what the list shows, and by nothing else.
-
-        Django allows one by any field of the model: whether rows are left then tells what a hidden
-        field holds, a letter at a time.
-        """
-        field = lookup.partition(LOOKUP_SEP)[0]
-        shown = {"pk", self.date_hierarchy, *self.get_list_filter(request)}
-        shown.update(self.get_list_display(request))
-        return field in shown and super().lookup_allowed(lookup, value, request)
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Read here and changed nowhere."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(Organisation)
@@ -61,7 +25,20 @@ class OrganisationAdmin(OwnOrganisation):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        actions.save_organisation(obj, by=actor_of(request))
+
 
 @admin.register(Member)
 class MemberAdmin(OwnOrganisation):
     list_display = ["user", "organisation"]
+
+    def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
+        actions.save_member(obj, by=actor_of(request))
+
+    def delete_model(self, request: HttpRequest, obj: Member) -> None:
+        actions.remove_member(obj, by=actor_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Member]) -> None:
+        for member in queryset:
+            actions.remove_member(member, by=actor_of(request))

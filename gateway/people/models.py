@@ -20,18 +20,11 @@ def one_line(name: str) -> None:
         raise ValidationError("A name is one line of text, without control characters.")
 
 
-class OrganisationManager(models.Manager["Organisation"]):
-    def named(self, name: str) -> "Organisation":
-        """Made on first use. The one called `default` is for a gateway with a single clinic.
-
-        Raises ValidationError for what cannot be a name.
-        """
-        self.model(name=name).clean_fields()
-        return self.get_or_create(name=name)[0]
-
-
 class Organisation(models.Model):
-    """A clinic or a hospital. Keys, people and records belong to one and are unseen by others."""
+    """A clinic or a hospital. Keys, people and records belong to one and are unseen by others.
+
+    The one called `default` is for a gateway with a single clinic.
+    """
 
     name = models.CharField(max_length=200, unique=True, validators=[one_line])
     is_active = models.BooleanField(
@@ -44,8 +37,6 @@ class Organisation(models.Model):
         null=True, blank=True, help_text="in UTC days; empty: no quota"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects: ClassVar[OrganisationManager] = OrganisationManager()
 
     class Meta:
         ordering = ["name"]

@@ -6,9 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from gateway.audit.events import note_of_request
-from gateway.people.admin import OrganisationAdmin, OwnOrganisation, ReadOnly
+from gateway.audit.events import record_reading
+from gateway.audit.models import Event
+from gateway.people.admin import OrganisationAdmin
 from gateway.people.models import Organisation
+from gateway.people.scoped_admin import OwnOrganisation, ReadOnly
 from gateway.query import pairs
 from gateway.usage.charts import charts
 from gateway.usage.models import Tally
@@ -49,7 +51,7 @@ class UsageAdmin(ReadOnly, OwnOrganisation):
         }
         if organisation is not None:
             days = f"{period.first} to {period.last}"
-            note_of_request("usage.read", request, f"{organisation}: {days}")
+            record_reading(Event.Action.USAGE_READ, request, f"{organisation}: {days}")
             context["summary"] = summarise(organisation, period.first, period.last)
             context["charts"] = charts(context["summary"])
         return TemplateResponse(request, "usage/summary.html", context)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from gateway.access.auth import authenticate, authorise
 from gateway.access.caller import Caller
 from gateway.addresses import address_of
-from gateway.audit.events import note
-from gateway.audit.models import Record
+from gateway.audit.events import Actor, record_event
+from gateway.audit.models import Event, Record
 from gateway.database import in_database
 from gateway.errors import NotFound
 from gateway.people.scopes import READ_USAGE
@@ -97,7 +97,7 @@ async def usage(request: HttpRequest) -> Any:
     period = read_query(pairs(request.GET), UsageQuery)
     caller: Caller = request.auth
     days = f"{period.first} to {period.last}"
-    await in_database(_note, request, caller, "usage.read", days)
+    await in_database(_record_reading, request, caller, Event.Action.USAGE_READ, days)
     if period.format == "csv":
         found = await in_database(rows, caller.organisation, period.first, period.last)
         return _csv(found)
@@ -113,17 +113,22 @@ async def usage(request: HttpRequest) -> Any:
 )
 async def record(request: HttpRequest, request_id: UUID) -> RecordView:
     caller: Caller = request.auth
-    await in_database(_note, request, caller, "record.read", f"record:{request_id}")
-    found = await in_database(
+    await in_database(
+        _record_reading, request, caller, Event.Action.RECORD_READ, f"record:{request_id}"
+    )
+    row = await in_database(
         Record.objects.filter(request_id=request_id, organisation=caller.organisation).first
     )
-    if found is None:
+    if row is None:
         raise NotFound("There is no such record.")
-    return RecordView.model_validate(found)
+    return RecordView.model_validate(row)
 
 
-def _note(request: HttpRequest, caller: Caller, action: str, subject: str) -> None:
-    note(action, caller.name, caller.organisation, subject, address_of(request.scope))
+def _record_reading(
+    request: HttpRequest, caller: Caller, action: Event.Action, subject: str
+) -> None:
+    actor = Actor(caller.name, address_of(request.scope))
+    record_event(action, actor, caller.organisation, subject)
 
 
 def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:

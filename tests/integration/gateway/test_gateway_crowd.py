@@ -8,7 +8,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import connections
 
-from gateway.audit.events import note
+from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
 from gateway.usage.models import Tally
@@ -69,7 +69,7 @@ def test_the_trail_of_a_crowd_has_no_gap_and_counts_each_once(gateway, ingress, 
         for _ in range(4):
             gateway.predict(IMAGE, key)
             gateway.predict(b"no form", key)
-            note("usage.read", f"user:{number}")
+            record_event(Event.Action.USAGE_READ, Actor(f"user:{number}"))
             fold()
 
     together(work)

@@ -10,9 +10,9 @@ from gateway.api import api
 from gateway.audit.chain import today
 from gateway.audit.models import Event, Record
 from gateway.negotiation import API
-from gateway.people.models import Organisation
 from gateway.usage.models import Tally
 from pipeline.schemas import Prediction, PredictOptions
+from tests.clinics import organisation_named
 from tests.integration.gateway.client import Gateway, Response, form, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, problem
 from tests.integration.gateway.records import assert_problem
@@ -265,7 +265,7 @@ def test_the_admin_finds_a_record_by_its_correlation_id(client, transactional_db
 
 @pytest.mark.parametrize("view", ["", "change/", "history/", "delete/"])
 def test_a_single_count_has_no_page(client, transactional_db, view):
-    clinic = Organisation.objects.named("a clinic")
+    clinic = organisation_named("a clinic")
     count = Tally.objects.create(organisation=clinic, day=today(), count=1)
     client.force_login(User.objects.create_superuser("root"))
     assert client.get("/admin/usage/tally/").status_code == 200
@@ -274,15 +274,15 @@ def test_a_single_count_has_no_page(client, transactional_db, view):
 
 @pytest.mark.parametrize("asked", ["abc", "9" * 24, "\0", ""])
 def test_charts_of_no_organisation_are_those_of_the_first(client, transactional_db, asked):
-    Organisation.objects.named("a clinic")
+    organisation_named("a clinic")
     client.force_login(User.objects.create_superuser("root"))
     shown = client.get("/admin/usage/tally/", {"organisation": asked})
     assert "requests of a clinic" in shown.content.decode()
 
 
 def test_the_charts_are_of_the_organisation_that_is_asked_for(client, transactional_db):
-    Organisation.objects.named("a clinic")
-    other = Organisation.objects.named("elsewhere")
+    organisation_named("a clinic")
+    other = organisation_named("elsewhere")
     client.force_login(User.objects.create_superuser("root"))
     shown = client.get("/admin/usage/tally/", {"organisation": other.pk})
     assert "requests of elsewhere" in shown.content.decode()

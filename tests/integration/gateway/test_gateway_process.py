@@ -81,9 +81,11 @@ def filled(environment) -> dict[str, str]:
     assert run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT).returncode == 0
     code = (
         "import django; django.setup()\n"
-        "from gateway.audit.events import note\n"
+        "from gateway.audit.events import Actor, record_event\n"
+        "from gateway.audit.models import Event\n"
         "from tests.clinics import issue_key\n"
-        "for number in range(400): note('usage.read', 'user:' + 'x' * 150)\n"
+        "for number in range(400):\n"
+        "    record_event(Event.Action.USAGE_READ, Actor('user:' + 'x' * 150))\n"
         "issue_key()\n"
     )
     named = {**environment, "DJANGO_SETTINGS_MODULE": "gateway.settings"}

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from gateway.access.token import Token
 from gateway.audit.models import Record
-from tests.clinics import issue_key
+from tests.clinics import issue_key, revoke_key
 from tests.integration.gateway.client import BOUNDARY, Gateway, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 
@@ -37,7 +37,7 @@ def _nothing_reaches_the_ingress(request, ingress):
 
 def revoked() -> str:
     key, token = issue_key("gone")
-    key.revoke(timezone.now())
+    revoke_key(key)
     return str(token)
 
 

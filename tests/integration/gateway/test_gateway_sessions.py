@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from gateway.audit.models import Event
 from gateway.people.models import Member, Organisation
 from gateway.people.sessions import SessionStore
+from tests.clinics import organisation_named
 from tests.integration.gateway.client import BOUNDARY, Gateway, Response, form, head, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 
@@ -58,7 +59,7 @@ def browser(gateway: Gateway) -> Browser:
 def person(name: str = "nurse", role: str = "clinician", organisation: str = "a clinic") -> User:
     user = User.objects.create_user(name, password=PASSWORD, is_staff=role != "clinician")
     user.groups.add(Group.objects.get_or_create(name=role)[0])
-    Member.objects.create(user=user, organisation=Organisation.objects.named(organisation))
+    Member.objects.create(user=user, organisation=organisation_named(organisation))
     return user
 
 

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
 from gateway.usage import summary as usage_summary
-from tests.clinics import issue_key
+from tests.clinics import issue_key, organisation_named
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress, prediction
 from tests.integration.gateway.records import assert_problem
@@ -62,7 +62,7 @@ def test_usage_names_each_key_beside_its_id(gateway: Gateway, ingress, key, read
 
 
 def test_usage_names_no_key_for_a_person(transactional_db):
-    organisation = Organisation.objects.named("a clinic")
+    organisation = organisation_named("a clinic")
     record = Record(request_id=uuid4(), state="succeeded", organisation=organisation, user="ada")
     assert Record.objects.close(record)
     day = record.received_at.date()

@@ -10,7 +10,7 @@ from gateway.access.management.commands import list_keys
 from gateway.access.models import ApiKey
 from gateway.access.token import Token
 from gateway.people.models import Member, Organisation
-from tests.clinics import issue_key
+from tests.clinics import issue_key, revoke_key
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ def test_whoever_is_added_has_a_role_in_an_organisation(monkeypatch):
 
 def test_list_shows_every_key_on_one_line_and_no_secret():
     _, token = issue_key("a\nclinic")
-    issue_key("gone")[0].revoke(timezone.now())
+    revoke_key(issue_key("gone")[0])
     issue_key("past", expires_at=timezone.now() - timedelta(days=1))
     out, _ = run("list_keys")
     lines = [line.split("\t") for line in out.splitlines()]

@@ -8,23 +8,35 @@ from django.contrib.auth.models import Group, Permission, User, update_last_logi
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.serializers import deserialize, serialize
+from django.db import OperationalError
+from django.test import RequestFactory
 
 from gateway.audit.chain import Head
+from gateway.audit.events import COMMAND
 from gateway.audit.models import Event
+from gateway.people.actions import (
+    add_member,
+    get_or_add_organisation,
+    remove_member,
+    remove_organisation,
+    save_member,
+    save_organisation,
+)
 from gateway.people.models import Member, Organisation
+from tests.clinics import organisation_named
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def clinic() -> Organisation:
-    return Organisation.objects.named("a clinic")
+    return organisation_named("a clinic")
 
 
 @pytest.fixture
 def nurse(clinic: Organisation) -> User:
     user = User.objects.create_user("nurse", password="a password of some length")
-    Member.objects.create(user=user, organisation=clinic)
+    add_member(user, clinic, by=COMMAND)
     return user
 
 
@@ -94,8 +106,8 @@ def test_nothing_is_told_of_what_does_not_change_a_person(nurse):
 
 def test_that_a_person_left_for_elsewhere(nurse):
     told()
-    nurse.member.organisation = Organisation.objects.named("elsewhere")
-    nurse.member.save()
+    nurse.member.organisation = organisation_named("elsewhere")
+    save_member(nurse.member, by=COMMAND)
     assert told() == [
         ("organisation.added", "organisation:elsewhere", "elsewhere"),
         ("person.removed", "user:nurse", "a clinic"),
@@ -107,7 +119,7 @@ def test_whose_place_another_person_took(nurse):
     member = nurse.member
     member.user = User.objects.create_user("doctor")
     told()
-    member.save()
+    save_member(member, by=COMMAND)
     assert told() == [
         ("person.removed", "user:nurse", "a clinic"),
         ("person.changed", "user:doctor", "a clinic"),
@@ -123,21 +135,70 @@ def test_that_a_person_went(nurse):
     ]
 
 
+def test_removed_member_stays_a_user_and_is_on_record(nurse):
+    told()
+    remove_member(nurse.member, by=COMMAND)
+    assert told() == [("person.removed", "user:nurse", "a clinic")]
+    assert User.objects.filter(username="nurse").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda nurse, clinic: add_member(User.objects.create_user("doctor"), clinic, by=COMMAND),
+        lambda nurse, clinic: save_member(nurse.member, by=COMMAND),
+        lambda nurse, clinic: remove_member(nurse.member, by=COMMAND),
+        lambda nurse, clinic: get_or_add_organisation("elsewhere", by=COMMAND),
+        lambda nurse, clinic: save_organisation(Organisation(pk=clinic.pk, name="x"), by=COMMAND),
+    ],
+    ids=["add member", "save member", "remove member", "add organisation", "rename organisation"],
+)
+def test_nothing_changes_where_its_event_cannot_be_written(nurse, clinic, change, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OperationalError("the disk is full")
+
+    def rows() -> list[object]:
+        return [*Member.objects.values_list(), *Organisation.objects.values_list()]
+
+    before = rows()
+    monkeypatch.setattr(Head, "append", fail)
+    with pytest.raises(OperationalError):
+        change(nurse, clinic)
+    assert rows() == before
+
+
 def test_that_an_organisation_changed_and_went(clinic):
     told()
     clinic.is_active = False
-    clinic.save()
+    save_organisation(clinic, by=COMMAND)
     assert told() == [("organisation.changed", "organisation:a clinic", "a clinic")]
-    clinic.delete()
+    remove_organisation(clinic, by=COMMAND)
     assert told() == [("organisation.removed", "organisation:a clinic", "")]
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nclinic", "a clinic\x1b[2J", "\u2028", "a" * 201])
 def test_what_is_no_line_of_text_is_no_name(name):
     with pytest.raises(ValidationError):
-        Organisation.objects.named(name)
+        organisation_named(name)
     assert not Organisation.objects.exists()
 
 
 def test_roles_are_changed_in_code_alone():
     assert not admin.site.is_registered(Group)
+
+
+def test_admin_edits_are_on_record_with_person_and_address(clinic, nurse):
+    request = RequestFactory().post("/admin/", REMOTE_ADDR="192.0.2.7")
+    request.user = User.objects.create_superuser("root")
+    Event.objects.all().delete()
+    clinic.is_active = False
+    members = admin.site.get_model_admin(Member)
+    admin.site.get_model_admin(Organisation).save_model(request, clinic, form=None, change=True)
+    members.save_model(request, nurse.member, form=None, change=True)
+    members.delete_queryset(request, Member.objects.all())
+    events = Event.objects.order_by("pk").values_list("action", "actor", "address")
+    assert list(events) == [
+        ("organisation.changed", "user:root", "192.0.2.7"),
+        ("person.changed", "user:root", "192.0.2.7"),
+        ("person.removed", "user:root", "192.0.2.7"),
+    ]

@@ -8,9 +8,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from gateway import terminal
-from gateway.access.models import ApiKey
-from gateway.access.signals import key_changed
+from gateway.access.actions import issue
 from gateway.audit.events import COMMAND
+from gateway.people.actions import get_or_add_organisation
 from gateway.people.models import DEFAULT_NAME, Organisation
 from gateway.people.scopes import PREDICT, SCOPES
 
@@ -49,16 +49,16 @@ class Command(terminal.Command):
             if number is not None and not 1 <= number <= 10**9:
                 raise CommandError("a limit is at least 1")
         expires_at = None if expires_in is None else timezone.now() + timedelta(days=expires_in)
-        key, token = ApiKey.objects.issue(
+        key, token = issue(
             name,
             _organisation(organisation),
             scope or [PREDICT],
+            by=COMMAND,
             owner=None if owner is None else _person(owner),
             expires_at=expires_at,
             requests_per_minute=requests_per_minute,
             requests_per_day=requests_per_day,
         )
-        key_changed.send(ApiKey, key=key, action="key.issued", actor=COMMAND)
         self.stdout.write(str(token))
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until revoked"
         self.stderr.write(f"Valid {until}. It is not shown again; revoke it with its id {key.id}.")
@@ -66,7 +66,7 @@ class Command(terminal.Command):
 
 def _organisation(name: str) -> Organisation:
     try:
-        return Organisation.objects.named(name)
+        return get_or_add_organisation(name, by=COMMAND)
     except ValidationError as error:
         raise CommandError(f"--organisation: {' '.join(error.messages)}") from None
 

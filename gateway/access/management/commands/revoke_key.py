@@ -2,11 +2,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
 from gateway import terminal
+from gateway.access.actions import revoke
 from gateway.access.models import ApiKey
-from gateway.access.signals import key_changed
 from gateway.audit.events import COMMAND
 
 
@@ -20,6 +19,5 @@ class Command(terminal.Command):
         key = ApiKey.objects.filter(id=prefix).first()
         if key is None:
             raise CommandError("no key has this id; list_keys shows them")
-        if key.revoke(timezone.now()):
-            key_changed.send(ApiKey, key=key, action="key.revoked", actor=COMMAND)
+        revoke(key, by=COMMAND)
         self.stderr.write(f"Revoked: {key}")

@@ -6,8 +6,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from gateway import terminal
+from gateway.access.actions import rotate
 from gateway.access.models import ApiKey
-from gateway.access.signals import key_changed
 from gateway.audit.events import COMMAND
 
 
@@ -29,10 +29,9 @@ class Command(terminal.Command):
         if not old.is_active(timezone.now()):
             raise CommandError("this key is not valid any more; issue another")
         try:
-            key, token = ApiKey.objects.rotate(old, timedelta(days=overlap))
+            key, token = rotate(old, timedelta(days=overlap), by=COMMAND)
         except ValueError as error:
             raise CommandError(str(error)) from None
-        key_changed.send(ApiKey, key=key, action="key.rotated", actor=COMMAND)
         self.stdout.write(str(token))
         self.stderr.write(
             f"Issued {key.id}. It is not shown again. "

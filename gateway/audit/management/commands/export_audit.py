@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from gateway.audit import atna, jsonl
-from gateway.audit.events import COMMAND, note
+from gateway.audit.events import COMMAND, record_event
 from gateway.audit.models import Event, Record
 from gateway.people.models import Organisation
 
@@ -38,7 +38,8 @@ class Command(BaseCommand):
             owner = Organisation.objects.filter(name=organisation).first()
             if owner is None:
                 raise CommandError("there is no organisation of this name")
-        note("audit.exported", COMMAND, owner, f"{format} {first} to {last}")
+        days = f"{format} {first} to {last}"
+        record_event(Event.Action.AUDIT_EXPORTED, COMMAND, owner, days)
         line = atna.line if format == "atna" else jsonl.line
         for row in _rows(first, last, owner):
             self.stdout.write(line(row))

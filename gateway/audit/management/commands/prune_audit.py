@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from gateway.audit.chain import Head, faults, today
-from gateway.audit.events import COMMAND, note
-from gateway.audit.models import REQUESTS, TRAILS
-from gateway.audit.pruned import ACTION, Pruned
+from gateway.audit.events import COMMAND, record_event
+from gateway.audit.models import REQUESTS, TRAILS, Event
+from gateway.audit.pruned import Pruned
 
 
 class Command(BaseCommand):
@@ -46,6 +46,6 @@ class Command(BaseCommand):
 
 def _prune(head: Head) -> None:
     with transaction.atomic():
-        note(ACTION, COMMAND, subject=str(Pruned.of(head)))
+        record_event(Event.Action.AUDIT_PRUNED, COMMAND, subject=str(Pruned.of(head)))
         TRAILS[head.trail].objects.filter(day=head.day).delete()
         head.delete()

@@ -3,14 +3,15 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.db import transaction
 
 from gateway import terminal
-from gateway.people.models import DEFAULT_NAME, Member, Organisation
+from gateway.audit.events import COMMAND
+from gateway.people.actions import add_person
+from gateway.people.models import DEFAULT_NAME
 from gateway.people.roles import ROLES
 
 
@@ -34,11 +35,7 @@ class Command(terminal.Command):
             password = _password()
             validate_password(password, user)
             user.set_password(password)
-            with transaction.atomic():
-                user.save()
-                of = Organisation.objects.named(organisation)
-                Member.objects.create(user=user, organisation=of)
-                user.groups.add(Group.objects.get(name=role))
+            add_person(user, organisation, role, by=COMMAND)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         self.stderr.write(f"Added {username}, {role} of {organisation}.")

@@ -12,13 +12,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from gateway.audit.chain import Head, faults, seal_of, today
-from gateway.audit.events import note
+from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event, Record, State
 from gateway.audit.sweep import sweep
-from gateway.people.models import Organisation
 from gateway.usage.models import Tally
 from gateway.usage.tally import _fold_some, fold
 from pipeline.schemas import PredictOptions
+from tests.clinics import organisation_named
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def verify(against: str | None = None) -> str:
 
 @pytest.fixture
 def trail() -> list[Record]:
-    organisation = Organisation.objects.named("a clinic")
+    organisation = organisation_named("a clinic")
     records = [
         closed(
             organisation=organisation,
@@ -56,7 +56,7 @@ def trail() -> list[Record]:
         for _ in range(5)
     ]
     for number in range(3):
-        note("usage.read", f"user:{number}", organisation)
+        record_event(Event.Action.USAGE_READ, Actor(f"user:{number}"), organisation)
     return records
 
 
@@ -264,7 +264,7 @@ def test_day_is_not_pruned_before_it_is_tallied(days, settings):
 
 def test_counts_of_pruned_days_are_deleted(settings):
     settings.RETENTION_DAYS = 31
-    organisation = Organisation.objects.named("a clinic")
+    organisation = organisation_named("a clinic")
     for days in (32, 1):
         day = today() - timedelta(days=days)
         with patch("gateway.audit.models.today", return_value=day):
@@ -278,7 +278,7 @@ def test_counts_of_pruned_days_are_deleted(settings):
 def test_counts_stay_where_the_trail_does_not_say_pruned(days):
     """Days that somebody took out of the trail keep their counts: they are evidence."""
     Tally.objects.create(
-        organisation=Organisation.objects.named("a clinic"),
+        organisation=organisation_named("a clinic"),
         caller="user:a",
         day=days[0] - timedelta(days=1),
         dimension="outcome",

@@ -9,11 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from gateway.audit.atna import _BY_ACTION
-from gateway.audit.events import note
-from gateway.audit.models import Record, State
-from gateway.people.models import Organisation
+from gateway.audit.atna import CODES
+from gateway.audit.events import Actor, record_event
+from gateway.audit.models import Event, Record, State
 from pipeline.schemas import PredictOptions
+from tests.clinics import organisation_named
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ def trail() -> None:
             request_id=uuid4(),
             state=state,
             status=status,
-            organisation=Organisation.objects.named(name),
+            organisation=organisation_named(name),
             key_id="0123456789ab",
             address="192.0.2.1",
             model_name="demo" if status == 200 else "",
@@ -52,8 +52,8 @@ def trail() -> None:
             finished_at=timezone.now(),
         )
         Record.objects.close(record)
-    for action in _BY_ACTION:
-        note(action, "user:an auditor", Organisation.objects.named("ours"), "a thing")
+    for action in Event.Action:
+        record_event(action, Actor("user:an auditor"), organisation_named("ours"), "a thing")
 
 
 def test_as_json_a_line_is_what_was_sealed(trail):
@@ -67,7 +67,7 @@ def test_as_json_a_line_is_what_was_sealed(trail):
     assert [line["bundle_sha256"] for line in requests] == ["d" * 64, "", ""]
     assert requests[0]["seal"] == Record.objects.get(status=200).seal
     # The organisations came first, and the export itself is the last event.
-    told = ["organisation.added", "organisation.added", *_BY_ACTION, "audit.exported"]
+    told = ["organisation.added", "organisation.added", *Event.Action, "audit.exported"]
     assert [line["action"] for line in lines[3:]] == told
 
 
@@ -133,7 +133,13 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
 
 
 def test_as_atna_a_line_holds_whatever_a_name_holds():
-    note("record.read", "user:\x01\x1b\ufffe", subject='record:\n\x85\u2028<&"')
+    record_event(
+        Event.Action.RECORD_READ, Actor("user:\x01\x1b\ufffe"), subject='record:\n\x85\u2028<&"'
+    )
     (message, _) = [ElementTree.fromstring(line) for line in exported("atna")]
     assert message[1].attrib["UserID"] == "user:\ufffd\ufffd\ufffd"
     assert message[3].attrib["ParticipantObjectID"] == 'record:\ufffd\ufffd\ufffd<&"'
+
+
+def test_each_action_has_an_audit_message_code():
+    assert set(CODES) == set(Event.Action)

@@ -12,10 +12,10 @@ from gateway.audit.models import Record
 from gateway.body import ClientDisconnected
 from gateway.context import RequestContext
 from gateway.database import DatabaseUnavailable, in_database
-from gateway.people.models import Organisation
 from gateway.predict import recorder as module
 from gateway.predict.recorder import RequestRecorder
 from pipeline.errors import BadRequest, DeadlineExceeded, Overloaded
+from tests.clinics import organisation_named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +27,7 @@ def recorder() -> RequestRecorder:
 
 @pytest.fixture
 def caller() -> Caller:
-    return Caller(Organisation.objects.named("a clinic"), frozenset({"predict"}), key_id="0" * 12)
+    return Caller(organisation_named("a clinic"), frozenset({"predict"}), key_id="0" * 12)
 
 
 async def only() -> Record:

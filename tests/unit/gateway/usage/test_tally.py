@@ -16,7 +16,7 @@ from gateway.usage.charts import charts
 from gateway.usage.models import Tally
 from gateway.usage.summary import percentiles, summarise
 from gateway.usage.tally import fold, latency_bin, latency_ms
-from tests.clinics import issue_key
+from tests.clinics import issue_key, organisation_named
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +49,7 @@ def some_records(organisation: Organisation, count: int) -> list[Record]:
 
 def test_the_numbers_are_those_of_the_records(monkeypatch):
     monkeypatch.setattr(tally, "_ROWS", 7)  # several folds, the last one not full
-    ours, theirs = Organisation.objects.named("ours"), Organisation.objects.named("theirs")
+    ours, theirs = organisation_named("ours"), organisation_named("theirs")
     records = some_records(ours, 40)
     some_records(theirs, 5)
     close(None, state=State.REJECTED)  # nobody's
@@ -72,7 +72,7 @@ def test_the_numbers_are_those_of_the_records(monkeypatch):
 
 
 def test_each_record_counts_once_however_often_is_asked():
-    organisation = Organisation.objects.named("ours")
+    organisation = organisation_named("ours")
     some_records(organisation, 3)
     for _ in range(3):
         assert summarise(organisation, today(), today()).requests == 3
@@ -81,14 +81,14 @@ def test_each_record_counts_once_however_often_is_asked():
 
 
 def test_other_days_are_not_counted():
-    organisation = Organisation.objects.named("ours")
+    organisation = organisation_named("ours")
     some_records(organisation, 3)
     yesterday = today() - timedelta(days=1)
     assert summarise(organisation, yesterday, yesterday).requests == 0
 
 
 def test_an_answer_that_was_replayed_found_nothing_new():
-    organisation = Organisation.objects.named("ours")
+    organisation = organisation_named("ours")
     close(organisation, state=State.SUCCEEDED, replayed=True, class_counts={"LSIL": 3})
     told = summarise(organisation, today(), today())
     assert (told.requests, told.classes) == (1, {})
@@ -106,13 +106,13 @@ def test_the_chart_of_callers_names_keys_and_people():
 
 
 def test_a_model_may_have_the_longest_name_and_version():
-    ours = Organisation.objects.named("ours")
+    ours = organisation_named("ours")
     close(ours, state=State.SUCCEEDED, model_name="n" * 200, model_version="v" * 100)
     assert summarise(ours, today(), today()).model_versions == {"n" * 200: 1}
 
 
 def test_a_count_may_be_large():
-    organisation = Organisation.objects.named("ours")
+    organisation = organisation_named("ours")
     some_records(organisation, 1)
     fold()
     Tally.objects.update(count=2**40)
