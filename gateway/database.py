@@ -104,7 +104,7 @@ async def _in_thread(seconds: float, call: Callable[..., T], arguments: tuple[ob
 
 
 def ping() -> None:
-    """Raises NotReady on a database that was not migrated."""
+    """Raise NotReady on a database that was not migrated."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if not _is_migrated.is_set():
@@ -116,7 +116,7 @@ def ping() -> None:
 
 
 def close_connections() -> None:
-    """Closes the connection of every thread, once their work is done; not of one that is stuck."""
+    """Close the connection of every thread that comes to the end of its work."""
     together = threading.Barrier(THREADS)
 
     def close() -> None:

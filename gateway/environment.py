@@ -90,7 +90,7 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
-        """Raises ImproperlyConfigured, which names every variable that is missing or wrong."""
+        """Raise ImproperlyConfigured, which names every variable that is missing or wrong."""
         names = [field.alias or "" for field in cls.model_fields.values()]
         try:
             return cls.model_validate(

@@ -32,7 +32,7 @@ def values(headers: Headers, name: bytes) -> list[str]:
 
 
 def bound_headers(headers: Headers) -> None:
-    """Raises HeadersTooLarge. uvicorn takes megabytes, and Django's parser of parameters takes
+    """Raise HeadersTooLarge. uvicorn takes megabytes, and Django's parser of parameters takes
     time by the square of a content type's length."""
     longest = {b"content-type": _MAX_CONTENT_TYPE}
     total = 0
@@ -91,7 +91,7 @@ def require_length(headers: Headers) -> None:
 def body_length(headers: Headers, limit: int) -> int:
     """The length the client announces, 0 without a body; nothing of the body is read.
 
-    Raises LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
+    Raise LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
     """
     require_length(headers)
     lengths = values(headers, b"content-length")
@@ -110,7 +110,7 @@ def content_type(headers: Headers) -> str:
 
 
 def require_multipart(headers: Headers) -> None:
-    """Raises UnsupportedMediaType unless the body is plain multipart/form-data."""
+    """Raise UnsupportedMediaType unless the body is plain multipart/form-data."""
     types = values(headers, b"content-type")
     if len(types) != 1 or media_type(types[0]) != "multipart/form-data":
         raise UnsupportedMediaType(

@@ -12,7 +12,7 @@ from gateway.single_flight import SingleFlight
 
 
 class Lifespan:
-    """Opens what lives as long as the server, which Django's ASGI handler has no place for.
+    """Open what lives as long as the server, which Django's ASGI handler has no place for.
 
     The pooled client and the rate limits lie in the lifespan's state; each request finds them in
     its own `scope["state"]`.

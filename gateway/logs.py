@@ -22,7 +22,7 @@ _SHARED: list[Processor] = [
 
 
 class Sampler:
-    """Drops the lines of all but a share of the requests; warnings and errors always stay.
+    """Drop the lines of all but a share of the requests; warnings and errors always stay.
 
     By the request's id, so that of one request all lines stay or none.
     """
@@ -39,7 +39,7 @@ class Sampler:
 
 
 def configure(level: str, share: float) -> dict[str, Any]:
-    """Sets structlog up, and returns Django's LOGGING for everybody else's lines."""
+    """Set structlog up, and return Django's LOGGING for everybody else's lines."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

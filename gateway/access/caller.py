@@ -17,11 +17,11 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """Names the caller among all of them."""
+        """Return a name that no other caller has."""
         return f"key:{self.key_id}" if self.key_id else f"user:{self.user}"
 
     def require(self, scope: str) -> None:
-        """Raises Forbidden."""
+        """Raise Forbidden."""
         if scope not in self.scopes:
             raise Forbidden(
                 f"This needs the scope {scope!r}, which the credential does not have; ask your "

@@ -45,7 +45,7 @@ class LimitStatus:
 
 
 class Limiter:
-    """Limits the requests of a sliding minute: of callers, organisations, and wrong credentials.
+    """Limit the requests of a sliding minute: of callers, organisations, and wrong credentials.
 
     With a Redis, all workers count together. While it is away each counts for itself, which
     lets through at most as many times the limit as there are workers.
@@ -58,17 +58,17 @@ class Limiter:
         self._shared_from = 0.0  # on the monotonic clock
 
     async def count(self, caller: Caller) -> list[LimitStatus]:
-        """Counts one request, for the caller and for its organisation."""
+        """Count one request, for the caller and for its organisation."""
         organisation = caller.organisation
         own = _or_default(caller.requests_per_minute, self._rates.caller)
         all_of_it = _or_default(organisation.requests_per_minute, self._rates.organisation)
-        standing = await self._count("caller", caller.name, own)
-        if standing.exceeded:
-            return [standing]  # a refused request takes nothing from the others
-        return [standing, await self._count("organisation", str(organisation.pk), all_of_it)]
+        status = await self._count("caller", caller.name, own)
+        if status.exceeded:
+            return [status]  # a refused request takes nothing from the others
+        return [status, await self._count("organisation", str(organisation.pk), all_of_it)]
 
     async def count_failure(self, address: str) -> None:
-        """Counts a wrong credential from the address. Raises TooManyRequests.
+        """Count a wrong credential from the address. Raise TooManyRequests.
 
         A good credential is let in whatever came before it: behind one address there may be a
         whole hospital, and 256 random bits are not guessed by trying.
@@ -121,17 +121,19 @@ def _redis(url: str) -> RedisStorage:
     )
 
 
-def ratelimit_headers(standings: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
-    """`RateLimit` and `RateLimit-Policy`, after draft-ietf-httpapi-ratelimit-headers-10."""
-    policy = ", ".join(f'"{one.name}";q={one.limit};w={WINDOW_S}' for one in standings)
-    left = ", ".join(f'"{one.name}";r={one.remaining};t={one.reset_s}' for one in standings)
+def ratelimit_headers(statuses: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
+    """Return `RateLimit` and `RateLimit-Policy`, after draft-ietf-httpapi-ratelimit-headers-10."""
+    policy = ", ".join(f'"{status.name}";q={status.limit};w={WINDOW_S}' for status in statuses)
+    left = ", ".join(
+        f'"{status.name}";r={status.remaining};t={status.reset_s}' for status in statuses
+    )
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
-def raise_if_exceeded(standings: list[LimitStatus]) -> None:
-    """Raises TooManyRequests."""
-    for one in standings:
-        if one.exceeded:
+def raise_if_exceeded(statuses: list[LimitStatus]) -> None:
+    """Raise TooManyRequests."""
+    for status in statuses:
+        if status.exceeded:
             raise TooManyRequests(
-                f"More than {one.limit} requests a minute; wait before the next.", one.reset_s
+                f"More than {status.limit} requests a minute; wait before the next.", status.reset_s
             )

@@ -38,7 +38,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """Who may call the API. A key is never deleted, so that records keep their meaning."""
+    """What lets a program call the API. Never deleted, so that records keep their meaning."""
 
     id = models.CharField(primary_key=True, max_length=12)
     name = models.CharField(max_length=200, help_text="what it is for")

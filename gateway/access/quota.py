@@ -11,7 +11,7 @@ def take_quota(caller: Caller, now: datetime) -> None:
     """Take one request from the day's quotas of the caller and of its organisation.
 
     Belongs into the transaction that admits the request: the row's lock makes it exact, however
-    many workers there are. Raises TooManyRequests.
+    many workers there are. Raise TooManyRequests.
     """
     organisation = caller.organisation
     for subject, quota in (

@@ -21,7 +21,7 @@ _BODY_HEADERS = (b"content-type", b"content-length")
 def caller_of_session(scope: dict[str, Any]) -> Caller | None:
     """The person of the request's session cookie, or None; blocking.
 
-    Raises Forbidden where the request may be forged: without the token that Django's pages hand
+    Raise Forbidden where the request may be forged: without the token that Django's pages hand
     out (in the header `X-CSRFToken`), or from a foreign origin.
     """
     request = _bodiless(scope)

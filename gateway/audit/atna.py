@@ -71,9 +71,9 @@ def _of_record(record: Record) -> Element:
     _participant(message, record.caller or "unknown", record.address, _organisation(record))
     _source(message)
     # Type 2: a system object; role 3: a report; identified by a number of ours.
-    found = _object(message, f"request:{record.request_id}", "2", "3")
+    participant = _object(message, f"request:{record.request_id}", "2", "3")
     for type_, value in _details(record):
-        SubElement(found, "ParticipantObjectDetail", type=type_, value=_base64(value))
+        SubElement(participant, "ParticipantObjectDetail", type=type_, value=_base64(value))
     return message
 
 
@@ -137,17 +137,17 @@ def _source(message: Element) -> None:
 
 
 def _object(message: Element, id_: str, type_: str, role: str) -> Element:
-    found = SubElement(
+    participant = SubElement(
         message,
         "ParticipantObjectIdentification",
         ParticipantObjectID=id_,
         ParticipantObjectTypeCode=type_,
         ParticipantObjectTypeCodeRole=role,
     )
-    _coded(found, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
+    _coded(participant, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
     # The schema wants a name or a query: what kind of thing it is, which ours say before the colon.
-    SubElement(found, "ParticipantObjectName").text = id_.partition(":")[0]
-    return found
+    SubElement(participant, "ParticipantObjectName").text = id_.partition(":")[0]
+    return participant
 
 
 def _coded(parent: Element, tag: str, code: str, system: str, text: str) -> None:

@@ -84,7 +84,7 @@ class Head(models.Model):
         return of_the_day.get()
 
     def append(self, row: Sealed) -> None:
-        """Seals the row as the next of the day; both have still to be saved."""
+        """Seal the row as the next of the day; both have still to be saved."""
         self.length += 1
         row.day, row.position = self.day, self.length
         row.seal = self.seal = seal_of(row, self.seal)
@@ -113,9 +113,9 @@ def _hmac(message: bytes) -> str:
     return hmac.new(settings.AUDIT_KEY.encode(), message, hashlib.sha256).hexdigest()
 
 
-def _is_equal(kept: object, computed: str) -> bool:
-    """Whether the seals are the same; `kept` may be whatever the database was made to hold."""
-    return hmac.compare_digest(str(kept).encode(), computed.encode())
+def _is_equal(stored: object, computed: str) -> bool:
+    """Return whether the seals are the same, of which `stored` may be anything at all."""
+    return hmac.compare_digest(str(stored).encode(), computed.encode())
 
 
 def faults(model: type[Sealed], head: Head) -> Iterator[str]:

@@ -29,7 +29,7 @@ class State(models.TextChoices):
 
 class RecordManager(models.Manager["Record"]):
     def close(self, record: "Record") -> bool:
-        """Writes and seals a final state; whether it was written.
+        """Write and seal a final state; return whether it was written.
 
         The first one stands: a later attempt changes nothing.
         """

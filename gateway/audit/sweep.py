@@ -10,7 +10,7 @@ _GRACE_S = 120
 
 
 def sweep() -> int:
-    """Closes as `unknown` what a crash left `received`; how many rows. Blocking."""
+    """Close as `unknown` what a crash left `received`; return how many rows. Blocking."""
     now = timezone.now()
     swept = 0
     before = now - timedelta(seconds=settings.DEADLINE_S + _GRACE_S)

@@ -5,7 +5,7 @@ from gateway.people.models import Member
 
 
 class PeopleBackend(ModelBackend):
-    """Lets in whom their organisation lets in, when they sign in and with each request after."""
+    """Reject users of inactive organisations at sign-in and on every request."""
 
     def user_can_authenticate(self, user: User) -> bool:
         if not super().user_can_authenticate(user):

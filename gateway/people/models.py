@@ -15,7 +15,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(name: str) -> None:
-    """Raises ValidationError."""
+    """Raise ValidationError."""
     if not name.strip() or _CONTROLS.search(name):
         raise ValidationError("A name is one line of text, without control characters.")
 

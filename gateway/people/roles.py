@@ -36,7 +36,7 @@ def scopes_of(groups: Iterable[str]) -> frozenset[str]:
 
 
 def write_groups(**kwargs: Any) -> None:
-    """Brings Django's groups to what ROLES says, after each migration."""
+    """Bring Django's groups to what ROLES says, after each migration."""
     for name, role in ROLES.items():
         group, _ = Group.objects.get_or_create(name=name)
         wanted = [

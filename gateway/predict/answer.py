@@ -57,20 +57,21 @@ def parse_prediction(
     first.
     """
     try:
-        found = Prediction.model_validate_json(body, strict=True, extra="ignore")
+        prediction = Prediction.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    answered = found.request_id, found.correlation_id, found.options
-    if answered != (request_id, correlation_id, options) or not header.agrees_with(found.image):
+    answered = prediction.request_id, prediction.correlation_id, prediction.options
+    is_of_image = header.agrees_with(prediction.image)
+    if answered != (request_id, correlation_id, options) or not is_of_image:
         raise UpstreamFault("The inference service answered another request.")
-    has_picture = found.visualization is not None
-    if has_picture != (options.visualization != "none") or not found.model.bundle_sha256:
+    has_picture = prediction.visualization is not None
+    if has_picture != (options.visualization != "none") or not prediction.model.bundle_sha256:
         raise UpstreamFault("The inference service gave no valid answer.")
-    return found
+    return prediction
 
 
 def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError:
-    """The error behind any status but 200."""
+    """Return the error behind any status but 200."""
     try:
         problem = Problem.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError:

@@ -21,7 +21,7 @@ _LOST = (UpstreamDisconnected, UpstreamCertificateInvalid, DeadlineExceeded, Una
 
 
 class Breaker:
-    """Keeps clients from waiting for an ingress that is gone, and it from a storm on its return.
+    """Circuit breaker: answer at once while the ingress is gone, and spare it on its return.
 
     Goes around what is sent and received, so that it sees what brought no answer; an answer is an
     answer, whatever it says. A client that leaves tells nothing of the ingress. After Nygard's
@@ -35,7 +35,7 @@ class Breaker:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Around one request. Raises Unavailable at once while the circuit is open."""
+        """Watch one request. Raise Unavailable at once while the circuit is open."""
         is_test = self._failures >= _FAILURES
         if is_test:
             if self._testing or monotonic() < self._opens_at:

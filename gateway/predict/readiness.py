@@ -10,7 +10,7 @@ _REPEATS = 48 * 1024 // 32
 async def require_writable() -> None:
     """Commit a row as large as a record, since nothing less shows that the disk has room for one.
 
-    A transaction that is rolled back writes nothing to the disk. Raises NotReady on a database that
+    A transaction that is rolled back writes nothing to the disk. Raise NotReady on a database that
     was not migrated, and DatabaseUnavailable where it cannot be read or written.
     """
     try:

@@ -36,7 +36,9 @@ class UsageAdmin(ReadOnly, OwnOrganisation):
         asked = query.pop("organisation", [])
         seen = OrganisationAdmin(Organisation, self.admin_site).get_queryset(request)
         # As text: what is asked for may be anything.
-        organisation = next((one for one in seen if str(one.pk) in asked), seen.first())
+        organisation = next(
+            (organisation for organisation in seen if str(organisation.pk) in asked), seen.first()
+        )
         try:
             period = read_query(pairs(query), Period)
         except BadRequest as error:

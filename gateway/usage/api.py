@@ -99,8 +99,8 @@ async def usage(request: HttpRequest) -> Any:
     days = f"{period.first} to {period.last}"
     await in_database(_record_reading, request, caller, Event.Action.USAGE_READ, days)
     if period.format == "csv":
-        found = await in_database(rows, caller.organisation, period.first, period.last)
-        return _csv(found)
+        counts = await in_database(rows, caller.organisation, period.first, period.last)
+        return _csv(counts)
     return await in_database(summarise, caller.organisation, period.first, period.last)
 
 
@@ -147,5 +147,5 @@ def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:
 
 
 def _cell(text: str) -> str:
-    """Names come from people and models: one that a spreadsheet might run is made a text."""
+    """Return the text as a cell that no spreadsheet runs: names come from people and models."""
     return text if not text or text[0].isalnum() else "'" + text

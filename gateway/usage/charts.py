@@ -31,7 +31,7 @@ class Chart:
 def charts(summary: Summary) -> list[Chart]:
     scores = {f"{number / SCORE_BINS:.1f}": count for number, count in enumerate(summary.scores)}
     return [
-        _chart("Requests by day", {f"{one.day:%d.%m.}": one.requests for one in summary.days}),
+        _chart("Requests by day", {f"{day.day:%d.%m.}": day.requests for day in summary.days}),
         _chart("Outcomes", summary.outcomes),
         _chart("Callers", _named(summary)),
         _chart("Lesions by class", summary.classes),

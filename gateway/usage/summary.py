@@ -98,18 +98,18 @@ def key_names(organisation: Organisation) -> dict[str, str]:
 
 def percentiles(bins: Mapping[int, int]) -> dict[str, float]:
     """By the numbers of tally.latency_bin; empty without any."""
-    found: dict[str, float] = {}
+    latencies: dict[str, float] = {}
     total, below = sum(bins.values()), 0
     for number, count in sorted(bins.items()):
         below += count
         for percent in PERCENTILES:
-            if f"p{percent}" not in found and below * 100 >= percent * total:
-                found[f"p{percent}"] = round(latency_ms(number), 1)
-    return found
+            if f"p{percent}" not in latencies and below * 100 >= percent * total:
+                latencies[f"p{percent}"] = round(latency_ms(number), 1)
+    return latencies
 
 
-def _totals(found: Iterable[tuple[str, str, int]]) -> defaultdict[str, Counts]:
+def _totals(counts: Iterable[tuple[str, str, int]]) -> defaultdict[str, Counts]:
     totals: defaultdict[str, Counts] = defaultdict(dict)
-    for group, value, count in found:
+    for group, value, count in counts:
         totals[group][value] = count
     return totals

@@ -50,15 +50,15 @@ def _fold_some(seen: Head) -> bool:
         if head is None:
             return False  # pruned meanwhile
         rows = Record.objects.filter(day=head.day, position__gt=head.tallied)
-        found = list(rows.order_by("position")[:_ROWS])
-        if not found:
+        records = list(rows.order_by("position")[:_ROWS])
+        if not records:
             return False
         counts: Counter[_Key] = Counter()
-        for record in found:
+        for record in records:
             for key, count in _values(record):
                 counts[key] += count
         _add(head, counts)
-        head.tallied = found[-1].position or 0
+        head.tallied = records[-1].position or 0
         head.save(update_fields=["tallied"])
         return True
 

@@ -22,7 +22,7 @@ from tests.integration.gateway.records import assert_problem
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/gateway/access/test_keys.py",
-    "unit/gateway/test_people.py",
+    "unit/gateway/people/test_actions.py",
     "unit/gateway/predict/test_recorder.py",
     "unit/gateway/audit/test_chain.py",
     "unit/gateway/test_migrations.py",

@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
 def _rows(first: date, last: date, owner: Organisation | None) -> Iterator[Record | Event]:
     for model in (Record, Event):
-        found = model.objects.filter(day__range=(first, last)).select_related("organisation")
+        rows = model.objects.filter(day__range=(first, last)).select_related("organisation")
         if owner is not None:
-            found = found.filter(organisation=owner)
-        yield from found.order_by("day", "position").iterator(chunk_size=2000)
+            rows = rows.filter(organisation=owner)
+        yield from rows.order_by("day", "position").iterator(chunk_size=2000)

@@ -44,11 +44,11 @@ class Command(BaseCommand):
         first, last = first or date.min, last or date.max
         broken = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            found = self._faults(head)
-            broken += len(found)
-            for fault in found:
+            day_faults = self._faults(head)
+            broken += len(day_faults)
+            for fault in day_faults:
                 self.stderr.write(f"{_printable(head.trail)} {head.day}: {fault}")
-            if not found:
+            if not day_faults:
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
         pruned = {trail: list(pruned_days(trail)) for trail in TRAILS}
         broken += self._headless(first, last) + self._gaps(pruned) + self._unsealed()
@@ -79,13 +79,16 @@ class Command(BaseCommand):
 
     def _is_there(self, line: str, pruned: dict[str, list[Pruned]]) -> bool:
         """Whether a day still holds what was printed of it, was pruned since, or may be."""
-        found = _PRINTED.fullmatch(line.strip())
-        if found is None:
+        match = _PRINTED.fullmatch(line.strip())
+        if match is None:
             raise CommandError(f"not a line of verify_audit: {line.strip()[:80]}")
-        trail, text, length, seal = found.groups()
+        trail, text, length, seal = match.groups()
         day = date.fromisoformat(text)
         row = TRAILS[trail].objects.filter(day=day, position=length, seal=seal)
-        gone = any(one.day == text and _holds(one, int(length), seal) for one in pruned[trail])
+        gone = any(
+            pruned_day.day == text and _holds(pruned_day, int(length), seal)
+            for pruned_day in pruned[trail]
+        )
         if _may_be_pruned(day) or gone or row.exists():
             return True
         self.stderr.write(f"{trail} {day}: row {length} is not there as it was printed")
@@ -95,7 +98,7 @@ class Command(BaseCommand):
         gaps = [
             (trail, gap)
             for trail in TRAILS
-            for gap in missing_days(trail, {one.number for one in pruned[trail]})
+            for gap in missing_days(trail, {pruned_day.number for pruned_day in pruned[trail]})
         ]
         for trail, gap in gaps:
             self.stderr.write(f"{trail}: {gap}")
@@ -131,5 +134,5 @@ def _holds(pruned: Pruned, length: int, seal: str) -> bool:
 
 
 def _may_be_pruned(day: date) -> bool:
-    kept = settings.RETENTION_DAYS
-    return kept is not None and day < today() - timedelta(days=kept)
+    days = settings.RETENTION_DAYS
+    return days is not None and day < today() - timedelta(days=days)
