@@ -70,11 +70,12 @@ class PredictEndpoint:
                     slot.enter_context(self._slots.acquire(caller.organisation))
                     await recorder.admit(caller)
 
-                    body = await read_body(receive, length)
+                    form = await read_body(receive, length)
                     async with cancelled_on_disconnect(receive):
                         options = read_query(pairs_of(scope["query_string"]), PredictOptions)
                         record.set_options(options)
-                        image = read_file(content_type(headers), body)
+                        image = read_file(content_type(headers), form)
+                        del form  # as large as the image, which stays in memory
                         header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
                         record.set_image(len(image), header)
 

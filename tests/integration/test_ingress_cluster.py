@@ -18,7 +18,7 @@ from PIL import Image
 from ray import serve
 
 from cluster.ports import choose_ports
-from gateway.predict.upstream import Upstream
+from gateway.predict.upstream import ImageRequest, Upstream
 from pipeline.errors import LesionserveError, Poison
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem
@@ -230,7 +230,9 @@ def outcome(url: str, image: bytes) -> LesionserveError | None:
         upstream = Upstream.connect(f"{url}/", TOKEN, deadline_s=60)
         header = Header("PNG", 40, 20)
         try:
-            await upstream.predict(image, header, PredictOptions(), "id", lambda: None)
+            await upstream.predict(
+                ImageRequest(image, header, PredictOptions(), "id"), lambda: None
+            )
         finally:
             await upstream.close()
 
