@@ -21,6 +21,7 @@ from tests.integration.gateway.records import assert_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
+    "unit/gateway/access/test_actions.py",
     "unit/gateway/access/test_keys.py",
     "unit/gateway/people/test_actions.py",
     "unit/gateway/predict/test_recorder.py",
