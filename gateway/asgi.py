@@ -12,6 +12,7 @@ from gateway import health  # noqa: E402
 from gateway.context import path_of  # noqa: E402
 from gateway.lifespan import Lifespan  # noqa: E402
 from gateway.middleware import (  # noqa: E402
+    DatabaseTimeoutMiddleware,
     FormBoundsMiddleware,
     HeaderBoundsMiddleware,
     HostMiddleware,
@@ -36,18 +37,18 @@ class Router:
         await self._routes.get(path_of(scope), self._pages)(scope, receive, send)
 
 
-def bounded(app: ASGI3Application) -> ASGI3Application:
-    """Return the application behind the checks that every route but /predict/ has."""
+def watched(app: ASGI3Application) -> ASGI3Application:
+    """Return a route for what watches the process, under any host name."""
     return ProblemMiddleware(HeaderBoundsMiddleware(FormBoundsMiddleware(HttpsMiddleware(app))))
 
 
+pages: ASGI3Application = HttpsMiddleware(DatabaseTimeoutMiddleware(django))
+pages = HeaderBoundsMiddleware(HostMiddleware(FormBoundsMiddleware(pages)))
 routes: dict[str, ASGI3Application] = {
     "/predict/": PredictEndpoint(),
-    "/healthz": bounded(health.route(health.healthz, "GET")),
-    "/readyz": bounded(health.route(health.readyz, "GET")),
-    "/metrics": bounded(health.route(health.metrics, "GET", "HEAD")),
+    "/healthz": watched(health.route(health.healthz, "GET")),
+    "/readyz": watched(health.route(health.readyz, "GET")),
+    "/metrics": watched(health.route(health.metrics, "GET", "HEAD")),
 }
-pages = ProblemMiddleware(
-    HeaderBoundsMiddleware(HostMiddleware(FormBoundsMiddleware(HttpsMiddleware(django))))
-)
-application = Lifespan(SendTimeoutMiddleware(RequestContextMiddleware(Router(routes, pages))))
+router = Router(routes, ProblemMiddleware(pages))
+application = Lifespan(SendTimeoutMiddleware(RequestContextMiddleware(router)))

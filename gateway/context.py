@@ -15,10 +15,6 @@ class RequestContext:
     correlation_id: str | None
     rate_limits: Headers = field(default_factory=list)  # headers of the answer, once counted
 
-    @property
-    def ids(self) -> tuple[str, str | None]:
-        return self.request_id, self.correlation_id
-
 
 def with_context(scope: Any, context: RequestContext) -> Any:
     """Return a copy of the ASGI scope that carries the context."""

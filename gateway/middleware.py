@@ -201,8 +201,20 @@ class FormBoundsMiddleware:
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         length = body_length(scope["headers"], settings.MAX_FORM_BYTES)
+        await self._app(scope, bounded(receive, length), send)
+
+
+class DatabaseTimeoutMiddleware:
+    """Bound what a page waits for the database, all its statements together."""
+
+    def __init__(self, app: ASGI3Application) -> None:
+        self._app = app
+
+    async def __call__(
+        self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
         with waiting_at_most(PAGE_WAITS_S):
-            await self._app(scope, bounded(receive, length), send)
+            await self._app(scope, receive, send)
 
 
 class HttpsMiddleware:

@@ -21,7 +21,7 @@ _WHITESPACE = " \t"  # HTTP's; Python's own `strip` takes away a no-break space,
 
 
 async def authenticate(scope: dict[str, Any]) -> Caller:
-    """Whoever is behind the request, from its ASGI scope.
+    """Return who is behind the request, from its ASGI scope.
 
     A program shows a key, in `Authorization: Api-Key …` or `X-API-Key`; a person's browser the
     cookie of a session, which counts only where no key is shown. Raises one and the same

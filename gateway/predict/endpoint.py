@@ -78,16 +78,17 @@ class PredictEndpoint:
                         del form  # as large as the image, which stays in memory
                         header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
                         record.set_image(len(image), header)
+                        request = ImageRequest(
+                            image, header, options, context.request_id, context.correlation_id
+                        )
 
-                        held = await acquire(headers, caller.organisation, image, options)
-                        if isinstance(held, Replay):
-                            prediction, record.replayed = held.prediction, True
+                        turn = await acquire(headers, caller.organisation, image, options)
+                        if isinstance(turn, Replay):
+                            prediction, record.replayed = turn.prediction, True
                         else:
-                            async with held as lease:
-                                prediction = await upstream_of(scope).predict(
-                                    ImageRequest(image, header, options, *context.ids),
-                                    record.count_attempt,
-                                )
+                            async with turn as lease:
+                                upstream = upstream_of(scope)
+                                prediction = await upstream.predict(request, record.count_attempt)
                                 await lease.keep(prediction)
                     record.set_prediction(prediction)
                 except LesionserveError as raised:
@@ -125,6 +126,7 @@ def check_form(headers: Any) -> int:
 
 
 def prediction_response(prediction: Prediction, replayed: bool) -> Response:
+    """Return the answer of 200."""
     # Written anew: what came may hold more than was read of it, such as a key twice.
     body = prediction.model_dump_json().encode()
     headers = [(b"idempotent-replayed", b"true")] if replayed else []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.access.limits import Limiter
-from gateway.asgi import application, bounded
+from gateway.asgi import application, watched
 from gateway.audit.models import Record
 from gateway.database import in_database
 from gateway.environment import Rates
@@ -91,7 +91,7 @@ async def test_answer_that_is_no_problem_becomes_one():
         await send({"type": "http.response.body", "body": b"<h1>", "more_body": True})
         await send({"type": "http.response.body", "body": b"no"})
 
-    status, answered, told = await call("/usage/", RequestContextMiddleware(bounded(html)))
+    status, answered, told = await call("/usage/", RequestContextMiddleware(watched(html)))
     assert (status, told["code"]) == (405, "method_not_allowed")
     assert answered[b"content-type"] == b"application/problem+json"
     assert answered[b"allow"] == b"GET"
@@ -108,7 +108,7 @@ async def test_crash_of_a_page_is_a_problem_without_its_text():
 
     scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/usage/", "headers": []}
     with pytest.raises(RuntimeError):
-        await RequestContextMiddleware(bounded(crash))(scope, None, send)
+        await RequestContextMiddleware(watched(crash))(scope, None, send)
     assert messages[0]["status"] == 500
     assert b"secret" not in messages[1]["body"]
 
