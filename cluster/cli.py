@@ -298,8 +298,8 @@ def deploy(
     Exit codes: 0 it serves, 2 misuse, 3 refused before anything was changed, 4 rolled back, 5 not
     rolled back, 130 interrupted before anything was changed.
     """
-    from cluster.deploy import DeployOptions
-    from cluster.deploy import deploy as roll_out
+    from cluster.deploy.deploy import DeployOptions
+    from cluster.deploy.deploy import deploy as roll_out
 
     options = DeployOptions(
         profile,

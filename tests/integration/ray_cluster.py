@@ -20,7 +20,7 @@ import httpx
 import psutil
 import yaml
 
-from cluster.deploy_errors import Exit
+from cluster.deploy.errors import Exit
 from cluster.ports import choose_ports
 from cluster.processes import _die_with_parent
 from serve_app.args import ROOT
@@ -94,9 +94,9 @@ class RayCluster:
 
     def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command without its trial of the model: a node that differs from the others."""
-        code = "from cluster import deploy_checks; from cluster.cli import main; "
+        code = "from cluster.deploy import checks; from cluster.cli import main; "
         code += "from serve_app.node_check import TrialReport; "
-        code += "deploy_checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
+        code += "checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
         return self._run(code, arguments, {})
 
     def deploy_and_stop(
@@ -120,7 +120,7 @@ class RayCluster:
         self, profile: Path, option: str, bundle: Path
     ) -> "subprocess.CompletedProcess[str]":
         """Damage the bundle after all checks, and kill the command while it rolls."""
-        code = "import os; from pathlib import Path; from cluster.roll import Roll; "
+        code = "import os; from pathlib import Path; from cluster.deploy.roll import Roll; "
         code += f"Roll._await_replicas = lambda *_: (Path({str(bundle)!r}, 'model.pth').unlink(), "
         code += f"os.kill(os.getpid(), 9)); {_COMMAND}"
         return self._run(code, (profile, option, bundle), {})

@@ -7,11 +7,11 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from cluster import deploy_checks
-from cluster.deploy_errors import refused
-from cluster.deploy_plan import Plan, read_plan
-from cluster.roll import Roll, Say
-from cluster.serve_client import Application, ServeClient, connected
+from cluster.deploy import checks
+from cluster.deploy.errors import refused
+from cluster.deploy.plan import Plan, read_plan
+from cluster.deploy.roll import Roll, Say
+from cluster.deploy.serve_client import Application, ServeClient, connected
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def deploy(options: DeployOptions, say: Say) -> None:
     """Check profile, bundle and cluster, roll the new version in, and wait until it serves.
 
     Where it does not become healthy, go back to what was deployed before. `say` hears what goes
-    on, one line at a time. Raise StackError with one of `deploy_errors.Exit`.
+    on, one line at a time. Raise StackError with one of `errors.Exit`.
     """
     plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
     say(f"bundle: {plan.model} is intact")
@@ -55,22 +55,22 @@ def deploy(options: DeployOptions, say: Say) -> None:
 def _check(plan: Plan, options: DeployOptions, client: ServeClient, say: Say) -> Application | None:
     """Return the application to replace, as it is after all checks."""
     details = client.details()
-    before = deploy_checks.check_takeover(plan, details, take_over=options.take_over)
+    before = checks.check_takeover(plan, details, take_over=options.take_over)
     if before is not None:
-        deploy_checks.check_classes(plan, before, client, other_classes=options.other_classes)
+        checks.check_classes(plan, before, client, other_classes=options.other_classes)
         _say_what_stays(plan, details.http_options, say)
-    nodes = deploy_checks.check_nodes(plan)
+    nodes = checks.check_nodes(plan)
     say(f"cluster: the bundle is intact on each of {nodes} nodes")
     _check_room_and_model(plan, options, say)
-    return deploy_checks.check_unchanged(plan, before, client.details())
+    return checks.check_unchanged(plan, before, client.details())
 
 
 def _check_room_and_model(plan: Plan, options: DeployOptions, say: Say) -> None:
     if options.stop_first:
         say("the old replicas stop first: requests are refused until the new model is loaded")
         return
-    with deploy_checks.reserved_room(plan, options.room_within_s) as room:
-        report = deploy_checks.check_model(plan, room)
+    with checks.reserved_room(plan, options.room_within_s) as room:
+        report = checks.check_model(plan, room)
     say(f"trial: {report.cases} golden cases reproduced by the {report.engine} engine")
 
 

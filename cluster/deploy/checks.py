@@ -13,9 +13,9 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from cluster.deploy_errors import misuse, refused
-from cluster.deploy_plan import Plan
-from cluster.serve_client import Application, ServeClient, ServeDetails
+from cluster.deploy.errors import misuse, refused
+from cluster.deploy.plan import Plan
+from cluster.deploy.serve_client import Application, ServeClient, ServeDetails
 from pipeline.bundle.manifest import read_manifest
 from pipeline.errors import BundleError
 from pipeline.text import one_line

@@ -19,7 +19,7 @@ from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.exceptions import AuthenticationError, RayError
 from ray.serve.exceptions import RayServeException
 
-from cluster.deploy_errors import refused
+from cluster.deploy.errors import refused
 from cluster.errors import StackError
 from pipeline.text import one_line
 from serve_app.status import last_line
@@ -170,10 +170,10 @@ def connected(address: str) -> Iterator[ServeClient]:
 
 def _knock(address: str) -> None:
     """Raise OSError where nothing listens, since Ray's own client would wait there for ever."""
-    found = canonicalize_bootstrap_address(address)
-    if found is None:
+    bootstrap_address = canonicalize_bootstrap_address(address)
+    if bootstrap_address is None:
         raise ConnectionError("no cluster was started on this machine")
-    host, port = parse_address(found)
+    host, port = parse_address(bootstrap_address)
     with socket.create_connection((host, int(port)), timeout=_CONNECT_WITHIN_S):
         pass
 

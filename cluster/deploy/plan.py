@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.deploy_errors import misuse, refused
-from cluster.serve_client import Application
+from cluster.deploy.errors import misuse, refused
+from cluster.deploy.serve_client import Application
 from pipeline.bundle.manifest import Manifest
 from pipeline.errors import BundleError
 from serve_app.app import open_deployed_bundle

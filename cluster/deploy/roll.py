@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from cluster.deploy_errors import not_rolled_back, rolled_back
-from cluster.deploy_plan import Plan, model_name
-from cluster.interrupts import FirstInterrupt
-from cluster.serve_client import CLUSTER_ERRORS, Application, ServeClient
+from cluster.deploy.errors import not_rolled_back, rolled_back
+from cluster.deploy.interrupts import FirstInterrupt
+from cluster.deploy.plan import Plan, model_name
+from cluster.deploy.serve_client import CLUSTER_ERRORS, Application, ServeClient
 from pipeline.text import one_line
 
 Say = Callable[[str], None]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cluster.deploy_errors import Exit
-from cluster.deploy_plan import Plan, read_plan
+from cluster.deploy.errors import Exit
+from cluster.deploy.plan import Plan, read_plan
+from cluster.deploy.roll import Roll
+from cluster.deploy.serve_client import Application, Deployment, ServeDetails
 from cluster.errors import StackError
-from cluster.roll import Roll
-from cluster.serve_client import Application, Deployment, ServeDetails
 from serve_app.args import ROOT
 
 LOCAL = ROOT / "configs/serve/local.yaml"

@@ -6,11 +6,11 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from cluster.deploy_checks import check_classes, check_takeover, check_unchanged
-from cluster.deploy_errors import Exit
-from cluster.deploy_plan import read_plan
+from cluster.deploy.checks import check_classes, check_takeover, check_unchanged
+from cluster.deploy.errors import Exit
+from cluster.deploy.plan import read_plan
+from cluster.deploy.serve_client import Application, Deployment, ServeClient, ServeDetails
 from cluster.errors import StackError
-from cluster.serve_client import Application, Deployment, ServeClient, ServeDetails
 from serve_app.args import ROOT
 
 PROFILES = sorted((ROOT / "configs/serve").glob("*.yaml"))
