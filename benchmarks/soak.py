@@ -20,7 +20,7 @@ import psutil
 from benchmarks.launch import Launched, launched
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 
 REQUESTS = 5000
 CLIENTS = 4

@@ -12,7 +12,7 @@ import psutil
 from benchmarks.launch import Launched, launched
 from benchmarks.measure import Spread
 from benchmarks.report import Figure, Result
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 
 WITHIN_S = 30.0
 ROUNDS = 5

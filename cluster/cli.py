@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cluster import console
-from cluster.environment import name_the_user
 from cluster.errors import StackError
+from cluster.launcher.environment import name_the_user
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE, default_data
 from pipeline.engines.base import EngineName, Precision
 from pipeline.errors import LesionserveError
@@ -86,7 +86,7 @@ def demo(
 ) -> None:
     """Start everything, post an image, show the answer, stop."""
     from cluster.demo import run_demo
-    from cluster.local import StackOptions
+    from cluster.launcher.stack import StackOptions
 
     run_demo(image, out, StackOptions(key_name="demo", debug=debug))
 
@@ -112,7 +112,7 @@ def up(
 ) -> None:
     """Start everything on this machine and stay up until Ctrl-C."""
     from cluster.demo import stay_up
-    from cluster.local import StackOptions
+    from cluster.launcher.stack import StackOptions
 
     options = StackOptions(
         config=config,

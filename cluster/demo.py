@@ -6,7 +6,7 @@ from cluster.errors import StackError
 from cluster.files import write_whole
 from cluster.http import open_client
 from cluster.images import read_image
-from cluster.local import LocalStack, StackOptions
+from cluster.launcher.stack import LocalStack, StackOptions
 from cluster.predict import MAX_LOCAL_BYTES, REMOTE_TIMEOUT_S, Remote, ask, reason, table, trust
 from pipeline.errors import ImageError
 from pipeline.schemas import Prediction, PredictOptions

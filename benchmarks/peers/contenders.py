@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
 from benchmarks.peers.process import ROOT, server
-from cluster.local import LocalStack, StackOptions
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.stack import LocalStack, StackOptions
 from cluster.paths import LOCAL_PROFILE
-from cluster.ports import choose_ports
 from pipeline.bundle.manifest import read_manifest
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"

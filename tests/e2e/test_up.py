@@ -21,7 +21,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 from pipeline.schemas import Prediction, Problem
 from serve_app.args import ROOT
 

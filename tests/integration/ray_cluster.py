@@ -21,8 +21,8 @@ import psutil
 import yaml
 
 from cluster.deploy.errors import Exit
-from cluster.ports import choose_ports
-from cluster.processes import _die_with_parent
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_group import die_with_parent
 from serve_app.args import ROOT
 from tests.integration.small_bundles import IMAGE
 
@@ -201,7 +201,7 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     cluster = RayCluster(
         folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{ingress}", environment, process.pid

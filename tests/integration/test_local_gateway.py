@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local import LocalStack, StackOptions
+from cluster.launcher.stack import LocalStack, StackOptions
 from serve_app.args import ROOT
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.records import assert_problem

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import StackError
-from cluster.local import LocalStack, StackOptions
-from cluster.roles import DRIVER, GATEWAY
+from cluster.launcher.process_roles import DRIVER, GATEWAY
+from cluster.launcher.stack import LocalStack, StackOptions
 
 
 def refusal(options: StackOptions) -> StackError:
@@ -44,7 +44,7 @@ def test_the_end_of_its_own_child_is_noticed_whatever_its_command_line(
         child.wait()
         with pytest.raises(StackError) as raised:
             stack.check()
-    assert str(raised.value).startswith(role.obituary)
+    assert str(raised.value).startswith(role.exit_message)
     assert str(tmp_path) in str(raised.value)
 
 
@@ -73,7 +73,7 @@ def test_a_driver_that_dies_while_the_gateway_starts_is_noticed(tmp_path: Path) 
     with subprocess.Popen(["true"]) as driver, subprocess.Popen(["sleep", "60"]) as gateway:
         stack._own += [(driver, DRIVER), (gateway, GATEWAY)]
         driver.wait()
-        with pytest.raises(StackError, match=DRIVER.obituary):
+        with pytest.raises(StackError, match=DRIVER.exit_message):
             stack._until(lambda: False)
         gateway.kill()
 

@@ -14,23 +14,19 @@ from typing import NoReturn, Self
 
 import httpx
 
-from cluster import told
-from cluster.certificates import Authority
-from cluster.environment import child_environment, gateway_environment
 from cluster.errors import StackError
+from cluster.launcher import driver_log as told
+from cluster.launcher.certificates import Authority
+from cluster.launcher.data_folder import open_data_folder, private_files
+from cluster.launcher.environment import child_environment, gateway_environment
+from cluster.launcher.folder_lock import FolderLock
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_group import Child, ProcessGroup
+from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, Role, fatal_role, role_of
+from cluster.launcher.stages import Stages
+from cluster.launcher.temp_folder import make_temp_folder, remove_abandoned
 from cluster.paths import LOCAL_PROFILE
-from cluster.ports import choose_ports
 from cluster.predict import trust
-from cluster.processes import Child, Family
-from cluster.roles import DRIVER, GATEWAY, Fate, Role, fatal, role_of
-from cluster.stages import Stages
-from cluster.workspace import (
-    FolderLock,
-    make_temp_folder,
-    open_data_folder,
-    private_files,
-    remove_abandoned,
-)
 from gateway.access.token import Token
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
@@ -82,7 +78,7 @@ class LocalStack:
         self.stages = Stages(say, show)
         self._locks: list[FolderLock] = []
         self._data_lock: FolderLock | None = None
-        self._family = Family()
+        self._group = ProcessGroup()
         self._authority: Authority | None = None
         self.dashboard_token = secrets.token_hex(32)
         self._patience_s = _ABANDON_WITHIN_S
@@ -129,25 +125,25 @@ class LocalStack:
 
     def check(self) -> None:
         """Says who died since the last look. Raises StackError where it was essential."""
-        gone = [(member.pid, role_of(member.title)) for member in self._family.look()]
+        gone = [(member.pid, role_of(member.title)) for member in self._group.poll_ended()]
         dead = [(pid, role) for pid, role in gone if role is not None]
         # Their own ends need no look at the process table.
         dead += [(one.pid, role) for one, role in self._own if one.poll() is not None]
         if dead and told.is_stopping(self._serve_log):
             self._end(DRIVER)
-        if ending := fatal([role for _, role in dead]):
+        if ending := fatal_role([role for _, role in dead]):
             self._end(ending)
         for pid, role in dead:
             if role not in self._missed:
-                self._say(f"{role.obituary} (pid {pid})")
-            if role.fate is Fate.GOES_ON:
+                self._say(f"{role.exit_message} (pid {pid})")
+            if role.on_exit is OnExit.CONTINUE:
                 self._missed.add(role)
 
     def _end(self, role: Role) -> NoReturn:
         self._patience_s = _ABANDON_WITHIN_S
         log = self._log_of(role)
         kept = "" if self._options.data is None else f"; its output is in {log}"
-        raise StackError(role.obituary + kept, told.tail(log))
+        raise StackError(role.exit_message + kept, told.tail(log))
 
     @property
     def gateway_url(self) -> str:
@@ -192,7 +188,7 @@ class LocalStack:
             httpx.Client(timeout=5, trust_env=False, verify=trust(self.ca)) as client,
         ):
             self._until(lambda: self._is_ready(client))
-        self._family.look()
+        self._group.poll_ended()
 
     def _choose_ports(self) -> None:
         options = self._options
@@ -267,7 +263,7 @@ class LocalStack:
 
     def _start_child(self, command: list[str], environment: dict[str, str], log: Path) -> Child:
         keep = [lock.descriptor for lock in self._locks]
-        return self._family.start(command, environment, log, keep)
+        return self._group.start(command, environment, log, keep)
 
     def _manage(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "gateway.manage", *arguments]
@@ -299,13 +295,13 @@ class LocalStack:
         key = self._manage("issue_key", "--name", name, "--expires-in", days)
         token = Token.parse(key)
         if self._data_lock is not None and token is not None:
-            self._data_lock.note(token.id)
+            self._data_lock.write_note(token.id)
         return key
 
     def _revoke_left_key(self) -> None:
         """Revoke the key of a start in this folder that was killed and could not do it."""
-        if self._data_lock is not None and self._data_lock.left:
-            self._revoke(self._data_lock.left)
+        if self._data_lock is not None and self._data_lock.former_note:
+            self._revoke(self._data_lock.former_note)
 
     def _revoke_key(self) -> None:
         token = Token.parse(self.api_key)
@@ -371,11 +367,11 @@ class LocalStack:
         """Ends everything, the gateway first; Ctrl-C only makes it hurry."""
         for signum in self._handlers:
             signal.signal(signum, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, lambda *_: self._family.kill())
+        signal.signal(signal.SIGINT, lambda *_: self._group.kill())
         if isinstance(error, KeyboardInterrupt | SystemExit):
             self._say("stopping")
         with private_files():
-            self._family.stop(self._patience_s)
+            self._group.stop(self._patience_s)
             self._keep_logs_of_serve()
             self._revoke_key()
         shutil.rmtree(self._temp, ignore_errors=True)

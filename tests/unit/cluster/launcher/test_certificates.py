@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from cluster import certificates
-from cluster.certificates import Authority
 from cluster.errors import StackError
-from cluster.local import LocalStack, StackOptions
+from cluster.launcher import certificates
+from cluster.launcher.certificates import Authority
+from cluster.launcher.stack import LocalStack, StackOptions
 
 
 @pytest.fixture

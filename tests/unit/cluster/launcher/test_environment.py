@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.environment import child_environment, gateway_environment
 from cluster.errors import StackError
+from cluster.launcher.environment import child_environment, gateway_environment
 from gateway.environment import Environment
 
 

@@ -20,8 +20,8 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
-class Member:
-    """A process of the family. `title` is its command line, which Ray rewrites as roles change."""
+class WatchedProcess:
+    """A process of the group. `title` is its command line, which Ray rewrites as roles change."""
 
     process: psutil.Process
     title: str
@@ -31,12 +31,12 @@ class Member:
         return self.process.pid
 
 
-class Family:
-    """All the processes that come from us: started here, watched, and ended to the last."""
+class ProcessGroup:
+    """All descendants of this process: it starts children, watches them, and ends every one."""
 
     def __init__(self) -> None:
         self._children: dict[int, Child] = {}
-        self._known: dict[psutil.Process, Member] = {}
+        self._known: dict[psutil.Process, WatchedProcess] = {}
         if _libc is not None:
             # An orphan becomes our child instead of init's, so that none is lost from sight.
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -46,9 +46,9 @@ class Family:
         command: Sequence[str],
         environment: Mapping[str, str],
         log: Path,
-        keep: Sequence[int] = (),
+        descriptors: Sequence[int] = (),
     ) -> Child:
-        """Starts a child whose output is appended to `log`, and which has the descriptors `keep`.
+        """Start a child that appends its output to `log` and inherits `descriptors`.
 
         It has a session of its own, so that Ctrl-C in the terminal reaches us alone and the
         children are stopped in order; it gets SIGTERM where we are killed without doing so.
@@ -61,58 +61,62 @@ class Family:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=keep,
-                preexec_fn=None if _libc is None else _die_with_parent,
+                pass_fds=descriptors,
+                preexec_fn=None if _libc is None else die_with_parent,
             )
         self._children[child.pid] = child
         return child
 
-    def look(self) -> list[Member]:
-        """Who has gone since the last look."""
+    def poll_ended(self) -> list[WatchedProcess]:
+        """Return the processes that have ended since the last call."""
         # A psutil.Process is its pid and its start time, so a pid that is used again deceives none.
-        alive = {member.process: self._named(member) for member in self._alive()}
-        gone = [member for process, member in self._known.items() if process not in alive]
+        alive = {watched.process: self._named(watched) for watched in self._alive()}
+        ended = [watched for process, watched in self._known.items() if process not in alive]
         self._known = alive
-        return gone
+        return ended
 
     def stop(self, within_s: float) -> None:
-        """Ends all of us: the children in the reverse order of their start, each with time to
-        obey, and then whoever is left, whoever started it for us."""
+        """End the whole group.
+
+        The children get SIGTERM in the reverse order of their start, and each has `within_s`
+        seconds; then every process that is left is killed, whoever started it.
+        """
         for child in reversed(self._children.values()):
             child.terminate()
             with suppress(subprocess.TimeoutExpired):
                 child.wait(within_s)
-        while members := self._alive():
-            for member in members:
+        while remaining := self._alive():
+            for watched in remaining:
                 with suppress(psutil.NoSuchProcess):
-                    member.process.kill()
+                    watched.process.kill()
             time.sleep(_REAP_S)
 
     def kill(self) -> None:
-        """Lets no child take its time."""
+        """Kill the children at once."""
         for child in self._children.values():
             child.kill()
 
-    def _named(self, member: Member) -> Member:
-        # Who is being killed loses the command line with the memory, and a large one takes a while
-        # from there to its end.
-        return member if member.title else self._known.get(member.process, member)
+    def _named(self, watched: WatchedProcess) -> WatchedProcess:
+        # A process that is being killed loses the command line with the memory, and a large one
+        # takes a while from there to its end.
+        return watched if watched.title else self._known.get(watched.process, watched)
 
-    def _alive(self) -> list[Member]:
-        members = []
+    def _alive(self) -> list[WatchedProcess]:
+        alive = []
         for process in psutil.Process().children(recursive=True):
             try:
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    members.append(Member(process, " ".join(process.cmdline())))
+                    alive.append(WatchedProcess(process, " ".join(process.cmdline())))
                 elif process.ppid() == os.getpid() and process.pid not in self._children:
                     os.waitpid(process.pid, os.WNOHANG)  # an orphan that we adopted
             except psutil.NoSuchProcess:
                 continue
         for child in self._children.values():
             child.poll()
-        return members
+        return alive
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies."""
     assert _libc is not None, "only passed on where there is prctl"
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -3,8 +3,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from cluster import stages
-from cluster.stages import Stages
+from cluster.launcher import stages
+from cluster.launcher.stages import Stages
 
 
 @pytest.fixture
