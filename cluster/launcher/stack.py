@@ -2,6 +2,7 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -26,7 +27,6 @@ from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, Role, fatal_
 from cluster.launcher.stages import Stages
 from cluster.launcher.temp_folder import make_temp_folder, remove_abandoned
 from cluster.paths import LOCAL_PROFILE
-from cluster.predict import trust
 from gateway.access.token import Token
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
@@ -185,7 +185,9 @@ class LocalStack:
             self._until(self._is_serving)
         with (
             stage("waiting for the gateway"),
-            httpx.Client(timeout=5, trust_env=False, verify=trust(self.ca)) as client,
+            httpx.Client(
+                timeout=5, trust_env=False, verify=ssl.create_default_context(cafile=self.ca)
+            ) as client,
         ):
             self._until(lambda: self._is_ready(client))
         self._group.poll_ended()

@@ -27,7 +27,7 @@ from serve_app.args import ROOT
 from tests.integration.small_bundles import IMAGE
 
 TOKEN = "t" * 32
-_COMMAND = "from cluster.cli import main; main()"
+_COMMAND = "from cluster.cli.main import main; main()"
 QUEUE = {"max_ongoing_requests": 16, "max_queued_requests": 32}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 1}
 GRAPHS: dict[str, dict[str, Any]] = {
@@ -94,7 +94,7 @@ class RayCluster:
 
     def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command without its trial of the model: a node that differs from the others."""
-        code = "from cluster.deploy import checks; from cluster.cli import main; "
+        code = "from cluster.deploy import checks; from cluster.cli.main import main; "
         code += "from serve_app.node_check import TrialReport; "
         code += "checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
         return self._run(code, arguments, {})

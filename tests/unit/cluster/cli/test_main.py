@@ -23,7 +23,7 @@ NO_USER = (
     "import pwd, sys\n"
     "def gone(uid): raise KeyError(uid)\n"
     "pwd.getpwuid = gone\n"
-    "from cluster.cli import main\n"
+    "from cluster.cli.main import main\n"
     "main()\n"
 )
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

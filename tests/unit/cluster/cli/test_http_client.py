@@ -2,7 +2,7 @@ import ssl
 
 import pytest
 
-from cluster.http import is_loopback, open_client, proxy_for
+from cluster.cli.http_client import is_loopback, open_client, proxy_for
 from pipeline.errors import ServiceError
 
 
