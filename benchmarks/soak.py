@@ -5,7 +5,6 @@ bundle, whole answers, small images. A line through the second half says whether
 import itertools
 import json
 import math
-import re
 import statistics
 import sys
 import threading
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from benchmarks.launch import Launched, launched
+from benchmarks.launch import launched
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
 from cluster.launcher.process_roles import role_of
@@ -28,6 +27,7 @@ CLIENTS = 4
 NEGLIGIBLE_MB = 5.0
 _MB = 1024 * 1024
 _LOOK_S = 1.0
+_START_WITHIN_S = 120.0
 _GIVE_UP_S = 560.0
 _FIRST_USE = 500  # caches, pools and arenas fill
 
@@ -61,8 +61,8 @@ class Done:
 
 def run() -> Result:
     with launched() as service:
-        key, url = _invitation(service)
-        done, samples = _soak(service.process.pid, key, url)
+        ready = service.await_ready(_START_WITHIN_S)
+        done, samples = _soak(service.process.pid, ready.key, ready.url)
     growths = {name: growth(points) for name, points in samples.items() if len(points) >= 20}
     for name, found in sorted(growths.items()):
         print(f"soak: {name}: {found}", file=sys.stderr)
@@ -145,16 +145,6 @@ def _memory(launcher: int) -> list[tuple[str, float]]:
         name = "the launcher" if process == root else role.name if role else title[:40]
         found.append((f"{name} ({process.pid})", mb))
     return found
-
-
-def _invitation(service: Launched) -> tuple[str, str]:
-    deadline = time.monotonic() + 120
-    pattern = re.compile(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/')
-    while time.monotonic() < deadline and service.process.poll() is None:
-        if found := pattern.search(service.said):
-            return found[1], found[2]
-        time.sleep(0.2)
-    raise RuntimeError(f"it did not start: {service.said}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cluster.paths import DEMO_IMAGE
 from pipeline.errors import ImageError
 
 if TYPE_CHECKING:
-    from cluster.launcher.stack import LocalStack
+    from cluster.launcher.stack import Stack
     from pipeline.schemas import Prediction
 
 
@@ -23,13 +23,14 @@ def demo(
 ) -> None:
     """Start everything, post an image, show the answer, stop."""
     from cluster.cli.prediction_table import prediction_table
-    from cluster.launcher.stack import LocalStack, StackOptions
+    from cluster.launcher.options import StackOptions
+    from cluster.launcher.startup import running_stack
 
     data = _read(image)
     out.mkdir(parents=True, exist_ok=True)
     options = StackOptions(key_name="demo", debug=debug)
-    with LocalStack(options, console.say, console.clock) as stack:
-        console.say(f"ready after {stack.stages.elapsed_s:.0f} s; posting {image.name}")
+    with running_stack(options, console.say, console.clock) as stack:
+        console.say(f"ready after {stack.start_s:.0f} s; posting {image.name}")
         prediction = _post(data, stack)
         paths = _write(prediction, out)
         console.output_table(prediction_table(image.name, prediction))
@@ -48,7 +49,7 @@ def _read(image: Path) -> bytes:
         raise StackError(f"{image}: {failure_reason(error, image)}") from error
 
 
-def _post(data: bytes, stack: "LocalStack") -> "Prediction":
+def _post(data: bytes, stack: "Stack") -> "Prediction":
     from cluster.cli.http_client import open_client
     from cluster.cli.remote_gateway import REMOTE_TIMEOUT_S, RemoteGateway, ask, trust
     from pipeline.schemas import PredictOptions

@@ -55,11 +55,13 @@ def predict(
     """Find lesions in images, in this process or through a gateway."""
     from cluster.cli import model_source, prediction_files
     from cluster.cli.class_names import read_class_names
+    from cluster.cli.local_model import LocalModel
+    from cluster.cli.remote_gateway import RemoteGateway
     from pipeline.schemas import PredictOptions
 
     names = read_class_names(classes, class_, classes_file)
-    local = model_source.LocalModel(bundle, config, weights, names, engine, precision)
-    remote = model_source.RemoteGateway.of(url, key, ca)
+    local = LocalModel(bundle, config, weights, names, engine, precision)
+    remote = RemoteGateway.of(url, key, ca)
     model_source.check_choice(local, remote)
     options = PredictOptions(
         masks=masks,

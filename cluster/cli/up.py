@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,8 @@ from cluster.cli.options import Debug
 from cluster.paths import DEMO_IMAGE, LOCAL_PROFILE, default_data
 
 if TYPE_CHECKING:
-    from cluster.launcher.stack import LocalStack, StackOptions
+    from cluster.launcher.options import StackOptions
+    from cluster.launcher.stack import Stack
 
 
 def up(
@@ -27,10 +29,14 @@ def up(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="the Ray dashboard, too; the start takes longer")
     ] = False,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(help="written with the address and the key while the service is ready"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Start everything on this machine and stay up until Ctrl-C."""
-    from cluster.launcher.stack import StackOptions
+    from cluster.launcher.options import StackOptions
 
     options = StackOptions(
         config=config,
@@ -41,23 +47,26 @@ def up(
         tls=tls,
         debug=debug,
     )
-    _stay_up(options, DEMO_IMAGE)
+    _stay_up(options, ready_file)
 
 
-def _stay_up(options: "StackOptions", example: Path) -> None:
+def _stay_up(options: "StackOptions", path: Path | None) -> None:
     """Serve until Ctrl-C. Raise StackError where an essential process dies."""
-    from cluster.launcher.stack import LocalStack
+    from cluster.launcher.ready_file import Ready, ReadyFile
+    from cluster.launcher.startup import running_stack
 
+    ready_file = None if path is None else ReadyFile(path)
     try:
-        with LocalStack(options, console.say, console.clock) as stack:
-            console.say(f"{stack.stages.elapsed_s:4.0f} s  ready")
-            console.say_lines(_invitation(stack, example))
-            stack.wait()
+        with running_stack(options, console.say, console.clock) as stack:
+            console.say(f"{stack.start_s:4.0f} s  ready")
+            console.say_lines(_invitation(stack, DEMO_IMAGE))
+            with nullcontext() if ready_file is None else ready_file.published(Ready.of(stack)):
+                stack.wait()
     except KeyboardInterrupt:
         console.say("stopped")
 
 
-def _invitation(stack: "LocalStack", example: Path) -> str:
+def _invitation(stack: "Stack", example: Path) -> str:
     """Return what to open and what to type, once everything is up."""
     dashboard = "with --dashboard"
     if stack.dashboard_url is not None:

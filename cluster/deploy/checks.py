@@ -74,7 +74,8 @@ def check_unchanged(
 def check_nodes(plan: Plan) -> int:
     """Check on each node that may run a replica, and return how many those are."""
     args = plan.args
-    nodes = [node for node in ray.nodes() if node["Alive"] and _may_host(node, args)]
+    all_nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node for node in all_nodes if node["Alive"] and _may_host(node, args)]
     if not nodes:
         raise refused("no node of the cluster has the CPUs and GPUs that one replica needs")
     checks = {_check(node["NodeID"]).remote(plan.app_args): node for node in nodes}

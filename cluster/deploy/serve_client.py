@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import ray
 from ray import serve
 from ray._common.constants import HEAD_NODE_RESOURCE_NAME
-from ray._common.network_utils import parse_address
+from ray._common.network_utils import parse_address  # type: ignore[attr-defined]
 from ray._private.services import canonicalize_bootstrap_address
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.exceptions import AuthenticationError, RayError
@@ -206,7 +206,7 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _is_head(node_id: str) -> bool:
-    nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes()}
+    nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     return HEAD_NODE_RESOURCE_NAME in nodes.get(node_id, {})
 
 

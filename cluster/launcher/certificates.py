@@ -3,7 +3,7 @@ start. Its key stays in the data folder; whoever trusts its certificate trusts w
 serves, and nothing else, since it may sign no further authority."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,12 +21,16 @@ from cluster.files import write_secret
 _AUTHORITY_LASTS = timedelta(days=3650)
 _LEAF_LASTS = timedelta(days=397)  # the most that browsers accept; each start makes new ones
 _SKEW = timedelta(minutes=5)  # clocks differ
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Authority:
-    """`path` is its certificate, for those who are to trust it; it `replaces` one that they
-    trusted until it expired."""
+    """A certificate that clients trust, and its key.
+
+    path: the certificate's file, for the clients. replaces: it took the place of one that they
+    trusted until it expired.
+    """
 
     path: Path
     certificate: x509.Certificate
@@ -35,9 +39,9 @@ class Authority:
 
     @classmethod
     def kept_in(cls, folder: Path) -> Self:
-        """The folder's authority, made on first use and anew once it has expired.
+        """Return the folder's authority, made on first use and anew once it has expired.
 
-        Raises OSError, and StackError for one that is not whole: those who trust it would not trust
+        Raise OSError, and StackError for one that is not whole: those who trust it would not trust
         another.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,7 +61,7 @@ class Authority:
             ) from error
 
     def issue(self, path: Path, hosts: Sequence[str]) -> Path:
-        """Writes a certificate for these names and addresses, with its key, as one PEM file.
+        """Write a certificate for these names and addresses, with its key, as one PEM file.
 
         It serves both ends of a connection, a server's and a client's.
         """
@@ -79,6 +83,31 @@ class Authority:
         )
         write_secret(path, _pem(key) + certificate.public_bytes(serialization.Encoding.PEM))
         return path
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """The certificates of one start.
+
+    ca: the authority's, which clients trust. ingress, gateway: a certificate with its key.
+    """
+
+    ca: Path
+    ingress: Path
+    gateway: Path
+
+    @classmethod
+    def issue(cls, folder: Path, say: Callable[[str], None]) -> Self:
+        """Issue new certificates by the folder's authority. Raise StackError where it cannot."""
+        try:
+            authority = Authority.kept_in(folder)
+            ingress = authority.issue(folder / "ingress.pem", _LOOPBACK)
+            gateway = authority.issue(folder / "gateway.pem", _LOOPBACK)
+        except OSError as error:
+            raise StackError(f"{folder}: {error}", exit_status=2) from error
+        if authority.replaces:
+            say(f"the authority had expired: clients have to trust {authority.path} anew")
+        return cls(authority.path, ingress, gateway)
 
 
 def _has_expired(path: Path) -> bool:

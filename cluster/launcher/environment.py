@@ -40,18 +40,18 @@ def child_environment(
     A proxy of the surroundings stays set, but no request to the loopback address goes to it.
     """
     hosts = [host for name in _NO_PROXY for host in inherited.get(name, "").split(",")]
-    named = dict.fromkeys(host.strip() for host in [*hosts, *_LOOPBACK_HOSTS])
-    no_proxy = ",".join(filter(None, named))
+    names = dict.fromkeys(host.strip() for host in [*hosts, *_LOOPBACK_HOSTS])
+    no_proxy = ",".join(filter(None, names))
     exceptions = dict.fromkeys(_NO_PROXY, no_proxy)
     return {**inherited, "TMPDIR": str(temp), **exceptions, **changes}
 
 
-def gateway_environment(data: Path) -> dict[str, str]:
-    """The gateway's secrets and its database, made on the first start and kept in `gateway.env`.
+def gateway_settings(data: Path) -> dict[str, str]:
+    """Return the gateway's secrets and its database, which the first start writes to `gateway.env`.
 
-    Kept, since the audit trail can be verified only with the key that sealed it; and a shell that
-    reads the file can run the gateway's own commands. Only its owner may read it. Raises StackError
-    for a file that is not whole, and never makes new secrets in its place.
+    They are kept, since the audit trail can be verified only with the key that sealed it; and a
+    shell that reads the file can run the gateway's own commands. Only its owner may read it. Raise
+    StackError for a file that is not whole, and never make new secrets in its place.
     """
     path = data / _NAME
     if not path.exists():

@@ -28,7 +28,8 @@ class WatchedProcess:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        pid: int = self.process.pid
+        return pid
 
 
 class ProcessGroup:

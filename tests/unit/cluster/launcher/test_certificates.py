@@ -8,8 +8,7 @@ from cryptography import x509
 
 from cluster.errors import StackError
 from cluster.launcher import certificates
-from cluster.launcher.certificates import Authority
-from cluster.launcher.stack import LocalStack, StackOptions
+from cluster.launcher.certificates import Authority, Certificates
 
 
 @pytest.fixture
@@ -120,11 +119,11 @@ def test_an_expired_authority_is_made_anew_and_its_clients_are_told(tmp_path, mo
     expired = Authority.kept_in(tmp_path / "tls")
     monkeypatch.undo()
     said: list[str] = []
-    stack = LocalStack(StackOptions(data=tmp_path, tls=True), said.append)
-    stack._make_folders()
-    stack._make_certificates()
+    issued = Certificates.issue(tmp_path / "tls", said.append)
     assert said == [f"the authority had expired: clients have to trust {expired.path} anew"]
-    shake(tmp_path / "tls/gateway.pem", trusting(Authority.kept_in(tmp_path / "tls")))
+    assert issued.ca == expired.path
+    for pem in (issued.gateway, issued.ingress):
+        shake(pem, trusting(Authority.kept_in(tmp_path / "tls")))
 
 
 def test_no_certificate_outlives_its_authority(tmp_path, monkeypatch):

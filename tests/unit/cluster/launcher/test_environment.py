@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import StackError
-from cluster.launcher.environment import child_environment, gateway_environment
+from cluster.launcher.environment import child_environment, gateway_settings
 from gateway.environment import Environment
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    gateway_environment(tmp_path)
+    gateway_settings(tmp_path)
     return tmp_path / "gateway.env"
 
 
@@ -17,14 +17,14 @@ def refusal(data: Path) -> str:
     """Why the file is refused; it is left as it is."""
     before = (data / "gateway.env").read_bytes()
     with pytest.raises(StackError) as raised:
-        gateway_environment(data)
+        gateway_settings(data)
     assert (data / "gateway.env").read_bytes() == before
     return str(raised.value)
 
 
 def test_it_is_made_once_and_the_gateway_takes_it(tmp_path):
-    made = gateway_environment(tmp_path)
-    assert gateway_environment(tmp_path) == made
+    made = gateway_settings(tmp_path)
+    assert gateway_settings(tmp_path) == made
     assert Environment.read(made).audit_key.get_secret_value() == made["LESIONSERVE_AUDIT_KEY"]
 
 
@@ -36,7 +36,7 @@ def test_wherever_it_is_cut_off_it_is_refused_and_named(kept, tmp_path):
 
 
 def test_a_secret_that_is_too_short_is_named_and_not_shown(kept, tmp_path):
-    secret = gateway_environment(tmp_path)["LESIONSERVE_AUDIT_KEY"]
+    secret = gateway_settings(tmp_path)["LESIONSERVE_AUDIT_KEY"]
     kept.write_text(kept.read_text().replace(secret, secret[:31]))
     told = refusal(tmp_path)
     assert told.startswith(f"{kept}: LESIONSERVE_AUDIT_KEY is missing or cut off")
@@ -46,7 +46,7 @@ def test_a_secret_that_is_too_short_is_named_and_not_shown(kept, tmp_path):
 def test_its_owner_may_add_to_it(kept, tmp_path):
     with kept.open("a") as file:
         file.write("\n# ours\nLESIONSERVE_DEADLINE_S=5\n")
-    assert gateway_environment(tmp_path)["LESIONSERVE_DEADLINE_S"] == "5"
+    assert gateway_settings(tmp_path)["LESIONSERVE_DEADLINE_S"] == "5"
 
 
 @pytest.mark.parametrize(

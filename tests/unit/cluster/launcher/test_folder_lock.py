@@ -16,7 +16,8 @@ HOLD = (
 
 def holding(folder: Path, then: str) -> subprocess.Popen[bytes]:
     """Start a process that holds the folder's lock."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD + then, folder], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", HOLD + then, folder]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     return process
