@@ -47,14 +47,19 @@ class ReadyFile:
     """A file that is there while the service is ready, for its owner alone."""
 
     def __init__(self, path: Path) -> None:
-        """Remove the file of an earlier start, so that nobody takes it for this one's.
+        """Make the folder, and remove the file of an earlier start: it is not this one's.
 
         Raise StackError (exit status 2) where the file cannot be written, belongs to a start that
         lives, or holds something else; and OSError.
         """
         self._path = path.absolute()
-        if not os.access(self._path.parent, os.W_OK | os.X_OK):
-            raise _misuse(f"{path}: there is no folder {path.parent} that can be written")
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be the data folder
+        except OSError as error:
+            raise _misuse(f"{error.filename}: {error.strerror}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _misuse(f"{self._path}: nothing can be written into its folder")
         if self._path.is_symlink() or self._path.exists():
             self._remove_former()
 

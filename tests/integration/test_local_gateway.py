@@ -54,7 +54,9 @@ def up(data: Path) -> Iterator[Started]:
         try:
             yield group.child, port
         finally:
-            group.stop(30)
+            # Not group.stop(), which ends every child of the tests.
+            group.child.terminate()
+            group.child.wait(30)
 
 
 @contextmanager

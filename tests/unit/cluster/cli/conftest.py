@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.models import write_model
+from tests.unit.cluster.cli.command_process import serving_fake_gateway
 
 
 @pytest.fixture
@@ -19,3 +21,10 @@ def image(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(3).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Yield the address of a gateway that finds the same lesion on every image."""
+    with serving_fake_gateway() as url:
+        yield url

@@ -6,19 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from pipeline.text import printable
-from tests.integration.gateway.client import jpeg
-from tests.integration.gateway.ingress import prediction
+from tests.unit.cluster.cli.command_process import (
+    COMMAND,
+    KEY,
+    LABEL,
+    assert_one_line,
+    run,
+)
 
-COMMAND = [sys.executable, "-m", "cluster.cli"]
-KEY = "ls_0123456789ab_secret"
 NO_USER = (
     "import pwd, sys\n"
     "def gone(uid): raise KeyError(uid)\n"
@@ -27,65 +26,6 @@ NO_USER = (
     "main()\n"
 )
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-LABEL = "H\u202eSIL\u200b"
-
-
-class FakeGateway(BaseHTTPRequestHandler):
-    """Answers every image with one lesion, whose label is hostile."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        answer = prediction("r-1")
-        answer["detections"][0]["label"] = LABEL
-        answer["metrics"]["class_distribution"] = {LABEL: 1}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), FakeGateway) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "case.jpg"
-    path.write_bytes(jpeg())
-    return path
-
-
-def run(
-    *arguments: object, environment: dict[str, str] | None = None, **options: object
-) -> subprocess.CompletedProcess[str]:
-    """Run the command with few variables, and with the streams that `options` name."""
-    variables = {"PATH": os.environ["PATH"], "LESIONSERVE_API_KEY": KEY, **(environment or {})}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run(
-        [*COMMAND, *map(os.fspath, map(str, arguments))],
-        env=variables,
-        encoding="utf-8",
-        errors="surrogateescape",
-        timeout=120,
-        **streams,
-    )
-
-
-def assert_one_line(done: subprocess.CompletedProcess[str], code: int, text: str) -> None:
-    lines = done.stderr.splitlines()
-    assert done.returncode == code, done.stderr
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("lesionserve: ")
-    assert text in lines[0]
-    assert len(lines[0]) < 1000
 
 
 def test_version_is_printed() -> None:
@@ -144,55 +84,6 @@ def test_without_a_command_help_is_shown() -> None:
     done = run()
     assert done.returncode == 2
     assert "Usage: lesionserve" in done.stderr
-
-
-# The kinds of what may lie under a name instead of an image.
-
-
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def loop(path: Path) -> None:
-    path.symlink_to(path)
-
-
-def huge(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(5 * 10**9)
-
-
-def unnamed(path: Path) -> None:
-    """Nothing is there."""
-
-
-@pytest.mark.parametrize(
-    ("make", "text"),
-    [
-        (folder, "it is a folder"),
-        (pipe, "it is a pipe or a device"),
-        (device, "it is a pipe or a device"),
-        (loop, "Too many levels of symbolic links"),
-        (huge, "it is larger than 256 MiB"),
-        (unnamed, "No such file or directory"),
-    ],
-)
-@pytest.mark.parametrize("name", ["a.jpg", "-a.jpg", "\x1b[2J\n.jpg", "äöü.jpg"])
-def test_what_is_no_image_file_is_refused_and_the_rest_goes_on(
-    url: str, image: Path, make, text: str, name: str
-) -> None:
-    make(image.parent / name)
-    done = run("predict", "--url", url, "--format", "json", "--", name, image, cwd=image.parent)
-    assert_one_line(done, 1, f"lesionserve: {printable(name)}: {text}")
-    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_name_that_is_no_utf8_is_read_and_printed(url: str, image: Path) -> None:

@@ -85,8 +85,20 @@ def test_link_pipe_and_folder_are_refused(tmp_path):
         assert "it is no ready file" in refusal(tmp_path / name)
 
 
-def test_missing_folder_is_refused_before_the_start(tmp_path):
-    assert f"there is no folder {tmp_path}/no" in refusal(tmp_path / "no" / "r")
+def test_missing_folder_is_made_for_its_owner(tmp_path):
+    with ReadyFile(tmp_path / "data" / "r").published(READY):
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_folder_that_cannot_be_made_is_misuse(tmp_path):
+    (tmp_path / "file").touch()
+    assert refusal(tmp_path / "file" / "r") == f"{tmp_path}/file: File exists"
+    assert refusal(tmp_path / "file" / "a" / "r") == f"{tmp_path}/file/a: Not a directory"
+
+
+def test_folder_that_cannot_be_written_is_misuse(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "nothing can be written into its folder" in refusal(tmp_path / "r")
 
 
 def test_file_that_another_start_wrote_meanwhile_stays(tmp_path):

@@ -45,7 +45,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 def group() -> Iterator[SleepingGroup]:
     group = SleepingGroup()
     yield group
-    group.stop(1)
+    for child in group.children:
+        kill(child)
 
 
 @pytest.fixture
