@@ -13,9 +13,9 @@ def read_class_names(
 ) -> list[str] | None:
     """Return the class names that --classes, --class or --classes-file give; None without any.
 
-    Raises typer.BadParameter (exit code 2).
+    Raise typer.BadParameter (exit code 2).
     """
-    if sum(bool(given) for given in (listed is not None, single, file is not None)) > 1:
+    if sum(map(bool, (listed is not None, single, file is not None))) > 1:
         raise typer.BadParameter("give one of --classes, --class and --classes-file")
     try:
         if listed is not None:

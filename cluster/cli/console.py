@@ -56,7 +56,7 @@ def prepare_streams() -> None:
 
 
 def set_debug(value: bool) -> bool:
-    """Turn tracebacks on; the callback of --debug."""
+    """Turn tracebacks on. It is the callback of --debug."""
     global _debug
     _debug = _debug or value
     return value
@@ -77,14 +77,14 @@ def say_lines(text: str) -> None:
 
 
 def output(text: str) -> None:
-    """Print one line of a result to stdout. Raises OSError where nobody can read it."""
+    """Print one line of a result to stdout. Raise OSError where nobody can read it."""
     _require_stdout()
     sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 
 def output_table(table: Table) -> None:
-    """Print a table whose cells are already escaped. Raises OSError."""
+    """Print a table whose cells are already escaped. Raise OSError."""
     _require_stdout()
     Console(highlight=False, emoji=False).print(table)
 
@@ -136,7 +136,7 @@ def progress(*, visible: bool) -> Progress:
 
 @contextmanager
 def clock(what: str) -> Iterator[None]:
-    """On a terminal, show what is being done and for how long, until the block ends."""
+    """Show on a terminal what is being done and for how long, until the block ends."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as live:
         live.add_task(printable(what), total=None)

@@ -11,7 +11,7 @@ from pipeline.errors import ServiceError
 
 
 def open_client(url: str, verify: ssl.SSLContext, timeout_s: float) -> httpx.Client:
-    """Return a client for this gateway. Raises ServiceError for a proxy that cannot be used."""
+    """Return a client for this gateway. Raise ServiceError for a proxy that cannot be used."""
     proxy = proxy_for(url)
     try:
         return httpx.Client(verify=verify, timeout=timeout_s, trust_env=False, proxy=proxy)

@@ -10,7 +10,7 @@ from pipeline.errors import ImageTooLarge, UnsupportedImage
 def read_image(path: Path, max_bytes: int) -> bytes:
     """Return the bytes of a regular file.
 
-    Raises OSError for a file that cannot be read, UnsupportedImage for what is no file (a folder,
+    Raise OSError for a file that cannot be read, UnsupportedImage for what is no file (a folder,
     a pipe, a device: it might never end, or never begin), and ImageTooLarge for more than
     `max_bytes`, of which no more is read.
     """

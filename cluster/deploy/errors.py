@@ -26,5 +26,5 @@ def not_rolled_back(message: str) -> StackError:
 
 
 def refused(message: str) -> StackError:
-    """A check failed; nothing was changed on the cluster."""
+    """Return the error of a check that failed before anything was changed on the cluster."""
     return StackError(f"{message} (nothing was changed)", exit_status=Exit.REFUSED)

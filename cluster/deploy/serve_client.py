@@ -67,7 +67,7 @@ class Application:
 
     @property
     def reason(self) -> str:
-        """Why it does not serve, as one line; empty where nothing is known."""
+        """Return why it does not serve, as one line; empty where nothing is known."""
         failed = [d.message for d in self.deployments.values() if d.status == "DEPLOY_FAILED"]
         sick = [d.message for d in self.deployments.values() if d.status == "UNHEALTHY"]
         return last_line((failed or sick or [self.message])[0])
@@ -78,12 +78,12 @@ class Application:
 
     @property
     def deployment(self) -> str | None:
-        """The id of the deployment by `lesionserve deploy`; None where something else deployed."""
+        """Return the id given by `lesionserve deploy`; None where something else deployed."""
         return None if self.config is None else self.config.get("args", {}).get("deployment")
 
     @property
     def bundle_sha256(self) -> str | None:
-        """The digest of the bundle that was deployed; None where none is noted."""
+        """Return the digest of the bundle that was deployed; None where none is noted."""
         args = {} if self.config is None else self.config.get("args", {})
         digest: str | None = args.get("model", {}).get("bundle_sha256")
         return digest

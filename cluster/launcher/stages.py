@@ -6,7 +6,7 @@ _REMIND_S = 15.0
 
 
 class Stages:
-    """Tells how far a start has come: a line as each stage begins, with the seconds until then.
+    """Report how far a start has come: a line as each stage begins, with the seconds until then.
 
     `say` takes a line, `show` is entered while a stage is under way (a clock on a terminal). Where
     a stage takes long, `tick()` says so every quarter of a minute, for those who read a log.

@@ -34,7 +34,7 @@ class StopSignals:
             signal.signal(signum, handler)
 
     def only_hurry(self, hurry: Callable[[], None]) -> None:
-        """From now on ignore SIGTERM and SIGHUP; SIGINT calls `hurry` and interrupts nothing."""
+        """Ignore SIGTERM and SIGHUP from now on; SIGINT calls `hurry` and interrupts nothing."""
         for signum in _SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
         signal.signal(signal.SIGINT, lambda *_: hurry())
