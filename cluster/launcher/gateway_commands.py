@@ -23,7 +23,7 @@ class GatewayCommands:
         process = subprocess.run(
             [sys.executable, "-m", "gateway.manage", *arguments],
             # Its settings ask for an upstream; no command connects to it.
-            env=self._workspace.gateway_environment("http://127.0.0.1"),
+            env=self._workspace.gateway_environment(f"{self._workspace.scheme}://127.0.0.1"),
             capture_output=True,
             text=True,
             start_new_session=True,  # Ctrl-C is for us: we end it, or let it finish

@@ -14,8 +14,7 @@ class GatewayProcess(StackProcess):
     def __init__(
         self, group: ProcessGroup, workspace: Workspace, port: int, upstream_url: str
     ) -> None:
-        scheme = "http" if workspace.certificates is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{port}"
+        self.url = f"{workspace.scheme}://127.0.0.1:{port}"
         environment = workspace.gateway_environment(upstream_url)
         log = workspace.gateway_log
         command = _command(workspace, port)

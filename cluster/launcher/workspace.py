@@ -45,6 +45,11 @@ class Workspace:
         return None if self.certificates is None else self.certificates.ca
 
     @property
+    def scheme(self) -> str:
+        """Return the scheme of both hops."""
+        return "http" if self.certificates is None else "https"
+
+    @property
     def serve_log(self) -> DriverLog:
         return DriverLog(self.logs / "serve.log", is_kept=self.data_lock is not None)
 
