@@ -5,7 +5,7 @@ from collections.abc import Callable
 from cluster.errors import StackError
 from cluster.launcher.process_log import failure_reason
 from cluster.launcher.workspace import Workspace
-from gateway.keys.token import Token
+from gateway.access.token import Token
 
 _KEY_DAYS = 30  # a net for a launcher that is killed and not started again in the same folder
 

@@ -7,7 +7,6 @@ from cluster.launcher.gateway_process import GatewayProcess
 from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, Role, fatal_role, role_of
 from cluster.launcher.serve_process import ServeProcess
-from gateway.access.token import Token
 from serve_app.driver_state import DriverState
 
 _POLL_S = 0.25

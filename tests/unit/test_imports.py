@@ -24,6 +24,44 @@ LAYERS = (
     "pipeline.predictor",
     "pipeline.bundle",
     "serve_app",
+    # The gateway: what every package of it may use,
+    "gateway.errors",
+    "gateway.environment",
+    "gateway.logs",
+    "gateway.terminal",
+    "gateway.single_flight",
+    "gateway.addresses",
+    "gateway.context",
+    "gateway.responses",
+    "gateway.query",
+    "gateway.database",
+    "gateway.body",
+    "gateway.http_headers",
+    "gateway.negotiation",
+    "gateway.problems",
+    "gateway.middleware",
+    # its packages; what changes people writes events, so that it stands above the trail,
+    "gateway.people",
+    "gateway.audit",
+    "gateway.people.actions",
+    "gateway.people.admin",
+    "gateway.people.management",
+    "gateway.access",
+    "gateway.usage",
+    "gateway.predict",
+    "gateway.web",
+    # and what puts them together.
+    "gateway.health",
+    "gateway.api",
+    "gateway.maintenance",
+    "gateway.lifespan",
+    "gateway.checks",
+    "gateway.protocol",
+    "gateway.apps",
+    "gateway.settings",
+    "gateway.urls",
+    "gateway.asgi",
+    "gateway.manage",
     "cluster.errors",
     "cluster.paths",
     "cluster.files",
@@ -98,7 +136,7 @@ def test_imports_follow_the_layers(package):
     assert against == []
 
 
-@pytest.mark.parametrize("package", ["pipeline", "cluster"])
+@pytest.mark.parametrize("package", ["pipeline", "gateway", "cluster"])
 def test_each_module_has_a_layer(package):
     without = [module for module, _ in modules(package) if layer_of(module) is None]
     assert without == [package]
