@@ -1,4 +1,4 @@
-"""What decoding costs: a process of its own for an ordinary image, and the worst accepted files.
+"""Measure decoding: what its own process costs an ordinary image, and the worst accepted files.
 
 Each of the worst files is decoded by a fresh decoder process, within the limits of the profiles.
 Processor time and memory (the process's peak, with the shared picture) are the kernel's.

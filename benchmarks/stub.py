@@ -107,7 +107,7 @@ class StubBundle(Bundle):
 
 
 def open_stub_bundle(cost: Cost, version: int, path: Path) -> Bundle:
-    """Given cost and version, it has the signature of `pipeline.bundle.bundle.open_bundle`."""
+    """Return a fake bundle; with cost and version bound, a stand-in for `open_bundle`."""
     return StubBundle(path, _manifest(version), cost)
 
 

@@ -255,7 +255,7 @@ def verify(
 
 
 def warn_of_golden(bundle: "Bundle") -> None:
-    """Say so where a bundle's golden cases prove little or nothing."""
+    """Warn where a bundle's golden cases prove little or nothing."""
     cases = list(bundle.golden())
     if not cases:
         console.say(

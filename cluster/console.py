@@ -1,4 +1,4 @@
-"""All that the command says. What a program may read goes to stdout, the rest to stderr, and
+"""Print what the command says. What a program may read goes to stdout, the rest to stderr, and
 every text from outside is escaped here."""
 
 import errno
@@ -27,7 +27,7 @@ from pipeline.text import printable
 
 
 class _Err(Console):
-    """Standard error, to which writing never fails: with no reader left, nothing is said."""
+    """Write to standard error without ever failing: with no reader left, nothing is said."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -56,7 +56,7 @@ def prepare_streams() -> None:
 
 
 def set_debug(value: bool) -> bool:
-    """Turn tracebacks on; the callback of --debug."""
+    """Switch tracebacks on or leave them on; the callback of --debug."""
     global _debug
     _debug = _debug or value
     return value
@@ -105,7 +105,7 @@ def finish_output() -> bool:
 
 
 def remark(remarks: Iterable[str]) -> None:
-    """Say what of a model's files was accepted and is not used."""
+    """Print what of a model's files was accepted and is not used."""
     for text in dict.fromkeys(remarks):
         say(f"note: {text}")
 
@@ -136,7 +136,7 @@ def progress(*, visible: bool) -> Progress:
 
 @contextmanager
 def clock(what: str) -> Iterator[None]:
-    """On a terminal, show what is being done and for how long, until the block ends."""
+    """Show on a terminal what is being done and for how long, until the block ends."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as live:
         live.add_task(printable(what), total=None)

@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def deployment(self) -> str:
-        """The id of this deployment: when it was planned, and some random digits."""
+        """Return the id of this deployment: when it was planned, and some random digits."""
         deployment: str = self.app_args["deployment"]
         return deployment
 

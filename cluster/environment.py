@@ -19,7 +19,7 @@ _NO_PROXY = ("no_proxy", "NO_PROXY", "no_grpc_proxy")  # gRPC has one of its own
 
 
 def name_the_user() -> None:
-    """Give an unknown user a name, and a home that does not exist, in this process's environment.
+    """Set a name, and a home that does not exist, for an unknown user of this process.
 
     Some libraries ask for either when they are imported, and end where there is none, as in a
     container that runs under any user id.

@@ -1,4 +1,4 @@
-"""HTTP clients of the command."""
+"""Make the HTTP clients of the command."""
 
 import ipaddress
 import ssl

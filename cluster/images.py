@@ -1,4 +1,4 @@
-"""Image files from the command line, read within bounds."""
+"""Read image files from the command line, within bounds."""
 
 import os
 import stat

@@ -132,7 +132,7 @@ def environment_of(postgres: Postgres, ingress: FakeIngress) -> dict[str, str]:
     }
 
 
-def test_a_restarted_database_costs_no_request_and_a_stopped_one_no_inference(
+def test_restarted_database_costs_no_request_stopped_no_inference(
     postgres: Postgres, ingress: FakeIngress
 ):
     with running(environment_of(postgres, ingress)) as (gateway, key):

@@ -147,7 +147,7 @@ class Silent(ServeClient):
 
 
 @pytest.mark.parametrize("digest", [None, "0" * 64])
-def test_class_list_of_another_bundle_in_the_folder_counts_for_nothing(digest):
+def test_class_list_of_another_bundle_in_the_folder_is_ignored(digest):
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     args = plan.app_args | {"model": plan.app_args["model"] | {"bundle_sha256": digest}}
     before = application(config=CONFIG | {"args": args})

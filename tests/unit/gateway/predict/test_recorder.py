@@ -127,9 +127,7 @@ async def test_request_cancelled_while_it_finishes_is_finished(recorder, caller,
     assert (await only()).state == "succeeded"
 
 
-async def test_an_admission_that_comes_too_late_leaves_a_row_for_the_sweeper(
-    recorder, caller, monkeypatch
-):
+async def test_late_admission_leaves_a_row_for_the_sweeper(recorder, caller, monkeypatch):
     late, goes_on = module._admit, threading.Event()
 
     def admit(*arguments: object) -> None:

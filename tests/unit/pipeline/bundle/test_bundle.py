@@ -97,7 +97,7 @@ def test_what_is_not_used_is_in_the_manifest(source: Source, tmp_path: Path) -> 
     assert bundle.load_engine("portable").remarks == tuple(remarks[1:])
 
 
-def test_a_manifest_without_remarks_is_as_it_was_before_there_were_any(bundle: Path) -> None:
+def test_manifest_without_remarks_has_no_key_for_them(bundle: Path) -> None:
     assert "remarks" not in json.loads((bundle / "manifest.json").read_text())
     rewrite(bundle, remarks=["a"])
     assert open_bundle(bundle).manifest.remarks == ["a"]
@@ -243,7 +243,7 @@ def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
     assert info.bundle_sha256 == opened.manifest.digest == read_manifest(bundle).digest
 
 
-def test_the_model_info_tells_swapped_class_names_and_configurations_apart(
+def test_model_info_differs_for_swapped_class_names_or_configuration(
     source: Source, tmp_path: Path
 ) -> None:
     config = yaml.safe_load(source.config.read_text())

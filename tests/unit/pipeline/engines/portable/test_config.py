@@ -22,7 +22,7 @@ def test_a_short_yaml_takes_detectron2s_defaults() -> None:
     assert config.MODEL.RESNETS.NORM == "FrozenBN"
 
 
-def test_an_empty_yaml_is_refused_since_detectron2s_default_is_another_model() -> None:
+def test_empty_yaml_is_refused() -> None:
     with pytest.raises(UnsupportedConfig, match=r"MODEL.BACKBONE.NAME = 'build_resnet_backbone'"):
         parse_config({})
 
