@@ -8,7 +8,7 @@ from typing import Any
 from ray.exceptions import RayError
 
 from cluster import deploy_checks
-from cluster.deploy_errors import refused
+from cluster.deploy_errors import error_line, refused
 from cluster.deploy_plan import Plan, read_plan
 from cluster.roll import Roll, Say
 from cluster.serve_client import Application, ServeClient, connected
@@ -43,29 +43,33 @@ def deploy(options: DeployOptions, say: Say) -> None:
     say(f"bundle: {plan.model} is intact")
     with connected(options.address) as client:
         try:
-            before = _check(plan, options, client, say)
+            before = _check_service(plan, options, client, say)
+            if before is not None and plan.serves_already(before, client.manifest(plan.name)):
+                say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
+                return
+            _check_cluster(plan, options, say)
+            before = deploy_checks.check_unchanged(plan, before, client.details())
         except RayError as error:
-            raise refused(f"the cluster ended the checks: {error}") from error
-        if before is not None and plan.serves_already(before, client.manifest(plan.name)):
-            say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
-            return
+            raise refused(f"the cluster ended the checks: {error_line(error)}") from error
         Roll(plan, before, client, options.ready_within_s, say).run()
 
 
-def _check(plan: Plan, options: DeployOptions, client: ServeClient, say: Say) -> Application | None:
-    """Return the application to replace, as it is after all checks."""
+def _check_service(
+    plan: Plan, options: DeployOptions, client: ServeClient, say: Say
+) -> Application | None:
+    """Return the application to replace; None where nothing is deployed."""
     details = client.details()
     before = deploy_checks.check_takeover(plan, details, take_over=options.take_over)
     if before is not None:
         deploy_checks.check_classes(plan, before, client, other_classes=options.other_classes)
         _say_what_stays(plan, details.http_options, say)
+    return before
+
+
+def _check_cluster(plan: Plan, options: DeployOptions, say: Say) -> None:
+    """Check the nodes and the room for a new replica, and try the model in it."""
     nodes = deploy_checks.check_nodes(plan)
     say(f"cluster: the bundle is intact on each of {nodes} nodes")
-    _check_room_and_model(plan, options, say)
-    return deploy_checks.check_unchanged(plan, before, client.details())
-
-
-def _check_room_and_model(plan: Plan, options: DeployOptions, say: Say) -> None:
     if options.stop_first:
         say("the old replicas stop first: requests are refused until the new model is loaded")
         return

@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import (
     PlacementGroupSchedulingStrategy,
 )
 
-from cluster.deploy_errors import misuse, refused
+from cluster.deploy_errors import error_line, misuse, refused
 from cluster.deploy_plan import Plan
 from cluster.serve_client import Application, ServeClient, ServeDetails
 from pipeline.bundle.manifest import read_manifest
@@ -139,7 +139,9 @@ def check_model(plan: Plan, room: PlacementGroup) -> TrialReport:
     try:
         report: TrialReport = ray.get(trial.remote(plan.app_args), timeout=_TRIAL_WITHIN_S)
     except RayError as error:
-        raise refused(f"the trial of the model ended without an answer: {_first(error)}") from error
+        raise refused(
+            f"the trial of the model ended without an answer: {error_line(error)}"
+        ) from error
     if report.problem is not None:
         raise refused(
             f"the model does not load on a node of the cluster: {one_line(report.problem, 800)}"
@@ -189,7 +191,7 @@ def _problem(check: Any) -> str | None:
         problem: str | None = ray.get(check).problem
     except RayError as error:
         # A node with another version of this package has no such function.
-        return f"the check failed: {_first(error)}"
+        return f"the check failed: {error_line(error)}"
     return problem
 
 
@@ -210,8 +212,3 @@ def _classes_now(plan: Plan, before: Application, client: ServeClient) -> list[s
 def _listed(names: list[str]) -> str:
     shown = ", ".join(name[:40] for name in names[:8])
     return f"[{shown}, and {len(names) - 8} more]" if len(names) > 8 else f"[{shown}]"
-
-
-def _first(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else type(error).__name__

@@ -1,6 +1,9 @@
 from enum import IntEnum
 
 from cluster.errors import StackError
+from pipeline.text import one_line
+
+REASON_LETTERS = 300
 
 
 class Exit(IntEnum):
@@ -11,6 +14,12 @@ class Exit(IntEnum):
     REFUSED = 3
     ROLLED_BACK = 4
     NOT_ROLLED_BACK = 5
+
+
+def error_line(error: BaseException) -> str:
+    """Return the last line of an error's text, which says the reason, or its class."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[-1].strip(), REASON_LETTERS)
 
 
 def misuse(message: str) -> StackError:

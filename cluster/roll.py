@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from cluster.deploy_errors import not_rolled_back, rolled_back
+from cluster.deploy_errors import (
+    REASON_LETTERS,
+    error_line,
+    not_rolled_back,
+    rolled_back,
+)
 from cluster.deploy_plan import Plan, model_name
 from cluster.interrupts import FirstInterrupt
 from cluster.serve_client import CLUSTER_ERRORS, Application, ServeClient
 from pipeline.text import one_line
 
 Say = Callable[[str], None]
-
-_REASON_LETTERS = 300
 
 
 class RollFailed(Exception):
@@ -68,7 +71,7 @@ class Roll:
         try:
             self.client.put(config)
         except CLUSTER_ERRORS as error:
-            raise RollFailed(f"Ray Serve refused it: {_last_line(error)}") from error
+            raise RollFailed(f"Ray Serve refused it: {error_line(error)}") from error
 
     def _await_replicas(self, deployment: str | None, leaving: frozenset[str], end: float) -> None:
         """Return once each stage has a replica that runs, and none of `leaving` is left.
@@ -172,10 +175,5 @@ def _progress(application: Application, leaving: frozenset[str]) -> str:
     return "rolling: " + ("; ".join(parts) or "Ray Serve builds the graph")
 
 
-def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return _short(lines[-1])
-
-
 def _short(reason: str) -> str:
-    return one_line(reason, _REASON_LETTERS)
+    return one_line(reason, REASON_LETTERS)

@@ -19,9 +19,8 @@ from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.exceptions import AuthenticationError, RayError
 from ray.serve.exceptions import RayServeException
 
-from cluster.deploy_errors import refused
+from cluster.deploy_errors import error_line, refused
 from cluster.errors import StackError
-from pipeline.text import one_line
 from serve_app.status import last_line
 
 _MODEL_WITHIN_S = 10.0
@@ -130,8 +129,7 @@ class ServeClient:
         try:
             return self.read()
         except CLUSTER_ERRORS as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise refused(f"Ray's dashboard does not answer: {one_line(reason, 300)}") from error
+            raise refused(f"Ray's dashboard does not answer: {error_line(error)}") from error
 
     def put(self, config: Mapping[str, Any]) -> None:
         """Deploy these applications, and delete all others. Raise one of CLUSTER_ERRORS."""
