@@ -236,7 +236,7 @@ def main() -> None:
     version = 1
     deploy(version)
     print(f"READY http://127.0.0.1:{port}", flush=True)
-    model = "FrontDoor" if spec.layout == "fused" else "Predictor"
+    model = "LesionService" if spec.layout == "fused" else "Predictor"
     while not stopping.wait(0.25):
         if rolling.is_set():
             rolling.clear()

@@ -48,7 +48,7 @@ class Queue(Args):
     max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")
 
     @property
-    def most_requests(self) -> int:
+    def max_requests(self) -> int:
         return self.max_ongoing_requests + self.max_queued_requests
 
 
@@ -80,7 +80,7 @@ class Size(Queue):
         return self
 
     @property
-    def most_requests(self) -> int:
+    def max_requests(self) -> int:
         """How many may be there from one caller: at work in each replica, or waiting."""
         return self.most_replicas * self.max_ongoing_requests + self.max_queued_requests
 

@@ -11,8 +11,8 @@ from gateway.access.token import Token
 from gateway.addresses import address_of
 from gateway.context import context_of
 from gateway.database import in_database
+from gateway.errors import InvalidApiKey
 from gateway.http_headers import CREDENTIALS
-from pipeline.errors import Unauthorized
 
 # Stands in for what is no token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
@@ -36,7 +36,7 @@ async def authenticate(scope: dict[str, Any]) -> Caller:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
         await limiter_of(scope).count_failure(address_of(scope) or "unknown")
-        raise Unauthorized("A valid API key is required.")
+        raise InvalidApiKey()
     return caller
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import BrokenImage, Overloaded, PredictionFailed, Unavailable
 from pipeline.schemas import PredictOptions, Problem
 from serve_app.faults import ReplicaLost
-from serve_app.ingress import Ingress
+from serve_app.routes import Routes
 from serve_app.tokens import Tokens
 from tests.unit.serve_app.test_stages import app_args
 
@@ -62,7 +62,7 @@ def graph() -> FakeGraph:
 @pytest.fixture
 async def client(graph: FakeGraph) -> AsyncIterator[httpx.AsyncClient]:
     args = app_args(image={"max_bytes": 1000})
-    app = Ingress(graph, Tokens(TOKEN, NEXT_TOKEN), args).app()
+    app = Routes(graph, Tokens(TOKEN, NEXT_TOKEN), args).app()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as made:
         yield made
@@ -324,7 +324,7 @@ async def test_a_form_needs_a_usable_boundary(client, parameters):
 
 async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(client, graph):
     graph.hangs = True
-    most = app_args().graph.model.most_requests
+    most = app_args().graph.model.max_requests
     waiting = [
         asyncio.create_task(client.post("/predict", content=b"x", headers=IMAGE))
         for _ in range(most)
@@ -333,7 +333,7 @@ async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(
         await asyncio.sleep(0)
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     problem(response, 503, "overloaded")
-    assert response.headers["retry-after"] == "1"
+    assert response.headers["retry-after"] == "2"
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -359,11 +359,11 @@ async def test_it_is_ready_once_a_loaded_model_answers(client):
 
 
 async def test_it_is_not_ready_while_the_model_loads(client, graph, monkeypatch):
-    monkeypatch.setattr("serve_app.ingress._READY_WITHIN_S", 0.01)
+    monkeypatch.setattr("serve_app.routes._READY_WITHIN_S", 0.01)
     graph.loaded = False
     response = await client.get("/readyz")
     problem(response, 503, "unavailable")
-    assert response.headers["retry-after"] == "1"
+    assert response.headers["retry-after"] == "2"
 
 
 async def test_a_model_too_busy_to_say_so_is_still_ready(client, graph):

@@ -19,7 +19,7 @@ from ray import serve
 
 from cluster.ports import choose_ports
 from gateway.predict.upstream import ImageRequest, Upstream
-from pipeline.errors import LesionserveError, Poison
+from pipeline.errors import LesionserveError, PoisonImage
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from serve_app.app import wire
@@ -48,7 +48,7 @@ GRAPHS = {
         "postprocess": INGRESS,
     },
 }
-MODEL_REPLICA = {"fused": "fused:FrontDoor", "staged": "staged:Predictor"}
+MODEL_REPLICA = {"fused": "fused:LesionService", "staged": "staged:Predictor"}
 
 
 def app_args(layout: str) -> AppArgs:
@@ -197,7 +197,7 @@ def test_what_the_model_has_no_room_for_is_shed_with_a_time_to_come_back(client)
     assert shed
     for response in shed:
         assert problem(response).code == "overloaded"
-        assert response.headers["retry-after"] == "1"
+        assert response.headers["retry-after"] == "2"
 
 
 def test_a_request_whose_replica_is_killed_is_answered_by_the_next(url, layout):
@@ -212,7 +212,7 @@ def test_a_request_whose_replica_is_killed_is_answered_by_the_next(url, layout):
 
 
 def test_an_image_that_kills_two_replicas_is_given_up_and_the_service_heals(client, layout, url):
-    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), Poison)
+    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), PoisonImage)
     if layout == "staged":  # fused, nobody is left to say so
         response = client.post("/predict", content=png(DIES))
         assert problem(response).code == "poison"
@@ -247,7 +247,7 @@ def test_a_model_that_does_not_reproduce_never_serves(url):
     args = app_args("fused")
     with pytest.raises(RuntimeError, match="failed"):
         serve.run(wire(args, open_unreproducible_bundle), name="bad", route_prefix="/bad")
-    deployment = serve.status().applications["bad"].deployments["FrontDoor"]
+    deployment = serve.status().applications["bad"].deployments["LesionService"]
     assert deployment.message.endswith("the HSIL with score 0.900 was not found again")
     serve.delete("bad")
 

@@ -12,7 +12,7 @@ from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import ROOT, AppArgs
 from serve_app.config import load_profile
 from serve_app.graph import FusedGraph
-from serve_app.ingress import Ingress
+from serve_app.routes import Routes
 from serve_app.tokens import Tokens
 from tests.fakes import open_fake_bundle, png
 
@@ -35,7 +35,7 @@ def graph(args) -> FusedGraph:
 
 
 def client(graph: FusedGraph, args: AppArgs) -> httpx.AsyncClient:
-    app = Ingress(graph, Tokens(TOKEN), args).app()
+    app = Routes(graph, Tokens(TOKEN), args).app()
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://ingress", headers=HEADERS)
 
