@@ -1,4 +1,5 @@
-from django.http import HttpRequest, HttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from gateway.context import RequestContext, context_of
@@ -26,7 +27,7 @@ def problem_response(error: LesionserveError, context: RequestContext) -> Respon
     return response_of(error.status, MEDIA_TYPE, body, headers)
 
 
-def problem_http_response(error: LesionserveError, request: HttpRequest) -> HttpResponse:
+def problem_http_response(error: LesionserveError, request: ASGIRequest) -> HttpResponse:
     """Return the same answer for a view of Django's."""
     response = problem_response(error, context_of(request.scope))
     headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
