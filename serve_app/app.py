@@ -16,7 +16,7 @@ from serve_app.replacement import ReplaceableGraph
 from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
 _ASK_AGAIN_S = 0.05
-# Behind HAProxy an ingress stays reachable for 30 s before it finishes what it has.
+# Behind HAProxy, an ingress that shuts down keeps receiving requests for 30 s.
 _SHUTDOWN_MARGIN_S = 35.0
 
 
@@ -26,10 +26,10 @@ def build_app(args: AppArgs) -> Application:
 
 
 def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
-    """Open the bundle that was deployed. Raise BundleError where another one lies in its folder.
+    """Open the bundle that was deployed. Raise BundleError where the folder holds another one.
 
-    Replicas are replaced and added long after a roll, and must not answer from another model than
-    those beside them. Without a digest any intact bundle is opened.
+    Replicas are added long after a roll, and must answer from the same model as the others.
+    Without a digest, any intact bundle is opened.
     """
     bundle = open_bundle(path)
     digest = bundle.manifest.digest
@@ -45,7 +45,7 @@ def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     """Return the graph of deployments. Tests bring an `open_bundle` of their own."""
     ingress = serve.ingress()(Ingress)
     deployment = partial(_deployment, args)
-    # Where the model may run on a CPU.
+    # For a model that may run on a CPU.
     model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
         service = deployment(ingress, "LesionService", args.graph.ingress, model_environment)
@@ -71,15 +71,15 @@ def _deployment(
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Deployment:
     options = size.options()
-    # What a replica has admitted may take until its deadline.
+    # An admitted request may run until its deadline.
     options.setdefault("graceful_shutdown_timeout_s", args.deadline.max_s + _SHUTDOWN_MARGIN_S)
     if environment:
         options["ray_actor_options"]["runtime_env"] = {"env_vars": dict(environment)}
     decorate = serve.deployment(
         name=name,
-        # A model that does not load will not load the next time either: say so at once.
+        # A model that does not load would not load at the next attempt: fail at once.
         max_constructor_retry_count=1,
-        # A dead replica is replaced at the next check, and its requests wait for that.
+        # A dead replica is replaced at the next check, and its requests wait until then.
         health_check_period_s=2,
         # How often a caller asks a full replica again. With Ray's default of half a second the
         # model stood idle in between: under 2.5 times its load it answered 75 % of its rate.

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -7,25 +7,38 @@ from django.http import HttpRequest
 
 from gateway.people.models import Member
 
+M = TypeVar("M", bound=Model)
 
-class OwnOrganisation(admin.ModelAdmin):
-    """Shows what belongs to the reader's own organisation; a superuser sees all of them."""
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+else:
+
+    class ModelAdmin(admin.ModelAdmin):
+        """Django's ModelAdmin. The type of its rows, in brackets, exists in the stubs only."""
+
+        def __class_getitem__(cls, model: type[Model]) -> type["ModelAdmin"]:
+            return cls
+
+
+class OwnOrganisation(ModelAdmin[M]):
+    """An admin that shows the rows of the reader's own organisation; a superuser sees all."""
 
     organisation_field = "organisation"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        rows = super().get_queryset(request)
         if request.user.is_superuser:
             return rows
         own = Member.objects.organisation_of(request.user)
-        # Not `None`, which would match what belongs to nobody.
+        # An empty set rather than a filter by `None`, which would match rows without an
+        # organisation.
         return rows.none() if own is None else rows.filter(**{self.organisation_field: own.pk})
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow a filter by what the list shows, and by nothing else.
+        """Allow filters by the columns of the list only.
 
-        Django allows one by any field of the model: whether rows are left then tells what a hidden
-        field holds, a letter at a time.
+        Django allows filters by any field of the model: the number of rows that are left then
+        reveals a hidden field, letter by letter.
         """
         field = lookup.partition(LOOKUP_SEP)[0]
         shown = {"pk", self.date_hierarchy, *self.get_list_filter(request)}
@@ -33,14 +46,14 @@ class OwnOrganisation(admin.ModelAdmin):
         return field in shown and super().lookup_allowed(lookup, value, request)
 
 
-class ReadOnly(admin.ModelAdmin):
-    """Read here and changed nowhere."""
+class ReadOnly(ModelAdmin[M]):
+    """An admin without adding, changing and deleting."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

@@ -21,21 +21,23 @@ from pipeline.http.query import read_query
 
 
 @admin.register(Tally)
-class UsageAdmin(ReadOnly, OwnOrganisation):
-    """The usage of one organisation as charts, in place of a list of counts."""
+class UsageAdmin(ReadOnly[Tally], OwnOrganisation[Tally]):
+    """The usage of one organisation as charts, instead of a list of counts."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Nothing but the charts: a single count has no page."""
+        """Return the route of the charts only: a single count has no page."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="usage_tally_changelist")]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         query = request.GET.copy()
         asked = query.pop("organisation", [])
         seen = OrganisationAdmin(Organisation, self.admin_site).get_queryset(request)
-        # As text: what is asked for may be anything.
+        # As text: the query may hold anything.
         organisation = next(
             (organisation for organisation in seen if str(organisation.pk) in asked), seen.first()
         )

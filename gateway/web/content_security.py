@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import async_only_middleware
 
-# Own scripts and styles only, and no inline ones: a class label that is a script stays text.
+# Scripts and styles of our own only, and none inline: a class label that is a script stays text.
 # `data:` and `blob:` are the pictures on the clinician's page.
 _POLICY = {
     "default-src": "'none'",
@@ -15,7 +15,7 @@ _POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-# The API's documentation is drawn by Swagger UI, which styles its elements inline.
+# Swagger UI, which shows the API's documentation, styles its elements inline.
 _DOCS_POLICY = {**_POLICY, "style-src": "'self' 'unsafe-inline'"}
 _DOCS_PATH = "/docs"
 

@@ -49,7 +49,7 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
-async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it(graph, args):
+async def test_demo_image_is_answered_as_by_predictor(graph, args):
     async with client(graph, args) as ingress:
         response = await ingress.post("/predict", content=IMAGE)
     bundle = open_bundle(args.model.bundle)
@@ -63,7 +63,7 @@ async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it
     assert found.visualization is not None
 
 
-async def test_the_fake_model_answers_in_the_form_of_the_real_one(graph, args):
+async def test_fake_model_answers_in_form_of_real_model(graph, args):
     async with (
         client(graph, args) as real,
         client(FusedGraph(args, open_fake_bundle), args) as fake,
