@@ -22,7 +22,7 @@ class RetryBudget:
     def earn(self) -> None:
         self._left = min(_SAVED, self._left + _EARNED)
 
-    def spend(self) -> bool:
+    def take(self) -> bool:
         """Take one retry from the budget. Return False where there is none left."""
         if self._left < 1:
             _REFUSED.inc()

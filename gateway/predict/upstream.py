@@ -122,7 +122,7 @@ class Upstream:
         try:
             return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected:
-            if not self._retries.spend():
+            if not self._retries.take():
                 raise
         try:
             return await self._attempt(request, ends_at, on_attempt)
