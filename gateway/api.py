@@ -1,5 +1,7 @@
 from typing import Any, NoReturn
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -96,6 +98,8 @@ api = DocumentedAPI(
         "(RFC 9457). The key may also be sent as `Authorization: Api-Key …`."
     ),
     docs=Swagger(settings={"persistAuthorization": False}),
+    # Swagger UI styles its elements inline.
+    docs_decorator=csp_update({"style-src": UNSAFE_INLINE}),
 )
 
 
