@@ -16,7 +16,7 @@ from benchmarks.crowd import Crowd, Target, ask
 from benchmarks.measure import Spread
 from benchmarks.report import Figure, Result
 from benchmarks.stub import BATCH, TOKEN, Cost, Service, Spec, serving
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 
 REPLICAS = (1, 2, 4)
 VISUALIZATIONS = ("none", "jpeg")

@@ -5,7 +5,6 @@ bundle, whole answers, small images. A line through the second half says whether
 import itertools
 import json
 import math
-import re
 import statistics
 import sys
 import threading
@@ -17,10 +16,10 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from benchmarks.launch import Launched, launched
+from benchmarks.launch import launched
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 
 REQUESTS = 5000
 CLIENTS = 4
@@ -28,6 +27,7 @@ CLIENTS = 4
 NEGLIGIBLE_MB = 5.0
 _MB = 1024 * 1024
 _LOOK_S = 1.0
+_START_WITHIN_S = 120.0
 _GIVE_UP_S = 560.0
 _FIRST_USE = 500  # caches, pools and arenas fill
 
@@ -61,13 +61,13 @@ class Done:
 
 def run() -> Result:
     with launched() as service:
-        key, url = _invitation(service)
-        done, samples = _soak(service.process.pid, key, url)
+        ready = service.await_ready(_START_WITHIN_S)
+        done, samples = _soak(service.process.pid, ready.key, ready.url)
     growths = {name: growth(points) for name, points in samples.items() if len(points) >= 20}
-    for name, found in sorted(growths.items()):
-        print(f"soak: {name}: {found}", file=sys.stderr)
-    growing = [f"{name} {found}" for name, found in growths.items() if not found.is_flat]
-    largest = max((found.peak_mb, name) for name, found in growths.items() if "replica" in name)
+    for name, gain in sorted(growths.items()):
+        print(f"soak: {name}: {gain}", file=sys.stderr)
+    growing = [f"{name} {gain}" for name, gain in growths.items() if not gain.is_flat]
+    largest = max((gain.peak_mb, name) for name, gain in growths.items() if "replica" in name)
     figures = [
         Figure(
             f"7 memory over {REQUESTS} requests through the gateway",
@@ -118,14 +118,14 @@ def _soak(launcher: int, key: str, url: str) -> tuple[Done, dict[str, list[tuple
                     done.bad += answer.status_code != 200
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        asking = [pool.submit(ask) for _ in range(CLIENTS)]
-        while not all(one.done() for one in asking):
+        clients = [pool.submit(ask) for _ in range(CLIENTS)]
+        while not all(client.done() for client in clients):
             if done.good >= _FIRST_USE:
                 for name, mb in _memory(launcher):
                     samples.setdefault(name, []).append((done.good, mb))
             time.sleep(_LOOK_S)
-        for one in asking:
-            one.result()
+        for client in clients:
+            client.result()
     if done.good + done.bad < REQUESTS:
         raise RuntimeError(f"only {done.good} requests within {_GIVE_UP_S:.0f} s")
     return done, samples
@@ -134,7 +134,7 @@ def _soak(launcher: int, key: str, url: str) -> tuple[Done, dict[str, list[tuple
 def _memory(launcher: int) -> list[tuple[str, float]]:
     """The PSS of each process, by its role and pid: what it shares is counted once in all."""
     root = psutil.Process(launcher)
-    found = []
+    sizes = []
     for process in [root, *root.children(recursive=True)]:
         try:
             title = " ".join(process.cmdline())
@@ -143,18 +143,8 @@ def _memory(launcher: int) -> list[tuple[str, float]]:
             continue
         role = role_of(title)
         name = "the launcher" if process == root else role.name if role else title[:40]
-        found.append((f"{name} ({process.pid})", mb))
-    return found
-
-
-def _invitation(service: Launched) -> tuple[str, str]:
-    deadline = time.monotonic() + 120
-    pattern = re.compile(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/')
-    while time.monotonic() < deadline and service.process.poll() is None:
-        if found := pattern.search(service.said):
-            return found[1], found[2]
-        time.sleep(0.2)
-    raise RuntimeError(f"it did not start: {service.said}")
+        sizes.append((f"{name} ({process.pid})", mb))
+    return sizes
 
 
 if __name__ == "__main__":

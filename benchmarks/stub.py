@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
 from pipeline.bundle.manifest import Manifest
 from pipeline.engines.base import DeviceName, Engine, EngineName, Precision

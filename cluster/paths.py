@@ -22,7 +22,7 @@ def home() -> Path | None:
 
 
 def default_data() -> Path:
-    """Return where `lesionserve up` keeps keys and records. Raises StackError without a home."""
+    """Return where `lesionserve up` keeps keys and records. Raise StackError without a home."""
     folder = home()
     if folder is None:
         raise StackError(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
 from benchmarks.peers.process import ROOT, server
-from cluster.local import LocalStack, StackOptions
+from cluster.launcher.options import StackOptions
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.startup import running_stack
 from cluster.paths import LOCAL_PROFILE
-from cluster.ports import choose_ports
 from pipeline.bundle.manifest import read_manifest
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
@@ -47,7 +48,7 @@ Contender = Callable[[Setting], AbstractContextManager[Target]]
 def lesionserve(setting: Setting, profile: Path = LOCAL_PROFILE) -> Iterator[Target]:
     """`lesionserve up`: the gateway with its keys and audit records, Ray Serve behind it."""
     options = StackOptions(config=profile, bundle=setting.bundle, dashboard=False)
-    with LocalStack(options, lambda _line: None) as stack:
+    with running_stack(options, lambda _line: None) as stack:
         yield Target(f"{stack.gateway_url}/predict/", {"X-API-Key": stack.api_key})
 
 

@@ -20,8 +20,8 @@ import psutil
 
 from benchmarks.stub import TOKEN, Service, Spec
 from benchmarks.stub import serving as stub_serving
-from cluster.ports import choose_ports
-from cluster.roles import role_of
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_roles import role_of
 from serve_app.args import ROOT
 from tests.integration.gateway.client import jpeg
 

@@ -20,14 +20,14 @@ import httpx
 import psutil
 import yaml
 
-from cluster.deploy_errors import Exit
-from cluster.ports import choose_ports
-from cluster.processes import _die_with_parent
+from cluster.deploy.errors import Exit
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_group import die_with_parent
 from serve_app.args import ROOT
 from tests.integration.small_bundles import IMAGE
 
 TOKEN = "t" * 32
-_COMMAND = "from cluster.cli import main; main()"
+_COMMAND = "from cluster.cli.main import main; main()"
 QUEUE = {"max_ongoing_requests": 16, "max_queued_requests": 32}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 1}
 GRAPHS: dict[str, dict[str, Any]] = {
@@ -94,9 +94,9 @@ class RayCluster:
 
     def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command without its trial of the model: a node that differs from the others."""
-        code = "from cluster import deploy_checks; from cluster.cli import main; "
+        code = "from cluster.deploy import checks; from cluster.cli.main import main; "
         code += "from serve_app.node_check import TrialReport; "
-        code += "deploy_checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
+        code += "checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
         return self._run(code, arguments, {})
 
     def deploy_and_stop(
@@ -120,7 +120,7 @@ class RayCluster:
         self, profile: Path, option: str, bundle: Path
     ) -> "subprocess.CompletedProcess[str]":
         """Damage the bundle after all checks, and kill the command while it rolls."""
-        code = "import os; from pathlib import Path; from cluster.roll import Roll; "
+        code = "import os; from pathlib import Path; from cluster.deploy.roll import Roll; "
         code += f"Roll._await_replicas = lambda *_: (Path({str(bundle)!r}, 'model.pth').unlink(), "
         code += f"os.kill(os.getpid(), 9)); {_COMMAND}"
         return self._run(code, (profile, option, bundle), {})
@@ -201,7 +201,7 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     cluster = RayCluster(
         folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{ingress}", environment, process.pid

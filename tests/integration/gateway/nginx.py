@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.certificates import Authority
-from cluster.ports import choose_ports
+from cluster.launcher.certificates import Authority
+from cluster.launcher.ports import choose_ports
 from serve_app.args import ROOT
 from tests.integration.gateway.client import Gateway
 

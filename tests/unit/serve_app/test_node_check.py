@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.deploy_plan import read_plan
+from cluster.deploy.plan import read_plan
 from serve_app.args import ROOT
 from serve_app.node_check import check_node, try_model
 

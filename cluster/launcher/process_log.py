@@ -1,0 +1,39 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.errors import StackError
+from cluster.launcher.process_roles import Role
+
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class ProcessLog:
+    """The output of one child. `is_kept` says whether the file outlives the start."""
+
+    path: Path
+    is_kept: bool
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def tail(self) -> str:
+        return "\n".join(self.text.splitlines()[-_TAIL_LINES:])
+
+    def start_error(self, exit_status: int) -> StackError:
+        """Return why the child did not start: the reason that it wrote last."""
+        return StackError(failure_reason(self.text), self.tail, 2 if exit_status == 2 else 1)
+
+    def exit_error(self, role: Role) -> StackError:
+        """Return that a process of this role, which writes here, has ended."""
+        place = f"; its output is in {self.path}" if self.is_kept else ""
+        return StackError(role.exit_message + place, self.tail)
+
+
+def failure_reason(output: str) -> str:
+    """Return the last line that begins with `error: `; without one, the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["no reason was given"])[-1]

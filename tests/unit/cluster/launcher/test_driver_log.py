@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.launcher.driver_log import DriverLog
+from cluster.launcher.process_log import ProcessLog, failure_reason
+from cluster.launcher.process_roles import GATEWAY
+from cluster.paths import DEMO_BUNDLE
+from serve_app.driver_state import DriverState
+
+# The real driver, up to where Ray would start.
+DRIVER_WITHOUT_RAY = (
+    "import sys; from serve_app import __main__ as driver; "
+    "driver._serve = lambda *_: 0; sys.exit(driver.main())"
+)
+
+
+def test_real_driver_reports_the_ingress_url(tmp_path: Path) -> None:
+    path = tmp_path / "serve.log"
+    with path.open("wb") as output:
+        subprocess.run(
+            [sys.executable, "-c", DRIVER_WITHOUT_RAY, "--port", "12345", "--bundle", DEMO_BUNDLE],
+            env={**os.environ, "LESIONSERVE_SERVICE_TOKENS": "t" * 32},
+            stdout=output,
+            stderr=output,
+            check=True,
+        )
+    log = DriverLog(path, is_kept=False)
+    assert log.ingress_url == "http://127.0.0.1:12345"
+    assert not log.has_reported(DriverState.READY)
+
+
+def test_log_without_a_report_has_no_url(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"READY\nACCEPTED http://x\n\xff")
+    log = DriverLog(tmp_path / "log", is_kept=False)
+    assert log.ingress_url is None
+    assert not any(log.has_reported(state) for state in DriverState)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", "no reason was given"),
+        ("a\n b \n\n", "b"),
+        ("error: a\nerror: b\nTraceback", "b"),
+    ],
+)
+def test_reason_is_the_last_error_line(output: str, reason: str) -> None:
+    assert failure_reason(output) == reason
+
+
+@pytest.mark.parametrize(("status", "exit_status"), [(1, 1), (2, 2), (-9, 1)])
+def test_start_error_has_the_status_of_misuse_or_failure(tmp_path, status, exit_status) -> None:
+    (tmp_path / "log").write_text("error: no bundle\n")
+    error = ProcessLog(tmp_path / "log", is_kept=True).start_error(status)
+    assert (str(error), error.exit_status, error.log) == (
+        "no bundle",
+        exit_status,
+        "error: no bundle",
+    )
+
+
+def test_exit_error_names_only_a_log_that_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    message = "the gateway died; everything is stopped"
+    kept, lost = (ProcessLog(tmp_path / "log", is_kept).exit_error(GATEWAY) for is_kept in (1, 0))
+    assert str(kept) == f"{message}; its output is in {tmp_path}/log"
+    assert str(lost) == message
