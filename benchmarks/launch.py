@@ -1,4 +1,4 @@
-"""`lesionserve up` as a user starts it, to be watched from outside."""
+"""Start `lesionserve up` as a user does, to watch it from outside."""
 
 import os
 import shutil
@@ -20,7 +20,10 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """`folder` holds all that it writes: `data`, temporary files, its output, the ready file."""
+    """A `lesionserve up` that was started.
+
+    folder: holds all that it writes: `data`, temporary files, its output, the ready file.
+    """
 
     process: "subprocess.Popen[bytes]"
     folder: Path
@@ -49,7 +52,7 @@ class Launched:
 
 @contextmanager
 def launched() -> Iterator[Launched]:
-    """Start it, and yield before it is ready. It is interrupted at the end of the block."""
+    """Start it, and yield before it is ready. Interrupt it at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
     command = [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")]
     with (folder / "output").open("wb") as output:

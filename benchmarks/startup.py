@@ -1,4 +1,4 @@
-"""What each second of `lesionserve up` goes to: the times of its processes and their states.
+"""Measure what each second of `lesionserve up` goes to, by its processes and their states.
 
 The launcher and its children are only watched, from outside.
 """
