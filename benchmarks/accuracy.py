@@ -7,10 +7,10 @@ from pathlib import Path
 from pycocotools.coco import COCO
 
 from benchmarks.report import Figure, Result
-from benchmarks.standard import ROOT
 from pipeline.bundle.bundle import open_bundle
 from pipeline.engines.base import EngineName, Precision
 from pipeline.schemas import PredictOptions
+from serve_app.paths import ROOT
 
 RECIPE = ROOT / "weights" / "recipe"
 BUNDLE = ROOT / "weights" / "demo"

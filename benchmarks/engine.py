@@ -18,11 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Spread, alternate, ratio
 from benchmarks.peers.contenders import DETECTRON2
 from benchmarks.report import NO_TARGET, Figure, Result
-from benchmarks.standard import ROOT, standard_bundle
+from benchmarks.standard import standard_bundle
 from pipeline.bundle.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
 from pipeline.engines.allocator import KEEP_FREED_MEMORY
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.decode import decode
+from serve_app.paths import ROOT
 
 FOLDER = Path("out/benchmarks")
 DEMO = ROOT / "weights" / "demo"

@@ -24,8 +24,8 @@ from pipeline.image.decode import DecodedImage, decode
 from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
 from pipeline.schemas import Detection, PredictOptions
+from serve_app.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 4032, 3024
 INPUT_SHAPE = 1067, 800  # after the resize to 800 pixels at the shorter edge
 COUNT, CELLS, SEED = 92, 28, 20261125

@@ -24,11 +24,11 @@ from benchmarks.load import Outcome, apply, form_request
 from benchmarks.measure import Spread, ratio
 from benchmarks.peers import contenders
 from benchmarks.peers.contenders import Contender, Setting, Target
-from benchmarks.peers.process import ROOT
 from benchmarks.plot import plot
 from benchmarks.report import Figure, Result
 from benchmarks.standard import jpeg, scene, standard_bundle
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
+from serve_app.paths import ROOT
 
 FOLDER = Path("out/benchmarks")
 MOST_CLIENTS = 16

@@ -23,8 +23,8 @@ from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, read_resize
 from pipeline.engines.portable.layers import BatchNorm2d
 from pipeline.engines.portable.maskrcnn import MaskRCNN
+from serve_app.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 CLASS_NAMES = ("LSIL", "HSIL", "carcinoma")
 WANTED_INSTANCES = 10
 SEED = 20261125

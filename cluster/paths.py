@@ -1,9 +1,7 @@
 from pathlib import Path
 
 from cluster.errors import StackError
-
-# A clone, or the installed wheel: bundles and profiles lie beside the packages in both.
-ROOT = Path(__file__).resolve().parent.parent
+from serve_app.paths import ROOT
 
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"

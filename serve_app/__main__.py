@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pipeline.errors import ModelError
 from serve_app.app import open_deployed_bundle
-from serve_app.args import ROOT, AppArgs
+from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
 from serve_app.driver import StartError, deploy, local_ray
 from serve_app.driver_state import DriverReport, DriverState
+from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
-from benchmarks.peers.process import ROOT, server
+from benchmarks.peers.process import server
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.startup import running_stack
 from cluster.paths import LOCAL_PROFILE
 from pipeline.bundle.manifest import read_manifest
+from serve_app.paths import ROOT
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
 DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"

@@ -4,7 +4,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from benchmarks.peers.process import ROOT
+from serve_app.paths import ROOT
 
 PEERS = Path(__file__).parent
 ENVIRONMENTS = ROOT / "out" / "peers"

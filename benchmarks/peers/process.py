@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
+from serve_app.paths import ROOT
 
 _START_WITHIN_S = 120.0
 _STOP_WITHIN_S = 15.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 HEAVY = ("torch", "torchvision", "ray", "cv2", "openvino", "fastapi")
 SECRET = "a secret that is good enough for nothing but tests, and long"

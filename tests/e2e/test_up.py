@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pipeline.schemas import Prediction, Problem
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, running, until
 
 pytestmark = pytest.mark.cluster

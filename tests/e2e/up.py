@@ -17,7 +17,7 @@ import psutil
 
 from cluster.launcher.process_roles import role_of
 from cluster.launcher.ready_file import Ready
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 COMMAND = Path(sys.executable).with_name("lesionserve")
 IMAGE = (ROOT / "weights/example.jpg").read_bytes()

@@ -23,7 +23,7 @@ import yaml
 from cluster.deploy.errors import Exit
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.process_group import die_with_parent
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 from tests.integration.small_bundles import IMAGE
 
 TOKEN = "t" * 32

@@ -18,7 +18,7 @@ from cluster.launcher.gateway_process import GatewayProcess
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.process_group import Child, ProcessGroup
 from cluster.launcher.workspace import Workspace, open_workspace
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.records import assert_problem
 

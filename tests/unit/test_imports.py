@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 # Each may import itself and what stands before it.
 LAYERS = (

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from cluster.paths import ROOT
+from serve_app.paths import ROOT
 
 sys.path.append(str(ROOT / "weights" / "recipe"))
 from colposcopy import generate

@@ -15,7 +15,7 @@ import pytest
 
 from cluster.launcher.certificates import Authority
 from cluster.launcher.ports import choose_ports
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
 
 SITES = ROOT / "cluster/nginx"

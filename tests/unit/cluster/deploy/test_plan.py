@@ -11,7 +11,7 @@ from cluster.deploy.errors import Exit
 from cluster.deploy.plan import read_plan
 from cluster.deploy.serve_client import Application, Deployment, ServeClient, ServeDetails
 from cluster.errors import StackError
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 PROFILES = sorted((ROOT / "configs/serve").glob("*.yaml"))
 LOCAL = ROOT / "configs/serve/local.yaml"

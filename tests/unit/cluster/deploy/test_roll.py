@@ -12,7 +12,7 @@ from cluster.deploy.plan import Plan, read_plan
 from cluster.deploy.roll import Roll
 from cluster.deploy.serve_client import Application, Deployment, ServeDetails
 from cluster.errors import StackError
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 LOCAL = ROOT / "configs/serve/local.yaml"
 DEMO = ROOT / "weights/demo"
