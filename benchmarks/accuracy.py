@@ -11,8 +11,8 @@ from pipeline.bundle.bundle import open_bundle
 from pipeline.engines.base import EngineName, Precision
 from pipeline.schemas import PredictOptions
 from serve_app.paths import ROOT
+from weights.recipe.evaluate import average_precision, to_results
 
-RECIPE = ROOT / "weights" / "recipe"
 BUNDLE = ROOT / "weights" / "demo"
 OUT = Path("out/benchmarks")
 IMAGES = 200
@@ -42,16 +42,14 @@ def held_out(folder: Path) -> Path:
     """Return the folder of images and annotations, written on the first call (about a minute)."""
     data = folder / "heldout"
     if not (data / "annotations.json").exists():
-        command = [sys.executable, "dataset.py", "--split", "heldout", "--images", str(IMAGES)]
-        subprocess.run([*command, "--out", str(data.resolve())], cwd=RECIPE, check=True)
+        command = [sys.executable, "-m", "weights.recipe.dataset", "--split", "heldout"]
+        command += ["--images", str(IMAGES), "--out", str(data.resolve())]
+        subprocess.run(command, cwd=ROOT, check=True)
     return data
 
 
 def score(data: Path, engine: EngineName, precision: Precision) -> dict[str, dict[str, float]]:
     """Return box ("bbox") and mask ("segm") AP of the demo bundle, by the recipe's `evaluate`."""
-    sys.path.append(str(RECIPE))
-    from evaluate import average_precision, to_results
-
     truth = COCO(str(data / "annotations.json"))
     bundle = open_bundle(BUNDLE)
     predictor = bundle.predictor(bundle.load_engine(engine, "cpu", precision))

@@ -23,7 +23,7 @@ from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, read_resize
 from pipeline.engines.portable.layers import BatchNorm2d
 from pipeline.engines.portable.maskrcnn import MaskRCNN
-from serve_app.paths import ROOT
+from weights.recipe.colposcopy import generate
 
 CLASS_NAMES = ("LSIL", "HSIL", "carcinoma")
 WANTED_INSTANCES = 10
@@ -95,9 +95,6 @@ def standard_bundle(folder: Path) -> Path:
 
 def scene(seed: int, width: int = 1280, height: int = 960) -> NDArray[np.uint8]:
     """Return a synthetic image of the demo's kind, (H, W, 3) uint8 BGR."""
-    sys.path.append(str(ROOT / "weights" / "recipe"))
-    from colposcopy import generate
-
     image: NDArray[np.uint8] = generate(seed, width, height).image
     return image
 
