@@ -17,7 +17,8 @@ from serve_app.tokens import TokenError, Tokens
 def main() -> int:
     """Serve one profile on a Ray instance of its own until SIGTERM or SIGINT.
 
-    Print a `DriverReport` as each `DriverState` is reached, and in the end why a start failed.
+    Print a `DriverReport` as each `DriverState` is reached; the reason of a failure goes to stderr
+    too.
     Return the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
     wrongly.
     """
@@ -90,6 +91,7 @@ def _with_model(args: AppArgs, **changes: object) -> AppArgs:
 
 
 def _fail(error: Exception, status: int) -> int:
+    DriverReport(state=DriverState.FAILED, error=str(error)).print()
     print(f"error: {error}", file=sys.stderr, flush=True)
     return status
 

@@ -6,12 +6,13 @@ from serve_app.state_line import StateLine
 
 
 class DriverState(StrEnum):
-    """The states of a driver, in their order. A refused start reports none."""
+    """The states of a driver, in their order. Misuse of its command line reports none."""
 
     ACCEPTED = "accepted"  # the profile and the bundle are right; the report has the ingress's URL
     RAY_STARTED = "ray_started"
     READY = "ready"  # predictions are answered
     STOPPING = "stopping"  # a signal came; Ray is taken down in order
+    FAILED = "failed"  # the start failed; the report has the reason
 
 
 class DriverReport(StateLine):
@@ -19,3 +20,4 @@ class DriverReport(StateLine):
 
     state: DriverState
     url: str | None = None
+    error: str | None = None

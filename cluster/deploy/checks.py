@@ -1,4 +1,4 @@
-"""What is checked before a new version is deployed. Each check raises StackError."""
+"""Check a cluster before a new version is deployed. Each check raises StackError."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""`lesionserve deploy`: a new version on a running Ray cluster, or the old one as it was."""
+"""Deploy a new version on a running Ray cluster, or go back to the old one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rolling a planned version in, and going back to the one before where it does not serve."""
+"""Roll a planned version in, and go back to the one before where it does not serve."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -11,6 +11,12 @@ class DriverLog(ProcessLog):
         urls = [report.url for report in self._reports if report.state is DriverState.ACCEPTED]
         return urls[-1] if urls else None
 
+    @property
+    def failure_reason(self) -> str:
+        """Return the reason of the driver's own report; without one, the last line."""
+        errors = [report.error for report in self._reports if report.error is not None]
+        return errors[-1] if errors else super().failure_reason
+
     def has_reported(self, state: DriverState) -> bool:
         return any(report.state is state for report in self._reports)
 

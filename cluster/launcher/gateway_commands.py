@@ -3,7 +3,7 @@ import sys
 from collections.abc import Callable
 
 from cluster.errors import StackError
-from cluster.launcher.process_log import failure_reason
+from cluster.launcher.process_log import last_line
 from cluster.launcher.workspace import Workspace
 from gateway.access.token import Token
 
@@ -29,7 +29,7 @@ class GatewayCommands:
             start_new_session=True,  # Ctrl-C is for us: we end it, or let it finish
         )
         if process.returncode != 0:
-            reason = failure_reason(process.stderr)
+            reason = last_line(process.stderr)
             raise StackError(f"the gateway's {arguments[0]} failed: {reason}")
         return process.stdout.strip()
 

@@ -22,9 +22,14 @@ class ProcessLog:
     def tail(self) -> str:
         return "\n".join(self.text.splitlines()[-_TAIL_LINES:])
 
+    @property
+    def failure_reason(self) -> str:
+        """Return why the child failed: its last line."""
+        return last_line(self.text)
+
     def start_error(self, exit_status: int) -> StackError:
-        """Return why the child did not start: the reason that it wrote last."""
-        return StackError(failure_reason(self.text), self.tail, 2 if exit_status == 2 else 1)
+        """Return why the child did not start."""
+        return StackError(self.failure_reason, self.tail, 2 if exit_status == 2 else 1)
 
     def exit_error(self, role: Role) -> StackError:
         """Return that a process of this role, which writes here, has ended."""
@@ -32,8 +37,7 @@ class ProcessLog:
         return StackError(role.exit_message + place, self.tail)
 
 
-def failure_reason(output: str) -> str:
-    """Return the last line that begins with `error: `; without one, the last line."""
+def last_line(output: str) -> str:
+    """Return the last line that is not blank."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["no reason was given"])[-1]
+    return lines[-1] if lines else "no reason was given"

@@ -202,7 +202,7 @@ def test_a_port_in_use_is_misuse_and_named(tmp_path):
     assert f"port {port}: Address already in use" in done.stderr
 
 
-def test_a_profile_that_is_refused_is_misuse_and_leaves_no_database(tmp_path):
+def test_refused_profile_is_misuse_and_leaves_no_database(tmp_path):
     profile = tmp_path / "profile.yaml"
     profile.write_text("applications: []")
     done = start(tmp_path, "--config", str(profile))

@@ -102,7 +102,7 @@ def test_takeover_returns_what_is_replaced(status):
     assert check_takeover(plan, ServeDetails({}, {})) is None
 
 
-def test_takeover_of_deployment_that_has_not_ended_needs_its_option():
+def test_takeover_of_an_unfinished_deployment_needs_its_option():
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     before = application(status="DEPLOYING")
     details = ServeDetails({}, {"lesionserve": before})
@@ -128,7 +128,7 @@ def test_change_during_the_checks_is_refused(now, reason):
     assert exit_status(caught) == Exit.REFUSED
 
 
-def test_checked_application_is_returned_with_its_present_replicas():
+def test_checked_application_has_its_present_replicas():
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     now = application(deployments={"FrontDoor": Deployment("HEALTHY", "", {"new": "RUNNING"})})
     details = ServeDetails({}, {"lesionserve": now})

@@ -223,7 +223,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_has_the_roll_go_back_and_further_ones_change_nothing(plan, signum):
+def test_signal_goes_back_and_further_signals_change_nothing(plan, signum):
     def interrupted(shown: Application) -> Callable[[], Application]:
         # Its handler is called, not sent for: tests/faults sends it to the command.
         return lambda: (signal.getsignal(signum)(signum, None), shown)[1]

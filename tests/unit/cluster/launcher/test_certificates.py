@@ -114,7 +114,7 @@ def test_an_authority_whose_making_was_cut_off_is_made(authority, tmp_path):
     assert not made.replaces
 
 
-def test_an_expired_authority_is_made_anew_and_its_clients_are_told(tmp_path, monkeypatch):
+def test_expired_authority_is_made_anew_and_clients_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(certificates, "_AUTHORITY_LASTS", timedelta(seconds=-1))
     expired = Authority.kept_in(tmp_path / "tls")
     monkeypatch.undo()

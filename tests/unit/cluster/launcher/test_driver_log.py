@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from cluster.launcher.driver_log import DriverLog
-from cluster.launcher.process_log import ProcessLog, failure_reason
+from cluster.launcher.process_log import ProcessLog, last_line
 from cluster.launcher.process_roles import GATEWAY
 from cluster.paths import DEMO_BUNDLE
-from serve_app.driver_state import DriverState
+from serve_app.driver_state import DriverReport, DriverState
 
 # The real driver, up to where Ray would start.
 DRIVER_WITHOUT_RAY = (
@@ -45,21 +45,45 @@ def test_log_without_a_report_has_no_url(tmp_path: Path) -> None:
     [
         ("", "no reason was given"),
         ("a\n b \n\n", "b"),
-        ("error: a\nerror: b\nTraceback", "b"),
+        ("error: a\nTraceback\n  b\n", "b"),
     ],
 )
-def test_reason_is_the_last_error_line(output: str, reason: str) -> None:
-    assert failure_reason(output) == reason
+def test_reason_is_the_last_line(output: str, reason: str) -> None:
+    assert last_line(output) == reason
+
+
+def test_reason_of_the_driver_is_the_one_that_it_reports(tmp_path: Path) -> None:
+    log = DriverLog(tmp_path / "log", is_kept=False)
+    log.path.write_text("error: a\nb\n")
+    assert log.failure_reason == "b"
+    report = DriverReport(state=DriverState.FAILED, error="no\nbundle")
+    log.path.write_text(f"{report.model_dump_json()}\nerror: a\nb\n")
+    assert str(log.start_error(1)) == "no\nbundle"
+
+
+def test_real_driver_reports_why_it_failed(tmp_path: Path) -> None:
+    log = DriverLog(tmp_path / "serve.log", is_kept=False)
+    with log.path.open("wb") as output:
+        driver = subprocess.run(
+            [sys.executable, "-m", "serve_app", "--bundle", str(tmp_path / "gone")],
+            env={**os.environ, "LESIONSERVE_SERVICE_TOKENS": "t" * 32},
+            stdout=output,
+            stderr=output,
+        )
+    assert driver.returncode == 1
+    assert log.has_reported(DriverState.FAILED)
+    assert str(tmp_path / "gone") in log.failure_reason
+    assert log.failure_reason in log.text.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(1, 1), (2, 2), (-9, 1)])
 def test_start_error_has_the_status_of_misuse_or_failure(tmp_path, status, exit_status) -> None:
-    (tmp_path / "log").write_text("error: no bundle\n")
+    (tmp_path / "log").write_text("a\nno bundle\n")
     error = ProcessLog(tmp_path / "log", is_kept=True).start_error(status)
     assert (str(error), error.exit_status, error.log) == (
         "no bundle",
         exit_status,
-        "error: no bundle",
+        "a\nno bundle",
     )
 
 

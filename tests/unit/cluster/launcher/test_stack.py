@@ -55,9 +55,9 @@ def processes(group, workspace) -> tuple[ServeProcess, GatewayProcess]:
     return serve, GatewayProcess(group, workspace, PORTS.gateway, "http://127.0.0.1:2")
 
 
-def report(serve: ServeProcess, state: DriverState) -> None:
+def report(serve: ServeProcess, state: DriverState, error: str | None = None) -> None:
     with serve.log.path.open("a") as file:
-        file.write(DriverReport(state=state).model_dump_json() + "\n")
+        file.write(DriverReport(state=state, error=error).model_dump_json() + "\n")
 
 
 def kill(child: Child) -> None:
@@ -113,7 +113,9 @@ def test_driver_is_named_where_it_stopped_and_took_others_along(processes, group
 
 def test_child_that_ends_during_the_start_gives_its_reason(processes, group):
     serve, _ = processes
-    serve.log.path.write_text("error: no bundle\n")
+    report(serve, DriverState.FAILED, "no bundle")
+    with serve.log.path.open("a") as file:
+        file.write("Ray's last words\n")
     kill(group.children[0])
     with pytest.raises(StackError, match=r"^no bundle$"):
         wait_until(lambda: False, processes, Stages(print, nullcontext))

@@ -8,7 +8,7 @@ from cluster.launcher.workspace import open_workspace
 from tests.unit.cluster.launcher.workspaces import workspace_in
 
 
-def test_unusable_data_folder_is_misuse_and_leaves_no_temp_folder(tmp_path, monkeypatch):
+def test_unusable_data_folder_is_misuse_and_leaves_nothing(tmp_path, monkeypatch):
     temp = tmp_path / "t"
     temp.mkdir()
     monkeypatch.setattr("cluster.launcher.temp_folder._parent", lambda: str(temp))
