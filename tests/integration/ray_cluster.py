@@ -102,19 +102,16 @@ class RayCluster:
     def deploy_and_stop(
         self, signum: int, *arguments: object
     ) -> "subprocess.CompletedProcess[str]":
-        """Run the command, and send it a signal once the new version begins to roll in."""
+        """Run the command, and send it a signal once a replica of the new version is started."""
         command = [sys.executable, "-c", _COMMAND, "deploy", *map(str, arguments)]
+        former = set(self.replicas())
         with subprocess.Popen(
             command, env=self.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
         ) as process:
-            assert process.stderr is not None
-            said = [process.stderr.readline()]
-            while "new, " not in said[-1]:
-                assert said[-1], "".join(said)
-                said.append(process.stderr.readline())
+            until(lambda: set(self.replicas()) - former or process.poll() is not None)
             process.send_signal(signum)
-            said += process.stderr.readlines()
-        return subprocess.CompletedProcess(command, process.wait(), "", "".join(said))
+            _, stderr = process.communicate(timeout=400)
+        return subprocess.CompletedProcess(command, process.returncode, "", stderr)
 
     def deploy_damaged_and_killed(
         self, profile: Path, option: str, bundle: Path
@@ -163,10 +160,11 @@ class RayCluster:
             return None
         return response.json()["model"]["version"] if response.is_success else None
 
-    def replicas(self, deployment: str) -> list[psutil.Process]:
+    def replicas(self, deployment: str = "") -> list[psutil.Process]:
+        """Return the replicas of a deployment, or of all."""
         title = f"ray::ServeReplica:lesionserve:{deployment}"
-        family = psutil.Process(self.pid).children(recursive=True)
-        return [process for process in family if title in _title(process)]
+        processes = psutil.Process(self.pid).children(recursive=True)
+        return [process for process in processes if title in _title(process)]
 
     def serve_logs(self) -> str:
         folder = self.folder / "ray/session_latest/logs/serve"
