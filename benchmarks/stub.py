@@ -254,7 +254,7 @@ def main() -> None:
     version = 1
     deploy(version)
     url = f"http://127.0.0.1:{port}"
-    model = "FrontDoor" if spec.layout == "fused" else "Predictor"
+    model = "LesionService" if spec.layout == "fused" else "Predictor"
     while not stopping.wait(_REPORT_S):
         if rolling.is_set():
             rolling.clear()

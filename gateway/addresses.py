@@ -3,13 +3,14 @@
 The server believes a proxy's headers only where it is told to (`--forwarded-allow-ips`).
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from django.http import HttpRequest
 
 
-def address_of(scope: dict[str, Any]) -> str | None:
+def address_of(scope: Mapping[str, Any]) -> str | None:
     """Return the client's address from an ASGI scope, or None where there is none."""
     client = scope.get("client")
     return None if client is None else _normalise(client[0])

@@ -1,5 +1,6 @@
 from typing import Any, NoReturn
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.openapi.docs import Swagger
@@ -101,7 +102,7 @@ api.add_router("", usage)
 
 
 @api.exception_handler(LesionserveError)
-def answer_error(request: HttpRequest, error: LesionserveError) -> HttpResponse:
+def answer_error(request: ASGIRequest, error: LesionserveError) -> HttpResponse:
     return problem_http_response(error, request)
 
 

@@ -1,11 +1,12 @@
 import os
-from typing import Any
+from typing import Any, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
-django = get_asgi_application()
+# The stubs of Django and of ASGI disagree on what a scope is.
+django = cast(ASGI3Application, get_asgi_application())
 
 # What follows imports models, so Django has to be set up before.
 from gateway import health  # noqa: E402

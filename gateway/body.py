@@ -42,8 +42,8 @@ def bounded(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
             count += len(message.get("body", b""))
             if is_whole and count != length:
                 raise BadRequest(
-                    f"{count} bytes of the body came, and Content-Length announces {length}. Send "
-                    "the whole body, and no header Upgrade."
+                    f"The body has {count} bytes, but Content-Length says {length}. Send the whole "
+                    "body, without an Upgrade header."
                 )
         return message
 

@@ -23,7 +23,7 @@ from pydantic import (
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
 
 
-def _split(value: Any) -> Any:
+def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 

@@ -1,47 +1,58 @@
 """The errors that only a gateway knows, as branches of pipeline.errors' tree.
 
 LesionserveError
-├── RequestRefused                           the request is at fault, whatever image it holds
+├── ClientError
 │   ├── Forbidden                       403
 │   ├── NotFound                        404
 │   ├── MethodNotAllowed                405
-│   ├── RequestTimeout                  408  a body that does not come to its end
-│   ├── Conflict                        409  the same idempotency key is being answered now
-│   ├── LengthRequired                  411  a body whose length is not announced
+│   ├── RequestTimeout                  408  the body was not sent in time
+│   ├── Conflict                        409  a request with this idempotency key is in progress
+│   ├── LengthRequired                  411  the request has no Content-Length
 │   ├── BodyTooLarge                    413
 │   ├── UnsupportedMediaType            415
 │   ├── IdempotencyKeyReused            422  the key was used for another request
-│   ├── TooManyRequests                 429  more than a key, an organisation or an address may
+│   ├── TooManyRequests                 429  a key, an organisation or an address is over its limit
 │   └── HeadersTooLarge                 431
 └── ServiceError
     ├── InternalError                   500
     ├── UpstreamFault                   502  the ingress gave no answer that can be relayed
-    │   └── UpstreamCertificateInvalid  502  its certificate is not one that we accept
-    └── Unavailable                     503  pipeline.errors: here, the ingress cannot be reached
-        ├── UpstreamDisconnected        503  the ingress was lost with the request
+    │   └── UpstreamCertificateInvalid  502  its certificate is not trusted
+    └── Unavailable                     503  the ingress cannot be reached
+        ├── UpstreamDisconnected        503  the connection to the ingress was lost
         ├── NotReady                    503  no model can answer yet
-        └── DatabaseUnavailable         503  gateway.database: no request is served unrecorded
+        └── DatabaseUnavailable         503  (gateway.database) the request cannot be recorded
 """
 
-from pipeline.errors import BadRequest, LesionserveError, ServiceError, Unauthorized, Unavailable
+from pipeline.errors import (
+    RETRY_AFTER_S,
+    BadRequest,
+    ClientError,
+    LesionserveError,
+    ServiceError,
+    Unauthorized,
+    Unavailable,
+)
 
-# How long someone who guessed at a person's password waits.
+# How long sign-in stays locked after too many wrong passwords.
 LOCKOUT_S = 15 * 60
 
-
-class RequestRefused(LesionserveError):
-    status, code, title = 400, "bad_request", "Bad request"
+_CHALLENGE = 'Api-Key realm="lesionserve"'
 
 
-class Forbidden(RequestRefused):
+class InvalidApiKey(Unauthorized):
+    def __init__(self) -> None:
+        super().__init__("A valid API key is required.", _CHALLENGE)
+
+
+class Forbidden(ClientError):
     status, code, title = 403, "forbidden", "Forbidden"
 
 
-class NotFound(RequestRefused):
+class NotFound(ClientError):
     status, code, title = 404, "not_found", "Not found"
 
 
-class MethodNotAllowed(RequestRefused):
+class MethodNotAllowed(ClientError):
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
     def __init__(self, allow: str) -> None:
@@ -49,35 +60,36 @@ class MethodNotAllowed(RequestRefused):
         self.allow = allow
 
 
-class Conflict(RequestRefused):
+class Conflict(ClientError):
     status, code, title = 409, "conflict", "Conflict"
+    retry_after_s = RETRY_AFTER_S
 
 
-class RequestTimeout(RequestRefused):
+class RequestTimeout(ClientError):
     status, code, title = 408, "request_timeout", "Request timeout"
 
 
-class LengthRequired(RequestRefused):
+class LengthRequired(ClientError):
     status, code, title = 411, "length_required", "Length required"
 
 
-class BodyTooLarge(RequestRefused):
+class BodyTooLarge(ClientError):
     status, code, title = 413, "body_too_large", "Body too large"
 
 
-class UnsupportedMediaType(RequestRefused):
+class UnsupportedMediaType(ClientError):
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
-class IdempotencyKeyReused(RequestRefused):
+class IdempotencyKeyReused(ClientError):
     status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
 
 
-class HeadersTooLarge(RequestRefused):
+class HeadersTooLarge(ClientError):
     status, code, title = 431, "headers_too_large", "Request header fields too large"
 
 
-class TooManyRequests(RequestRefused):
+class TooManyRequests(ClientError):
     status, code, title = 429, "too_many_requests", "Too many requests"
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
@@ -106,9 +118,9 @@ class NotReady(Unavailable):
 
 
 def error_of_response(status: int, allow: str) -> LesionserveError:
-    """The error behind an answer that Django or a library made: all it tells is the status."""
+    """Return the error for a response that Django or a library made, from its status."""
     if status == 401:
-        return Unauthorized("A valid API key is required.")
+        return InvalidApiKey()
     if status == 403:
         return Forbidden("Your account or key may not do this; ask your operator for the right.")
     if status == 404:

@@ -13,7 +13,8 @@ class Command(BaseCommand):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         for wrapper in (self.stdout, self.stderr):
-            wrapper._out = Escaping(wrapper._out)
+            stream = Escaping(wrapper._out)  # type: ignore[arg-type]  # not in the stubs
+            wrapper._out = stream  # type: ignore[attr-defined]  # not in the stubs
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         for name in ("stdout", "stderr"):

@@ -1,24 +1,25 @@
 """The errors of lesionserve, each with the HTTP status that it becomes.
 
 LesionserveError
-├── BadRequest                 400  an option or a body that does not fit the contract
-├── ImageError                      the image is at fault
-│   ├── UnsupportedImage       415  not one of the allowed formats
-│   ├── BrokenImage            422  an allowed format, but damaged or out of bounds
-│   └── ImageTooLarge          413  more bytes or pixels than allowed
+├── ClientError                     the request is at fault
+│   ├── BadRequest             400  an option or a body does not fit the contract
+│   ├── Unauthorized           401  the credential is missing or invalid
+│   └── ImageError                  the image is at fault
+│       ├── UnsupportedImage   415  it has none of the allowed formats
+│       ├── BrokenImage        422  it is damaged, or out of bounds
+│       └── ImageTooLarge      413  it has more bytes or pixels than allowed
 ├── ModelError                 500  what was handed over as a model is at fault
-│   ├── UnreadableConfig            no YAML mapping where a configuration should be
-│   ├── UnsupportedConfig           a key whose value the engine cannot honour
+│   ├── UnreadableConfig            the configuration is not a YAML mapping
+│   ├── UnsupportedConfig           the engine cannot honour the value of a key
 │   ├── CheckpointMismatch          weights and configuration do not fit each other
 │   ├── BundleError                 a bundle is incomplete, damaged or incompatible
 │   └── EngineUnavailable           no installed engine can run the configuration
 └── ServiceError                    the request was fine, the service was not
-    ├── Unauthorized           401  no valid credential
-    ├── Overloaded             503  no room for the request now; try again
-    ├── Unavailable            503  nobody there to answer it now; try again
+    ├── Overloaded             503  the service is at capacity; try again
+    ├── Unavailable            503  no replica can answer now; try again
     ├── PredictionFailed       500  the model failed on this image
-    ├── Poison                 502  two replicas died of this image, or with it
-    └── DeadlineExceeded       504  not finished within the time allowed
+    ├── PoisonImage            502  two replicas were lost while they worked on this image
+    └── DeadlineExceeded       504  the answer was not ready within the time allowed
 
 An error's text may reach the client: it never holds a file name, a path of the
 server, or anything read from the image's metadata.
@@ -28,6 +29,9 @@ from typing import ClassVar
 
 from pipeline.text import one_line
 
+# How soon a request may be sent again that the service could not take.
+RETRY_AFTER_S = 2
+
 
 class LesionserveError(Exception):
     """Base of every error raised on purpose. `str(error)` is one clear sentence."""
@@ -36,12 +40,37 @@ class LesionserveError(Exception):
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
 
+    retry_after_s: int | None = None  # when to send the request again, in seconds from now
+    challenge: str | None = None  # the credential to send: scheme and realm
+    allow: str | None = None  # the methods that the address allows
 
-class BadRequest(LesionserveError):
+    def headers(self) -> dict[str, str]:
+        """Return the response headers that tell a client what to do about the error."""
+        values = {
+            "Retry-After": self.retry_after_s,
+            "WWW-Authenticate": self.challenge,
+            "Allow": self.allow,
+        }
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+
+class ClientError(LesionserveError):
     status, code, title = 400, "bad_request", "Bad request"
 
 
-class ImageError(LesionserveError):
+class BadRequest(ClientError):
+    pass
+
+
+class Unauthorized(ClientError):
+    status, code, title = 401, "unauthorized", "Unauthorized"
+
+    def __init__(self, detail: str, challenge: str) -> None:
+        super().__init__(detail)
+        self.challenge = challenge
+
+
+class ImageError(ClientError):
     status, code, title = 422, "image_error", "Image not accepted"
 
 
@@ -94,23 +123,21 @@ class ServiceError(LesionserveError):
     pass
 
 
-class Unauthorized(ServiceError):
-    status, code, title = 401, "unauthorized", "Unauthorized"
-
-
 class Overloaded(ServiceError):
     status, code, title = 503, "overloaded", "Service overloaded"
+    retry_after_s = RETRY_AFTER_S
 
 
 class Unavailable(ServiceError):
     status, code, title = 503, "unavailable", "Service unavailable"
+    retry_after_s = RETRY_AFTER_S
 
 
 class PredictionFailed(ServiceError):
     status, code, title = 500, "prediction_failed", "Prediction failed"
 
 
-class Poison(ServiceError):
+class PoisonImage(ServiceError):
     status, code, title = 502, "poison", "Model lost with the image"
 
 

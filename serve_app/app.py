@@ -11,25 +11,25 @@ from pipeline.engines.allocator import KEEP_FREED_MEMORY
 from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
 from serve_app.graph import FusedGraph, Graph, StagedGraph
-from serve_app.ingress import FrontDoor
+from serve_app.ingress import Ingress
 from serve_app.replacement import ReplaceableGraph
 from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
 _ASK_AGAIN_S = 0.05
-# Behind HAProxy an ingress stays reachable for 30 s before it finishes what it has.
+# Behind HAProxy, an ingress that shuts down keeps receiving requests for 30 s.
 _SHUTDOWN_MARGIN_S = 35.0
 
 
 def build_app(args: AppArgs) -> Application:
-    """The application that configs/serve/*.yaml name; Serve hands it their `args`."""
+    """Return the application that configs/serve/*.yaml name, from their `args`."""
     return wire(args, partial(open_deployed_bundle, args.model.bundle_sha256))
 
 
 def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
-    """Open the bundle that was deployed. Raise BundleError where another one lies in its folder.
+    """Open the bundle that was deployed. Raise BundleError where the folder holds another one.
 
-    Replicas are replaced and added long after a roll, and must not answer from another model than
-    those beside them. Without a digest any intact bundle is opened.
+    Replicas are added long after a roll, and must answer from the same model as the others.
+    Without a digest, any intact bundle is opened.
     """
     bundle = open_bundle(path)
     digest = bundle.manifest.digest
@@ -42,41 +42,47 @@ def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
 
 
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
-    """The only place where the graph is wired. Tests bring an `open_bundle` of their own."""
-    front_door = serve.ingress()(FrontDoor)
+    """Return the graph of deployments. Tests bring an `open_bundle` of their own."""
+    ingress = serve.ingress()(Ingress)
     deployment = partial(_deployment, args)
-    # Where the model may run on a CPU.
+    # For a model that may run on a CPU.
     model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
-        whole = deployment(front_door, args.graph.ingress, model_environment)
+        service = deployment(ingress, "LesionService", args.graph.ingress, model_environment)
         build = partial(FusedGraph, args, open_bundle)
         graph: Callable[[], Graph] = partial(ReplaceableGraph, build)
-        return whole.bind(args, graph)
-    return deployment(front_door, args.graph.ingress).bind(
+        return service.bind(args, graph)
+    return deployment(ingress, "Ingress", args.graph.ingress).bind(
         args,
         StagedGraph,
-        deployment(Preprocess, args.graph.preprocess).bind(args, open_bundle),
-        deployment(Predictor, args.graph.predictor, model_environment).bind(args, open_bundle),
-        deployment(Postprocess, args.graph.postprocess).bind(args),
+        deployment(Preprocess, "Preprocess", args.graph.preprocess).bind(args, open_bundle),
+        deployment(Predictor, "Predictor", args.graph.predictor, model_environment).bind(
+            args, open_bundle
+        ),
+        deployment(Postprocess, "Postprocess", args.graph.postprocess).bind(args),
     )
 
 
 def _deployment(
-    args: AppArgs, stage: type, size: Size, environment: Mapping[str, str] = MappingProxyType({})
+    args: AppArgs,
+    stage: type,
+    name: str,
+    size: Size,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Deployment:
     options = size.options()
-    # What a replica has admitted may take until its deadline.
+    # An admitted request may run until its deadline.
     options.setdefault("graceful_shutdown_timeout_s", args.deadline.max_s + _SHUTDOWN_MARGIN_S)
     if environment:
         options["ray_actor_options"]["runtime_env"] = {"env_vars": dict(environment)}
     decorate = serve.deployment(
-        name=stage.__name__,
-        # A model that does not load will not load the next time either: say so at once.
+        name=name,
+        # A model that does not load would not load at the next attempt: fail at once.
         max_constructor_retry_count=1,
-        # A dead replica is replaced at the next check, and its requests wait for that.
+        # A dead replica is replaced at the next check, and its requests wait until then.
         health_check_period_s=2,
-        # Whoever waits at a caller asks a full replica again this often. With Ray's half a second
-        # the model stood idle between: under 2.5 times its load it answered 75 % of its rate.
+        # How often a caller asks a full replica again. With Ray's default of half a second the
+        # model stood idle in between: under 2.5 times its load it answered 75 % of its rate.
         request_router_config={"max_backoff_s": _ASK_AGAIN_S},
         **options,
     )

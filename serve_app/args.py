@@ -10,22 +10,27 @@ from serve_app.paths import ROOT
 
 
 class Args(BaseModel):
-    """A frozen group of settings; a key it does not know is an error that names the key."""
+    """A frozen group of settings. An unknown key is an error that names it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Autoscaling(Args):
-    """Ray Serve keeps (queued + running) / replicas near `target_ongoing_requests`."""
+    """How Ray Serve scales a deployment.
+
+    It keeps (queued + running requests) / replicas near `target_ongoing_requests`.
+    """
 
     min_replicas: int = Field(ge=0)
     max_replicas: int = Field(ge=1)
     target_ongoing_requests: float = Field(gt=0)
     look_back_period_s: float = Field(
-        default=30, gt=0, description="which both are averaged over; longer than the interval"
+        default=30,
+        gt=0,
+        description="period over which both are averaged; longer than metrics_interval_s",
     )
     metrics_interval_s: float = Field(
-        default=10, gt=0, description="in which callers report to Ray's controller"
+        default=10, gt=0, description="how often callers report to Ray's controller"
     )
     upscale_delay_s: float = Field(default=30, ge=0)
     downscale_delay_s: float = Field(default=600, ge=0)
@@ -40,18 +45,20 @@ class Autoscaling(Args):
 
 
 class Queue(Args):
-    """How much may be in one place at once, and how much may wait for it."""
+    """How many requests one replica handles at once, and how many may wait."""
 
-    max_ongoing_requests: int = Field(ge=1, description="at one replica, at once")
-    max_queued_requests: int = Field(ge=1, description="at one caller, beyond those; then 503")
+    max_ongoing_requests: int = Field(ge=1, description="requests at one replica at once")
+    max_queued_requests: int = Field(
+        ge=1, description="further requests that wait at one caller; beyond them a caller gets 503"
+    )
 
     @property
-    def most_requests(self) -> int:
+    def max_requests(self) -> int:
         return self.max_ongoing_requests + self.max_queued_requests
 
 
 class Size(Queue):
-    """How much of the machine one deployment gets, and how much may wait for it."""
+    """The resources, replicas and queue of one deployment."""
 
     num_replicas: int | None = Field(default=None, ge=1)
     autoscaling: Autoscaling | None = None
@@ -61,14 +68,14 @@ class Size(Queue):
         default=100,
         ge=0,
         le=100,
-        description="how many replicas of a new version start before old ones stop; with 0 an old "
-        "one stops first, and whoever asks meanwhile waits until the new model is loaded",
+        description="share of the replicas that a new version starts before old replicas stop; "
+        "with 0 an old one stops first, and requests wait until the new model is loaded",
     )
     graceful_shutdown_timeout_s: float | None = Field(
         default=None,
         gt=0,
-        description="in which a replica that is replaced finishes what it has admitted; by default "
-        "a little above deadline.max_s",
+        description="time for a replaced replica to finish the requests that it has admitted; by "
+        "default a little above deadline.max_s",
     )
 
     @model_validator(mode="after")
@@ -78,8 +85,8 @@ class Size(Queue):
         return self
 
     @property
-    def most_requests(self) -> int:
-        """How many may be there from one caller: at work in each replica, or waiting."""
+    def max_requests(self) -> int:
+        """The largest number of requests of one caller: running in all replicas, or waiting."""
         return self.most_replicas * self.max_ongoing_requests + self.max_queued_requests
 
     @property
@@ -89,7 +96,7 @@ class Size(Queue):
         return self.num_replicas or 1
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of `serve.deployment`."""
+        """Return the keyword arguments for `serve.deployment`."""
         sizes = self.model_dump(exclude={"autoscaling", "num_cpus", "num_gpus"}, exclude_none=True)
         sizes["ray_actor_options"] = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
         if self.autoscaling is not None:
@@ -98,23 +105,23 @@ class Size(Queue):
 
 
 class Fused(Args):
-    """Each replica hosts the ingress and all three stages: no hop, for one small machine."""
+    """The layout for one small machine: each replica holds the ingress and all three stages."""
 
     layout: Literal["fused"]
     ingress: Size
-    pipeline: Queue = Field(description="of the stages within a replica")
+    pipeline: Queue = Field(description="the queue before the stages of a replica")
     max_decoded_pixels: int = Field(
-        default=100_000_000, ge=1, description="of the images that a replica holds decoded at once"
+        default=100_000_000, ge=1, description="pixels of all decoded images in a replica at once"
     )
 
     @property
     def model(self) -> Queue:
-        """Of what holds the model."""
+        """The queue before the model."""
         return self.pipeline
 
 
 class Staged(Args):
-    """Each stage is a deployment of its own, scaled by itself, for several machines or GPUs."""
+    """The layout for several machines or GPUs: each stage is a deployment that scales by itself."""
 
     layout: Literal["staged"]
     ingress: Size
@@ -124,14 +131,16 @@ class Staged(Args):
 
     @property
     def model(self) -> Queue:
-        """Of what holds the model."""
+        """The queue before the model."""
         return self.predictor
 
 
 class Model(Args):
-    """Which model runs, on what."""
+    """The model, its engine and its device."""
 
-    bundle: Path = Field(description="relative paths start at the installation, not at the cwd")
+    bundle: Path = Field(
+        description="a relative path starts at the installation, not at the working directory"
+    )
     bundle_sha256: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",
@@ -141,7 +150,9 @@ class Model(Args):
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     precision: Precision = "float32"
-    torch_threads: int = Field(ge=1, description="Ray allows 1 where num_cpus is below 1")
+    torch_threads: int = Field(
+        ge=1, description="threads of PyTorch; Ray's own default is 1 where num_cpus is below 1"
+    )
     max_batch_size: int = Field(ge=1)
     stuck_after_s: float = Field(
         default=120, gt=0, description="a batch that runs longer marks its replica unhealthy"
@@ -154,10 +165,12 @@ class Model(Args):
 
 
 class Deadlines(Args):
-    """Seconds from a request's arrival to its answer."""
+    """The seconds allowed from a request's arrival to its answer."""
 
-    default_s: float = Field(default=30, gt=0, description="where the caller names none")
-    max_s: float = Field(default=60, gt=0, description="what a caller may ask for at most")
+    default_s: float = Field(default=30, gt=0, description="for a request that names no deadline")
+    max_s: float = Field(
+        default=60, gt=0, description="the longest deadline that a request may name"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -172,17 +185,20 @@ class AppArgs(Args):
     model: Model
     deployment: str | None = Field(
         default=None,
-        description="names one deployment; `lesionserve deploy` fills it in, so that each is a "
-        "version of its own to Ray, also one that is repeated after it failed",
+        description="id of one deployment; `lesionserve deploy` fills it in, so that Ray takes "
+        "each deployment for a new version, even one that is repeated after it failed",
     )
     graph: Annotated[Fused | Staged, Field(discriminator="layout")]
     image: ImageLimits = ImageLimits()
     deadline: Deadlines = Deadlines()
-    threads: int = Field(ge=1, description="of each stage that draws; as many decoder processes")
+    threads: int = Field(
+        ge=1,
+        description="threads of preprocess and postprocess; also the number of decoder processes",
+    )
     decode_cpu_s: int = Field(
         default=DEFAULT_CPU_SECONDS,
         ge=1,
-        description="processor time of one image's decoding; an image that takes more is refused",
+        description="processor seconds for decoding one image; an image that takes more is refused",
     )
 
     @model_validator(mode="after")

@@ -20,11 +20,11 @@ class _Waiting(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Runs `function` on whatever waits, one batch at a time.
+    """A queue whose items are processed in batches, one batch at a time.
 
-    A batch is sealed only when the function is free, so an item alone starts at once and a
-    crowd is served together; nothing waits for a timer. Every admitted item gets exactly one
-    result: its own value, its own error, or nothing at all where its caller has gone.
+    A batch is formed when the previous one has ended: an item that arrives alone starts at once,
+    and items that arrive meanwhile share the next batch. There is no timer. Each item gets its own
+    value or its own error; an item whose caller was cancelled gets none.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Batcher(Generic[T, R]):
         max_batch_size: int,
         max_waiting: int,
     ) -> None:
-        """`function` runs in `pool`, never twice at once, and answers in the order of its input."""
+        """Run `function` in `pool`; it returns one result for each item, in the same order."""
         self._function = function
         self._pool = pool
         self._max_batch_size = max_batch_size
@@ -47,7 +47,7 @@ class Batcher(Generic[T, R]):
         self._busy_since: float | None = None
 
     async def submit(self, item: T) -> R:
-        """The result for `item`. Raises Overloaded where the queue is full or closed."""
+        """Return the result for `item`. Raise Overloaded where the queue is full or closed."""
         if self._closed:
             raise Overloaded("The service is shutting down.")
         if len(self._waiting) >= self._max_waiting:
@@ -58,20 +58,20 @@ class Batcher(Generic[T, R]):
         try:
             return await entry.result
         except asyncio.CancelledError:
-            # Gone before it was sealed: it must not hold a place in the queue.
+            # A cancelled item that is in no batch yet leaves its place in the queue.
             if entry in self._waiting:
                 self._waiting.remove(entry)
             raise
 
     async def close(self) -> None:
-        """Admits nothing more and returns once everything admitted has its result."""
+        """Admit no more items, and return when all admitted ones have their results."""
         self._closed = True
         if self._task is not None:
             self._arrival.set()
             await self._task
 
     def busy_for(self) -> float:
-        """Seconds for which the batch now in the function has been there; 0 when it is free."""
+        """Return for how many seconds the current batch has been running; 0 without one."""
         return 0.0 if self._busy_since is None else monotonic() - self._busy_since
 
     def _wake(self) -> None:
@@ -86,16 +86,16 @@ class Batcher(Generic[T, R]):
                     return
                 self._arrival.clear()
                 await self._arrival.wait()
-            await self._process(self._seal())
+            await self._process(self._next_batch())
 
-    def _seal(self) -> list[_Waiting[T, R]]:
+    def _next_batch(self) -> list[_Waiting[T, R]]:
         size = min(len(self._waiting), self._max_batch_size)
         return [self._waiting.popleft() for _ in range(size)]
 
     async def _process(self, batch: list[_Waiting[T, R]]) -> None:
         outcome = await self._outcome(batch)
         if isinstance(outcome, BaseException) and len(batch) > 1:
-            # One bad image must not fail its neighbours: each now answers for itself.
+            # One bad image must not fail the others: run each by itself.
             for entry in batch:
                 if not entry.result.done():
                     await self._process([entry])

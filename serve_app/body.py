@@ -5,15 +5,13 @@ from pipeline.http.multipart import FRAME_BYTES, media_type, read_file
 
 
 async def read_image(request: Request, max_bytes: int) -> bytes:
-    """The image that was posted, as the whole body or as the form's `file`.
+    """Return the bytes of the posted image: the whole body, or the part `file` of a form.
 
-    Raises BadRequest, UnsupportedImage and ImageTooLarge, the last without reading the body
-    where its Content-Length tells.
+    Raise BadRequest, UnsupportedImage, or ImageTooLarge for more than `max_bytes`: before the body
+    is read where Content-Length says so.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedImage(
-            "A body with a Content-Encoding is not read; send it without compressing it."
-        )
+        raise UnsupportedImage("Content-Encoding is not supported; send the body uncompressed.")
     content_types = request.headers.getlist("content-type")
     content_type = content_types[0] if len(content_types) == 1 else ""
     kind = media_type(content_type)
@@ -21,7 +19,7 @@ async def read_image(request: Request, max_bytes: int) -> bytes:
         return await _read(request, max_bytes)
     if kind == "multipart/form-data":
         return read_file(content_type, await _read(request, max_bytes + FRAME_BYTES))
-    raise UnsupportedImage("Post the image as the body (image/*) or as `file` of a form.")
+    raise UnsupportedImage("Post the image as the body (image/*) or as the part `file` of a form.")
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -37,10 +35,10 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect as error:
         raise BadRequest("The body ended early; send it again.") from error
     if announced.isdecimal() and int(announced) != len(body):
-        # Ray Serve's server drops the body of a request that asks for an upgrade.
+        # Ray Serve's HTTP server drops the body of a request with an Upgrade header.
         raise BadRequest(
-            f"{len(body)} bytes of the body came, and Content-Length announces {announced}. Send "
-            "the whole body, and no header Upgrade."
+            f"The body has {len(body)} bytes, but Content-Length says {announced}. Send the whole "
+            "body, without an Upgrade header."
         )
     return bytes(body)
 

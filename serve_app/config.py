@@ -7,11 +7,11 @@ from ray.serve.schema import LoggingConfig, ServeDeploySchema
 
 from serve_app.args import AppArgs
 
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 
 
 class ConfigError(Exception):
-    """A profile that cannot be used. `str(error)` names the file and the key."""
+    """The profile cannot be used. `str(error)` names the file and the key."""
 
 
 class Strict(BaseModel):
@@ -19,7 +19,7 @@ class Strict(BaseModel):
 
 
 class HttpOptions(Strict):
-    """Ray's HTTPOptionsSchema, except that nothing listens on every interface by default."""
+    """Ray's HTTPOptionsSchema, with the loopback address as the default host."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
@@ -36,7 +36,7 @@ class HttpOptions(Strict):
 
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:
-        # Ray takes a lone key or certificate to mean plain HTTP.
+        # With only one of the two, Ray would serve plain HTTP.
         if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
             raise ValueError("ssl_keyfile and ssl_certfile belong together")
         return self
@@ -50,9 +50,9 @@ class Application(Strict):
 
 
 class Profile(Strict):
-    """A file of configs/serve: what `serve deploy` takes, with every key checked.
+    """The content of a file in configs/serve, as `serve deploy` takes it.
 
-    Ray's own schema ignores keys that it does not know.
+    Every key is checked: Ray's own schema ignores unknown keys.
     """
 
     proxy_location: Literal["Disabled", "HeadOnly", "EveryNode"] = "EveryNode"
@@ -74,11 +74,11 @@ def load_profile(path: Path) -> Profile:
 
 
 def read_document(path: Path) -> Any:
-    """Read a YAML file of whatever content. Raise ConfigError."""
+    """Read a YAML file without checking its keys. Raise ConfigError."""
     try:
         with path.open("rb") as file:
-            # Bytes, of which YAML knows the encoding, whatever the locale; a device has no end.
-            return yaml.safe_load(file.read(_MOST_BYTES))
+            # As bytes: YAML detects the encoding. Bounded: a device file has no end.
+            return yaml.safe_load(file.read(_MAX_BYTES))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -96,8 +96,10 @@ def parse_profile(path: Path, document: Any) -> Profile:
 
 
 def _first(error: ValidationError) -> str:
-    """`applications.0.args.threads: Input should be a valid integer`; a misspelt key goes first,
-    since it explains the one that is missing."""
+    """Return where the first error is and why, such as `applications.0.name: Field required`.
+
+    An unknown key comes first: when misspelt, it explains the key that is missing.
+    """
     errors = error.errors(include_url=False)
-    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
+    first = min(errors, key=lambda details: details["type"] != "extra_forbidden")
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -19,31 +19,31 @@ from pipeline.errors import LesionserveError, Overloaded, PredictionFailed, Unav
 
 
 class ReplicaLost(Unavailable):
-    """A replica died under the request; another one may still answer it."""
+    """The replica that worked on the request was lost; another one may answer it."""
 
 
-# Whatever comes out of a deployment handle, a failed stage's own error included.
+# Every error that a deployment handle raises, including those of a stage.
 RAY_ERRORS = (RayError, RayServeException)
 
-_DEATHS = (
+_REPLICA_LOST = (
     RayActorError,
     WorkerCrashedError,
     NodeDiedError,
-    ObjectLostError,  # who held a stage's output died before the next stage read it
-    OutOfMemoryError,  # Ray killed the replica to save its node
+    ObjectLostError,  # the holder of a stage's output died before the next stage read it
+    OutOfMemoryError,  # Ray killed the replica because its node ran out of memory
     ReplicaUnavailableError,
 )
 
 
 def translate(error: BaseException) -> LesionserveError:
-    """Our error for one of RAY_ERRORS."""
-    # Each later stage wraps a failed stage's error once more.
+    """Return the LesionserveError for one of RAY_ERRORS."""
+    # Each stage wraps the error of the stage before it once more.
     while isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
         error = error.cause
     if isinstance(error, LesionserveError):
         return error
-    # Where a chain breaks, Serve raises its own error from the death.
-    if isinstance(error, _DEATHS) or isinstance(error.__cause__, _DEATHS):
+    # Where a chain of calls breaks, Serve raises an error of its own with the death as its cause.
+    if isinstance(error, _REPLICA_LOST) or isinstance(error.__cause__, _REPLICA_LOST):
         return ReplicaLost("The replica that worked on the request was lost.")
     if isinstance(error, DeploymentUnavailableError):
         return Unavailable("The model is not loaded.")

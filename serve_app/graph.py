@@ -11,7 +11,7 @@ from serve_app.watch import StageWatch
 
 
 class Graph(Protocol):
-    """The stages as the ingress sees them, wherever they run."""
+    """The stages as the ingress calls them, in this replica or in others."""
 
     async def predict(
         self,
@@ -20,27 +20,28 @@ class Graph(Protocol):
         options: PredictOptions,
         correlation_id: str | None = None,
     ) -> bytes:
-        """The Prediction in JSON. Raises LesionserveError; ReplicaLost where asking again helps.
+        """Return the Prediction as JSON for an image file's bytes.
 
-        Cancelling the call cancels what it started.
+        Raise LesionserveError; ReplicaLost where a second call may succeed. Cancelling the call
+        cancels the calls that it started.
         """
         ...
 
     async def manifest(self) -> dict[str, Any]:
-        """The manifest of the loaded model; waits until one is loaded."""
+        """Return the manifest of the loaded model; wait until one is loaded."""
         ...
 
     async def check_health(self) -> None:
-        """Raises where something in this replica is stuck."""
+        """Raise LesionserveError where this replica should be replaced."""
         ...
 
 
 class FusedGraph:
-    """No hop: the pipeline is in the ingress's own replica, and dies with it."""
+    """The graph of the fused layout: all stages run in the ingress's own replica."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
         self._pipeline = Pipeline(args, open_bundle)
-        # Whoever waits holds a file, and not yet an image decoded.
+        # A waiting request holds the file only: images are decoded in a slot.
         self._slots = asyncio.Semaphore(args.graph.model.max_ongoing_requests)
 
     async def predict(
@@ -61,10 +62,11 @@ class FusedGraph:
 
 
 class StagedGraph:
-    """A chain of replicas. Its arrays go from stage to stage by reference, not through here.
+    """The graph of the staged layout: a chain of calls to the stages' deployments.
 
-    Serve counts a call as queued only once its arguments are there, so each stage's queue may
-    overshoot its limit by what the stage before it holds; the limits bound the sum all the same.
+    Arrays pass from stage to stage by reference, without going through the ingress. Serve counts a
+    call as queued when its arguments are ready, so a stage's queue may exceed its limit by the
+    requests in the stage before it; the sum of the limits still bounds all of them.
     """
 
     def __init__(
@@ -73,8 +75,8 @@ class StagedGraph:
         predictor: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
     ) -> None:
-        # Not by value, however small: a chain over gRPC was seen to wait for ever once its
-        # predictor had died under it.
+        # By reference, even if small: by value, over gRPC, a chain waited for ever after its
+        # predictor had died.
         self._preprocess = preprocess.options(_by_reference=True)
         self._predictor = predictor.options(_by_reference=True)
         self._postprocess = postprocess.options(_by_reference=True)
@@ -95,9 +97,9 @@ class StagedGraph:
         self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
     ) -> Any:
         prepared = self._preprocess.remote(data)
-        found = self._predictor.remote(prepared)
-        answer = self._postprocess.remote(request_id, prepared, found, options, correlation_id)
-        return await _last(prepared, found, answer)
+        predicted = self._predictor.remote(prepared)
+        answer = self._postprocess.remote(request_id, prepared, predicted, options, correlation_id)
+        return await _last(prepared, predicted, answer)
 
     async def manifest(self) -> dict[str, Any]:
         call = _last(self._predictor.manifest.remote())
@@ -105,17 +107,17 @@ class StagedGraph:
         return manifest
 
     async def check_health(self) -> None:
-        """The stages are replicas of their own, which Serve checks one by one."""
+        """Return: Serve checks the stages by themselves, each in its own replica."""
 
 
 async def _last(*chain: Any) -> Any:
-    """The result of the last of `chain`, DeploymentResponses; Ray's errors end here."""
+    """Return the result of the last DeploymentResponse of a chain. Raise LesionserveError."""
     try:
         return await chain[-1]
     except RAY_ERRORS as error:
         raise translate(error) from error
     except asyncio.CancelledError:
-        # Serve lets the calls run on where only their awaiting was cancelled.
+        # Cancelling the await does not cancel the calls.
         for response in chain:
             response.cancel()
         raise

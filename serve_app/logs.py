@@ -4,8 +4,10 @@ import structlog
 
 
 def serve_logger() -> structlog.stdlib.BoundLogger:
-    """Ray Serve's own logger, which writes JSON with the request's id, the deployment and the
-    replica; named values become fields of the line."""
+    """Return Ray Serve's logger, which writes one JSON object a line.
+
+    Each has the request's id, the deployment and the replica; named values become fields of it.
+    """
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger("ray.serve"),
         processors=[

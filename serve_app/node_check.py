@@ -1,4 +1,4 @@
-"""What `lesionserve deploy` has the nodes of a cluster find out, each for itself."""
+"""Checks that `lesionserve deploy` runs on each node of a cluster."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,17 @@ from serve_app.tokens import TokenError, Tokens
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """problem: why the node cannot run a replica; None where nothing was found wrong."""
+    """The result of `check_node`. problem: why the node cannot run a replica, or None."""
 
     problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TrialReport:
-    """problem: why the model does not load; None where its `cases` golden cases reproduced."""
+    """The result of `try_model`.
+
+    problem: why the model does not load, or None. cases: how many golden cases were reproduced.
+    """
 
     problem: str | None
     engine: str = ""
@@ -26,7 +29,7 @@ class TrialReport:
 
 
 def check_node(args: dict[str, Any]) -> NodeReport:
-    """Check what a replica with these `args` needs of the node: its token and its bundle."""
+    """Check that a replica with these `args` finds its service token and bundle on this node."""
     try:
         parsed = AppArgs.model_validate(args)
         Tokens.from_environment()
@@ -41,7 +44,7 @@ def check_node(args: dict[str, Any]) -> NodeReport:
 
 
 def try_model(args: dict[str, Any]) -> TrialReport:
-    """Load the model as a replica with these `args` would, and run its golden cases."""
+    """Load the model as a replica with these `args` does, and run its golden cases."""
     import torch
 
     parsed = AppArgs.model_validate(args)

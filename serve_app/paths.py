@@ -1,4 +1,4 @@
 from pathlib import Path
 
-# A clone, or the installed wheel: bundles and profiles lie beside the packages in both.
+# The folder that holds the packages, bundles and profiles, in a clone and in an installed wheel.
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,25 +4,28 @@ from contextlib import asynccontextmanager
 
 
 class PixelBudget:
-    """Bound the pixels of the images that are held decoded at once; the first to ask goes first."""
+    """A limit on the pixels of all decoded images at once, granted in order of arrival."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._left = max_pixels
+        self._free = max_pixels
         self._queue = asyncio.Lock()
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, pixels: int) -> AsyncIterator[None]:
-        """Wait until so many pixels are left, and hold them; more than there are go alone."""
+        """Wait until `pixels` are free, and hold them within the context.
+
+        An image of more pixels than the limit waits until it is the only one.
+        """
         pixels = min(pixels, self._max_pixels)
         async with self._queue:
-            while self._left < pixels:
+            while self._free < pixels:
                 self._freed.clear()
                 await self._freed.wait()
-            self._left -= pixels
+            self._free -= pixels
         try:
             yield
         finally:
-            self._left += pixels
+            self._free += pixels
             self._freed.set()

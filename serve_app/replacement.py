@@ -13,17 +13,17 @@ from serve_app.status import read_states
 _log = serve_logger()
 
 _RETRY_AFTER_S = 5.0
-# Of a bundle, of the decoders beside it, of the disk below it, and of the libraries that load it.
+# Errors of the bundle, the decoders, the disk, and the libraries that load the model.
 _LOAD_ERRORS = (LesionserveError, OSError, RuntimeError)
 
 
 class ReplaceableGraph:
-    """A graph whose replica may be replaced after its bundle was damaged.
+    """A graph that can start without its model, where no other replica could serve.
 
-    A replica that is deployed fails to start where its model does not load, so that the version
-    before goes on. A replica that replaces one of a version that has served, while no other one
-    runs, starts without a model: it refuses requests at once, since nobody else could, and tries
-    again to load the model until the bundle is repaired or another one is deployed.
+    A replica of a new version fails to start where its model does not load, so the old version
+    keeps serving. But a replica that replaces the last one of a version that has served starts
+    without a model: it refuses requests at once, and tries again to load the model until the bundle
+    is repaired or another one is deployed.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ReplaceableGraph:
         is_last_resort: Callable[[], bool] | None = None,
         retry_after_s: float = _RETRY_AFTER_S,
     ) -> None:
-        """Raise what `build` raises where another version or replica can serve."""
+        """Build the graph. Raise what `build` raises where another version or replica can serve."""
         self._build = build
         self._graph: Graph | None = None
         self._reason = ""
@@ -59,15 +59,17 @@ class ReplaceableGraph:
         return await self._loaded().manifest()
 
     async def check_health(self) -> None:
-        # Without a model the replica is healthy: another one would not load it either.
+        # A replica without a model is healthy: a new one could not load it either.
         if self._graph is not None:
             await self._graph.check_health()
         elif self._gave_up:
-            raise Unavailable("The model is not loaded again; the log of the service says why.")
+            raise Unavailable(
+                "The model could not be loaded again; the log of the service says why."
+            )
 
     def _loaded(self) -> Graph:
         if self._graph is None:
-            # The reason names files of the server: it is in the log.
+            # The reason names files of the server, so it is in the log only.
             raise Unavailable("The model cannot be loaded; the log of the service says why.")
         return self._graph
 
@@ -82,19 +84,19 @@ class ReplaceableGraph:
                     self._report(error)
             _log.warning("the model is loaded again")
         finally:
-            # At an error of another kind Ray shall replace the replica.
+            # After any other error the replica is unhealthy, so Ray replaces it.
             self._gave_up = self._graph is None
 
     def _report(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         if reason != self._reason:
             self._reason = reason
-            # In the text, since Ray's plain format drops named values.
+            # In the message: Ray's plain log format drops named values.
             _log.error(f"every request is refused, the model cannot be loaded: {reason}")
 
 
 def _is_last_resort() -> bool:
-    """Whether this replica's version has served and none of its replicas runs now."""
+    """Return whether this replica's version has served and none of its replicas runs now."""
     context = serve.get_replica_context()
     state = read_states(context.app_name).get(context.deployment)
     return state is not None and not state.is_rolling and state.running == 0

@@ -24,7 +24,7 @@ OpenBundle = Callable[[Path], Bundle]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What Preprocess hands on. Both arrays may arrive read-only."""
+    """The output of Preprocess. Both arrays may be read-only: they come from Ray's object store."""
 
     source: DecodedImage
     model_input: ModelInput
@@ -32,10 +32,10 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What Predictor hands on, with the model that found it: the two never part.
+class Predicted:
+    """The output of Predictor, with the identity of the model that it comes from.
 
-    input_size: (height, width) of the model input, whose pixels the instances are in.
+    input_size: (height, width) of the model input, in whose pixels the instances are.
     """
 
     instances: Instances
@@ -46,7 +46,7 @@ class Found:
 
 
 class Preprocess:
-    """Bytes -> upright image and model input. The bytes are decoded in processes of their own."""
+    """The first stage: decode an image file, in a process of its own, and resize the picture."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
         self._limits = args.image
@@ -58,7 +58,7 @@ class Preprocess:
         return await in_thread(self._pool, self._prepare, data)
 
     async def inspect(self, data: bytes) -> Header:
-        """Return what the file claims to hold. Raise ImageError."""
+        """Return the header of the image file. Raise ImageError."""
         return await in_thread(self._pool, inspect, data, self._limits)
 
     def _prepare(self, data: bytes) -> Prepared:
@@ -69,30 +69,30 @@ class Preprocess:
 
 
 class Predictor:
-    """Model inputs -> instances, batched. Built only if the golden cases reproduce."""
+    """The second stage: run the model on batches. It starts only if the golden cases reproduce."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
-        """Raises ModelError where the bundle is not what it says."""
+        """Load the model. Raise ModelError where it does not load or does not reproduce."""
         self._stuck_after_s = args.model.stuck_after_s
-        # Everything that touches the model happens in this one thread.
+        # The model is used in this one thread only.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._pool.submit(self._load, args, open_bundle).result()
         self._batcher = Batcher(
             self._predict,
             self._pool,
             max_batch_size=args.model.max_batch_size,
-            max_waiting=args.graph.model.max_ongoing_requests,  # what is let in here
+            max_waiting=args.graph.model.max_ongoing_requests,  # as many as Serve admits
         )
 
-    async def __call__(self, prepared: Prepared) -> Found:
+    async def __call__(self, prepared: Prepared) -> Predicted:
         started = perf_counter()
         model_input = prepared.model_input
         if model_input.resize != self._resize:
-            # While a version rolls, a replica of another one may have prepared the image.
+            # During a roll, a Preprocess replica of another version may have prepared the image.
             model_input = await in_thread(self._pool, self._resize, prepared.source.pixels)
         instances = await self._batcher.submit(model_input)
         height, width = model_input.pixels.shape[:2]
-        return Found(instances, (height, width), self._info, self._class_names, _since(started))
+        return Predicted(instances, (height, width), self._info, self._class_names, _since(started))
 
     async def manifest(self) -> dict[str, Any]:
         return self._manifest
@@ -100,10 +100,10 @@ class Predictor:
     async def check_health(self) -> None:
         busy = self._batcher.busy_for()
         if busy > self._stuck_after_s:
-            raise PredictionFailed(f"The model has been at one batch for {busy:.0f} s.")
+            raise PredictionFailed(f"The model has been running one batch for {busy:.0f} s.")
 
     def _load(self, args: AppArgs, open_bundle: OpenBundle) -> None:
-        # Here, so that replicas of the other stages do not carry torch.
+        # Imported here, so that the other stages' replicas do not load torch.
         import torch
 
         # Ray sets OMP_NUM_THREADS=1 for a replica with less than one CPU.
@@ -129,7 +129,7 @@ class Predictor:
 
 
 class Postprocess:
-    """Instances -> the answer in source pixels, written as JSON."""
+    """The last stage: write the instances as a Prediction in pixels of the source image."""
 
     def __init__(self, args: AppArgs) -> None:
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
@@ -138,38 +138,42 @@ class Postprocess:
         self,
         request_id: str,
         prepared: Prepared,
-        found: Found,
+        predicted: Predicted,
         options: PredictOptions,
         correlation_id: str | None = None,
     ) -> bytes:
-        """A `Prediction` in JSON: encoded here once, so that the ingress only passes it on."""
+        """Return the Prediction as JSON, which the ingress passes on unchanged."""
         return await in_thread(
-            self._pool, self._answer, request_id, prepared, found, options, correlation_id
+            self._pool, self._answer, request_id, prepared, predicted, options, correlation_id
         )
 
     def _answer(
         self,
         request_id: str,
         prepared: Prepared,
-        found: Found,
+        predicted: Predicted,
         options: PredictOptions,
         correlation_id: str | None,
     ) -> bytes:
         started = perf_counter()
         findings = postprocess(
-            prepared.source, found.input_size, found.instances, found.class_names, options
+            prepared.source,
+            predicted.input_size,
+            predicted.instances,
+            predicted.class_names,
+            options,
         )
         timings_ms = {
             "preprocess": prepared.took_ms,
-            "predictor": found.took_ms,
+            "predictor": predicted.took_ms,
             "postprocess": _since(started),
         }
-        prediction = findings.answer(request_id, correlation_id, found.model, timings_ms)
+        prediction = findings.answer(request_id, correlation_id, predicted.model, timings_ms)
         return prediction.model_dump_json().encode()
 
 
 class Pipeline:
-    """The three stages in one replica."""
+    """The three stages in one replica, of the fused layout."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
         self._preprocess = Preprocess(args, open_bundle)
@@ -188,8 +192,8 @@ class Pipeline:
         header = await self._preprocess.inspect(data)
         async with self._pixels.take(header.width * header.height):
             prepared = await self._preprocess(data)
-            found = await self._predictor(prepared)
-            return await self._postprocess(request_id, prepared, found, options, correlation_id)
+            predicted = await self._predictor(prepared)
+            return await self._postprocess(request_id, prepared, predicted, options, correlation_id)
 
     async def manifest(self) -> dict[str, Any]:
         return await self._predictor.manifest()

@@ -6,11 +6,12 @@ from ray.serve.schema import DeploymentStatusOverview
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """What Serve's controller knows of one deployment.
+    """The state of one deployment, as Serve's controller reports it.
 
-    is_rolling: a version is being deployed, or its deployment failed. running: replicas that take
-    requests. is_failing: replicas fail to start, and none runs. reason: the error of the last
-    replica that failed to start, as one line.
+    is_rolling: a version is being deployed, or its deployment failed.
+    running: the number of replicas that take requests.
+    is_failing: no replica runs, since replicas fail to start.
+    reason: the error of the last replica that failed to start, as one line.
     """
 
     is_rolling: bool
@@ -20,7 +21,7 @@ class DeploymentState:
 
 
 def read_states(application: str) -> dict[str, DeploymentState]:
-    """Ask Serve's controller for the deployments of an application, by their names. Blocks."""
+    """Return the states of an application's deployments by name. Block until Serve answers."""
     overview = serve.status().applications.get(application)
     if overview is None:
         return {}
@@ -38,6 +39,6 @@ def _state(deployment: DeploymentStatusOverview) -> DeploymentState:
 
 
 def last_line(message: str) -> str:
-    """Return the error at the end of a traceback, without the name of its class."""
+    """Return the message at the end of a traceback, without the name of the error's class."""
     lines = message.strip().splitlines() or [""]
     return lines[-1].split("Error: ", 1)[-1].strip()

@@ -10,9 +10,9 @@ T = TypeVar("T")
 async def in_thread(
     pool: Executor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Runs blocking `function` in `pool`: the one door for work that would block the loop.
+    """Run a function in `pool` that would block the event loop, and return its result.
 
-    Where the awaiting task is cancelled the function runs on and its result is dropped.
+    If the awaiting task is cancelled, the function continues and its result is dropped.
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(pool, lambda: _call(function, *args, **kwargs))
@@ -22,5 +22,5 @@ def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return function(*args, **kwargs)
     except StopIteration as error:
-        # A future refuses StopIteration and would stay pending for ever.
-        raise RuntimeError("blocking work raised StopIteration") from error
+        # A future does not accept StopIteration: it would stay pending for ever.
+        raise RuntimeError("the function raised StopIteration") from error

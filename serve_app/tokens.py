@@ -14,10 +14,10 @@ class TokenError(Exception):
 
 
 class Tokens:
-    """The service tokens that are accepted; several at once, so that they can be rotated."""
+    """The accepted service tokens: several at once, so that they can be rotated."""
 
     def __init__(self, *accepted: str) -> None:
-        """Raises TokenError where there is none, or one that could be guessed."""
+        """Raise TokenError where there is none, or one that is too short."""
         if not accepted:
             raise TokenError(f"{VARIABLE} must hold at least one service token")
         if any(len(token) < MIN_LENGTH for token in accepted):
@@ -26,14 +26,14 @@ class Tokens:
 
     @classmethod
     def from_environment(cls) -> "Tokens":
-        """Raises TokenError."""
+        """Return the tokens of the environment variable. Raise TokenError."""
         listed = os.environ.get(VARIABLE, "").split(",")
         return cls(*(token.strip() for token in listed if token.strip()))
 
     def check(self, authorization: str | None) -> None:
-        """Raises Unauthorized, in the same time whichever token came how close."""
+        """Raise Unauthorized unless this is an accepted Bearer token; compare in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
-        given = token.strip(" \t").encode()
-        matches = [hmac.compare_digest(given, accepted) for accepted in self._accepted]
+        candidate = token.strip(" \t").encode()
+        matches = [hmac.compare_digest(candidate, accepted) for accepted in self._accepted]
         if scheme.lower() != "bearer" or not any(matches):
-            raise Unauthorized("A valid service token is needed.")
+            raise Unauthorized("A valid service token is required.", "Bearer")

@@ -15,7 +15,7 @@ _log = serve_logger()
 
 T = TypeVar("T")
 
-# A replica that dies is usually replaced within some seconds, and its requests wait for that.
+# A replica that died is usually replaced within some seconds; requests wait for that.
 _PATIENCE_S = 3.0
 _LOOK_EVERY_S = 2.0
 _LOOK_WITHIN_S = 10.0
@@ -24,17 +24,17 @@ ReadStates = Callable[[], Mapping[str, DeploymentState]]
 
 
 class StageWatch:
-    """Ends the wait for stages that cannot start.
+    """Refuse requests that would wait for a stage that cannot start.
 
-    Serve keeps a call waiting for as long as no replica runs, and where a stage has served before
-    it tries to start one for ever. So a request that waits long asks the controller. Where a stage
-    fails to start, requests are refused at once from then on, until it runs again.
+    Serve holds a call while no replica of its stage runs, and tries for ever to start one. A
+    request that has waited for `patience_s` seconds asks Serve's controller for the state of the
+    stages. Where a stage fails to start, all requests are refused at once until it runs again.
     """
 
     def __init__(self, read: ReadStates | None = None, patience_s: float = _PATIENCE_S) -> None:
         self._read = read or _read_own_states
         self._patience_s = patience_s
-        # One thread: a controller that never answers holds no more than that.
+        # A controller that never answers blocks this one thread only.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="stage watch")
         self._failing: dict[str, str] = {}
         self._look_task: asyncio.Task[None] | None = None
@@ -43,7 +43,7 @@ class StageWatch:
     async def result(self, call: Coroutine[Any, Any, T]) -> T:
         """Return the result of `call`. Raise Unavailable where it waits for a failing stage.
 
-        Cancelling this cancels `call`, and so does the refusal.
+        `call` is cancelled with this coroutine, and when it is refused.
         """
         task = asyncio.create_task(call)
         try:
@@ -64,7 +64,7 @@ class StageWatch:
             raise Unavailable("The model cannot be loaded; the log of the service says why.")
 
     def _look(self) -> "asyncio.Task[None]":
-        """Ask the controller, once for all who wait."""
+        """Return the task that asks the controller, which all waiting requests share."""
         if self._look_task is None or self._look_task.done():
             self._look_task = asyncio.create_task(self._update())
         return self._look_task
@@ -79,11 +79,11 @@ class StageWatch:
             async with asyncio.timeout(_LOOK_WITHIN_S):
                 states = await in_thread(self._pool, self._read)
         except (TimeoutError, ValueError, *RAY_ERRORS):
-            return  # what was known last still is; a ValueError is of a status that Ray cannot read
+            return  # keep the last known state; ValueError: Ray cannot read a status
         failing = {name: state.reason for name, state in states.items() if state.is_failing}
         for name, reason in failing.items():
             if self._failing.get(name) != reason:
-                # In the text, since Ray's plain format drops named values.
+                # In the message: Ray's plain log format drops named values.
                 _log.error(f"every request is refused, no replica of {name} starts: {reason}")
         for name in self._failing.keys() - failing.keys():
             _log.warning(f"replicas of {name} start again")
@@ -101,7 +101,7 @@ async def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # it failed meanwhile, and nobody asks any more
+        task.exception()  # mark it as read, or asyncio logs it
 
 
 def _read_own_states() -> Mapping[str, DeploymentState]:

@@ -9,7 +9,7 @@ from gateway.people.scoped_admin import OwnOrganisation
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(OwnOrganisation):
+class ApiKeyAdmin(OwnOrganisation[ApiKey]):
     """Keys are issued by the command alone, which shows the secret to one terminal once."""
 
     list_display = [

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +12,8 @@ from gateway.access.token import Token
 from gateway.addresses import address_of
 from gateway.context import context_of
 from gateway.database import in_database
+from gateway.errors import InvalidApiKey
 from gateway.http_headers import CREDENTIALS
-from pipeline.errors import Unauthorized
 
 # Stands in for what is no token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
@@ -20,7 +21,7 @@ _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 _WHITESPACE = " \t"  # HTTP's; Python's own `strip` takes away a no-break space, too
 
 
-async def authenticate(scope: dict[str, Any]) -> Caller:
+async def authenticate(scope: Mapping[str, Any]) -> Caller:
     """Return who is behind the request, from its ASGI scope.
 
     A program shows a key, in `Authorization: Api-Key …` or `X-API-Key`; a person's browser the
@@ -36,11 +37,11 @@ async def authenticate(scope: dict[str, Any]) -> Caller:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
         await limiter_of(scope).count_failure(address_of(scope) or "unknown")
-        raise Unauthorized("A valid API key is required.")
+        raise InvalidApiKey()
     return caller
 
 
-async def authorise(scope: dict[str, Any], caller: Caller, needed: str) -> None:
+async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> None:
     """Ask for a scope, and count the request; the request's context gets what is left.
 
     Raise Forbidden or TooManyRequests.
@@ -51,7 +52,7 @@ async def authorise(scope: dict[str, Any], caller: Caller, needed: str) -> None:
     raise_if_exceeded(statuses)
 
 
-def limiter_of(scope: dict[str, Any]) -> Limiter:
+def limiter_of(scope: Mapping[str, Any]) -> Limiter:
     """Return the rate limits of this server, which live as long as it does."""
     limiter: Limiter = scope["state"]["limiter"]
     return limiter

@@ -3,11 +3,9 @@
 What our code changes is written by gateway.access.actions and gateway.people.actions.
 """
 
-from typing import Any
-
-from django.contrib.auth.models import AbstractBaseUser, Group, User
+from django.contrib.auth.models import AbstractBaseUser, Group, Permission, User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -22,14 +20,19 @@ Action = Event.Action
 
 
 @receiver(user_logged_in)
-def _signed_in(sender: Any, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
+def _signed_in(
+    sender: type[AbstractBaseUser], request: HttpRequest, user: AbstractBaseUser, **kwargs: object
+) -> None:
     organisation = Member.objects.organisation_of(user)
     record_event(Action.SESSION_BEGAN, actor_of(request, user), organisation)
 
 
 @receiver(user_logged_out)
 def _signed_out(
-    sender: Any, request: HttpRequest, user: AbstractBaseUser | None, **kwargs: Any
+    sender: type[AbstractBaseUser],
+    request: HttpRequest,
+    user: AbstractBaseUser | None,
+    **kwargs: object,
 ) -> None:
     if user is not None:
         organisation = Member.objects.organisation_of(user)
@@ -38,7 +41,7 @@ def _signed_out(
 
 @receiver(user_login_failed)
 def _refused(
-    sender: Any, credentials: dict[str, Any], request: HttpRequest | None, **kwargs: Any
+    sender: str, credentials: dict[str, str], request: HttpRequest | None, **kwargs: object
 ) -> None:
     # Not a name that is nobody's: sooner or later it is somebody's password.
     person = User.objects.filter(username=credentials.get("username")).first()
@@ -50,38 +53,42 @@ def _refused(
 
 @receiver(post_save, sender=User)
 def _user_saved(
-    sender: Any,
+    sender: type[User],
     instance: User,
     created: bool,
     raw: bool,
     update_fields: frozenset[str] | None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> None:
-    if not raw and update_fields != {"last_login"}:
+    if not raw and update_fields != frozenset({"last_login"}):
         _record(Action.PERSON_ADDED if created else Action.PERSON_CHANGED, instance)
 
 
 @receiver(pre_delete, sender=User)
-def _member_goes_with_user(sender: Any, instance: User, **kwargs: Any) -> None:
+def _member_goes_with_user(sender: type[User], instance: User, **kwargs: object) -> None:
     organisation = Member.objects.organisation_of(instance)
     if organisation is not None:
         _record(Action.PERSON_REMOVED, instance, organisation)
 
 
 @receiver(post_delete, sender=User)
-def _user_deleted(sender: Any, instance: User, **kwargs: Any) -> None:
+def _user_deleted(sender: type[User], instance: User, **kwargs: object) -> None:
     _record(Action.PERSON_REMOVED, instance)
 
 
 @receiver(m2m_changed, sender=User.groups.through)
 @receiver(m2m_changed, sender=User.user_permissions.through)
 def _rights_changed(
-    sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **kwargs: Any
+    sender: type[Model],
+    instance: User | Group | Permission,
+    action: str,
+    pk_set: set[int] | None,
+    **kwargs: object,
 ) -> None:
     # What is cleared has to be recorded before, while it is known whose it was.
     if action not in ("post_add", "post_remove", "pre_clear") or pk_set == set():
         return
-    if not reverse:
+    if isinstance(instance, User):
         _record(Action.PERSON_CHANGED, instance)
     else:
         users = instance.user_set.all() if pk_set is None else User.objects.filter(pk__in=pk_set)
@@ -89,7 +96,7 @@ def _rights_changed(
 
 
 @receiver(pre_delete, sender=Group)
-def _role_deleted(sender: Any, instance: Group, **kwargs: Any) -> None:
+def _role_deleted(sender: type[Group], instance: Group, **kwargs: object) -> None:
     _record_all(Action.PERSON_CHANGED, instance.user_set.all())
 
 

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -7,21 +7,33 @@ from gateway.audit.events import record_reading
 from gateway.audit.models import Event, Record
 from gateway.people.scoped_admin import OwnOrganisation, ReadOnly
 
+Row = TypeVar("Row", Record, Event)
 
-class Trail(ReadOnly, OwnOrganisation):
+
+class Trail(ReadOnly[Row], OwnOrganisation[Row]):
     """The audit trail: whoever reads it is in it."""
 
     reading: Event.Action
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         self._record(request, "list")
         return super().changelist_view(request, extra_context)
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
         self._record(request, object_id)
-        return super().change_view(request, object_id, *args, **kw)
+        return super().change_view(request, object_id, form_url, extra_context)
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         self._record(request, object_id)
         return super().history_view(request, object_id, extra_context)
 
@@ -30,7 +42,7 @@ class Trail(ReadOnly, OwnOrganisation):
 
 
 @admin.register(Record)
-class RecordAdmin(Trail):
+class RecordAdmin(Trail[Record]):
     reading = Event.Action.RECORD_READ
     list_display = [
         "received_at",
@@ -52,7 +64,7 @@ class RecordAdmin(Trail):
 
 
 @admin.register(Event)
-class EventAdmin(Trail):
+class EventAdmin(Trail[Event]):
     reading = Event.Action.EVENT_READ
     list_display = ["at", "action", "actor", "subject", "address"]
     list_filter = ["action"]

@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from django.conf import settings
 from django.db import models
@@ -48,9 +48,26 @@ class Sealed(models.Model):
         """Return what is sealed: all that the row says, in one canonical form."""
         values = self.values()
         for name in self.added_later:
-            if values[name] == self._meta.get_field(name).get_default():
+            field = self._meta.get_field(name)
+            assert isinstance(field, models.Field)
+            if values[name] == field.get_default():
                 del values[name]
         return canonical(values)
+
+
+class DayEnd(Protocol):
+    """What a head's proof is over: of a `Head`, or of what it was in a migration."""
+
+    @property
+    def trail(self) -> str: ...
+    @property
+    def day(self) -> date: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def seal(self) -> str: ...
 
 
 class Head(models.Model):
@@ -104,8 +121,8 @@ def seal_of(row: Sealed, previous: str) -> str:
     return _hmac(previous.encode() + b"\n" + row.content())
 
 
-def proof_of(head: Any) -> str:
-    """Of a `Head`, or of what it was in a migration."""
+def proof_of(head: DayEnd) -> str:
+    """Return the HMAC over what a head says."""
     return _hmac(f"{head.trail} {head.day} {head.number} {head.length} {head.seal}".encode())
 
 
@@ -137,6 +154,7 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
             return
         if row is None:
             break
+        assert row.position is not None, "the query is by position"
         if row.position != position + 1:
             yield f"after row {position} comes row {row.position}"
         if not _is_equal(row.seal, seal_of(row, previous)):
@@ -162,7 +180,7 @@ def missing_days(trail: str, pruned: Collection[int]) -> Iterator[str]:
             yield f"days are missing between {before.day} and {after.day}"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return str(value)

@@ -1,9 +1,8 @@
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin  # noqa: F401, importing it registers it
 from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 
 from gateway.audit.events import actor_of
@@ -16,24 +15,32 @@ admin.site.unregister(Group)
 
 
 @admin.register(Organisation)
-class OrganisationAdmin(OwnOrganisation):
+class OrganisationAdmin(OwnOrganisation[Organisation]):
     """Organisations are a superuser's, but for looking at one's own."""
 
     organisation_field = "pk"
     list_display = ["name", "is_active", "requests_per_minute", "requests_per_day"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Organisation | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Organisation,
+        form: "ModelForm[Organisation]",
+        change: bool,
+    ) -> None:
         actions.save_organisation(obj, by=actor_of(request))
 
 
 @admin.register(Member)
-class MemberAdmin(OwnOrganisation):
+class MemberAdmin(OwnOrganisation[Member]):
     list_display = ["user", "organisation"]
 
-    def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Member, form: "ModelForm[Member]", change: bool
+    ) -> None:
         actions.save_member(obj, by=actor_of(request))
 
     def delete_model(self, request: HttpRequest, obj: Member) -> None:

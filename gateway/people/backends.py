@@ -1,5 +1,5 @@
 from django.contrib.auth.backends import BaseBackend, ModelBackend
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 
 from gateway.people.models import Member
 
@@ -7,12 +7,13 @@ from gateway.people.models import Member
 class PeopleBackend(ModelBackend):
     """Reject users of inactive organisations at sign-in and on every request."""
 
-    def user_can_authenticate(self, user: User) -> bool:
-        if not super().user_can_authenticate(user):
+    def user_can_authenticate(self, user: User | AnonymousUser | None) -> bool:
+        if user is None or not super().user_can_authenticate(user):
             return False
         organisation = Member.objects.organisation_of(user)
         return organisation is None or organisation.is_active
 
-    # ModelBackend's own would ask the database from the event loop; these take a thread.
-    aauthenticate = BaseBackend.aauthenticate
+    # ModelBackend's own would ask the database from the event loop; these take a thread. They take
+    # credentials by their names only, which is how Django passes them.
+    aauthenticate = BaseBackend.aauthenticate  # type: ignore[assignment]  # see above
     aget_user = BaseBackend.aget_user

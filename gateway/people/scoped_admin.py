@@ -1,4 +1,4 @@
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -7,14 +7,26 @@ from django.http import HttpRequest
 
 from gateway.people.models import Member
 
+M = TypeVar("M", bound=Model)
 
-class OwnOrganisation(admin.ModelAdmin):
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+else:
+
+    class ModelAdmin(admin.ModelAdmin):
+        """Django's, which takes the type of its rows in brackets in the stubs alone."""
+
+        def __class_getitem__(cls, model: type[Model]) -> type["ModelAdmin"]:
+            return cls
+
+
+class OwnOrganisation(ModelAdmin[M]):
     """Shows what belongs to the reader's own organisation; a superuser sees all of them."""
 
     organisation_field = "organisation"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        rows = super().get_queryset(request)
         if request.user.is_superuser:
             return rows
         own = Member.objects.organisation_of(request.user)
@@ -33,14 +45,14 @@ class OwnOrganisation(admin.ModelAdmin):
         return field in shown and super().lookup_allowed(lookup, value, request)
 
 
-class ReadOnly(admin.ModelAdmin):
+class ReadOnly(ModelAdmin[M]):
     """Read here and changed nowhere."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

@@ -10,7 +10,7 @@ from pipeline.errors import (
     ImageTooLarge,
     LesionserveError,
     Overloaded,
-    Poison,
+    PoisonImage,
     Unavailable,
     UnsupportedImage,
 )
@@ -28,7 +28,7 @@ _RELAYED = {
         ImageTooLarge,
         Overloaded,
         Unavailable,
-        Poison,
+        PoisonImage,
         DeadlineExceeded,
     )
 }

@@ -13,6 +13,7 @@ from gateway.context import context_of
 from gateway.database import IMAGE_WAITS_S, waiting_at_most
 from gateway.errors import InternalError, MethodNotAllowed
 from gateway.http_headers import (
+    Headers,
     body_length,
     bound_headers,
     content_type,
@@ -118,7 +119,7 @@ def check_request(scope: Any) -> None:
     require_length(headers)  # before the key: some servers take the key from a trailer
 
 
-def check_form(headers: Any) -> int:
+def check_form(headers: Headers) -> int:
     """Return the length of the body; raise what its headers are refused for."""
     require_correlation_id(headers)
     require_multipart(headers)

@@ -3,7 +3,7 @@ import json
 from copy import copy
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from django.db import transaction
@@ -36,7 +36,9 @@ class RequestRecorder:
             correlation_id=context.correlation_id or "",
         )
         self._started = perf_counter()
-        self._finishing: asyncio.Future[Any] | None = None
+        self._finishing: asyncio.Future[LesionserveError | None] | asyncio.Future[None] | None = (
+            None
+        )
 
     async def __aenter__(self) -> Self:
         return self

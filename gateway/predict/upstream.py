@@ -16,7 +16,7 @@ from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
 from gateway.predict.retries import RetryBudget
 from gateway.single_flight import SingleFlight
-from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Poison, Unavailable
+from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, PoisonImage, Unavailable
 from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
@@ -111,7 +111,7 @@ class Upstream:
         Inference is pure, so that it is safe to send again where the ingress was lost with the
         request: once, since the image may be why, within the one deadline and the retry budget.
         Raise what the ingress refuses the request for, or Overloaded, Unavailable,
-        DeadlineExceeded, Poison or UpstreamFault.
+        DeadlineExceeded, PoisonImage or UpstreamFault.
         """
         ends_at = monotonic() + self._deadline_s
         self._retries.earn()
@@ -123,7 +123,7 @@ class Upstream:
         try:
             return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected as error:
-            raise Poison("The inference service was lost twice with this image.") from error
+            raise PoisonImage("The inference service was lost twice with this image.") from error
 
     async def _attempt(
         self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]

@@ -21,7 +21,7 @@ from pipeline.http.query import read_query
 
 
 @admin.register(Tally)
-class UsageAdmin(ReadOnly, OwnOrganisation):
+class UsageAdmin(ReadOnly[Tally], OwnOrganisation[Tally]):
     """The usage of one organisation as charts, in place of a list of counts."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -29,7 +29,9 @@ class UsageAdmin(ReadOnly, OwnOrganisation):
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="usage_tally_changelist")]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         query = request.GET.copy()

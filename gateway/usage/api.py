@@ -1,9 +1,10 @@
 import csv
 import io
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.security import APIKeyHeader
@@ -26,12 +27,19 @@ from pipeline.schemas import PredictOptions, Problem
 _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
 
 
+class AuthenticatedRequest(ASGIRequest):
+    """A request that UsageAuth let in; Ninja adds its caller."""
+
+    auth: Caller
+
+
 class UsageAuth(APIKeyHeader):
     """A key or a signed-in person with the scope to read usage."""
 
     param_name = "X-API-Key"
 
     async def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
+        assert isinstance(request, ASGIRequest)
         caller = await authenticate(request.scope)
         await authorise(request.scope, caller, READ_USAGE)
         return caller
@@ -91,11 +99,11 @@ router = Router(tags=["usage"])
     operation_id="usage",
     summary="What your organisation used",
 )
-async def usage(request: HttpRequest) -> Any:
+async def usage(request: AuthenticatedRequest) -> Summary | HttpResponse:
     """Counts by day, caller, outcome, image, class and model version, and latencies. As CSV: a
     line for each count, with its day, caller, dimension and value."""
     period = read_query(pairs(request.GET), UsageQuery)
-    caller: Caller = request.auth
+    caller = request.auth
     days = f"{period.first} to {period.last}"
     await in_database(_record_reading, request, caller, Event.Action.USAGE_READ, days)
     if period.format == "csv":
@@ -111,8 +119,8 @@ async def usage(request: HttpRequest) -> Any:
     operation_id="record",
     summary="The record of one request",
 )
-async def record(request: HttpRequest, request_id: UUID) -> RecordView:
-    caller: Caller = request.auth
+async def record(request: AuthenticatedRequest, request_id: UUID) -> RecordView:
+    caller = request.auth
     await in_database(
         _record_reading, request, caller, Event.Action.RECORD_READ, f"record:{request_id}"
     )
@@ -125,7 +133,7 @@ async def record(request: HttpRequest, request_id: UUID) -> RecordView:
 
 
 def _record_reading(
-    request: HttpRequest, caller: Caller, action: Event.Action, subject: str
+    request: ASGIRequest, caller: Caller, action: Event.Action, subject: str
 ) -> None:
     actor = Actor(caller.name, address_of(request.scope))
     record_event(action, actor, caller.organisation, subject)

@@ -1,6 +1,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import TypeVar
 
 from django.db.models import Sum
 from pydantic import BaseModel, Field
@@ -14,6 +15,8 @@ from gateway.usage.tally import fold, latency_ms
 PERCENTILES = (50, 90, 95, 99)
 
 Counts = dict[str, int]
+
+Group = TypeVar("Group", str, date)
 
 
 class Day(BaseModel):
@@ -49,8 +52,10 @@ def summarise(organisation: Organisation, first: date, last: date) -> Summary:
     """Blocking; brings the counts up to date first."""
     fold()
     tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
-    totals = _totals(tallies.values_list("dimension", "value").annotate(Sum("count")))
-    days = _totals(
+    totals: defaultdict[str, Counts] = _totals(
+        tallies.values_list("dimension", "value").annotate(Sum("count"))
+    )
+    days: defaultdict[date, Counts] = _totals(
         tallies.filter(dimension="outcome").values_list("day", "value").annotate(Sum("count"))
     )
     by_caller = tallies.filter(dimension="outcome").values_list("caller").annotate(Sum("count"))
@@ -108,8 +113,8 @@ def percentiles(bins: Mapping[int, int]) -> dict[str, float]:
     return latencies
 
 
-def _totals(counts: Iterable[tuple[str, str, int]]) -> defaultdict[str, Counts]:
-    totals: defaultdict[str, Counts] = defaultdict(dict)
+def _totals(counts: Iterable[tuple[Group, str, int]]) -> defaultdict[Group, Counts]:
+    totals: defaultdict[Group, Counts] = defaultdict(dict)
     for group, value, count in counts:
         totals[group][value] = count
     return totals

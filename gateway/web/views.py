@@ -1,4 +1,5 @@
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -22,7 +23,7 @@ class SignOut(LogoutView):
     http_method_names = ["post"]
 
 
-def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+def forged(request: ASGIRequest, reason: str = "") -> HttpResponse:
     """Answer a form without the token of its page (CSRF_FAILURE_VIEW)."""
     error = Forbidden(
         "The form was not accepted, because its page is out of date. Load the page again."

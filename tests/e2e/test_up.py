@@ -49,12 +49,12 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         assert_files_are_private(tmp_path / "data")
         assert re.findall(r"^ +\d+ s  (.*)", up.output, re.MULTILINE)[-1] == "ready"
 
-        replica = up.process_of("a replica of FrontDoor")
+        replica = up.process_of("a replica of LesionService")
         replica.kill()
         until(
             lambda: (
-                f"a replica of FrontDoor died; another one is started where it is needed, within "
-                f"about half a minute (pid {replica.pid})" in up.output
+                "a replica of LesionService died; another one is started where it is needed, "
+                f"within about half a minute (pid {replica.pid})" in up.output
             ),
             10,
         )

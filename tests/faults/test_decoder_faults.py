@@ -103,7 +103,7 @@ def test_large_pictures_at_once_are_bounded_and_given_back(tmp_path):
 
     with whole_stack(tmp_path, Spec(), LESIONSERVE_MAX_IN_FLIGHT="64") as (service, gateway):
         until(lambda: post(gateway, IMAGE).status_code == 200, 60)
-        (replica,) = members(service, "a replica of FrontDoor")
+        (replica,) = members(service, "a replica of LesionService")
         pids = [replica.pid, *(process.pid for process in decoders(replica.pid))]
         before = sum(psutil.Process(pid).memory_info().rss for pid in pids)
         stop = threading.Event()

@@ -81,12 +81,12 @@ def test_replica_of_damaged_bundle_refuses_and_recovers(
     shutil.copytree(bundles["2"], folder)
     assert cluster.deploy(profile, "--bundle", folder).returncode == Exit.SERVES
     damage(folder / "model.pth")
-    (replica,) = cluster.replicas("FrontDoor")
+    (replica,) = cluster.replicas("LesionService")
     replica.kill()
     until(lambda: cluster.post().status_code == 503)
     refusals = [cluster.post() for _ in range(20)]
     assert {response.status_code for response in refusals} == {503}
-    assert {response.headers["retry-after"] for response in refusals} == {"1"}
+    assert {response.headers["retry-after"] for response in refusals} == {"2"}
     assert {response.json()["code"] for response in refusals} == {"unavailable"}
     assert max(response.elapsed.total_seconds() for response in refusals) < 10
     refusing = f"every request is refused, the model cannot be loaded: BundleError: {reason}"
@@ -100,7 +100,7 @@ def test_deploy_of_good_bundle_ends_the_refusals(cluster, bundles, profile, tmp_
     shutil.copytree(bundles["1"], folder)
     assert cluster.deploy(profile, "--bundle", folder).returncode == Exit.SERVES
     flip_last_byte(folder / "model.pth")
-    (replica,) = cluster.replicas("FrontDoor")
+    (replica,) = cluster.replicas("LesionService")
     replica.kill()
     until(lambda: cluster.post().status_code == 503)
     done = cluster.deploy(profile, "--bundle", bundles["2"])

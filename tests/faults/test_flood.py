@@ -32,7 +32,7 @@ def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answe
     with whole_stack(tmp_path, Spec(cost=COST, predictor=QUEUE)) as (service, gateway):
         watched = {
             "gateway": gateway.process.pid,
-            "replica": members(service, "a replica of FrontDoor")[0].pid,
+            "replica": members(service, "a replica of LesionService")[0].pid,
             "proxy": members(service, "the Serve proxy")[0].pid,
         }
         warming = Flood(gateway.url, gateway.key, capacity, 10).outcomes()

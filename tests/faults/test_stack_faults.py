@@ -38,8 +38,8 @@ def attempts(folder: Path) -> Counter[int]:
 @pytest.mark.parametrize(
     ("layout", "role"),
     [
-        ("fused", "a replica of FrontDoor"),
-        ("staged", "a replica of FrontDoor"),
+        ("fused", "a replica of LesionService"),
+        ("staged", "a replica of Ingress"),
         ("staged", "a replica of Predictor"),
         ("staged", "a replica of Postprocess"),
     ],

@@ -80,8 +80,8 @@ def test_deploy_rolls_good_bundle_without_lost_request(cluster, bundles, profile
     assert lines[0].startswith("bundle: small 2 (")
     assert lines[-1].startswith("serves: small 2 (")
     assert any("1 golden cases reproduced" in line for line in lines)
-    replicas = cluster.replicas("FrontDoor")
+    replicas = cluster.replicas("LesionService")
     again = cluster.deploy(profile, "--bundle", bundles["2"])
     assert again.returncode == Exit.SERVES, again.stderr
     assert again.stderr.splitlines()[-1].endswith("nothing was changed")
-    assert cluster.replicas("FrontDoor") == replicas
+    assert cluster.replicas("LesionService") == replicas

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import BrokenImage, Overloaded, PredictionFailed, Unavailable
 from pipeline.schemas import PredictOptions, Problem
 from serve_app.faults import ReplicaLost
-from serve_app.ingress import Ingress
+from serve_app.routes import Routes
 from serve_app.tokens import Tokens
 from tests.unit.serve_app.test_stages import app_args
 
@@ -62,7 +62,7 @@ def graph() -> FakeGraph:
 @pytest.fixture
 async def client(graph: FakeGraph) -> AsyncIterator[httpx.AsyncClient]:
     args = app_args(image={"max_bytes": 1000})
-    app = Ingress(graph, Tokens(TOKEN, NEXT_TOKEN), args).app()
+    app = Routes(graph, Tokens(TOKEN, NEXT_TOKEN), args).app()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as made:
         yield made
@@ -77,7 +77,7 @@ def problem(response: httpx.Response, status: int, code: str) -> Problem:
     return read
 
 
-async def test_a_raw_image_reaches_the_graph_as_it_is(client, graph):
+async def test_raw_image_reaches_graph_unchanged(client, graph):
     response = await client.post("/predict", content=b"pixels", headers=IMAGE)
     assert (response.status_code, response.content) == (200, b"{}")
     assert response.headers["content-type"] == "application/json"
@@ -85,14 +85,14 @@ async def test_a_raw_image_reaches_the_graph_as_it_is(client, graph):
     assert graph.calls[0][1:] == (b"pixels", PredictOptions())
 
 
-async def test_an_image_posted_as_a_form_reaches_the_graph_as_it_is(client, graph):
+async def test_image_of_form_reaches_graph_unchanged(client, graph):
     files = {"file": ("../../x.png", b"\r\n--pixels--\r\n", "image/png")}
     response = await client.post("/predict", files=files, headers=AUTHORIZED)
     assert response.status_code == 200
     assert graph.calls[0][1] == b"\r\n--pixels--\r\n"
 
 
-async def test_options_travel_as_query_parameters(client, graph):
+async def test_query_parameters_reach_graph_as_options(client, graph):
     query = "masks=polygon&visualization=none&score_threshold=0.5"
     await client.post(f"/predict?{query}", content=b"x", headers=IMAGE)
     expected = PredictOptions(masks="polygon", visualization="none", score_threshold=0.5)
@@ -112,13 +112,13 @@ async def test_options_travel_as_query_parameters(client, graph):
         ("mask=rle", "mask"),
     ],
 )
-async def test_a_wrong_option_is_named(client, graph, query, option):
+async def test_error_names_wrong_option(client, graph, query, option):
     response = await client.post(f"/predict?{query}", content=b"x", headers=IMAGE)
     assert f"'{option}'" in problem(response, 400, "bad_request").detail
     assert graph.calls == []
 
 
-async def test_thousands_of_options_are_refused_in_no_time(client):
+async def test_thousands_of_options_are_refused(client):
     query = "&".join(f"{number:x}" for number in range(12_000))
     started = monotonic()
     problem(await client.post(f"/predict?{query}", headers=IMAGE), 400, "bad_request")
@@ -135,7 +135,7 @@ async def test_each_configured_token_is_accepted(client, token):
     "value", [None, "", "Bearer", "Bearer ", "Basic " + TOKEN, "Bearer " + TOKEN[:-1], "Bearer é"]
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/model")])
-async def test_without_a_valid_token_nothing_is_answered(client, graph, value, method, path):
+async def test_request_without_valid_token_is_refused(client, graph, value, method, path):
     headers = [(b"authorization", value.encode())] if value is not None else []
     response = await client.request(method, path, headers=headers)
     problem(response, 401, "unauthorized")
@@ -143,20 +143,20 @@ async def test_without_a_valid_token_nothing_is_answered(client, graph, value, m
     assert graph.calls == []
 
 
-async def test_a_well_formed_request_id_is_kept(client, graph):
+async def test_well_formed_request_id_is_kept(client, graph):
     headers = IMAGE | {"X-Request-ID": "Ab1._-"}
     await client.post("/predict", content=b"x", headers=headers)
     assert graph.calls[0][0] == "Ab1._-"
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a/b", "é"])
-async def test_a_malformed_request_id_is_replaced(client, graph, given):
+async def test_malformed_request_id_is_replaced(client, graph, given):
     headers = [*((k, v) for k, v in IMAGE.items()), ("X-Request-ID", given.encode())]
     await client.post("/predict", content=b"x", headers=headers)
     assert len(graph.calls[0][0]) == 36
 
 
-async def test_a_problem_carries_the_request_id(client):
+async def test_problem_holds_request_id(client):
     headers = IMAGE | {"X-Request-ID": "mine"}
     response = await client.post("/predict?masks=no", content=b"x", headers=headers)
     assert problem(response, 400, "bad_request").request_id == "mine"
@@ -171,14 +171,14 @@ async def test_a_problem_carries_the_request_id(client):
         (PredictionFailed("no"), 500, "prediction_failed"),
     ],
 )
-async def test_errors_of_the_graph_become_problems(client, graph, error, status, code):
+async def test_errors_of_graph_become_problems(client, graph, error, status, code):
     graph.errors = [error]
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     assert problem(response, status, code).detail == str(error)
     assert ("retry-after" in response.headers) == (status == 503)
 
 
-async def test_a_correlation_id_reaches_the_graph_and_returns(client, graph):
+async def test_correlation_id_reaches_graph_and_answer(client, graph):
     headers = IMAGE | {"X-Correlation-Id": "case-7"}
     response = await client.post("/predict", content=b"x", headers=headers)
     assert response.headers["x-correlation-id"] == "case-7"
@@ -190,7 +190,7 @@ async def test_a_correlation_id_reaches_the_graph_and_returns(client, graph):
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), KeyError("unforeseen")])
-async def test_an_error_keeps_the_correlation_id(client, graph, error):
+async def test_problem_holds_correlation_id(client, graph, error):
     graph.errors = [error]
     headers = IMAGE | {"X-Correlation-Id": "case-7"}
     response = await client.post("/predict", content=b"x", headers=headers)
@@ -201,7 +201,7 @@ async def test_an_error_keeps_the_correlation_id(client, graph, error):
 
 
 @pytest.mark.parametrize("id_", ["", "a b", "x" * 65, "-a"])
-async def test_a_malformed_correlation_id_is_refused(client, graph, id_):
+async def test_malformed_correlation_id_is_refused(client, graph, id_):
     response = await client.post(
         "/predict", content=b"x", headers=IMAGE | {"X-Correlation-Id": id_}
     )
@@ -211,27 +211,27 @@ async def test_a_malformed_correlation_id_is_refused(client, graph, id_):
     assert graph.calls == []
 
 
-async def test_an_unforeseen_error_says_nothing_about_itself(client, graph):
+async def test_unforeseen_error_reveals_no_details(client, graph):
     graph.errors = [KeyError("/secret/path")]
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     assert "secret" not in problem(response, 500, "internal_error").detail
 
 
-async def test_a_request_whose_replica_dies_is_answered_by_another(client, graph):
+async def test_request_of_lost_replica_is_answered_by_another(client, graph):
     graph.errors = [ReplicaLost("gone")]
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     assert response.status_code == 200
     assert graph.calls[0] == graph.calls[1]
 
 
-async def test_a_request_is_tried_no_more_than_twice(client, graph):
+async def test_request_is_tried_at_most_twice(client, graph):
     graph.errors = [ReplicaLost("gone")] * 3
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     problem(response, 502, "poison")
     assert len(graph.calls) == 2
 
 
-async def test_the_deadline_ends_the_request_and_its_children(client, graph):
+async def test_deadline_ends_request_and_its_calls(client, graph):
     graph.hangs = True
     headers = IMAGE | {"X-Deadline-Ms": "20"}
     response = await client.post("/predict", content=b"x", headers=headers)
@@ -239,7 +239,7 @@ async def test_the_deadline_ends_the_request_and_its_children(client, graph):
     assert graph.cancelled == 1
 
 
-async def test_a_second_try_that_finds_no_replica_in_time_is_unavailable(client, graph):
+async def test_retry_without_replica_in_time_is_unavailable(client, graph):
     graph.errors, graph.hangs = [ReplicaLost("gone")], True
     headers = IMAGE | {"X-Deadline-Ms": "20"}
     response = await client.post("/predict", content=b"x", headers=headers)
@@ -248,12 +248,12 @@ async def test_a_second_try_that_finds_no_replica_in_time_is_unavailable(client,
 
 
 @pytest.mark.parametrize("given", ["", "soon", "-1", "1.5", "1e3", "9" * 10])
-async def test_a_malformed_deadline_is_refused(client, given):
+async def test_malformed_deadline_is_refused(client, given):
     headers = IMAGE | {"X-Deadline-Ms": given}
     problem(await client.post("/predict", content=b"x", headers=headers), 400, "bad_request")
 
 
-async def test_a_body_over_the_limit_is_refused_unread(client, graph):
+async def test_announced_body_over_limit_is_refused_unread(client, graph):
     async def endless():
         raise AssertionError("the body was read")
         yield b""
@@ -263,7 +263,7 @@ async def test_a_body_over_the_limit_is_refused_unread(client, graph):
     problem(response, 413, "image_too_large")
 
 
-async def test_a_body_that_grows_over_the_limit_is_refused(client, graph):
+async def test_body_that_grows_over_limit_is_refused(client, graph):
     async def growing():
         for _ in range(1000):
             yield b"x" * 100
@@ -282,7 +282,7 @@ async def test_a_body_that_grows_over_the_limit_is_refused(client, graph):
         {"Content-Type": "image/png", "Content-Encoding": "gzip"},
     ],
 )
-async def test_other_bodies_are_unsupported(client, headers):
+async def test_bodies_of_other_types_are_unsupported(client, headers):
     response = await client.post("/predict", content=b"x", headers=AUTHORIZED | headers)
     problem(response, 415, "unsupported_image")
 
@@ -308,7 +308,7 @@ def part(name="file", filename='; filename="a"', extra="", content="x"):
         part().replace("--B", "--C") + "--C--\r\n",
     ],
 )
-async def test_a_form_other_than_one_file_is_refused(client, graph, body):
+async def test_form_other_than_one_file_is_refused(client, graph, body):
     headers = AUTHORIZED | {"Content-Type": "multipart/form-data; boundary=B"}
     response = await client.post("/predict", content=body.encode(), headers=headers)
     problem(response, 400, "bad_request")
@@ -316,15 +316,15 @@ async def test_a_form_other_than_one_file_is_refused(client, graph, body):
 
 
 @pytest.mark.parametrize("parameters", ["", "; boundary=", "; boundary=" + "b" * 300])
-async def test_a_form_needs_a_usable_boundary(client, parameters):
+async def test_form_without_usable_boundary_is_refused(client, parameters):
     headers = AUTHORIZED | {"Content-Type": "multipart/form-data" + parameters}
     response = await client.post("/predict", content=part().encode(), headers=headers)
     problem(response, 400, "bad_request")
 
 
-async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(client, graph):
+async def test_request_beyond_capacity_is_shed_before_graph(client, graph):
     graph.hangs = True
-    most = app_args().graph.model.most_requests
+    most = app_args().graph.model.max_requests
     waiting = [
         asyncio.create_task(client.post("/predict", content=b"x", headers=IMAGE))
         for _ in range(most)
@@ -333,7 +333,7 @@ async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(
         await asyncio.sleep(0)
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     problem(response, 503, "overloaded")
-    assert response.headers["retry-after"] == "1"
+    assert response.headers["retry-after"] == "2"
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -341,7 +341,7 @@ async def test_what_the_model_could_never_take_is_shed_before_it_costs_anything(
     assert (await client.post("/predict", content=b"x", headers=IMAGE)).status_code == 200
 
 
-async def test_other_paths_and_methods_are_problems_too(client):
+async def test_unknown_paths_and_methods_are_problems(client):
     problem(await client.get("/nowhere"), 404, "not_found")
     problem(await client.post("/predict/", headers=IMAGE), 404, "not_found")
     response = await client.get("/predict")
@@ -349,30 +349,30 @@ async def test_other_paths_and_methods_are_problems_too(client):
     assert response.headers["allow"] == "POST"
 
 
-async def test_the_process_is_alive_whatever_the_model_does(client, graph):
+async def test_healthz_answers_whatever_model_does(client, graph):
     graph.loaded = False
     assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_it_is_ready_once_a_loaded_model_answers(client):
+async def test_ready_once_loaded_model_answers(client):
     assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
-async def test_it_is_not_ready_while_the_model_loads(client, graph, monkeypatch):
-    monkeypatch.setattr("serve_app.ingress._READY_WITHIN_S", 0.01)
+async def test_not_ready_while_model_loads(client, graph, monkeypatch):
+    monkeypatch.setattr("serve_app.routes._READY_WITHIN_S", 0.01)
     graph.loaded = False
     response = await client.get("/readyz")
     problem(response, 503, "unavailable")
-    assert response.headers["retry-after"] == "1"
+    assert response.headers["retry-after"] == "2"
 
 
-async def test_a_model_too_busy_to_say_so_is_still_ready(client, graph):
+async def test_busy_model_is_still_ready(client, graph):
     await client.post("/predict", content=b"x", headers=IMAGE)
     graph.loaded = False
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_the_manifest_is_for_token_holders(client):
+async def test_manifest_requires_token(client):
     response = await client.get("/model", headers=AUTHORIZED)
     assert response.json() == {"name": "fake"}
 
@@ -383,7 +383,7 @@ async def test_two_content_types_are_refused(client):
     problem(response, 415, "unsupported_image")
 
 
-async def test_a_body_that_the_server_dropped_is_refused_as_that(client, graph):
+async def test_body_dropped_by_server_is_refused(client, graph):
     headers = IMAGE | {"Content-Length": "6", "Connection": "Upgrade", "Upgrade": "h2c"}
     response = await client.post("/predict", content=b"", headers=headers)
     assert "Upgrade" in problem(response, 400, "bad_request").detail

@@ -19,7 +19,7 @@ from ray import serve
 
 from cluster.launcher.ports import choose_ports
 from gateway.predict.upstream import ImageRequest, Upstream
-from pipeline.errors import LesionserveError, Poison
+from pipeline.errors import LesionserveError, PoisonImage
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from serve_app.app import wire
@@ -48,7 +48,7 @@ GRAPHS = {
         "postprocess": INGRESS,
     },
 }
-MODEL_REPLICA = {"fused": "fused:FrontDoor", "staged": "staged:Predictor"}
+MODEL_REPLICA = {"fused": "fused:LesionService", "staged": "staged:Predictor"}
 
 
 def app_args(layout: str) -> AppArgs:
@@ -125,7 +125,7 @@ def model_replica(layout: str) -> psutil.Process:
     raise AssertionError(f"no process is called {title}")
 
 
-def test_an_image_is_answered(client):
+def test_image_is_answered(client):
     response = client.post("/predict?masks=polygon", content=png())
     assert response.status_code == 200, response.text
     prediction = Prediction.model_validate_json(response.content)
@@ -134,7 +134,7 @@ def test_an_image_is_answered(client):
     assert prediction.visualization
 
 
-def test_the_correlation_id_and_options_are_in_the_answer(client):
+def test_answer_holds_correlation_id_and_options(client):
     headers = {"X-Correlation-Id": "case-7"}
     query = "?visualization=none&masks=none&score_threshold=1"
     response = client.post(f"/predict{query}", content=png(), headers=headers)
@@ -145,13 +145,13 @@ def test_the_correlation_id_and_options_are_in_the_answer(client):
     assert answer["model"]["bundle_sha256"] == client.get("/model").json()["digest"]
 
 
-def test_the_request_id_is_in_the_answer_and_once_in_its_headers(client):
+def test_request_id_is_in_answer_and_once_in_headers(client):
     response = client.post("/predict", content=png(), headers={"X-Request-ID": "mine"})
     assert response.json()["request_id"] == "mine"
     assert response.headers.get_list("x-request-id") == ["mine"]
 
 
-def test_an_answer_may_be_larger_than_a_message_of_ray(client):
+def test_answer_may_exceed_ray_message_size(client):
     noise = np.random.default_rng(0).integers(0, 255, (1000, 1800, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "PNG")
@@ -161,29 +161,29 @@ def test_an_answer_may_be_larger_than_a_message_of_ray(client):
     assert len(response.content) > 4 * 1024 * 1024
 
 
-def test_a_broken_image_is_named_however_deep_it_was_found(client):
+def test_broken_image_is_refused_by_name(client):
     response = client.post("/predict", content=png()[:-20])
     assert problem(response).code == "broken_image"
     assert response.status_code == 422
 
 
-def test_a_model_that_fails_says_nothing_of_its_insides(client):
+def test_model_failure_reveals_no_details(client):
     found = problem(client.post("/predict", content=png(FAILS)))
     assert (found.status, found.code) == (500, "prediction_failed")
     assert "Error" not in found.detail
 
 
-def test_the_deadline_answers_before_the_model_does(client):
+def test_deadline_is_answered_before_model(client):
     response = client.post("/predict", content=png(IS_SLOW), headers={"X-Deadline-Ms": "300"})
     assert problem(response).code == "deadline_exceeded"
 
 
-def test_it_is_ready_and_names_its_model(client):
+def test_ready_ingress_names_its_model(client):
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/model").json()["name"] == "fake"
 
 
-def test_what_the_model_has_no_room_for_is_shed_with_a_time_to_come_back(client):
+def test_overload_is_shed_with_retry_after(client):
     with ThreadPoolExecutor(8) as pool:
         crowd = [pool.submit(client.post, "/predict", content=png(IS_SLOW)) for _ in range(8)]
         # Patient for a moment only, so that these never wait for the crowd.
@@ -197,10 +197,10 @@ def test_what_the_model_has_no_room_for_is_shed_with_a_time_to_come_back(client)
     assert shed
     for response in shed:
         assert problem(response).code == "overloaded"
-        assert response.headers["retry-after"] == "1"
+        assert response.headers["retry-after"] == "2"
 
 
-def test_a_request_whose_replica_is_killed_is_answered_by_the_next(url, layout):
+def test_request_of_killed_replica_is_answered(url, layout):
     victim = model_replica(layout)
     with ThreadPoolExecutor(1) as pool:
         posted = pool.submit(outcome, f"{url}/{layout}", png(IS_SLOW))
@@ -211,8 +211,8 @@ def test_a_request_whose_replica_is_killed_is_answered_by_the_next(url, layout):
     assert model_replica(layout).pid != victim.pid
 
 
-def test_an_image_that_kills_two_replicas_is_given_up_and_the_service_heals(client, layout, url):
-    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), Poison)
+def test_image_that_kills_two_replicas_is_given_up(client, layout, url):
+    assert isinstance(outcome(f"{url}/{layout}", png(DIES)), PoisonImage)
     if layout == "staged":  # fused, nobody is left to say so
         response = client.post("/predict", content=png(DIES))
         assert problem(response).code == "poison"
@@ -243,16 +243,16 @@ def outcome(url: str, image: bytes) -> LesionserveError | None:
     return None
 
 
-def test_a_model_that_does_not_reproduce_never_serves(url):
+def test_model_that_does_not_reproduce_never_serves(url):
     args = app_args("fused")
     with pytest.raises(RuntimeError, match="failed"):
         serve.run(wire(args, open_unreproducible_bundle), name="bad", route_prefix="/bad")
-    deployment = serve.status().applications["bad"].deployments["FrontDoor"]
+    deployment = serve.status().applications["bad"].deployments["LesionService"]
     assert deployment.message.endswith("the HSIL with score 0.900 was not found again")
     serve.delete("bad")
 
 
-def test_the_token_reaches_no_log_of_ray(url):
+def test_service_token_is_in_no_log_of_ray(url):
     logs = [
         os.path.join(folder, name)
         for folder, _, names in os.walk(ray._private.worker._global_node.get_logs_dir_path())

@@ -12,8 +12,8 @@ from pipeline.schemas import Prediction, PredictOptions
 from serve_app.args import AppArgs
 from serve_app.config import load_profile
 from serve_app.graph import FusedGraph
-from serve_app.ingress import Ingress
 from serve_app.paths import ROOT
+from serve_app.routes import Routes
 from serve_app.tokens import Tokens
 from tests.fakes import open_fake_bundle, png
 
@@ -36,7 +36,7 @@ def graph(args) -> FusedGraph:
 
 
 def client(graph: FusedGraph, args: AppArgs) -> httpx.AsyncClient:
-    app = Ingress(graph, Tokens(TOKEN), args).app()
+    app = Routes(graph, Tokens(TOKEN), args).app()
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://ingress", headers=HEADERS)
 
@@ -50,7 +50,7 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
-async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it(graph, args):
+async def test_demo_image_is_answered_as_by_predictor(graph, args):
     async with client(graph, args) as ingress:
         response = await ingress.post("/predict", content=IMAGE)
     bundle = open_bundle(args.model.bundle)
@@ -64,7 +64,7 @@ async def test_the_demo_image_is_answered_as_the_predictor_in_process_answers_it
     assert found.visualization is not None
 
 
-async def test_the_fake_model_answers_in_the_form_of_the_real_one(graph, args):
+async def test_fake_model_answers_in_form_of_real_model(graph, args):
     async with (
         client(graph, args) as real,
         client(FusedGraph(args, open_fake_bundle), args) as fake,

@@ -17,7 +17,7 @@ from tests.integration.gateway.ingress import DIGEST, prediction
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 from tests.integration.gateway.servers import running_gateway, serving
 
-routes = pytest.importorskip("serve_app.ingress", reason="the serve extra is not installed")
+routes = pytest.importorskip("serve_app.routes", reason="the serve extra is not installed")
 
 from serve_app.tokens import Tokens  # noqa: E402
 from tests.unit.serve_app.test_stages import app_args  # noqa: E402
@@ -48,7 +48,7 @@ def graph() -> Graph:
 
 
 def real(graph: Graph, *tokens: str) -> Any:
-    return routes.Ingress(graph, Tokens(*tokens), app_args()).app()
+    return routes.Routes(graph, Tokens(*tokens), app_args()).app()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.integration.gateway.client import Gateway, form, part
 from tests.integration.gateway.records import assert_refused, the_record
 from tests.integration.gateway.servers import running_gateway, serving
 
-routes = pytest.importorskip("serve_app.ingress", reason="the serve extra is not installed")
+routes = pytest.importorskip("serve_app.routes", reason="the serve extra is not installed")
 
 from serve_app.graph import FusedGraph  # noqa: E402
 from serve_app.tokens import Tokens  # noqa: E402
@@ -28,7 +28,7 @@ FINE = ORDINARY | {
 @pytest.fixture(scope="module")
 def _halves(django_db_setup: None) -> Iterator[Gateway]:
     graph = FusedGraph(app_args(), open_fake_bundle)
-    ingress = routes.Ingress(graph, Tokens(settings.SERVICE_TOKEN), app_args()).app()
+    ingress = routes.Routes(graph, Tokens(settings.SERVICE_TOKEN), app_args()).app()
     with (
         serving(ingress, lifespan="off") as port,
         running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}") as gateway,

@@ -46,30 +46,30 @@ def load(document: dict[str, Any], folder: Path) -> AppArgs:
     return load_profile(path).application.args
 
 
-def test_there_is_a_profile_for_each_kind_of_machine():
+def test_profiles_for_each_kind_of_machine_exist():
     assert [path.stem for path in PROFILES] == ["cluster", "gpu", "local"]
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_a_profile_satisfies_ray_and_us(path):
+def test_profile_is_accepted_by_ray_and_lesionserve(path):
     ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     args = load_profile(path).application.args
     assert args.graph.layout == ("fused" if path == LOCAL else "staged")
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_a_profile_queues_at_least_two_batches_at_its_predictor(path):
+def test_profile_queues_two_batches_at_predictor(path):
     args = load_profile(path).application.args
     assert args.graph.model.max_ongoing_requests >= 2 * args.model.max_batch_size
 
 
-def test_the_local_profile_fits_on_two_cores_without_a_gpu():
+def test_local_profile_fits_two_cores_without_gpu():
     graph = load_profile(LOCAL).application.args.graph
     assert graph.ingress.num_cpus <= 2
     assert graph.ingress.num_gpus == 0
 
 
-def test_a_relative_bundle_is_found_from_any_working_directory():
+def test_relative_bundle_is_found_from_any_directory():
     assert load_profile(LOCAL).application.args.model.bundle == ROOT / "weights/demo"
 
 
@@ -104,14 +104,14 @@ A = "applications.0."
         (A + "args.threads", "many"),
     ],
 )
-def test_a_wrong_key_or_value_is_named(document, tmp_path, key, value):
+def test_error_names_wrong_key_or_value(document, tmp_path, key, value):
     _set(document, key, value)
     with pytest.raises(ConfigError) as caught:
         load(document, tmp_path)
     assert f"{tmp_path / 'profile.yaml'}: {key}: " in str(caught.value)
 
 
-def test_a_misspelt_key_is_named_rather_than_the_one_it_was_meant_to_be(document, tmp_path):
+def test_error_names_misspelt_key_before_missing_one(document, tmp_path):
     model = args_of(document)["model"]
     model["torch_treads"] = model.pop("torch_threads")
     with pytest.raises(ConfigError, match="torch_treads: Extra inputs are not permitted"):
@@ -128,32 +128,32 @@ def test_a_misspelt_key_is_named_rather_than_the_one_it_was_meant_to_be(document
         ("ingress.autoscaling", {"min_replicas": 1, "max_replicas": 2}),
     ],
 )
-def test_a_wrong_size_is_named(document, tmp_path, key, value):
+def test_error_names_wrong_size(document, tmp_path, key, value):
     _set(args_of(document)["graph"], key, value)
     with pytest.raises(ConfigError, match=key):
         load(document, tmp_path)
 
 
-def test_a_size_is_either_fixed_or_autoscaled(document, tmp_path):
+def test_size_is_either_fixed_or_autoscaled(document, tmp_path):
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
     _set(args_of(document)["graph"], "ingress.autoscaling", scaling)
     with pytest.raises(ConfigError, match="either num_replicas or autoscaling"):
         load(document, tmp_path)
 
 
-def test_bounds_that_cross_are_refused(document, tmp_path):
+def test_minimum_above_maximum_is_refused(document, tmp_path):
     _set(args_of(document), "deadline", {"default_s": 60, "max_s": 30})
     with pytest.raises(ConfigError, match="default_s is larger than max_s"):
         load(document, tmp_path)
 
 
-def test_half_of_a_tls_setting_is_refused(document, tmp_path):
+def test_tls_key_without_certificate_is_refused(document, tmp_path):
     _set(document, "http_options.ssl_keyfile", "key.pem")
     with pytest.raises(ConfigError, match="ssl_keyfile and ssl_certfile belong together"):
         load(document, tmp_path)
 
 
-def test_a_layout_needs_the_sizes_of_its_own_deployments(document, tmp_path):
+def test_layout_requires_sizes_of_its_deployments(document, tmp_path):
     graph = args_of(document)["graph"]
     graph["layout"] = "staged"
     del graph["pipeline"]
@@ -161,7 +161,7 @@ def test_a_layout_needs_the_sizes_of_its_own_deployments(document, tmp_path):
         load(document, tmp_path)
 
 
-def test_a_profile_that_is_not_there_or_not_yaml_is_one_clear_line(tmp_path):
+def test_missing_or_malformed_profile_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         load_profile(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
@@ -170,7 +170,7 @@ def test_a_profile_that_is_not_there_or_not_yaml_is_one_clear_line(tmp_path):
         load_profile(broken)
 
 
-def test_a_profile_is_read_in_utf8_whatever_the_locale(tmp_path):
+def test_profile_is_read_as_utf8_in_any_locale(tmp_path):
     path = tmp_path / "profile.yaml"
     path.write_bytes((ROOT / "configs/serve/local.yaml").read_bytes() + "# größe\n".encode())
     code = "import sys; from pathlib import Path; from serve_app.config import load_profile; "
@@ -184,7 +184,7 @@ def test_a_profile_is_read_in_utf8_whatever_the_locale(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"a: \xff", b"a: \x00", None])
-def test_a_profile_that_is_no_text_is_one_clear_error(tmp_path, content):
+def test_profile_that_is_no_text_is_one_error(tmp_path, content):
     path = Path("/dev/zero") if content is None else tmp_path / "profile.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -192,7 +192,7 @@ def test_a_profile_that_is_no_text_is_one_clear_error(tmp_path, content):
         load_profile(path)
 
 
-def test_an_autoscaled_size_is_what_serve_expects():
+def test_autoscaled_size_gives_options_of_serve():
     args = load_profile(ROOT / "configs/serve/gpu.yaml").application.args
     options = args.graph.predictor.options()
     assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.5}
@@ -200,7 +200,7 @@ def test_an_autoscaled_size_is_what_serve_expects():
     assert "num_replicas" not in options
 
 
-def test_one_gpu_has_room_for_the_predictors_of_two_versions():
+def test_gpu_holds_predictors_of_two_versions():
     predictor = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
     assert 2 * predictor.most_replicas * predictor.num_gpus <= 1
 
@@ -227,7 +227,7 @@ def test_settings_are_frozen(document):
 
 
 @pytest.mark.parametrize("value", [None, "", " , "])
-def test_without_a_service_token_nothing_starts(monkeypatch, value):
+def test_missing_service_token_is_refused(monkeypatch, value):
     monkeypatch.delenv("LESIONSERVE_SERVICE_TOKENS", raising=False)
     if value is not None:
         monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", value)
@@ -235,13 +235,13 @@ def test_without_a_service_token_nothing_starts(monkeypatch, value):
         Tokens.from_environment()
 
 
-def test_a_service_token_that_could_be_guessed_is_refused(monkeypatch):
+def test_short_service_token_is_refused(monkeypatch):
     monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "t" * 32 + ",secret")
     with pytest.raises(TokenError, match="32 characters"):
         Tokens.from_environment()
 
 
-def test_a_look_back_shorter_than_its_reports_is_refused(document, tmp_path):
+def test_look_back_below_metrics_interval_is_refused(document, tmp_path):
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
     size = args_of(document)["graph"]["ingress"]
     del size["num_replicas"]
@@ -250,7 +250,7 @@ def test_a_look_back_shorter_than_its_reports_is_refused(document, tmp_path):
         load(document, tmp_path)
 
 
-def test_what_scales_a_deployment_reaches_ray():
+def test_autoscaling_options_reach_ray():
     size = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
     config = size.options()["autoscaling_config"]
     assert AutoscalingConfig.model_validate(config).look_back_period_s == 3

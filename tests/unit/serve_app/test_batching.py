@@ -65,14 +65,14 @@ async def occupy(batcher: Batcher[int, int], gate: Gate, item: int = 1) -> async
     return task
 
 
-async def test_an_item_alone_starts_at_once(batcher, gate):
+async def test_single_item_starts_at_once(batcher, gate):
     task = await occupy(batcher, gate, 7)
     gate.open()
     assert await task == 70
     assert gate.batches == [[7]]
 
 
-async def test_items_that_arrive_while_the_function_is_busy_form_one_batch(batcher, gate):
+async def test_items_that_arrive_during_batch_form_the_next(batcher, gate):
     first = await occupy(batcher, gate, 1)
     rest = await submit(batcher, 2, 3, 4)
     gate.open(2)
@@ -80,7 +80,7 @@ async def test_items_that_arrive_while_the_function_is_busy_form_one_batch(batch
     assert gate.batches == [[1], [2, 3, 4]]
 
 
-async def test_a_batch_is_never_larger_than_allowed_and_keeps_the_order(batcher, gate):
+async def test_batch_has_at_most_max_size_and_keeps_order(batcher, gate):
     first = await occupy(batcher, gate, 1)
     rest = await submit(batcher, 2, 3, 4, 5, 6)
     gate.open(3)
@@ -88,7 +88,7 @@ async def test_a_batch_is_never_larger_than_allowed_and_keeps_the_order(batcher,
     assert gate.batches == [[1], [2, 3, 4], [5, 6]]
 
 
-async def test_an_item_cancelled_while_waiting_never_reaches_the_function(batcher, gate):
+async def test_item_cancelled_in_queue_is_not_processed(batcher, gate):
     first = await occupy(batcher, gate, 1)
     second, third = await submit(batcher, 2, 3)
     second.cancel()
@@ -99,7 +99,7 @@ async def test_an_item_cancelled_while_waiting_never_reaches_the_function(batche
     assert second.cancelled()
 
 
-async def test_a_cancelled_item_gives_its_place_in_the_queue_back(batcher, gate):
+async def test_cancelled_item_frees_its_place_in_queue(batcher, gate):
     await occupy(batcher, gate)
     waiting = await submit(batcher, 2, 3, 4, 5, 6)
     waiting[0].cancel()
@@ -109,7 +109,7 @@ async def test_a_cancelled_item_gives_its_place_in_the_queue_back(batcher, gate)
     assert await late == 70
 
 
-async def test_an_item_cancelled_inside_the_function_leaves_its_neighbours_alone(batcher, gate):
+async def test_item_cancelled_in_batch_does_not_affect_others(batcher, gate):
     first = await occupy(batcher, gate, 1)
     second, third = await submit(batcher, 2, 3)
     gate.open()
@@ -122,7 +122,7 @@ async def test_an_item_cancelled_inside_the_function_leaves_its_neighbours_alone
         await second
 
 
-async def test_one_bad_item_does_not_fail_its_neighbours(batcher, gate):
+async def test_bad_item_does_not_fail_rest_of_batch(batcher, gate):
     first = await occupy(batcher, gate, 1)
     rest = await submit(batcher, 2, -3, 4)
     gate.open(5)
@@ -133,7 +133,7 @@ async def test_one_bad_item_does_not_fail_its_neighbours(batcher, gate):
     assert gate.batches == [[1], [2, -3, 4], [2], [-3], [4]]
 
 
-async def test_an_item_cancelled_before_its_own_second_run_is_skipped(batcher, gate):
+async def test_item_cancelled_before_retry_is_skipped(batcher, gate):
     first = await occupy(batcher, gate, 1)
     bad, gone = await submit(batcher, -2, 3)
     gate.open()
@@ -146,7 +146,7 @@ async def test_an_item_cancelled_before_its_own_second_run_is_skipped(batcher, g
     assert gate.batches == [[1], [-2, 3], [-2]]
 
 
-async def test_a_single_item_that_fails_is_not_run_twice(batcher, gate):
+async def test_single_failing_item_is_not_retried(batcher, gate):
     task = await occupy(batcher, gate, -1)
     gate.open()
     with pytest.raises(ValueError, match="cannot take -1"):
@@ -154,7 +154,7 @@ async def test_a_single_item_that_fails_is_not_run_twice(batcher, gate):
     assert gate.batches == [[-1]]
 
 
-async def test_the_batcher_works_on_after_a_failure(batcher, gate):
+async def test_batcher_continues_after_failure(batcher, gate):
     bad = await occupy(batcher, gate, -1)
     [good] = await submit(batcher, 2)
     gate.open(2)
@@ -163,14 +163,14 @@ async def test_the_batcher_works_on_after_a_failure(batcher, gate):
     assert await good == 20
 
 
-async def test_a_full_queue_refuses_the_next_item(batcher, gate):
+async def test_full_queue_refuses_item(batcher, gate):
     await occupy(batcher, gate)
     await submit(batcher, 2, 3, 4, 5, 6)
     with pytest.raises(Overloaded):
         await batcher.submit(7)
 
 
-async def test_closing_finishes_what_was_admitted_and_admits_nothing_more(batcher, gate):
+async def test_close_finishes_admitted_items_and_refuses_new(batcher, gate):
     first = await occupy(batcher, gate, 1)
     [second] = await submit(batcher, 2)
     closing = asyncio.create_task(batcher.close())
@@ -182,18 +182,18 @@ async def test_closing_finishes_what_was_admitted_and_admits_nothing_more(batche
     assert await asyncio.gather(first, second) == [10, 20]
 
 
-async def test_closing_an_idle_batcher_returns(pool):
+async def test_close_of_idle_batcher_returns(pool):
     await Batcher(list, pool, max_batch_size=1, max_waiting=1).close()
 
 
-async def test_a_function_that_loses_an_item_fails_instead_of_mixing_results_up(pool):
+async def test_missing_result_fails_the_batch(pool):
     batcher: Batcher[int, int] = Batcher(lambda items: [], pool, max_batch_size=2, max_waiting=2)
     with pytest.raises(AssertionError, match="answer each item once"):
         await batcher.submit(1)
     await batcher.close()
 
 
-async def test_a_function_that_raises_stop_iteration_does_not_hang_its_caller(pool):
+async def test_stop_iteration_does_not_hang_caller(pool):
     batcher: Batcher[int, int] = Batcher(
         lambda items: [next(iter([]))], pool, max_batch_size=2, max_waiting=2
     )
@@ -202,7 +202,7 @@ async def test_a_function_that_raises_stop_iteration_does_not_hang_its_caller(po
     await batcher.close()
 
 
-async def test_it_tells_whether_the_function_is_busy(batcher, gate):
+async def test_busy_for_measures_running_batch(batcher, gate):
     assert batcher.busy_for() == 0
     task = await occupy(batcher, gate)
     assert batcher.busy_for() > 0
@@ -211,7 +211,7 @@ async def test_it_tells_whether_the_function_is_busy(batcher, gate):
     assert batcher.busy_for() == 0
 
 
-async def test_a_crowd_gets_exactly_one_answer_each(pool):
+async def test_concurrent_items_get_one_result_each(pool):
     calls: list[int] = []
 
     def remember(items: Sequence[int]) -> list[int]:

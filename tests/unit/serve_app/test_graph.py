@@ -19,18 +19,18 @@ def graph() -> FusedGraph:
     return FusedGraph(app_args(), open_fake_bundle)
 
 
-async def test_an_image_is_answered(graph):
+async def test_fused_graph_answers_image(graph):
     answer = Prediction.model_validate_json(await graph.predict("id", png(), OPTIONS, "a-7"))
     assert (answer.request_id, answer.correlation_id) == ("id", "a-7")
     assert (await graph.manifest())["name"] == "fake"
 
 
-async def test_an_error_of_the_pipeline_comes_out_as_it_is(graph):
+async def test_fused_graph_raises_error_of_pipeline_unchanged(graph):
     with pytest.raises(BrokenImage):
         await graph.predict("id", png()[:-20], OPTIONS)
 
 
-async def test_whoever_waits_holds_no_decoded_image(graph, monkeypatch):
+async def test_waiting_request_holds_no_decoded_image(graph, monkeypatch):
     inside, most, go = 0, 0, asyncio.Event()
 
     async def answer(*_: object) -> bytes:
@@ -50,7 +50,7 @@ async def test_whoever_waits_holds_no_decoded_image(graph, monkeypatch):
     assert most == QUEUE["max_ongoing_requests"]
 
 
-async def test_a_model_that_is_stuck_makes_the_replica_unhealthy(graph, monkeypatch):
+async def test_stuck_model_makes_fused_replica_unhealthy(graph, monkeypatch):
     await graph.check_health()
 
     async def stuck(_: Predictor) -> None:

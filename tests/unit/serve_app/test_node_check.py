@@ -46,16 +46,16 @@ def test_node_with_damaged_bundle_is_refused(args, damage, reason):
     assert reason in problem
 
 
-def test_node_with_another_bundle_in_the_folder_is_refused(args):
+def test_node_with_another_bundle_is_refused(args):
     args["model"]["bundle_sha256"] = "0" * 64
     assert "000000000000 was deployed" in check_node(args).problem
 
 
-def test_node_that_knows_other_settings_is_refused(args):
+def test_node_of_another_version_is_refused(args):
     args["model"]["setting_of_tomorrow"] = 1
     assert check_node(args).problem.startswith("another version of lesionserve")
 
 
-def test_trial_tells_engine_that_is_missing(args):
+def test_trial_names_missing_engine(args):
     args["model"]["device"] = "cuda"
     assert try_model(args).problem.startswith("EngineUnavailable: device 'cuda'")

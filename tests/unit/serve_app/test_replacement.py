@@ -110,6 +110,7 @@ async def test_replica_whose_decoders_do_not_start_tries_again():
     await until_it_answers(graph)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_replica_that_gave_up_is_unhealthy():
     """Ray replaces it then, which an error of another kind may need."""
     disk = Disk(damage())

@@ -53,7 +53,7 @@ async def test_preprocess_decodes_and_resizes():
     assert prepared.took_ms > 0
 
 
-async def test_preprocess_names_what_is_wrong_with_an_image():
+async def test_preprocess_raises_reason_for_refused_image():
     preprocess = Preprocess(app_args(image={"max_pixels": 100}), open_fake_bundle)
     with pytest.raises(ImageTooLarge):
         await preprocess(png())
@@ -61,7 +61,7 @@ async def test_preprocess_names_what_is_wrong_with_an_image():
         await preprocess(png(width=8, height=8)[:-20])
 
 
-async def test_a_finding_says_which_model_made_it(predictor, prepared):
+async def test_predicted_names_its_model(predictor, prepared):
     found = await predictor(prepared)
     assert len(found.instances) == 1
     assert (found.model.name, found.model.engine) == ("fake", "fake")
@@ -76,7 +76,7 @@ class RgbBundle(FakeBundle):
         return Resize(shortest_edge=10, longest_edge=20, channel_order="RGB")
 
 
-async def test_predictor_resizes_what_another_version_prepared(prepared):
+async def test_predictor_resizes_input_of_another_version(prepared):
     predictor = Predictor(app_args(), lambda path: RgbBundle(path, MANIFEST))
     seen = []
     predict = predictor._engine.predict
@@ -89,14 +89,14 @@ async def test_predictor_resizes_what_another_version_prepared(prepared):
     assert json.loads(answer)["detections"][0]["box"] == [0, 0, 20, 20]
 
 
-async def test_images_that_arrive_together_form_batches(predictor, prepared):
+async def test_concurrent_images_form_batches(predictor, prepared):
     await asyncio.gather(*(predictor(prepared) for _ in range(6)))
     sizes = predictor._engine.batch_sizes
     assert sum(sizes) == 6
     assert max(sizes) == 4
 
 
-async def test_an_image_the_model_fails_on_fails_alone(predictor, prepared):
+async def test_image_on_which_model_fails_fails_alone(predictor, prepared):
     bad = await Preprocess(app_args(), open_fake_bundle)(png(FAILS))
     answers = await asyncio.gather(
         *(predictor(one) for one in (prepared, bad, prepared)), return_exceptions=True
@@ -105,7 +105,7 @@ async def test_an_image_the_model_fails_on_fails_alone(predictor, prepared):
     assert [len(answers[0].instances), len(answers[2].instances)] == [1, 1]
 
 
-async def test_a_model_that_runs_out_of_memory_is_overloaded_and_goes_on(predictor, prepared):
+async def test_model_out_of_memory_raises_overloaded_and_goes_on(predictor, prepared):
     predict = predictor._engine.predict
     predictor._engine.predict = lambda inputs: _raise(torch.OutOfMemoryError("no memory"))
     with pytest.raises(Exception, match="ran out of memory") as caught:
@@ -119,28 +119,28 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-def test_a_predictor_whose_golden_cases_differ_is_never_ready():
+def test_predictor_does_not_start_if_golden_cases_differ():
     with pytest.raises(BundleError, match="golden case"):
         Predictor(app_args(), open_unreproducible_bundle)
 
 
-def test_the_model_runs_with_the_threads_it_was_given():
+def test_model_runs_with_configured_threads():
     predictor = Predictor(app_args(), open_fake_bundle)
     assert predictor._pool.submit(torch.get_num_threads).result() == 2
 
 
-async def test_the_predictor_hands_out_the_manifest(predictor):
+async def test_predictor_returns_manifest(predictor):
     assert (await predictor.manifest())["class_names"] == ["LSIL", "HSIL"]
 
 
-async def test_a_batch_that_never_ends_makes_the_replica_unhealthy(predictor, monkeypatch):
+async def test_endless_batch_makes_predictor_unhealthy(predictor, monkeypatch):
     await predictor.check_health()
     monkeypatch.setattr(predictor._batcher, "busy_for", lambda: 121.0)
     with pytest.raises(PredictionFailed, match="121 s"):
         await predictor.check_health()
 
 
-async def test_postprocess_writes_the_prediction_in_source_pixels(predictor, prepared):
+async def test_postprocess_writes_prediction_in_source_pixels(predictor, prepared):
     found = await predictor(prepared)
     options = PredictOptions(masks="polygon", visualization="none")
     answer = await Postprocess(app_args())("some-id", prepared, found, options, "case-7")
@@ -154,7 +154,7 @@ async def test_postprocess_writes_the_prediction_in_source_pixels(predictor, pre
     assert set(prediction.timings_ms) == {"preprocess", "predictor", "postprocess"}
 
 
-async def test_an_answer_counts_what_its_threshold_hid(predictor, prepared):
+async def test_answer_counts_detections_below_threshold(predictor, prepared):
     options = PredictOptions(score_threshold=1)
     answer = await Postprocess(app_args())("id", prepared, await predictor(prepared), options)
     prediction = Prediction.model_validate_json(answer)
@@ -162,7 +162,7 @@ async def test_an_answer_counts_what_its_threshold_hid(predictor, prepared):
     assert prediction.options == options
 
 
-async def test_arrays_that_arrive_read_only_can_be_drawn_on(predictor, prepared):
+async def test_postprocess_draws_on_read_only_arrays(predictor, prepared):
     prepared.source.pixels.flags.writeable = False
     prepared.model_input.pixels.flags.writeable = False
     found = await predictor(prepared)
@@ -170,7 +170,7 @@ async def test_arrays_that_arrive_read_only_can_be_drawn_on(predictor, prepared)
     assert json.loads(answer)["visualization"]
 
 
-async def test_the_pipeline_answers_like_its_stages_one_by_one(predictor, prepared):
+async def test_pipeline_answers_as_its_stages_do(predictor, prepared):
     options = PredictOptions(visualization="png")
     found = await predictor(prepared)
     one_by_one = await Postprocess(app_args())("id", prepared, found, options, "case-7")
@@ -180,7 +180,7 @@ async def test_the_pipeline_answers_like_its_stages_one_by_one(predictor, prepar
     assert {key: first[key] for key in keys} == {key: second[key] for key in keys}
 
 
-def test_the_fake_bundle_has_the_interface_of_a_real_one():
+def test_fake_bundle_has_interface_of_real_bundle():
     fake = open_fake_bundle(Path("nowhere"))
     assert isinstance(fake, FakeBundle)
     assert fake.info("fake").sha256 == "0" * 64

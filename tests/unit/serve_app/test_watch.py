@@ -37,7 +37,7 @@ async def now(value: str) -> str:
     return value
 
 
-async def test_watch_asks_nobody_about_quick_calls():
+async def test_watch_does_not_ask_controller_for_quick_calls():
     controller = Controller(FAILS)
     watch = StageWatch(controller, patience_s=60)
     assert await watch.result(now("answer")) == "answer"
@@ -119,7 +119,7 @@ async def test_watch_finds_recovery_after_an_error_of_the_controller(monkeypatch
     raise AssertionError("it refuses for ever")
 
 
-async def test_watch_asks_once_for_all_who_wait():
+async def test_watch_asks_controller_once_for_all_waiting_calls():
     gate, controller = threading.Event(), Controller(FAILS)
 
     def read() -> dict[str, DeploymentState]:
@@ -135,7 +135,7 @@ async def test_watch_asks_once_for_all_who_wait():
     assert controller.looks == 1
 
 
-async def test_watch_waits_on_when_controller_is_silent():
+async def test_watch_keeps_waiting_while_controller_is_silent():
     gate, event = threading.Event(), asyncio.Event()
 
     def read() -> dict[str, DeploymentState]:
@@ -149,7 +149,7 @@ async def test_watch_waits_on_when_controller_is_silent():
     gate.set()
 
 
-async def test_cancelling_the_wait_cancels_the_call():
+async def test_cancelling_watch_cancels_call():
     cancelled = asyncio.Event()
 
     async def hang() -> None:

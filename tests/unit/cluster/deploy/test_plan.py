@@ -130,7 +130,7 @@ def test_change_during_the_checks_is_refused(now, reason):
 
 def test_checked_application_has_its_present_replicas():
     plan = read_plan(LOCAL, DEMO, stop_first=False)
-    now = application(deployments={"FrontDoor": Deployment("HEALTHY", "", {"new": "RUNNING"})})
+    now = application(deployments={"LesionService": Deployment("HEALTHY", "", {"new": "RUNNING"})})
     details = ServeDetails({}, {"lesionserve": now})
     assert check_unchanged(plan, application(), details) is now
     assert check_unchanged(plan, None, ServeDetails({}, {})) is None

@@ -31,7 +31,7 @@ def application(
     config: Mapping[str, Any], status: str, replicas: Mapping[str, str], message: str = ""
 ) -> Application:
     stage = Deployment(status="HEALTHY", message="", replicas=replicas)
-    return Application(status, message, config, {"FrontDoor": stage})
+    return Application(status, message, config, {"LesionService": stage})
 
 
 @dataclass
@@ -100,7 +100,7 @@ def test_roll_waits_for_the_last_old_replica(plan):
     cluster, lines = roll(plan, states, [plan.manifest.digest], within_s=60)
     assert (len(cluster.states), len(cluster.puts)) == (1, 1)
     assert lines[-1] == f"serves: {plan.model}"
-    assert "rolling: FrontDoor 1 new, 2 old" in lines
+    assert "rolling: LesionService 1 new, 2 old" in lines
 
 
 def test_roll_survives_dashboard_that_is_away(plan):

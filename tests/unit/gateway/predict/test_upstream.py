@@ -14,7 +14,7 @@ from pipeline.errors import (
     DeadlineExceeded,
     LesionserveError,
     Overloaded,
-    Poison,
+    PoisonImage,
     Unavailable,
 )
 from pipeline.image.inspect import Header
@@ -69,8 +69,8 @@ def answering(status: int, code: str = "", **headers: str):
     [
         (raising(httpx.ConnectError("refused")), Unavailable),
         (raising(httpx.ConnectTimeout("slow")), Unavailable),
-        (raising(httpx.ReadError("reset")), Poison),
-        (raising(httpx.RemoteProtocolError("gone without sending a response")), Poison),
+        (raising(httpx.ReadError("reset")), PoisonImage),
+        (raising(httpx.RemoteProtocolError("gone without sending a response")), PoisonImage),
         (raising(httpx.RemoteProtocolError("illegal status line")), UpstreamFault),
         (raising(httpx.ConnectError("bad"), BAD_CERTIFICATE), UpstreamCertificateInvalid),
         (raising(httpx.PoolTimeout("full")), Overloaded),
@@ -81,7 +81,7 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(503, "unavailable"), Unavailable),
         (answering(503), Overloaded),
         (answering(429), Overloaded),
-        (answering(500), Poison),
+        (answering(500), PoisonImage),
         (answering(502), Unavailable),
         (answering(504), DeadlineExceeded),
         (answering(408), DeadlineExceeded),
@@ -128,7 +128,7 @@ async def test_a_request_that_is_asked_again_is_answered():
 
 async def test_every_attempt_is_told():
     attempts: list[int] = []
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonImage):
         await ask(upstream(answering(500)), attempts)
     assert len(attempts) == 2
 

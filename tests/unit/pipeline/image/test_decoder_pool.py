@@ -32,19 +32,18 @@ def single():
     pool.close()
 
 
-def processes() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if "pipeline.image.decoder_process" in child.cmdline()
-    ]
+def processes_of(pool: DecoderPool) -> list[psutil.Process]:
+    """Return the processes of an idle pool."""
+    decoders = [pool._idle.get() for _ in range(pool._idle.qsize())]
+    for decoder in decoders:
+        pool._idle.put(decoder)
+    return [psutil.Process(decoder._process.pid) for decoder in decoders]
 
 
 def process_of(pool: DecoderPool) -> psutil.Process:
-    """Return the process of a pool of one, which is idle."""
-    decoder = pool._idle.get()
-    pool._idle.put(decoder)
-    return psutil.Process(decoder._process.pid)
+    """Return the process of an idle pool of one."""
+    (process,) = processes_of(pool)
+    return process
 
 
 @pytest.mark.parametrize("data", ORDINARY.values(), ids=ORDINARY)
@@ -173,21 +172,24 @@ def test_decoders_know_no_secret(monkeypatch):
 
 
 def test_decoders_end_with_the_pool():
-    before = {process.pid for process in processes()}
     pool = DecoderPool(2, ImageLimits(max_pixels=1_000_000))
-    started = [process for process in processes() if process.pid not in before]
-    assert len(started) == 2
+    processes = processes_of(pool)
+    assert len(processes) == 2
+    assert all(process.is_running() for process in processes)
     pool.close()
-    assert all(process.pid not in psutil.pids() for process in started)
+    assert not any(process.is_running() for process in processes)
 
 
 def test_decoders_end_with_their_parent():
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        pool = DecoderPool(1, DEFAULT_LIMITS)
-        os.write(writing, str(process_of(pool).pid).encode())
-        os._exit(0)
+        try:
+            pool = DecoderPool(1, DEFAULT_LIMITS)
+            os.write(writing, str(process_of(pool).pid).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
     decoder = int(os.read(reading, 20))
     os.waitpid(child, 0)
     orphan = psutil.Process(decoder) if psutil.pid_exists(decoder) else None
@@ -195,7 +197,6 @@ def test_decoders_end_with_their_parent():
         orphan.wait(30)
     assert not psutil.pid_exists(decoder)
     os.close(reading)
-    os.close(writing)
 
 
 def test_one_costly_image_does_not_hold_up_the_others(pool):

@@ -45,7 +45,9 @@ def test_16_bit_colour_is_scaled(order):
     assert np.array_equal(decode(data).pixels[:, :, ::-1], picture())
 
 
-@pytest.mark.parametrize(("order", "samples"), itertools.product("<>", [grey16(), grey16() >> 8]))
+@pytest.mark.parametrize(
+    ("order", "samples"), [*itertools.product("<>", [grey16(), grey16() >> 8])]
+)
 def test_white_is_zero_gives_the_picture_of_its_twin(order, samples):
     samples = samples if samples.max() > 255 else samples.astype(np.uint8)
     white = page(~samples, order, t262=(3, (0,)))
