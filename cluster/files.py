@@ -34,7 +34,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _keep_name(folder: Path) -> None:
-    # The new name of a file is the folder's, and would else come after what is written next.
+    # The file's new name is an entry of its folder, which reaches the disk by its own fsync.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

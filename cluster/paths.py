@@ -14,7 +14,7 @@ def home() -> Path | None:
         folder = Path.home()
     except RuntimeError:
         return None
-    # Containers give "/" to a user id that they do not know, and an empty HOME comes to the same.
+    # In a container the home of an unknown user id is "/", as it is with an empty HOME.
     is_home = folder.is_absolute() and folder != Path("/") and folder.is_dir()
     return folder if is_home else None
 

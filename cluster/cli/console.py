@@ -1,5 +1,7 @@
-"""Print what the command says. What a program may read goes to stdout, the rest to stderr, and
-every text from outside is escaped here."""
+"""Print the command's output.
+
+What a program may read goes to stdout, the rest to stderr; every text from outside is escaped here.
+"""
 
 import errno
 import os
@@ -33,7 +35,7 @@ class _Err(Console):
         self.quiet = True
 
 
-# Names are text: rich's markup and emoji codes in them mean nothing.
+# Names are plain text, without rich's markup and emoji codes.
 ERR = _Err(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 _debug = False

@@ -62,7 +62,7 @@ def url_fault(url: str) -> str | None:
     """Return why the URL names no gateway; None for one that does."""
     try:
         parsed = httpx.URL(url)
-        parsed.host.encode("idna")  # as the resolver does, whose error would come too late
+        parsed.host.encode("idna")  # the resolver does it too, but its error comes too late
     except (httpx.InvalidURL, UnicodeError) as error:
         return str(error)
     if parsed.scheme not in ("http", "https") or not parsed.host:

@@ -14,7 +14,7 @@ def read_image(path: Path, max_bytes: int) -> bytes:
     a pipe, a device: it might never end, or never begin), and ImageTooLarge for more than
     `max_bytes`, of which no more is read.
     """
-    # Without O_NONBLOCK the opening of a pipe waits for its writer.
+    # Without O_NONBLOCK, opening a pipe waits for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)

@@ -1,5 +1,8 @@
-"""The `lesionserve` command. Each command imports what it needs only when it runs, so that
-`lesionserve --help` and calls to a remote gateway start without PyTorch or Ray."""
+"""The `lesionserve` command.
+
+Each command imports what it needs only when it runs, so that `lesionserve --help` and calls to a
+remote gateway start without PyTorch or Ray.
+"""
 
 import sys
 from importlib.metadata import version
@@ -64,9 +67,9 @@ def main() -> None:
         console.fail(str(error), error)
         status = 1
     except BrokenPipeError:
-        status = 1  # a reader that leaves early, such as `head`, is no failure worth a word
+        status = 1  # a reader that ends early, such as `head`, needs no message
     except ModuleNotFoundError as error:
-        # Only one half is installed, and the command needs the other.
+        # Only the gateway or only the serving half is installed.
         console.fail(f"{error.name} is not installed; {NEEDED}", error)
         status = 1
     except OSError as error:

@@ -19,7 +19,7 @@ from cluster.cli.remote_gateway import (
 )
 from pipeline.image.limits import DEFAULT_LIMITS
 
-# What is read of a file at most. A gateway has a limit of its own, and says it.
+# The most bytes that are read of a file. A gateway has its own limit and reports it.
 MAX_LOCAL_BYTES = DEFAULT_LIMITS.max_bytes
 MAX_REMOTE_BYTES = 8 * MAX_LOCAL_BYTES
 

@@ -54,7 +54,7 @@ def failure_reason(error: LesionserveError | OSError, path: Path) -> str:
     if not isinstance(error, OSError):
         return str(error)
     reason = error.strerror or str(error)
-    at_fault = error.filename2 or error.filename  # what was being written comes second
+    at_fault = error.filename2 or error.filename  # a rename names its target second
     return reason if at_fault in (None, os.fspath(path)) else f"{at_fault}: {reason}"
 
 
@@ -86,7 +86,7 @@ def _save(prediction: Prediction, base: Path) -> Prediction:
 
 def _report(path: Path, prediction: Prediction, format_: Literal["table", "json"]) -> None:
     if format_ == "json":
-        # In ASCII, so that a label can hold nothing that a terminal obeys.
+        # In ASCII, so that a label cannot control the terminal.
         console.output(prediction.model_dump_json(ensure_ascii=True))
     else:
         console.output_table(prediction_table(path.name, prediction))

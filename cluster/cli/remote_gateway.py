@@ -14,7 +14,7 @@ from pipeline.schemas import Prediction, PredictOptions, Problem
 # A prediction may wait in a queue; the gateway's own deadline is shorter than this.
 REMOTE_TIMEOUT_S = 120
 
-# Read here rather than by the option, so that a variable that lies about means no gateway.
+# Read here rather than by the option, so that the variable alone does not choose a gateway.
 KEY_VARIABLE = "LESIONSERVE_API_KEY"
 
 

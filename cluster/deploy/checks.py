@@ -206,7 +206,7 @@ def _classes_now(plan: Plan, before: Application, client: ServeClient) -> list[s
         deployed = read_manifest(model.bundle)
     except (BundleError, ValueError):
         return None
-    # Another bundle may lie in the folder by now.
+    # The folder may hold another bundle by now.
     return list(deployed.class_names) if deployed.digest == model.bundle_sha256 else None
 
 

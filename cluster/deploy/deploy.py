@@ -16,7 +16,7 @@ from cluster.deploy.serve_client import Application, ServeClient, connected
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What to deploy, where, and what is accepted.
+    """The version to deploy, where, and what is accepted.
 
     address: HOST:PORT of Ray's head, or 'auto' for the cluster of which this machine is a node.
     take_over: replace a deployment that has not ended. room_within_s: a cluster that grows by
@@ -36,8 +36,8 @@ class DeployOptions:
 def deploy(options: DeployOptions, say: Say) -> None:
     """Check profile, bundle and cluster, roll the new version in, and wait until it serves.
 
-    Where it does not become healthy, go back to what was deployed before. `say` hears what goes
-    on, one line at a time. Raise StackError with one of `errors.Exit`.
+    Where it does not become healthy, go back to what was deployed before. `say` takes a line of
+    progress. Raise StackError with one of `errors.Exit`.
     """
     plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
     say(f"bundle: {plan.model} is intact")

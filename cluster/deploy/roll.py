@@ -27,8 +27,7 @@ class RollFailed(Exception):
 class Roll:
     """One roll of `plan` over the application `before`, as it was read last; None for the first.
 
-    Each of the two ways, in and back, has `within_s` seconds. `say` hears what goes on, one line
-    at a time.
+    Rolling in and rolling back have `within_s` seconds each. `say` takes a line of progress.
     """
 
     plan: Plan
@@ -105,7 +104,7 @@ class Roll:
         try:
             return self.client.read().applications.get(self.plan.name)
         except CLUSTER_ERRORS:
-            return None  # the dashboard may be away for a moment
+            return None  # the dashboard may be unreachable for a moment
 
     def _check_own(self, application: Application) -> None:
         """Raise StackError where somebody else has deployed meanwhile."""

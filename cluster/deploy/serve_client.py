@@ -153,10 +153,10 @@ def connected(address: str) -> Iterator[ServeClient]:
     the token.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # what fails is told by its error
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # an error reports what failed
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
-        _knock(address)
+        _check_listening(address)
         context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except CLUSTER_ERRORS as error:
         raise _unreachable(address, error) from error
@@ -166,7 +166,7 @@ def connected(address: str) -> Iterator[ServeClient]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_listening(address: str) -> None:
     """Raise OSError where nothing listens, since Ray's own client would wait there for ever."""
     bootstrap_address = canonicalize_bootstrap_address(address)
     if bootstrap_address is None:
@@ -181,12 +181,12 @@ def _client(dashboard: str | None, node_id: str) -> ServeClient:
         raise refused("the cluster has no dashboard, which deploys: start Ray's head with it")
     url = dashboard if "://" in dashboard else f"http://{dashboard}"
     if _is_loopback(urlsplit(url).hostname) and not _is_head(node_id):
-        # What listens there on this node, if anything, is another cluster's.
+        # A dashboard on this node's loopback address would be another cluster's.
         raise refused(
             "the cluster's dashboard listens on its head's loopback address only: run this on the "
             "head, or start the head with --dashboard-host"
         )
-    # A proxy of the environment knows nothing of the cluster's network.
+    # A proxy of the environment does not reach the cluster's network.
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [os.environ.get(name, ""), urlsplit(url).hostname or ""]
         os.environ[name] = ",".join(filter(None, hosts))
@@ -214,7 +214,7 @@ def _unreachable(address: str, error: BaseException) -> StackError:
     while cause is not None:
         chain.append(cause)
         cause = cause.__cause__
-    # Ray's driver tells the error of its token only in the text of another one.
+    # Ray's driver names the error of its token only in the text of another error.
     if any(
         isinstance(cause, AuthenticationError) or "InvalidAuthToken" in str(cause)
         for cause in chain

@@ -19,7 +19,7 @@ from cluster.errors import StackError
 from cluster.files import write_secret
 
 _AUTHORITY_LASTS = timedelta(days=3650)
-_LEAF_LASTS = timedelta(days=397)  # the most that browsers accept; each start makes new ones
+_LEAF_LASTS = timedelta(days=397)  # the longest that browsers accept; each start makes new ones
 _SKEW = timedelta(minutes=5)  # clocks differ
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -67,7 +67,7 @@ class Authority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        # No longer than what it rests on.
+        # No longer than the authority's.
         until = min(datetime.now(UTC) + _LEAF_LASTS, self.certificate.not_valid_after_utc)
         certificate = (
             _builder(_named(f"lesionserve {path.stem}"), self.certificate.subject, until)
@@ -136,7 +136,7 @@ def _make(path: Path, key_path: Path) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    # The certificate last: its presence says that the authority is whole.
+    # The certificate comes last: where it exists, the authority is complete.
     write_secret(key_path, _pem(key))
     write_secret(path, certificate.public_bytes(serialization.Encoding.PEM))
 

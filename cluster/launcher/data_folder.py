@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.errors import StackError
 
-_SETTINGS = "gateway.env"  # its presence says that a folder is lesionserve's own
+_SETTINGS = "gateway.env"  # a folder that holds it is lesionserve's own
 _DATABASE = "lesionserve.sqlite3"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

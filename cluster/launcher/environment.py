@@ -11,11 +11,11 @@ from cluster.paths import home
 
 _NAME = "gateway.env"
 _SECRETS = ("LESIONSERVE_SECRET_KEY", "LESIONSERVE_AUDIT_KEY", "LESIONSERVE_SERVICE_TOKEN")
-_SHORTEST = 32  # that the gateway takes of a secret
+_SHORTEST = 32  # the shortest secret that the gateway accepts
 _LEAST = dict.fromkeys(_SECRETS, _SHORTEST) | {"DATABASE_URL": 1, "DJANGO_SETTINGS_MODULE": 1}
-_NO_HOME = os.devnull  # a folder that nobody can make, not even root
+_NO_HOME = os.devnull  # nobody can make this folder, not even root
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
-_NO_PROXY = ("no_proxy", "NO_PROXY", "no_grpc_proxy")  # gRPC has one of its own, which comes first
+_NO_PROXY = ("no_proxy", "NO_PROXY", "no_grpc_proxy")  # gRPC reads its own first
 
 
 def name_the_user() -> None:

@@ -7,7 +7,7 @@ from cluster.launcher.process_log import last_line
 from cluster.launcher.workspace import Workspace
 from gateway.access.token import Token
 
-_KEY_DAYS = 30  # a net for a launcher that is killed and not started again in the same folder
+_KEY_DAYS = 30  # bounds the key of a start that was killed, where no other start revokes it
 
 
 class GatewayCommands:
@@ -22,11 +22,11 @@ class GatewayCommands:
         """Run one command and return what it prints. Raise StackError where it fails."""
         process = subprocess.run(
             [sys.executable, "-m", "gateway.manage", *arguments],
-            # Its settings ask for an upstream; no command connects to it.
+            # The settings require an upstream; no command connects to it.
             env=self._workspace.gateway_environment(f"{self._workspace.scheme}://127.0.0.1"),
             capture_output=True,
             text=True,
-            start_new_session=True,  # Ctrl-C is for us: we end it, or let it finish
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which lets it finish
         )
         if process.returncode != 0:
             reason = last_line(process.stderr)

@@ -34,9 +34,9 @@ def _command(workspace: Workspace, port: int) -> list[str]:
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--no-access-log", "--no-server-header", "--ws", "none", "--lifespan", "on"]
     command += ["--http", "gateway.protocol:GatewayProtocol"]
-    command += ["--no-proxy-headers"]  # there is no proxy whose word could be taken
+    command += ["--no-proxy-headers"]  # no proxy is in front, so its headers are not trusted
     if workspace.certificates is not None:
         pem = str(workspace.certificates.gateway)
         command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
-    # What is in flight may finish before the graph goes.
+    # Requests in flight may finish before the graph is stopped.
     return [*command, "--timeout-graceful-shutdown", "5"]

@@ -8,10 +8,10 @@ from typing import Self
 from cluster.errors import StackError
 from cluster.launcher.options import StackOptions
 
-# Not where systems take the ports of connections from, and of servers that name none, as Ray's
-# processes in the seconds before ours listen: a port that had been free was once gone by then. Nor
-# where the workers of a cluster's Ray listen, from 10002 to 19999.
-_QUIET = range(20000, 32768)
+# Below the range from which systems take ports for connections and for servers that ask for any
+# port: Ray's processes ask for some before ours listen, and could take a port that was free. Above
+# the ports of a cluster's Ray workers, 10002 to 19999.
+_PORTS = range(20000, 32768)
 
 
 def choose_ports(wanted: Sequence[int | None]) -> list[int]:
@@ -23,7 +23,7 @@ def choose_ports(wanted: Sequence[int | None]) -> list[int]:
         chosen = []
         for port in wanted:
             probe = sockets.enter_context(socket.socket())
-            # As the servers do: a port whose last connections linger is free.
+            # As the servers do: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 if port is None:
@@ -59,7 +59,7 @@ class StackPorts:
 
 
 def _bind_anywhere(probe: socket.socket) -> None:
-    for port in random.sample(_QUIET, len(_QUIET)):  # nosec B311, no secret
+    for port in random.sample(_PORTS, len(_PORTS)):  # nosec B311, no secret
         with suppress(OSError):
             return probe.bind(("127.0.0.1", port))
-    raise StackError(f"no port of {_QUIET.start} to {_QUIET.stop} is free")
+    raise StackError(f"no port of {_PORTS.start} to {_PORTS.stop} is free")

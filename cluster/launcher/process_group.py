@@ -39,7 +39,7 @@ class ProcessGroup:
         self._children: dict[int, Child] = {}
         self._known: dict[psutil.Process, WatchedProcess] = {}
         if _libc is not None:
-            # An orphan becomes our child instead of init's, so that none is lost from sight.
+            # An orphan becomes our child instead of init's, so that it is still watched.
             _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
     def start(
@@ -70,7 +70,7 @@ class ProcessGroup:
 
     def poll_ended(self) -> list[WatchedProcess]:
         """Return the processes that have ended since the last call."""
-        # A psutil.Process is its pid and its start time, so a pid that is used again deceives none.
+        # A psutil.Process is a pid with its start time: a reused pid is another process.
         alive = {watched.process: self._named(watched) for watched in self._alive()}
         ended = [watched for process, watched in self._known.items() if process not in alive]
         self._known = alive
@@ -98,8 +98,8 @@ class ProcessGroup:
             child.kill()
 
     def _named(self, watched: WatchedProcess) -> WatchedProcess:
-        # A process that is being killed loses the command line with the memory, and a large one
-        # takes a while from there to its end.
+        # A killed process loses its command line with its memory, and a large one takes a while
+        # from there to its end.
         return watched if watched.title else self._known.get(watched.process, watched)
 
     def _alive(self) -> list[WatchedProcess]:

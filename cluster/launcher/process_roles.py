@@ -27,8 +27,8 @@ DRIVER = Role("the Ray Serve driver", OnExit.STOP)
 GATEWAY = Role("the gateway", OnExit.STOP)
 _DASHBOARD = Role("the Ray dashboard", OnExit.CONTINUE)
 
-# By a part of the command line. An earlier one's death causes a later one's: the node manager
-# ends at once with either agent, and they end half a second after it.
+# By a part of the command line, causes first: the node manager ends at once with either agent, and
+# the agents end half a second after it.
 _ROLES = {
     "-m serve_app": DRIVER,
     "gateway.asgi": GATEWAY,

@@ -18,7 +18,7 @@ _MAX_BYTES = 65536
 
 
 class Ready(BaseModel):
-    """What the file holds, as JSON.
+    """The content of the file, as JSON.
 
     ca: the certificate to trust; null in plain HTTP. dashboard: the address of Ray's dashboard;
     null without one. pid: the process to send SIGTERM or SIGINT to.
@@ -105,7 +105,7 @@ class ReadyFile:
 def _is_alive(pid: int, path: Path) -> bool:
     """Return whether the process that wrote the file lives, and not one that has its pid now."""
     try:
-        # A pid that is used again belongs to a process that began after the file was written.
+        # A process that reuses the pid began after the file was written.
         return pid != os.getpid() and psutil.Process(pid).create_time() <= path.stat().st_mtime
     except (psutil.NoSuchProcess, FileNotFoundError):
         return False

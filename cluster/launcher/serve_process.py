@@ -26,7 +26,7 @@ class ServeProcess(StackProcess):
         )
         environment = workspace.child_environment(
             LESIONSERVE_SERVICE_TOKENS=workspace.gateway_settings["LESIONSERVE_SERVICE_TOKEN"],
-            # Given a token, Ray neither makes one in the home directory nor uses one from there.
+            # With this token Ray does not make or read one in the home directory.
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=self.dashboard_token,
             DASHBOARD_METRIC_PORT=str(ports.metrics),
@@ -38,7 +38,7 @@ class ServeProcess(StackProcess):
 
     def start_error(self) -> StackError:
         if self.log.has_reported(DriverState.READY):
-            return self.log.exit_error(self.role)  # it had started, so its last line is no reason
+            return self.log.exit_error(self.role)  # its last line is of a running driver
         return super().start_error()
 
 

@@ -40,7 +40,7 @@ class Stack:
         self._group = group
         self._say = say
         self._missing: set[Role] = set()
-        group.poll_ended()  # what ended during the start is no news
+        group.poll_ended()  # processes that ended during the start are not reported
 
     def wait(self) -> NoReturn:
         """Watch the processes until an essential one ends. Raise StackError then."""
@@ -67,7 +67,7 @@ class Stack:
     def _poll_ended(self) -> list[tuple[int, Role]]:
         watched = [(process.pid, role_of(process.title)) for process in self._group.poll_ended()]
         ended = [(pid, role) for pid, role in watched if role is not None]
-        # The children's own ends need no look at the process table.
+        # The ends of the children are known without the process table.
         own = [process for process in (self._serve, self._gateway) if process.has_ended]
         return ended + [(process.pid, process.role) for process in own]
 

@@ -9,7 +9,7 @@ class Stages:
     """Report how far a start has come: a line as each stage begins, with the seconds until then.
 
     `say` takes a line, `show` is entered while a stage is under way (a clock on a terminal). Where
-    a stage takes long, `tick()` says so every quarter of a minute, for those who read a log.
+    a stage takes long, `tick()` repeats its name every 15 seconds, for readers of a log.
     """
 
     def __init__(
@@ -19,23 +19,23 @@ class Stages:
         self._show = show
         self._started = time.monotonic()
         self._name = ""
-        self._said = self._started
+        self._reported_at = self._started
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self._name = name
-        self._tell(name)
+        self._report(name)
         with self._show(name):
             yield
 
     def tick(self) -> None:
-        if time.monotonic() - self._said >= _REMIND_S:
-            self._tell(f"still {self._name}")
+        if time.monotonic() - self._reported_at >= _REMIND_S:
+            self._report(f"still {self._name}")
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self._started
 
-    def _tell(self, line: str) -> None:
-        self._said = time.monotonic()
+    def _report(self, line: str) -> None:
+        self._reported_at = time.monotonic()
         self._say(f"{self.elapsed_s:4.0f} s  {line}")

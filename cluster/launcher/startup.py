@@ -1,4 +1,4 @@
-"""The way from nothing to a stack that is ready, and back."""
+"""Start the one-machine stack, and stop it."""
 
 import ssl
 import time
@@ -24,7 +24,7 @@ from serve_app.driver_state import DriverState
 
 _START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
 _STOP_WITHIN_S = 15.0
-_ABANDON_WITHIN_S = 1.0  # where nothing is in flight
+_ABANDON_WITHIN_S = 1.0  # no request is in flight
 _POLL_S = 0.05
 
 Say = Callable[[str], None]
@@ -81,9 +81,9 @@ def _start(
 ) -> Stack:
     with stages.stage("checking the profile and the bundle"):
         serve = ServeProcess(group, workspace, options, ports)
-        # So that a profile or a bundle that is refused leaves no database behind.
+        # Before the database, so that a refused profile or bundle leaves none behind.
         wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
-    # While Ray starts, which mostly waits for its own processes.
+    # Meanwhile Ray starts, which mostly waits for its own processes.
     with stages.stage("preparing the database"):
         commands.migrate()
         commands.revoke_former_key()

@@ -15,7 +15,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # So a script's shell starts what runs in the background; it may still be interrupted.
+            # A shell starts background processes of a script with SIGINT ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self._former = {signum: signal.getsignal(signum) for signum in _SIGNALS}
         signal.signal(signal.SIGTERM, _exit)

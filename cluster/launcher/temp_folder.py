@@ -14,7 +14,7 @@ _MAX_PARENT_LENGTH = 40  # Ray's sockets lie some 60 characters deeper, and AF_U
 def make_temp_folder() -> tuple[Path, FolderLock]:
     """Make a folder for one start, whose path is short enough for Ray's sockets."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_parent()))
-    # The lock is seen by others only once it is held.
+    # The lock's file gets its name once it is held, so that nobody else takes it first.
     new = folder / "new"
     new.mkdir()
     lock = FolderLock.take(new)
@@ -40,7 +40,7 @@ def _parent() -> str:
 
 def _is_abandoned(folder: Path) -> bool:
     try:
-        # Of others' folders, and of links to some, nothing is touched.
+        # Folders of other users, and links, are left alone.
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             return False
         if not (folder / LOCK_NAME).exists():

@@ -86,7 +86,7 @@ class Workspace:
             return
         try:
             shutil.copytree(written, self.logs / "serve")
-        except OSError as error:  # such as a full disk; the rest is to be cleared up all the same
+        except OSError as error:  # such as a full disk; the rest is still cleaned up
             say(f"the logs of Ray Serve cannot be kept: {error.strerror or error}")
 
 
