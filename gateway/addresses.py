@@ -1,6 +1,6 @@
-"""The client's IP address, as the server reports it.
+"""Return the client's IP address, as the server reports it.
 
-The server believes a proxy's headers only where it is told to (`--forwarded-allow-ips`).
+The server trusts a proxy's forwarding headers only where `--forwarded-allow-ips` names the proxy.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def address_of_request(request: HttpRequest) -> str | None:
 
 
 def _normalise(host: str) -> str | None:
-    """Return the spelling that every database gives back, or a seal over it would not hold."""
+    """Return the address in its canonical form: databases store that, and the seal must match."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

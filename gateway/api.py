@@ -1,5 +1,7 @@
 from typing import Any, NoReturn
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -72,13 +74,14 @@ _TAGS = [
 
 class DocumentedAPI(NinjaAPI):
     def get_openapi_schema(self, **arguments: Any) -> OpenAPISchema:
-        """Return Ninja's document with plain names, and errors under their own media type."""
+        """Return Ninja's document, with plain names and the media type of problem responses."""
         schema = super().get_openapi_schema(**arguments)
         schema["components"]["securitySchemes"] = {"apiKey": _API_KEY}
         schema["tags"] = _TAGS
         for operations in schema["paths"].values():
             for operation in operations.values():
-                if "security" in operation:  # Ninja names the scheme by the class that checks it
+                # Ninja names the security scheme after the class that checks it.
+                if "security" in operation:
                     operation["security"] = [{"apiKey": []}]
                 for status, response in operation["responses"].items():
                     if status >= 400:
@@ -95,6 +98,8 @@ api = DocumentedAPI(
         "(RFC 9457). The key may also be sent as `Authorization: Api-Key …`."
     ),
     docs=Swagger(settings={"persistAuthorization": False}),
+    # Swagger UI styles its elements inline.
+    docs_decorator=csp_update({"style-src": UNSAFE_INLINE}),
 )
 
 
@@ -106,7 +111,7 @@ def answer_error(request: ASGIRequest, error: LesionserveError) -> HttpResponse:
     return problem_http_response(error, request)
 
 
-# The operations below are declared for the document alone: gateway.asgi answers their paths beside
+# The operations below are declared for the document only: gateway.asgi serves their paths beside
 # Django, with gateway.predict.endpoint and gateway.health.
 
 
@@ -147,5 +152,7 @@ def healthz(request: HttpRequest) -> NoReturn:
     summary="Would an image be answered?",
 )
 def readyz(request: HttpRequest) -> NoReturn:
-    """Ready: a record can be written, and upstream has a loaded model that passed its check."""
+    """Return the model that is ready: a record can be written, and the ingress has a model that
+    passed its golden cases.
+    """
     raise AssertionError("answered beside Django")

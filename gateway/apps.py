@@ -5,4 +5,4 @@ class GatewayConfig(AppConfig):
     name = "gateway"
 
     def ready(self) -> None:
-        from gateway import checks  # noqa: F401, importing it registers them
+        from gateway import checks  # noqa: F401, the import registers the checks

@@ -8,7 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 # The stubs of Django and of ASGI disagree on what a scope is.
 django = cast(ASGI3Application, get_asgi_application())
 
-# What follows imports models, so Django has to be set up before.
+# The imports below load models, so Django must be set up first.
 from gateway import health  # noqa: E402
 from gateway.context import path_of  # noqa: E402
 from gateway.lifespan import Lifespan  # noqa: E402
@@ -26,7 +26,7 @@ from gateway.predict.endpoint import PredictEndpoint  # noqa: E402
 
 
 class Router:
-    """Choose the application by path; what has none goes to `pages`."""
+    """Choose the application by the request's path, and `pages` for all other paths."""
 
     def __init__(self, routes: dict[str, ASGI3Application], pages: ASGI3Application) -> None:
         self._routes = routes
@@ -39,7 +39,7 @@ class Router:
 
 
 def watched(app: ASGI3Application) -> ASGI3Application:
-    """Return a route for what watches the process, under any host name."""
+    """Return a route for monitoring, which answers under any host name."""
     return ProblemMiddleware(HeaderBoundsMiddleware(FormBoundsMiddleware(HttpsMiddleware(app))))
 
 

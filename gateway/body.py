@@ -7,21 +7,21 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
 from gateway.errors import RequestTimeout
 from pipeline.errors import BadRequest
 
-# For the whole of a body. nginx hands it over at once; without one before us, whoever sends drop by
-# drop would hold its slot, and its record would be swept while it goes on.
+# The time allowed for a whole body. nginx buffers it and sends it at once. Without nginx, a client
+# that sends slowly would hold its slot, and the sweeper would close its record too early.
 _WITHIN_S = 60.0
 
 
 class ClientDisconnected(Exception):
-    """The client closed its connection before it was answered."""
+    """The client closed its connection before it received an answer."""
 
 
 def bounded(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
-    """Return `receive` for a body of this length.
+    """Return `receive` for a body of `length` bytes.
 
-    It raises RequestTimeout where the body takes too long, and BadRequest where the server hands
-    over less than was announced, as uvicorn's own protocol does after an `Upgrade`. What comes
-    after the body may take as long as it likes: that is the client leaving.
+    It raises RequestTimeout where the body takes too long, and BadRequest where the server delivers
+    fewer bytes than announced, as uvicorn's own protocol does after an `Upgrade`. Waiting for the
+    client to disconnect has no limit.
     """
     ends_at = asyncio.get_running_loop().time() + _WITHIN_S
     is_whole, count = False, 0
@@ -65,7 +65,7 @@ async def read_body(receive: ASGIReceiveCallable, length: int) -> bytes:
 
 @asynccontextmanager
 async def cancelled_on_disconnect(receive: ASGIReceiveCallable) -> AsyncIterator[None]:
-    """Cancel what is inside when the client leaves, and raise ClientDisconnected instead."""
+    """Cancel the context's body when the client disconnects, and raise ClientDisconnected."""
     task = asyncio.current_task()
     assert task is not None
     has_left = False
@@ -81,7 +81,8 @@ async def cancelled_on_disconnect(receive: ASGIReceiveCallable) -> AsyncIterator
     try:
         yield
     except asyncio.CancelledError:
-        # Cancelled by the server as well, the count stays above 0 and the cancellation goes on.
+        # If the server cancelled the task as well, the count stays above 0 and the cancellation
+        # goes on.
         if has_left and task.uncancel() == 0:
             raise ClientDisconnected from None
         raise

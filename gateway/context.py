@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-# The one key that we add to an ASGI scope.
+# The only key that the gateway adds to an ASGI scope.
 _KEY = "lesionserve.context"
 
 Headers = list[tuple[bytes, bytes]]
@@ -9,11 +9,12 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class RequestContext:
-    """What a request carries from the outermost middleware to its answer."""
+    """The state of one request, from the outermost middleware to its answer."""
 
     request_id: str
     correlation_id: str | None
-    rate_limits: Headers = field(default_factory=list)  # headers of the answer, once counted
+    # Response headers, set once the request is counted.
+    rate_limits: Headers = field(default_factory=list)
 
 
 def with_context(scope: Any, context: RequestContext) -> Any:
@@ -28,6 +29,6 @@ def context_of(scope: Any) -> RequestContext:
 
 
 def path_of(scope: Any) -> str:
-    """Return the path as Django's routing sees it: without the prefix of a mounted gateway."""
+    """Return the path that Django routes: without the prefix of a mounted gateway."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

@@ -19,29 +19,29 @@ T = TypeVar("T")
 
 logger = structlog.stdlib.get_logger(__name__)
 
-# Each thread keeps one connection. A request needs one for three short statements, a few
-# milliseconds against the seconds of its inference; SQLite has one writer anyway.
+# Each thread keeps one connection. A request needs it for three short statements: milliseconds,
+# against seconds of inference. SQLite has a single writer anyway.
 THREADS = 4
 
-# What a request waits for the database, all its statements together: an image, and a page.
+# Seconds that all statements of a request may wait for the database: of an image, and of a page.
 IMAGE_WAITS_S = 5.0
 PAGE_WAITS_S = 10.0
 
-# The database itself gives up earlier, so that a statement is known not to have happened. What is
-# left after that is for a server that says nothing at all.
+# The database gives up this much earlier, so that a failed statement is known to have had no
+# effect. The remaining time is for a server that does not respond at all.
 _LOCK_S, _STATEMENT_S = 5.0, 8.0
 _EARLIER_S = 0.2
 
 _CLOSE_WITHIN_S = 10
 
-_is_migrated = threading.Event()  # looked up until it is
+_is_migrated = threading.Event()  # set once the migrations were found applied
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
-_opened = threading.local()  # what each thread knows of its connection
+_opened = threading.local()  # the state of each thread's connection
 
 
 class _Waiting:
-    """What is left of the seconds that a request may wait for the database."""
+    """The seconds that a request may still wait for the database."""
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
@@ -56,7 +56,7 @@ class DatabaseUnavailable(Unavailable):
 
 @contextmanager
 def waiting_at_most(seconds: float) -> Iterator[None]:
-    """Bound what everything inside waits for the database, together."""
+    """Limit the total time that the context waits for the database."""
     token = _waiting.set(_Waiting(seconds))
     try:
         yield
@@ -69,9 +69,9 @@ async def in_database(
 ) -> T:
     """Run `call`, which blocks on the database, in a thread that owns a connection.
 
-    Django's own async methods share one thread, or open a connection for each request. The call
-    may wait for `within_s`, or else for what is left in `waiting_at_most`. Raises
-    DatabaseUnavailable for whatever the database raises, and where it takes longer.
+    Django's own async methods share one thread, or open a connection for each request. The call may
+    take `within_s` seconds, by default what is left of `waiting_at_most`. Raise DatabaseUnavailable
+    for any error of the database, and after that time.
     """
     waiting = _waiting.get()
     if within_s is None:
@@ -91,7 +91,7 @@ async def in_database(
 
 
 async def background(call: Callable[[], T]) -> T:
-    """Run `call` as `in_database` does, for nobody who waits: it may take as long as it likes."""
+    """Run `call` as `in_database` does, without a time limit: no request waits for it."""
     return await asyncio.get_running_loop().run_in_executor(_threads, _connected, None, call, ())
 
 
@@ -104,7 +104,7 @@ async def _in_thread(seconds: float, call: Callable[..., T], arguments: tuple[ob
 
 
 def ping() -> None:
-    """Raise NotReady on a database that was not migrated."""
+    """Check that the database answers. Raise NotReady where it was not migrated."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     if not _is_migrated.is_set():
@@ -116,11 +116,11 @@ def ping() -> None:
 
 
 def close_connections() -> None:
-    """Close the connection of every thread that comes to the end of its work."""
+    """Close the connections of all threads, each after its current work."""
     together = threading.Barrier(THREADS)
 
     def close() -> None:
-        together.wait(_CLOSE_WITHIN_S)  # so that no thread takes two of these
+        together.wait(_CLOSE_WITHIN_S)  # keeps a thread from taking two of these
         connections.close_all()
 
     wait([_threads.submit(close) for _ in range(THREADS)], _CLOSE_WITHIN_S)
@@ -130,7 +130,7 @@ def _connected(ends_at: float | None, call: Callable[..., T], arguments: tuple[o
     """Run `call` on this thread's connection; its locks and statements end before `ends_at`."""
     if connection.vendor == "sqlite":
         _leave_replaced_file()
-    # A connection that broke while idle is found here, not by the request.
+    # Find a connection that broke while idle here, before the request uses it.
     if connection.connection is not None and not connection.is_usable():
         connection.close()
     if connection.connection is None:
@@ -150,7 +150,7 @@ def _bound_sqlite(seconds: float) -> None:
 
 
 def _bound_postgres(seconds: float) -> None:
-    # In whole seconds, so that it seldom changes: it costs a round trip. 0 would be without end.
+    # In whole seconds, so that it seldom changes: each change costs a round trip. 0 means no limit.
     whole = max(0.2, float(int(seconds)))
     if _opened.seconds != whole:
         lock_ms, statement_ms = (
@@ -162,9 +162,11 @@ def _bound_postgres(seconds: float) -> None:
 
 
 def _leave_replaced_file() -> None:
-    """Close the connection to a file that is not the database any more, be it moved, deleted or
-    replaced: what is written to it is lost. Raise OperationalError where there is no file, which
-    SQLite would make anew."""
+    """Close the connection to an SQLite file that was moved, deleted or replaced.
+
+    What is written to such a file is lost. Raise OperationalError where the file is missing, since
+    SQLite would create an empty one.
+    """
     name = connection.settings_dict["NAME"]
     try:
         status = os.stat(name)

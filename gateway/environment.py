@@ -33,20 +33,20 @@ Name = Annotated[str, Field(min_length=1)]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a minute, where a key or an organisation has no number of its own."""
+    """Requests a minute, for keys and organisations without a limit of their own."""
 
     caller: int
     organisation: int
-    failures: int  # wrong credentials from one address
+    failures: int  # invalid credentials from one address
 
 
 class Environment(BaseModel):
-    """The gateway's settings as the environment gives them; the aliases are the variables' names.
+    """The gateway's settings from the environment; the aliases are the variables' names.
 
-    There is no secret by default. Debug mode makes its own for the life of the process.
+    Secrets have no default. Debug mode generates them for the life of the process.
     """
 
-    # The values stay out of the error messages: some of them are secret.
+    # Error messages leave the values out: some of them are secret.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     debug: bool = Field(False, alias="LESIONSERVE_DEBUG")
@@ -90,7 +90,9 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
-        """Raise ImproperlyConfigured, which names every variable that is missing or wrong."""
+        """Return the settings. Raise ImproperlyConfigured, which names each variable that is
+        missing or wrong.
+        """
         names = [field.alias or "" for field in cls.model_fields.values()]
         try:
             return cls.model_validate(
@@ -119,7 +121,7 @@ class Environment(BaseModel):
     @classmethod
     def _names_a_server(cls, value: str | None) -> str | None:
         if value is not None:
-            parts = urlsplit(value)  # not the client's own reading, whose errors show the password
+            parts = urlsplit(value)  # parsed here: errors of the client library show the password
             try:
                 named = bool(parts.hostname) and parts.port != 0
             except ValueError:
@@ -176,8 +178,10 @@ class Environment(BaseModel):
 
     @property
     def metrics_hosts(self) -> list[str]:
-        """The hosts under which /metrics answers: none where the variable is empty, and those of
-        everything else where it is not set."""
+        """Return the hosts under which /metrics answers.
+
+        None where the variable is empty; the hosts of all other pages where it is not set.
+        """
         if self.metrics is None:
             return self.allowed_hosts
         return [host for host in self.metrics if host]
@@ -195,26 +199,27 @@ class Environment(BaseModel):
         )
 
     def databases(self) -> dict[str, Any]:
-        """Django's DATABASES."""
+        """Return Django's DATABASES."""
         config: dict[str, Any] = dict(dj_database_url.parse(self.database_url))
         if config["ENGINE"] == "django.db.backends.sqlite3":
             config["NAME"] = str(Path(config["NAME"]).absolute())
-            # IMMEDIATE takes the write lock at the start, where waiting for it works; a
-            # transaction that turns to writing later fails at once instead. WAL lets readers in
-            # meanwhile, and its default, synchronous=FULL, makes a committed row survive.
+            # IMMEDIATE takes the write lock at the start of a transaction, where waiting for it
+            # works; a transaction that starts to write later would fail at once. WAL lets readers
+            # continue meanwhile, and its default, synchronous=FULL, makes a committed row survive a
+            # crash.
             config["OPTIONS"] = {
                 "timeout": 5,
                 "transaction_mode": "IMMEDIATE",
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
             }
         else:
-            # A server that is gone is given up on, even in the middle of a statement.
+            # Give up on a server that is gone, even in the middle of a statement.
             patience = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}
             config["OPTIONS"] = patience | config.get("OPTIONS", {})
         return {"default": config}
 
     def secret(self, value: SecretStr | None) -> str:
-        """The secret, or in debug mode one for the life of this process."""
+        """Return the secret; in debug mode, one generated for the life of this process."""
         if value is None:
             assert self.debug
             return secrets.token_urlsafe(48)

@@ -1,5 +1,8 @@
-"""Routes for what watches the process from beside it: outside Django and its middleware, so that
-they answer under any host name, in plain HTTP, and while a page keeps Django busy."""
+"""Routes for monitoring: /healthz, /readyz and /metrics.
+
+They run outside Django and its middleware, so they answer under any host name, over plain HTTP, and
+while Django is busy.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -25,13 +28,16 @@ class Readiness(BaseModel):
 
 
 async def healthz(scope: Any) -> Response:
-    """Answer that the process is up."""
+    """Answer 200: the process is up."""
     return json_response(200, Health().model_dump(mode="json"))
 
 
 async def readyz(scope: Any) -> Response:
-    """Answer with the model that is ready: a record can be written, and upstream has a model that
-    passed its check. Raise NotReady or DatabaseUnavailable."""
+    """Answer with the model that is ready.
+
+    Ready means that a record can be written, and that the ingress has a model that passed its
+    golden cases. Raise NotReady or DatabaseUnavailable.
+    """
     await scope["state"]["require_writable"]()
     manifest = await scope["state"]["upstream"].ready()
     return json_response(200, Readiness(model=manifest).model_dump(mode="json"))
@@ -46,7 +52,7 @@ async def metrics(scope: Any) -> Response:
 
 
 def route(respond: Callable[[Any], Awaitable[Response]], *methods: str) -> ASGI3Application:
-    """Return an application of `respond`, refusing other methods."""
+    """Return an application that answers GET with `respond`, and refuses other methods."""
 
     async def app(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["method"] not in methods:

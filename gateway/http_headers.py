@@ -15,7 +15,7 @@ from pipeline.errors import BadRequest
 from pipeline.http import correlation
 from pipeline.http.multipart import media_type
 
-# The headers that may hold an API key.
+# Headers that may hold an API key.
 CREDENTIALS = (b"authorization", b"x-api-key")
 
 _MAX_HEADERS = 32 * 1024
@@ -26,14 +26,17 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 def values(headers: Headers, name: bytes) -> list[str]:
-    """Every value of one header, from the raw headers of ASGI; `name` is in lower case."""
-    # Of what HTTP calls whitespace: Python's own `strip` takes away a no-break space, too.
+    """Return every value of one header of an ASGI scope; `name` is in lower case."""
+    # Strip HTTP's whitespace only: Python's own `strip` removes a no-break space, too.
     return [value.decode("latin-1").strip(" \t") for key, value in headers if key.lower() == name]
 
 
 def bound_headers(headers: Headers) -> None:
-    """Raise HeadersTooLarge. uvicorn takes megabytes, and Django's parser of parameters takes
-    time by the square of a content type's length."""
+    """Raise HeadersTooLarge for header fields beyond the limits.
+
+    uvicorn accepts megabytes, and Django's parser of parameters takes quadratic time in the length
+    of a content type.
+    """
     longest = {b"content-type": _MAX_CONTENT_TYPE}
     total = 0
     for name, value in headers:
@@ -46,7 +49,7 @@ def bound_headers(headers: Headers) -> None:
 
 
 def require_host(headers: Headers, allowed: Sequence[str]) -> None:
-    """Raise BadRequest unless the request names exactly one host, and an allowed one."""
+    """Raise BadRequest unless the request names exactly one host, and that host is allowed."""
     hosts = values(headers, b"host")
     name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
     if not (name and validate_host(name, allowed)):
@@ -57,7 +60,7 @@ def require_host(headers: Headers, allowed: Sequence[str]) -> None:
 
 
 def correlation_id_of(headers: Headers) -> str | None:
-    """Return the request's correlation id, or None where it has none that is well formed."""
+    """Return the request's correlation id, or None where it is absent or malformed."""
     return correlation.well_formed(values(headers, _CORRELATION_ID))
 
 
@@ -81,7 +84,7 @@ def refuse_key_in_plain_text(scope: dict[str, Any]) -> None:
 
 
 def require_length(headers: Headers) -> None:
-    """Raise LengthRequired for a body in chunks: how much comes is not known before it came."""
+    """Raise LengthRequired for a chunked body, whose length is unknown in advance."""
     if values(headers, b"transfer-encoding"):
         raise LengthRequired(
             "The body comes in chunks; announce its length in Content-Length instead."
@@ -89,9 +92,9 @@ def require_length(headers: Headers) -> None:
 
 
 def body_length(headers: Headers, limit: int) -> int:
-    """The length the client announces, 0 without a body; nothing of the body is read.
+    """Return the announced length of the body, 0 without one, before any of it is read.
 
-    Raise LengthRequired for a chunked body, BodyTooLarge, or BadRequest.
+    Raise LengthRequired for a chunked body, BodyTooLarge above `limit`, or BadRequest.
     """
     require_length(headers)
     lengths = values(headers, b"content-length")

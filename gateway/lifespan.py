@@ -12,9 +12,9 @@ from gateway.single_flight import SingleFlight
 
 
 class Lifespan:
-    """Open what lives as long as the server, which Django's ASGI handler has no place for.
+    """Open what lives as long as the server: Django's ASGI handler ignores the lifespan protocol.
 
-    The pooled client and the rate limits lie in the lifespan's state; each request finds them in
+    The connection pool and the rate limits are in the lifespan's state, which each request finds in
     its own `scope["state"]`.
     """
 

@@ -1,8 +1,8 @@
-"""The gateway's log: JSON, one object a line, whoever writes it.
+"""The gateway's log: one JSON object a line, for every logger.
 
-JSON escapes line breaks, so that nothing a client sends can forge a line. Each line about a request
-carries the `request_id` that the client was told. What is logged of a request is what its record
-holds; never an image, a file name, a header or a body.
+JSON escapes line breaks, so that no client's input can forge a line. Each line about a request has
+the `request_id` of its answer. A line holds no more of a request than its record does: never an
+image, a file name, a header or a body.
 """
 
 import zlib
@@ -22,9 +22,9 @@ _SHARED: list[Processor] = [
 
 
 class Sampler:
-    """Drop the lines of all but a share of the requests; warnings and errors always stay.
+    """Keep the log lines of a share of the requests; warnings and errors always stay.
 
-    By the request's id, so that of one request all lines stay or none.
+    The choice depends on the request's id, so a request has either all of its lines or none.
     """
 
     def __init__(self, share: float) -> None:
@@ -39,7 +39,7 @@ class Sampler:
 
 
 def configure(level: str, share: float) -> dict[str, Any]:
-    """Set structlog up, and return Django's LOGGING for everybody else's lines."""
+    """Set structlog up, and return Django's LOGGING for the lines of all other loggers."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -67,11 +67,12 @@ def configure(level: str, share: float) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # httpx logs each request with its URL, on top of our own line.
+            # httpx logs each request with its URL, in addition to our own line.
             "httpx": {"level": "WARNING"},
             "axes": {"level": "WARNING"},
-            # These tell addresses with their queries, and hosts, as a client sent them: a key or
-            # a name may be in there. What was refused has its own line and its record.
+            # These loggers write addresses with their queries, and hosts, as a client sent them:
+            # there may be a key or a name in them. Each refused request has a line and a record of
+            # its own.
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},

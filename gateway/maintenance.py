@@ -15,13 +15,13 @@ _EVERY_S = 60
 async def run_maintenance() -> None:
     """Run the periodic tasks once a minute until cancelled.
 
-    Every worker process runs them; each is safe to run in several at once.
+    Every worker process runs them; each task is safe to run in several processes at once.
     """
     while True:
         for task in (sweep, fold, forget_expired):
             try:
                 await background(task)
             except Exception:
-                # Whatever it was: the other tasks, and the next minute's, must not end with it.
+                # After any error the other tasks run, and this one again in the next minute.
                 logger.exception("periodic task failed, retried in a minute", task=task.__name__)
         await asyncio.sleep(_EVERY_S)

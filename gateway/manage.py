@@ -15,23 +15,26 @@ def main() -> None:
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
     except OSError as error:
-        if error.filename is not None:  # of a file, and not of the output
+        if error.filename is not None:  # an error of a file, not of the output
             raise
         _end_without_output(error)
 
 
 def _end_without_output(error: OSError) -> NoReturn:
-    """End a command whose output nobody takes any more (`| head`), or that the disk has no room
-    for; without a traceback, and without the interpreter's last try to write the rest."""
+    """End a command whose output cannot be written: its reader is gone (`| head`), or the disk is
+    full.
+
+    There is no traceback, and the interpreter does not try to write the rest again.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
-        sys.exit(128 + signal.SIGPIPE)  # as a shell tells it of other programs
+        sys.exit(128 + signal.SIGPIPE)  # the status that a shell reports for other programs
     print(f"The output cannot be written: {error.strerror}.", file=sys.stderr)
     sys.exit(1)
 
 
 if __name__ == "__main__":
     if not __package__:
-        # Run as a file, Python puts this folder on the path instead of the one that holds it.
+        # Run as a file, Python has this folder on its path instead of the parent folder.
         sys.path[0] = str(Path(__file__).resolve().parent.parent)
     main()

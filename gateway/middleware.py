@@ -1,4 +1,4 @@
-"""ASGI middlewares of the gateway. Each does what its name says, for every page of Django's."""
+"""The gateway's ASGI middlewares around Django's pages."""
 
 import asyncio
 from typing import Any
@@ -31,10 +31,10 @@ from gateway.responses import Response
 from pipeline.errors import LesionserveError
 from pipeline.http import correlation
 
-# For a client to read its answer: one that does not would hold its slot for ever.
+# The time allowed for a client to read its answer: a stalled client would hold its slot for ever.
 _SEND_WITHIN_S = 120.0
 
-# The headers of a problem response that outlive Django's middleware.
+# The headers of a problem response that stay when Django's middleware has set others.
 _PROBLEM_HEADERS = frozenset(
     {
         b"content-type",
@@ -74,8 +74,9 @@ class RequestContextMiddleware:
 
 
 class SendTimeoutMiddleware:
-    """Raise TimeoutError, at which the server drops the connection, for an answer that is not
-    read."""
+    """Raise TimeoutError for an answer that the client does not read, so that the server
+    disconnects.
+    """
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
@@ -98,8 +99,8 @@ class SendTimeoutMiddleware:
 class ProblemMiddleware:
     """Answer every error as problem+json, or as a page where a browser opened the address.
 
-    Errors come raised, as problem responses of our own views, and as what Django and its libraries
-    answer with a status of 400 or above, of which only the status is kept.
+    An error may be raised, be a problem response of our own views, or be a response of Django or a
+    library with a status of 400 or above. Of the last kind, only the status is used.
     """
 
     def __init__(self, app: ASGI3Application) -> None:
@@ -120,7 +121,7 @@ class ProblemMiddleware:
 
 
 class _ErrorRewriter:
-    """Stands in for `send`: passes an answer on, or holds one of 400 or above to rewrite it."""
+    """A replacement for `send`: it passes responses on, but holds those of 400 and above back."""
 
     def __init__(self, scope: Any, send: ASGISendCallable) -> None:
         self.is_started = False
@@ -136,7 +137,7 @@ class _ErrorRewriter:
                 return
             headers = list(message["headers"])
             if all(name.lower() != b"cache-control" for name, _ in headers):
-                # Only what says otherwise of itself, as static files do, may be kept by a browser.
+                # A browser may cache only responses that say so, such as static files.
                 headers.append((b"cache-control", b"no-store"))
             self.is_started = True
             await self._send({**message, "headers": headers})
@@ -166,7 +167,7 @@ class _ErrorRewriter:
 
 
 class HeaderBoundsMiddleware:
-    """Refuse headers that are too long to be read."""
+    """Refuse headers that exceed the limits."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
@@ -205,7 +206,7 @@ class FormBoundsMiddleware:
 
 
 class DatabaseTimeoutMiddleware:
-    """Bound what a page waits for the database, all its statements together."""
+    """Limit the total time that a page waits for the database."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
@@ -218,7 +219,7 @@ class DatabaseTimeoutMiddleware:
 
 
 class HttpsMiddleware:
-    """Refuse an API key that was sent over plain HTTP; Django redirects what has none."""
+    """Refuse an API key that was sent over plain HTTP. Django redirects requests without one."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app

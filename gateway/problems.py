@@ -10,7 +10,7 @@ from pipeline.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
-# The error page has the style sheet of the other pages, and one script of its own.
+# The error page uses the style sheet of the other pages and one script of its own.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -18,7 +18,7 @@ _PAGE_POLICY = (
 
 
 def problem_response(error: LesionserveError, context: RequestContext) -> Response:
-    """Return the answer to an error: the one place where errors become HTTP."""
+    """Return the response to an error. Errors become HTTP responses only here."""
     problem = Problem.of(error, context.request_id, context.correlation_id)
     body = problem.model_dump_json().encode()
     headers = [
@@ -28,14 +28,14 @@ def problem_response(error: LesionserveError, context: RequestContext) -> Respon
 
 
 def problem_http_response(error: LesionserveError, request: ASGIRequest) -> HttpResponse:
-    """Return the same answer for a view of Django's."""
+    """Return the response to an error for a Django view."""
     response = problem_response(error, context_of(request.scope))
     headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
     return HttpResponse(response.body, status=response.status, headers=headers)
 
 
 def problem_page(response: Response) -> Response:
-    """Return a problem response as the page that a browser shows."""
+    """Return a problem response as an HTML page."""
     problem = Problem.model_validate_json(response.body)
     headers = [
         (name, value)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it for the gateway.
+"""uvicorn's HTTP/1.1 protocol, adapted for the gateway.
 
 uvicorn gateway.asgi:application --http gateway.protocol:GatewayProtocol
 """
@@ -19,30 +19,30 @@ _KEEP_ALIVE_S = 75
 class GatewayProtocol(HttpToolsProtocol):
     """uvicorn's protocol, with four differences.
 
-    An `Upgrade` is ignored, as RFC 9110 (7.8) allows: httptools skips the body of a request that
-    asks for one, as Java's client and `curl --http2` do. Trailers are dropped: uvicorn appends
-    them to the headers, where a key could hide from whatever stands before us. What is no HTTP is
-    refused as problem+json. An idle connection stays open for longer than clients keep theirs
-    (httpx 5 s, as uvicorn itself, nginx 60 s), so that no request meets one that just closes.
+    `Upgrade` is ignored, as RFC 9110 (section 7.8) allows: httptools skips the body of a request
+    that asks for one, as Java's client and `curl --http2` do. Trailers are dropped: uvicorn appends
+    them to the headers, where a proxy would not see a key. What is not HTTP is refused as
+    problem+json. An idle connection stays open for longer than clients keep theirs (httpx and
+    uvicorn 5 s, nginx 60 s), so that no request is sent on a connection that is just closing.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.timeout_keep_alive = max(self.timeout_keep_alive, _KEEP_ALIVE_S)
         self._in_body = False
-        self._head = b""  # of a request that asks for an upgrade, without that
+        self._head = b""  # the head of a request with an upgrade, without its Upgrade header
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self.logger.warning("what came is no HTTP request")
+            self.logger.warning("refused: not an HTTP request")
             self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
-        error = BadRequest("What was sent is no HTTP/1.1 request; check the client and the port.")
-        # Of what came no header can be trusted.
+        error = BadRequest("This is not an HTTP/1.1 request; check the client and the port.")
+        # No header of malformed HTTP can be trusted.
         response = problem_response(error, RequestContext(str(uuid.uuid4()), correlation_id=None))
         headers = [*response.headers, (b"connection", b"close")]
         lines = [b"HTTP/1.1 400 Bad Request\r\n", *(b"%s: %s\r\n" % header for header in headers)]
@@ -69,7 +69,7 @@ class GatewayProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _feed(self, data: bytes) -> None:
-        """Parse the bytes. A head with an upgrade is parsed again without it, before its body."""
+        """Parse the bytes. Parse a head with an upgrade again without it, before its body."""
         rest = memoryview(data)
         while rest:
             try:
@@ -77,13 +77,15 @@ class GatewayProtocol(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
-                # Another one: after `Connection: close` the same takes no head any more.
+                # With a new parser: after `Connection: close` the old one accepts no further head.
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                 self.parser.feed_data(self._head)
 
     def _head_without_upgrade(self) -> bytes:
-        """Raise HttpParserError for CONNECT, which asks for a tunnel and nothing else."""
+        """Return the head without its Upgrade. Raise HttpParserError for CONNECT, which asks for a
+        tunnel.
+        """
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
             raise httptools.HttpParserError("this server is no proxy")

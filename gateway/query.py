@@ -8,7 +8,7 @@ from gateway.errors import error_of_response
 
 
 def described(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The query's parameters for an OpenAPI document."""
+    """Return the parameters of a query for an OpenAPI document."""
     properties = model.model_json_schema()["properties"]
     return [
         {"in": "query", "name": name, "required": False, "schema": schema}
@@ -17,7 +17,7 @@ def described(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
-    """Return every name and value of a raw query string. Raise BadRequest for what is no query."""
+    """Return every name and value of a raw query string. Raise BadRequest where it is malformed."""
     try:
         return pairs(QueryDict(query_string.decode()))
     except (UnicodeDecodeError, SuspiciousOperation):
@@ -25,5 +25,5 @@ def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
 
 
 def pairs(query: QueryDict) -> list[tuple[str, str]]:
-    """Return every name and value of the query, repeated ones included."""
+    """Return every name and value of the query, including repeated ones."""
     return [(name, value) for name, values in query.lists() for value in values]

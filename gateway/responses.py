@@ -9,7 +9,7 @@ from gateway.context import Headers
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer, in ASGI's terms."""
+    """A complete HTTP response, in ASGI's terms."""
 
     status: int
     headers: Headers
@@ -30,7 +30,7 @@ class Response:
 def response_of(
     status: int, media_type: str, body: bytes, headers: Headers | None = None
 ) -> Response:
-    """Return an answer that no cache keeps and no browser takes for another type."""
+    """Return a response that no cache stores and whose type no browser guesses."""
     return Response(
         status,
         [

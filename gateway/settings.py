@@ -2,6 +2,8 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from csp.constants import NONE, SELF
+
 from gateway.environment import Environment
 from gateway.errors import LOCKOUT_S
 from gateway.logs import configure
@@ -9,35 +11,35 @@ from pipeline.http.multipart import FRAME_BYTES
 
 ENVIRONMENT = Environment.read(os.environ)
 
-# Never Django's debug mode: its error pages are HTML with tracebacks and settings.
+# Debug mode of Django stays off: its error pages are HTML with tracebacks and settings.
 DEBUG = False
 SECRET_KEY = ENVIRONMENT.secret(ENVIRONMENT.secret_key)
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 METRICS_HOSTS = ENVIRONMENT.metrics_hosts
 DATABASES = ENVIRONMENT.databases()
 
-# The hop to the ingress
+# The connection to the ingress
 UPSTREAM_URL = ENVIRONMENT.upstream_url
 UPSTREAM_CA = ENVIRONMENT.upstream_ca
 UPSTREAM_CERTIFICATE = ENVIRONMENT.upstream_certificate
 SERVICE_TOKEN = ENVIRONMENT.secret(ENVIRONMENT.service_token)
 DEADLINE_S = ENVIRONMENT.deadline_s
 
-# What one client, and all of them, may take
+# The limits of one client, and of all together
 RATES = ENVIRONMENT.rates
 REDIS_URL = ENVIRONMENT.redis_url
 MAX_IN_FLIGHT = ENVIRONMENT.max_in_flight
 IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 
-# The audit trail: what seals it, and for how long it is kept (None: for ever)
+# The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
 
-# What a body may hold.
+# The limits of a body
 IMAGE_LIMITS = ENVIRONMENT.image_limits
 MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + FRAME_BYTES
-MAX_FORM_BYTES = 256 * 1024  # every other request: the admin's forms
-# Above these Django would write a body to disk; patients' images never touch it.
+MAX_FORM_BYTES = 256 * 1024  # all other requests: the admin's forms
+# Above these sizes Django would write a body to disk; patients' images stay in memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = max(MAX_UPLOAD_BYTES, MAX_FORM_BYTES)
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BYTES
@@ -60,10 +62,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-# For the pages; /predict/ goes without (gateway.predict.endpoint).
+# For the pages only; /predict/ has its own endpoint (gateway.predict.endpoint).
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "gateway.web.content_security.content_security_middleware",
+    "csp.middleware.CSPMiddleware",
     "gateway.people.current.current_request_middleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -75,17 +77,18 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # locks out whoever guesses passwords
+    "axes.backends.AxesStandaloneBackend",  # locks accounts after wrong passwords
     "gateway.people.backends.PeopleBackend",
 ]
 AXES_FAILURE_LIMIT = 5
-# Both together: from elsewhere nobody can lock a person out, or a hospital behind one address.
+# By name and address together: nobody can lock out a person at another address, nor a whole
+# hospital behind one address.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "gateway.people.lockout.typed_name"
 AXES_CLIENT_IP_CALLABLE = "gateway.addresses.address_of_request"
 AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
 AXES_RESET_ON_SUCCESS = True
-AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail records it instead
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
@@ -118,7 +121,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
-# Browsers treat localhost as secure, so these hold on a laptop without TLS too.
+# Browsers treat localhost as secure, so these work on a laptop without TLS.
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_ENGINE = "gateway.people.sessions"
@@ -126,25 +129,39 @@ SESSION_COOKIE_AGE = 8 * 60 * 60  # a working day
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SAMESITE = "Strict"
-# The pages redirect to HTTPS; /predict/ refuses, since by then it is too late for what was sent.
-# What watches a process from beside it may ask in plain HTTP: those routes never reach Django.
+# The pages redirect to HTTPS. /predict/ refuses plain HTTP: a redirect would come after the image
+# was sent in the clear. The monitoring routes answer plain HTTP; they do not reach Django.
 HTTPS_ONLY = ENVIRONMENT.https_only
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # HSTS for subdomains: a hospital's other hosts are not ours to bind
-    "security.W021",  # and neither is the list that browsers ship
+    "security.W005",  # no HSTS for subdomains: a hospital's other hosts are not ours
+    "security.W021",  # nor for the preload list of browsers
 ]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Scripts and styles of our own only, and none inline: a class label that is a script stays text.
+# `data:` and `blob:` are the pictures on the clinician's page.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(__file__).parent / "staticfiles"
-# The packages' own files, listed once at start: nothing to collect, and no path of a request
-# ever reaches the file system.
+# The packages' own files, listed once at start: there is no collectstatic step, and no path of a
+# request reaches the file system.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
-SERVESTATIC_MAX_AGE = 0  # asked for again each time: the page's modules must be of one version
+SERVESTATIC_MAX_AGE = 0  # revalidated each time: the page's modules must be of one version
 
 LOGGING = configure(ENVIRONMENT.log_level, ENVIRONMENT.log_share)

@@ -11,7 +11,7 @@ _FRESH_S = 1.0
 class SingleFlight(Generic[T]):
     """Share one in-flight call among concurrent callers and cache its result for a second.
 
-    A route that anybody may ask as often as they like then costs the same.
+    Requests that need no credentials then cost the same, however many there are.
     """
 
     def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
@@ -34,6 +34,6 @@ class SingleFlight(Generic[T]):
 
 
 def _retrieve_exception(call: "asyncio.Task[T]") -> None:
-    """Keep asyncio from logging an error that every caller has left before it came."""
+    """Retrieve an error that no caller waits for, so that asyncio does not log it."""
     if not call.cancelled():
         call.exception()

@@ -1,4 +1,4 @@
-"""The base of the management commands: what they print cannot steer the terminal."""
+"""The base of the management commands, whose output cannot control the terminal."""
 
 from typing import IO, Any
 
@@ -8,7 +8,7 @@ from pipeline.text import printable
 
 
 class Command(BaseCommand):
-    """A command each of whose writes is one line, in which names from the database are escaped."""
+    """A management command that escapes control characters in everything it writes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
 
 class Escaping:
-    """A text stream that gets lines; tabs, and the end of a line, stay."""
+    """A text stream that escapes control characters, except tabs and the end of each line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

@@ -1,8 +1,8 @@
-"""What changes organisations and their members: each function changes and writes its event, both
-or neither.
+"""Actions on organisations and their members.
 
-A person's account is Django's user: whoever edits one, here or in the admin, the receivers of
-gateway.access write the event.
+Each function makes one change and writes its event, in one transaction. A person's account is
+Django's user: the receivers of gateway.access write the events of its changes, here and in the
+admin.
 """
 
 from django.contrib.auth.models import Group, User
@@ -17,9 +17,9 @@ Action = Event.Action
 
 @transaction.atomic
 def get_or_add_organisation(name: str, *, by: Actor) -> Organisation:
-    """Return the organisation of this name, made on first use.
+    """Return the organisation of this name; create it if needed.
 
-    Raise ValidationError for what cannot be a name.
+    Raise ValidationError for an invalid name.
     """
     Organisation(name=name).clean_fields()
     organisation, is_new = Organisation.objects.get_or_create(name=name)
@@ -38,7 +38,7 @@ def save_organisation(organisation: Organisation, *, by: Actor) -> None:
 
 @transaction.atomic
 def remove_organisation(organisation: Organisation, *, by: Actor) -> None:
-    """Delete an organisation that nothing refers to. Raise ProtectedError."""
+    """Delete an organisation. Raise ProtectedError where keys, members or records refer to it."""
     subject = f"organisation:{organisation}"
     organisation.delete()
     record_event(Action.ORGANISATION_REMOVED, by, None, subject)
@@ -63,7 +63,7 @@ def add_member(user: User, organisation: Organisation, *, by: Actor) -> Member:
 
 @transaction.atomic
 def save_member(member: Member, *, by: Actor) -> None:
-    """Save a new or changed membership; an organisation that is left has an event, too."""
+    """Save a new or changed membership. A move to another organisation has an event in both."""
     before = Member.objects.filter(pk=member.pk).select_related("user", "organisation").first()
     member.save()
     if before is None:
@@ -82,7 +82,7 @@ def remove_member(member: Member, *, by: Actor) -> None:
 
 
 def set_role(user: User, role: str) -> None:
-    """Give a user this role, and no other."""
+    """Give a user this role in place of all others."""
     user.groups.set([Group.objects.get(name=role)])
 
 

@@ -1,5 +1,5 @@
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin  # noqa: F401, importing it registers it
+from django.contrib.auth.admin import GroupAdmin  # noqa: F401, the import registers it
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
@@ -10,13 +10,13 @@ from gateway.people import actions
 from gateway.people.models import Member, Organisation
 from gateway.people.scoped_admin import OwnOrganisation
 
-# Roles are `people.roles`: what is changed here would be gone with the next migration.
+# Roles are defined in `people.roles`: the next migration would undo a change made here.
 admin.site.unregister(Group)
 
 
 @admin.register(Organisation)
 class OrganisationAdmin(OwnOrganisation[Organisation]):
-    """Organisations are a superuser's, but for looking at one's own."""
+    """The admin of organisations: superusers edit all of them, other staff see their own."""
 
     organisation_field = "pk"
     list_display = ["name", "is_active", "requests_per_minute", "requests_per_day"]

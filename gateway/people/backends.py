@@ -13,7 +13,7 @@ class PeopleBackend(ModelBackend):
         organisation = Member.objects.organisation_of(user)
         return organisation is None or organisation.is_active
 
-    # ModelBackend's own would ask the database from the event loop; these take a thread. They take
-    # credentials by their names only, which is how Django passes them.
+    # ModelBackend's own methods would query the database from the event loop; these use a thread.
+    # They take credentials by keyword only, as Django passes them.
     aauthenticate = BaseBackend.aauthenticate  # type: ignore[assignment]  # see above
     aget_user = BaseBackend.aget_user

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import async_only_middleware
 
-# The request that is being answered; None in a command. For signals, which bring no request.
+# The request in progress; None in a command. Signals need it, since they receive no request.
 current_request: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
 
 

@@ -15,15 +15,15 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(name: str) -> None:
-    """Raise ValidationError."""
+    """Raise ValidationError for text of more than one line."""
     if not name.strip() or _CONTROLS.search(name):
         raise ValidationError("A name is one line of text, without control characters.")
 
 
 class Organisation(models.Model):
-    """A clinic or a hospital. Keys, people and records belong to one and are unseen by others.
+    """A clinic or a hospital. Each key, person and record belongs to one; others cannot see them.
 
-    The one called `default` is for a gateway with a single clinic.
+    The organisation `default` serves a gateway with a single clinic.
     """
 
     name = models.CharField(max_length=200, unique=True, validators=[one_line])
@@ -52,7 +52,9 @@ class MemberManager(models.Manager["Member"]):
 
 
 class Member(models.Model):
-    """Which organisation a person belongs to; the person is Django's user, the role its group."""
+    """The membership of a person in an organisation. The person is Django's user, the role its
+    group.
+    """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT)

@@ -9,7 +9,7 @@ from gateway.people.scopes import PREDICT, READ_USAGE
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a person may do: `scopes` at the API, `permissions` (app.codename) in the admin."""
+    """The rights of a role: `scopes` at the API, `permissions` (app.codename) in the admin."""
 
     scopes: frozenset[str]
     permissions: frozenset[str] = frozenset()
@@ -20,8 +20,8 @@ _READ_TRAIL = frozenset({"usage.view_record", "usage.view_event"})
 _READ_KEYS = frozenset({"keys.view_apikey"})
 _RUN = frozenset({"keys.change_apikey", "people.view_organisation"})
 
-# The names are those of Django's groups. None may touch people: whoever may change a user could
-# make one who sees every organisation; that is a superuser's, or the command's.
+# The names are those of Django's groups. No role may change users: that would allow creating one
+# who sees every organisation. Only a superuser or a command may.
 ROLES = {
     "clinician": Role(frozenset({PREDICT})),
     "auditor": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS),
@@ -31,12 +31,12 @@ ROLES = {
 
 
 def scopes_of(groups: Iterable[str]) -> frozenset[str]:
-    """The scopes that the roles of these names give together."""
+    """Return the union of the scopes of the named roles."""
     return frozenset().union(*(ROLES[name].scopes for name in groups if name in ROLES))
 
 
 def write_groups(**kwargs: Any) -> None:
-    """Bring Django's groups to what ROLES says, after each migration."""
+    """Make Django's groups match ROLES, after each migration."""
     for name, role in ROLES.items():
         group, _ = Group.objects.get_or_create(name=name)
         wanted = [

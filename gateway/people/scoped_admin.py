@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 else:
 
     class ModelAdmin(admin.ModelAdmin):
-        """Django's, which takes the type of its rows in brackets in the stubs alone."""
+        """Django's ModelAdmin. The type of its rows, in brackets, exists in the stubs only."""
 
         def __class_getitem__(cls, model: type[Model]) -> type["ModelAdmin"]:
             return cls
 
 
 class OwnOrganisation(ModelAdmin[M]):
-    """Shows what belongs to the reader's own organisation; a superuser sees all of them."""
+    """An admin that shows the rows of the reader's own organisation; a superuser sees all."""
 
     organisation_field = "organisation"
 
@@ -30,14 +30,15 @@ class OwnOrganisation(ModelAdmin[M]):
         if request.user.is_superuser:
             return rows
         own = Member.objects.organisation_of(request.user)
-        # Not `None`, which would match what belongs to nobody.
+        # An empty set rather than a filter by `None`, which would match rows without an
+        # organisation.
         return rows.none() if own is None else rows.filter(**{self.organisation_field: own.pk})
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Allow a filter by what the list shows, and by nothing else.
+        """Allow filters by the columns of the list only.
 
-        Django allows one by any field of the model: whether rows are left then tells what a hidden
-        field holds, a letter at a time.
+        Django allows filters by any field of the model: the number of rows that are left then
+        reveals a hidden field, letter by letter.
         """
         field = lookup.partition(LOOKUP_SEP)[0]
         shown = {"pk", self.date_hierarchy, *self.get_list_filter(request)}
@@ -46,7 +47,7 @@ class OwnOrganisation(ModelAdmin[M]):
 
 
 class ReadOnly(ModelAdmin[M]):
-    """Read here and changed nowhere."""
+    """An admin without adding, changing and deleting."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -9,7 +9,7 @@ _KEY = re.compile("[a-z0-9]{32}")
 
 
 class SessionStore(db.SessionStore):
-    """Ask the database only for keys of the form that Django makes: PostgreSQL fails on a NUL."""
+    """A session store that looks up well-formed keys only: PostgreSQL fails on a NUL character."""
 
     def _validate_session_key(self, key: Any) -> bool:
         return key is not None and _KEY.fullmatch(key) is not None

@@ -7,7 +7,9 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 from django.conf import settings
 
 from gateway.access.auth import authenticate, authorise
+from gateway.access.caller import Caller
 from gateway.addresses import address_of
+from gateway.audit.models import Record
 from gateway.body import ClientDisconnected, cancelled_on_disconnect, read_body
 from gateway.context import context_of
 from gateway.database import IMAGE_WAITS_S, waiting_at_most
@@ -44,10 +46,9 @@ logger = structlog.stdlib.get_logger(__name__)
 class PredictEndpoint:
     """POST /predict/ as a plain ASGI application beside Django.
 
-    Under ASGI, Django reads a whole body before it looks at path, method or credentials, and its
-    middleware costs half of the gateway's time for an image. What a client still sends after a
-    refusal is discarded by the server, unread: closing the connection instead would often destroy
-    the answer on its way.
+    Under ASGI, Django reads the whole body before it looks at path, method or credentials, and its
+    middleware takes half of the gateway's time for an image. After a refusal the server discards
+    the rest of the body, unread: closing the connection would often destroy the answer on its way.
     """
 
     def __init__(self) -> None:
@@ -83,19 +84,12 @@ class PredictEndpoint:
                             image, header, options, context.request_id, context.correlation_id
                         )
 
-                        turn = await acquire(headers, caller.organisation, image, options)
-                        if isinstance(turn, Replay):
-                            prediction, record.replayed = turn.prediction, True
-                        else:
-                            async with turn as lease:
-                                upstream = upstream_of(scope)
-                                prediction = await upstream.predict(request, record.count_attempt)
-                                await lease.keep(prediction)
+                        prediction = await replay_or_forward(scope, caller, request, record)
                     record.set_prediction(prediction)
                 except LesionserveError as raised:
                     error = raised
                 except ClientDisconnected:
-                    raise  # nobody is there to be answered; the recorder notes it
+                    raise  # no client is left to answer; the recorder writes the abort
                 except Exception:
                     logger.exception("the request could not be completed")
                     error = InternalError("The request could not be completed.")
@@ -109,7 +103,7 @@ class PredictEndpoint:
 
 
 def check_request(scope: Any) -> None:
-    """Check what needs no caller. Raise what the request is refused for."""
+    """Check method and headers, before the caller is known. Raise ClientError."""
     headers = scope["headers"]
     bound_headers(headers)
     require_host(headers, settings.ALLOWED_HOSTS)
@@ -120,15 +114,29 @@ def check_request(scope: Any) -> None:
 
 
 def check_form(headers: Headers) -> int:
-    """Return the length of the body; raise what its headers are refused for."""
+    """Check the headers of the form, and return the length of its body. Raise ClientError."""
     require_correlation_id(headers)
     require_multipart(headers)
     return body_length(headers, settings.MAX_UPLOAD_BYTES)
 
 
+async def replay_or_forward(
+    scope: Any, caller: Caller, request: ImageRequest, record: Record
+) -> Prediction:
+    """Return the answer stored for the request's idempotency key, or else the ingress's answer."""
+    turn = await acquire(scope["headers"], caller.organisation, request.image, request.options)
+    if isinstance(turn, Replay):
+        record.replayed = True
+        return turn.prediction
+    async with turn as lease:
+        prediction = await upstream_of(scope).predict(request, record.count_attempt)
+        await lease.keep(prediction)
+        return prediction
+
+
 def prediction_response(prediction: Prediction, replayed: bool) -> Response:
-    """Return the answer of 200."""
-    # Written anew: what came may hold more than was read of it, such as a key twice.
+    """Return the 200 response with the prediction as JSON."""
+    # Serialized again: the ingress's bytes may hold what the parser ignored, such as a key twice.
     body = prediction.model_dump_json().encode()
     headers = [(b"idempotent-replayed", b"true")] if replayed else []
     return response_of(200, "application/json", body, headers)

@@ -22,10 +22,10 @@ from pipeline.http.query import read_query
 
 @admin.register(Tally)
 class UsageAdmin(ReadOnly[Tally], OwnOrganisation[Tally]):
-    """The usage of one organisation as charts, in place of a list of counts."""
+    """The usage of one organisation as charts, instead of a list of counts."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Nothing but the charts: a single count has no page."""
+        """Return the route of the charts only: a single count has no page."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="usage_tally_changelist")]
 
@@ -37,7 +37,7 @@ class UsageAdmin(ReadOnly[Tally], OwnOrganisation[Tally]):
         query = request.GET.copy()
         asked = query.pop("organisation", [])
         seen = OrganisationAdmin(Organisation, self.admin_site).get_queryset(request)
-        # As text: what is asked for may be anything.
+        # As text: the query may hold anything.
         organisation = next(
             (organisation for organisation in seen if str(organisation.pk) in asked), seen.first()
         )

@@ -28,13 +28,13 @@ _REFUSALS = dict.fromkeys((400, 401, 403, 405, 429, 503), Problem)
 
 
 class AuthenticatedRequest(ASGIRequest):
-    """A request that UsageAuth let in; Ninja adds its caller."""
+    """A request that UsageAuth has authenticated; Ninja adds its caller."""
 
     auth: Caller
 
 
 class UsageAuth(APIKeyHeader):
-    """A key or a signed-in person with the scope to read usage."""
+    """The authentication of a key or a signed-in person with the scope to read usage."""
 
     param_name = "X-API-Key"
 
@@ -50,7 +50,7 @@ class UsageQuery(Period):
 
 
 class RecordView(BaseModel):
-    """A request's record as its own organisation may see it."""
+    """A request's record, as its organisation may read it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -100,8 +100,10 @@ router = Router(tags=["usage"])
     summary="What your organisation used",
 )
 async def usage(request: AuthenticatedRequest) -> Summary | HttpResponse:
-    """Counts by day, caller, outcome, image, class and model version, and latencies. As CSV: a
-    line for each count, with its day, caller, dimension and value."""
+    """Return counts by day, caller, outcome, image, class and model version, and latencies.
+
+    As CSV: one line for each count, with its day, caller, dimension and value.
+    """
     period = read_query(pairs(request.GET), UsageQuery)
     caller = request.auth
     days = f"{period.first} to {period.last}"
@@ -155,5 +157,7 @@ def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:
 
 
 def _cell(text: str) -> str:
-    """Return the text as a cell that no spreadsheet runs: names come from people and models."""
+    """Return the text as a cell that no spreadsheet runs as a formula: names come from people and
+    models.
+    """
     return text if not text or text[0].isalnum() else "'" + text

@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class UsageConfig(AppConfig):
     name = "gateway.usage"
-    label = "tallies"  # `usage` is the audit package's, from when the two were one
+    label = "tallies"  # `usage` is the label of the audit package, from when the two were one

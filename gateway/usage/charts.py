@@ -9,7 +9,7 @@ _BAR, _HEIGHT, _GAP = 28, 120, 6
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`x`, `y` and `height` in the pixels of the chart's picture."""
+    """One bar of a chart. `x`, `y` and `height` are pixels of the chart."""
 
     label: str
     count: int

@@ -4,7 +4,7 @@ from gateway.people.models import Organisation
 
 
 class Tally(models.Model):
-    """How many requests of one caller in one day had this value of this dimension."""
+    """The number of requests of one caller, on one day, with this value of this dimension."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
     caller = models.CharField(max_length=200)
@@ -14,7 +14,7 @@ class Tally(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
-        app_label = "usage"  # the audit package's label, whose migrations made the table
+        app_label = "usage"  # the label of the audit package, whose migrations created the table
         verbose_name_plural = "usage"
         constraints = [
             models.UniqueConstraint(

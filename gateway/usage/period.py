@@ -8,7 +8,7 @@ _MOST_DAYS = 3 * 366
 
 
 class Period(BaseModel):
-    """UTC days, both included; by default the last thirty."""
+    """A range of UTC days, both included; by default the last thirty."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -26,7 +26,7 @@ class Day(BaseModel):
 
 
 class Summary(BaseModel):
-    """What one organisation used in these UTC days, both included."""
+    """The usage of one organisation in a range of UTC days, both included."""
 
     organisation: str
     first: date
@@ -49,7 +49,7 @@ class Summary(BaseModel):
 
 
 def summarise(organisation: Organisation, first: date, last: date) -> Summary:
-    """Blocking; brings the counts up to date first."""
+    """Bring the counts up to date and return their summary; blocking."""
     fold()
     tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
     totals: defaultdict[str, Counts] = _totals(
@@ -85,8 +85,11 @@ def summarise(organisation: Organisation, first: date, last: date) -> Summary:
 def rows(
     organisation: Organisation, first: date, last: date
 ) -> list[tuple[date, str, str, str, int, str]]:
-    """Return the counts themselves: day, caller, dimension, value, count, and the name of the
-    caller's key, empty for a person. Blocking."""
+    """Return the counts as rows; blocking.
+
+    Each has a day, caller, dimension, value, count, and the name of the caller's key (empty for a
+    person).
+    """
     fold()
     tallies = Tally.objects.filter(organisation=organisation, day__range=(first, last))
     ordered = tallies.order_by("day", "caller", "dimension", "value")
@@ -96,13 +99,13 @@ def rows(
 
 
 def key_names(organisation: Organisation) -> dict[str, str]:
-    """Return the names of the organisation's keys by key:<id>. Blocking."""
+    """Return the names of the organisation's keys by `key:<id>`; blocking."""
     keys = ApiKey.objects.filter(organisation=organisation).values_list("id", "name")
     return {f"key:{id_}": name for id_, name in keys}
 
 
 def percentiles(bins: Mapping[int, int]) -> dict[str, float]:
-    """By the numbers of tally.latency_bin; empty without any."""
+    """Return the percentiles of counts by `tally.latency_bin`; empty without counts."""
     latencies: dict[str, float] = {}
     total, below = sum(bins.values()), 0
     for number, count in sorted(bins.items()):

@@ -1,7 +1,9 @@
-"""Usage numbers: the records folded into counts by day and caller, so that reading them takes as
-long for a million requests as for a hundred. Folding happens when somebody asks and every minute;
-a request pays nothing for it. Each row counts exactly once: how far a day has been folded is
-committed together with the counts, under the lock of the day's head."""
+"""Counts of the records by day and caller, so that usage is read as fast for a million requests.
+
+Records are counted once a minute, and when somebody reads the usage, never by a request. Each
+record counts exactly once: the position up to which a day has been counted is committed together
+with the counts, under the lock of the day's head.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +17,10 @@ from gateway.audit.models import REQUESTS, Record
 from gateway.audit.pruned import pruned_days
 from gateway.usage.models import Tally
 
-_ROWS = 5000  # in one transaction
+_ROWS = 5000  # records counted in one transaction
 
-# Latencies are counted in bins of an eighth of a doubling: a percentile read from them is at most
-# 9 % too high.
+# Latencies are counted in bins of an eighth of a doubling: a percentile read from them is at most 9
+# % too high.
 _BINS_A_DOUBLING = 8
 
 _LONGEST = Tally._meta.get_field("value").max_length
@@ -35,7 +37,7 @@ def fold() -> None:
 
 
 def forget_pruned() -> None:
-    """Delete the counts of the days that were pruned from the trail; blocking."""
+    """Delete the counts of days that were pruned from the audit trail; blocking."""
     heads = Head.objects.filter(trail=REQUESTS).order_by("day").values_list("day", flat=True)
     before_trail = Tally.objects.filter(day__lt=heads.first() or today())
     days = set(before_trail.values_list("day", flat=True).distinct())
@@ -48,7 +50,7 @@ def _fold_some(seen: Head) -> bool:
     with transaction.atomic():
         head = Head.objects.select_for_update().filter(pk=seen.pk).first()
         if head is None:
-            return False  # pruned meanwhile
+            return False  # pruned in the meantime
         rows = Record.objects.filter(day=head.day, position__gt=head.tallied)
         records = list(rows.order_by("position")[:_ROWS])
         if not records:
@@ -78,7 +80,7 @@ def _dimensions(record: Record) -> Iterator[tuple[str, str, int]]:
     if record.replayed:
         yield "replayed", "true", 1
     if record.state != "succeeded" or record.replayed:
-        return  # what was found then was counted then
+        return  # a replayed answer's detections were counted with the first request
     yield "latency", str(latency_bin(record.latency_ms or 0.0)), 1
     yield "model_version", f"{record.model_name} {record.model_version}", 1
     for label, count in record.class_counts.items():
@@ -88,7 +90,7 @@ def _dimensions(record: Record) -> Iterator[tuple[str, str, int]]:
 
 
 def _size(pixels: int) -> str:
-    """In megapixels, to the next power of two."""
+    """Return the megapixels, rounded up to a power of two, as text."""
     megapixels = 0.25
     while pixels > megapixels * 1e6:
         megapixels *= 2
@@ -100,12 +102,12 @@ def latency_bin(ms: float) -> int:
 
 
 def latency_ms(number: int) -> float:
-    """The upper end of a bin."""
+    """Return the upper end of a bin, in milliseconds."""
     return float(2 ** ((number + 1) / _BINS_A_DOUBLING))
 
 
 def _add(head: Head, counts: Counter[_Key]) -> None:
-    # Django's bulk_create replaces what is there on a conflict and cannot add to it.
+    # On a conflict Django's bulk_create can replace the stored count, but not add to it.
     statement = f"""
         INSERT INTO {Tally._meta.db_table} AS kept
             (organisation_id, caller, day, dimension, value, count)

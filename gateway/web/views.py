@@ -13,7 +13,7 @@ from gateway.web.visitor import visitor_of
 
 
 class SignIn(LoginView):
-    """Where a person signs in. Django changes the session's key then, and checks `next`."""
+    """The sign-in page. Django changes the session's key at sign-in, and checks `next`."""
 
     template_name = "web/login.html"
     redirect_authenticated_user = True
@@ -24,7 +24,7 @@ class SignOut(LogoutView):
 
 
 def forged(request: ASGIRequest, reason: str = "") -> HttpResponse:
-    """Answer a form without the token of its page (CSRF_FAILURE_VIEW)."""
+    """Answer a form that lacks the CSRF token of its page (CSRF_FAILURE_VIEW)."""
     error = Forbidden(
         "The form was not accepted, because its page is out of date. Load the page again."
     )
@@ -33,21 +33,21 @@ def forged(request: ASGIRequest, reason: str = "") -> HttpResponse:
 
 @never_cache
 @ensure_csrf_cookie  # the script shows it when a signed-in person sends an image
-@csrf_exempt  # takes no form: another method is 405, not a forgery
+@csrf_exempt  # reads no form: another method gets 405, not a CSRF failure
 @require_safe
 async def page(request: HttpRequest) -> HttpResponse:
-    """The clinician's page. It holds nothing of a patient: its script calls /predict/."""
+    """Return the clinician's page. It holds nothing of a patient: its script calls /predict/."""
     visitor = await in_database(visitor_of, request)
     return render(request, "web/page.html", {"visitor": visitor})
 
 
 @never_cache
-@csrf_exempt  # takes no form: another method is 405, not a forgery
+@csrf_exempt  # reads no form: another method gets 405, not a CSRF failure
 @require_safe
 async def session(request: HttpRequest) -> HttpResponse:
-    """Return the name of the person who is signed in, or null.
+    """Return the name of the signed-in person, or null.
 
-    An open page asks this to notice that its session ended or is another person's.
+    An open page asks this to notice that its session ended or belongs to another person now.
     """
     visitor = await in_database(visitor_of, request)
     return JsonResponse({"user": None if visitor is None else visitor.name})

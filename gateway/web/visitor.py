@@ -8,7 +8,7 @@ from gateway.people.models import Member
 from gateway.people.roles import scopes_of
 from gateway.people.scopes import PREDICT
 
-# What people may do besides analysing images: the permission, the admin's view and its name.
+# What people may do besides analysing images: the permission, the admin's view, its title.
 _ELSEWHERE = (
     ("usage.view_tally", "admin:usage_tally_changelist", "Usage charts"),
     ("usage.view_record", "admin:usage_record_changelist", "Audit records of requests"),
@@ -20,17 +20,17 @@ _ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A person who signed in, as the page addresses them."""
+    """A signed-in person, as the pages address them."""
 
     name: str
     organisation: str | None
     roles: tuple[str, ...]
     may_predict: bool
-    elsewhere: tuple[tuple[str, str], ...]  # URL and name of each view that is open to them
+    elsewhere: tuple[tuple[str, str], ...]  # URL and title of each view that they may open
 
 
 def visitor_of(request: HttpRequest) -> Visitor | None:
-    """Return the person of the request's session, or None for a visitor without one; blocking."""
+    """Return the person of the request's session, or None; blocking."""
     user = request.user
     if not user.is_authenticated:
         return None

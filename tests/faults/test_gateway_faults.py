@@ -24,7 +24,7 @@ from tests.faults.stack import (
 )
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.servers import serving
-from tests.integration.gateway.test_gateway_postgres import Postgres, postgres
+from tests.integration.gateway.test_postgres import Postgres, postgres
 
 pytestmark = pytest.mark.faults
 CLIENTS = 8

@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
-from tests.integration.gateway.test_gateway_sessions import PASSWORD
+from tests.integration.gateway.test_sessions import PASSWORD
 
 Answer = tuple[int, bytes]
 

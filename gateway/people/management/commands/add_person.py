@@ -28,7 +28,7 @@ class Command(terminal.Command):
     ) -> None:
         if User.objects.filter(username=username).exists():
             raise CommandError("someone has this name already")
-        # Whoever has permissions may enter the admin, which shows nothing beyond them.
+        # Staff may enter the admin, which shows them nothing beyond their permissions.
         user = User(username=username, is_staff=bool(ROLES[role].permissions))
         try:
             user.clean_fields(exclude=["password"])

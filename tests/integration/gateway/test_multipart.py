@@ -15,7 +15,7 @@ from django.conf import settings
 
 from tests.integration.gateway.client import Gateway, Response, head, jpeg
 from tests.integration.gateway.servers import running_gateway, serving
-from tests.integration.gateway.test_gateway_hop import Graph, real
+from tests.integration.gateway.test_hop import Graph, real
 
 IMAGE = jpeg()
 DISPOSITION = 'form-data; name="file"; filename="case 1.jpg"'
@@ -73,7 +73,7 @@ REPORTED = {
 
 
 @pytest.mark.parametrize("name", REPORTED)
-def test_both_halves_answer_forms_that_clients_send(halves, graph, key, name):
+def test_both_halves_accept_forms_of_real_clients(halves, graph, key, name):
     boundary, body = REPORTED[name]
     media = f"multipart/form-data; boundary={boundary}"
     gateway, ingress = halves
@@ -116,7 +116,7 @@ def generated_forms(count: int) -> Iterator[tuple[str, bytes]]:
         yield media, b"".join(pieces)
 
 
-def test_both_halves_give_the_same_verdict_on_any_form(halves, graph, key):
+def test_both_halves_agree_on_any_form(halves, graph, key):
     gateway, ingress = halves
     token = f"Authorization: Bearer {settings.SERVICE_TOKEN}"
     statuses = []
@@ -190,7 +190,7 @@ def test_answers_curl(gateway: Gateway, key, tmp_path: Path, field):
     assert done.stdout == "200", (tmp_path / "answer").read_text()
 
 
-def test_a_refused_form_names_what_is_wrong(gateway: Gateway, key):
+def test_refused_form_gets_its_reason(gateway: Gateway, key):
     body = form("b", 'Content-Disposition: form-data; name="image"; filename="a.jpg"')
     response = post(gateway, "/predict/", key, "multipart/form-data; boundary=b", body)
     assert response.status == 400
@@ -200,7 +200,7 @@ def test_a_refused_form_names_what_is_wrong(gateway: Gateway, key):
     )
 
 
-def test_a_form_in_many_small_packets_is_answered(gateway: Gateway, key):
+def test_form_in_small_packets_is_answered(gateway: Gateway, key):
     request = head(
         "POST /predict/",
         "Content-Type: multipart/form-data; boundary=b",

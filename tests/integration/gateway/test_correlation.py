@@ -26,7 +26,7 @@ def verify() -> None:
     call_command("verify_audit", stdout=StringIO())
 
 
-def test_the_id_is_answered_forwarded_and_recorded(gateway: Gateway, ingress, key):
+def test_correlation_id_is_answered_forwarded_and_recorded(gateway: Gateway, ingress, key):
     response = gateway.predict(IMAGE, key, CASE)
     assert response.status == 200
     assert_echoed(response)
@@ -42,7 +42,7 @@ def test_the_id_is_answered_forwarded_and_recorded(gateway: Gateway, ingress, ke
     verify()
 
 
-def test_without_the_header_there_is_no_id(gateway: Gateway, ingress, key):
+def test_request_without_header_has_no_correlation_id(gateway: Gateway, ingress, key):
     response = gateway.predict(IMAGE, key)
     assert response.json()["correlation_id"] is None
     assert "X-Correlation-Id" not in response.headers
@@ -80,7 +80,7 @@ def test_without_the_header_there_is_no_id(gateway: Gateway, ingress, key):
         ),
     ],
 )  # fmt: skip
-def test_a_refused_request_keeps_its_id(gateway, ingress, key, request_, status, code):
+def test_refused_request_keeps_its_correlation_id(gateway, ingress, key, request_, status, code):
     response = request_(gateway, key)
     assert_problem(response, status, code or response.json()["code"])
     assert_echoed(response)
@@ -92,7 +92,7 @@ def test_a_refused_request_keeps_its_id(gateway, ingress, key, request_, status,
     ("status", "code", "told"),
     [(422, "broken_image", 422), (503, "overloaded", 503), (500, "prediction_failed", 502)],
 )
-def test_what_the_ingress_refuses_keeps_its_id(gateway, ingress, key, status, code, told):
+def test_refusal_of_ingress_keeps_correlation_id(gateway, ingress, key, status, code, told):
     ingress.answer = lambda sent: problem(sent, status, code)
     response = gateway.predict(IMAGE, key, CASE)
     assert response.status == told
@@ -114,7 +114,7 @@ def test_what_the_ingress_refuses_keeps_its_id(gateway, ingress, key, status, co
         [CASE, "X-Correlation-ID: case-8"],
     ],
 )
-def test_a_malformed_id_is_refused_by_name(gateway: Gateway, ingress, key, lines):
+def test_malformed_correlation_id_is_refused_by_name(gateway: Gateway, ingress, key, lines):
     response = gateway.predict(IMAGE, key, *lines)
     told = assert_refused(response, 400, "bad_request")
     assert "X-Correlation-Id" in told["detail"]
@@ -126,7 +126,7 @@ def test_a_malformed_id_is_refused_by_name(gateway: Gateway, ingress, key, lines
     assert_problem(gateway.predict(IMAGE, *lines), 401, "unauthorized")
 
 
-def test_a_client_that_leaves_has_its_id_on_record(gateway: Gateway, ingress: FakeIngress, key):
+def test_aborted_request_has_correlation_id_on_record(gateway: Gateway, ingress: FakeIngress, key):
     ingress.holds = True
     with gateway.connect() as connection:
         lines = head("POST /predict/", key, CASE, MEDIA, f"Content-Length: {len(IMAGE)}")
@@ -140,7 +140,7 @@ def test_a_client_that_leaves_has_its_id_on_record(gateway: Gateway, ingress: Fa
     verify()
 
 
-def test_a_replayed_answer_is_the_first_ones_and_its_record_its_own(gateway, ingress, key):
+def test_replay_has_first_answers_id_and_own_record(gateway, ingress, key):
     once = "Idempotency-Key: one-of-a-kind"
     query = "?score_threshold=0.5"
     first = gateway.predict(IMAGE, key, once, CASE, query=query)
@@ -161,7 +161,7 @@ def test_a_replayed_answer_is_the_first_ones_and_its_record_its_own(gateway, ing
     verify()
 
 
-def test_other_pages_echo_a_good_id_and_ignore_a_bad_one(gateway: Gateway, ingress):
+def test_pages_echo_well_formed_id_and_ignore_others(gateway: Gateway, ingress):
     response = gateway.get("/healthz", CASE)
     assert (response.status, response.headers["X-Correlation-Id"]) == (200, "case-7")
     response = gateway.get("/usage/", CASE)
@@ -171,7 +171,7 @@ def test_other_pages_echo_a_good_id_and_ignore_a_bad_one(gateway: Gateway, ingre
     assert (response.status, response.headers["X-Correlation-Id"]) == (200, None)
 
 
-def test_the_export_finds_a_case(gateway: Gateway, ingress, key):
+def test_export_filters_by_correlation_id(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, CASE)
     gateway.predict(IMAGE, key)
     out = StringIO()

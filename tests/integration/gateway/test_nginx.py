@@ -63,7 +63,7 @@ def post(client: httpx.Client, edge: Edge, key: object, image: bytes, **headers:
     )
 
 
-def test_an_image_goes_over_https_on_both_hops_and_back(edge: Edge, ingress: FakeIngress):
+def test_image_is_answered_over_https_on_both_hops(edge: Edge, ingress: FakeIngress):
     _, token = issue_key()
     with edge.client() as client:
         response = post(client, edge, token, jpeg(), **{"X-Forwarded-For": "203.0.113.9"})
@@ -74,7 +74,7 @@ def test_an_image_goes_over_https_on_both_hops_and_back(edge: Edge, ingress: Fak
     assert record.address == "127.0.0.1", "what a client claims of itself is not believed"
 
 
-def test_the_ingress_asks_for_the_gateways_certificate(edge: Edge, ingress: FakeIngress):
+def test_ingress_requires_gateway_certificate(edge: Edge, ingress: FakeIngress):
     with edge.client() as stranger:
         assert stranger.get(f"{edge.ingress_url}/readyz").status_code == 400
     assert ingress.sent == []
@@ -82,13 +82,13 @@ def test_the_ingress_asks_for_the_gateways_certificate(edge: Edge, ingress: Fake
         assert gateway.get(f"{edge.ingress_url}/readyz").status_code == 200
 
 
-def test_nobody_gets_in_with_a_certificate_of_another_authority(edge: Edge, tmp_path: Path):
+def test_certificate_of_another_authority_is_refused(edge: Edge, tmp_path: Path):
     other = Authority.kept_in(tmp_path / "other").issue(tmp_path / "other/c.pem", ["gateway"])
     with edge.client(other) as stranger:
         assert stranger.get(f"{edge.ingress_url}/readyz").status_code == 400
 
 
-def test_what_is_too_large_is_a_problem_and_a_large_upload_stays_in_memory(edge: Edge):
+def test_large_upload_stays_in_memory_and_too_large_is_413(edge: Edge):
     _, token = issue_key()
     with edge.client() as client:
         refused = post(client, edge, token, b"x" * (34 << 20))
@@ -99,18 +99,18 @@ def test_what_is_too_large_is_a_problem_and_a_large_upload_stays_in_memory(edge:
     assert Problem.model_validate_json(refused.content).code == "body_too_large"
 
 
-def test_plain_http_is_sent_to_https_with_its_method(edge: Edge):
+def test_plain_http_is_redirected_with_its_method(edge: Edge):
     response = httpx.post(f"http://127.0.0.1:{edge.outer.plain_port}/predict/", trust_env=False)
     assert response.status_code == 308
     assert response.headers["location"] == "https://127.0.0.1/predict/"
 
 
-def test_the_pages_bind_the_browser_to_https(edge: Edge):
+def test_pages_send_hsts(edge: Edge):
     with edge.client() as client:
         assert "max-age=31536000" in client.get(f"{edge.url}/").headers["strict-transport-security"]
 
 
-def test_without_a_terminator_nothing_is_taken_in_plain_text(ingress, transactional_db):
+def test_plain_http_without_terminator_is_refused(ingress, transactional_db):
     _, token = issue_key()
     with running_gateway(HTTPS_ONLY=True) as gateway:
         told = Gateway(gateway.port).predict(b"x", f"X-API-Key: {token}")
@@ -129,7 +129,7 @@ HIDDEN = ["/metrics", "//metrics", "/%6detrics", "/x/../metrics", "/./metrics", 
 
 
 @pytest.mark.parametrize("path", HIDDEN)
-def test_the_metrics_are_shown_to_nobody(tmp_path: Path, gateway: Gateway, path):
+def test_nginx_hides_metrics(tmp_path: Path, gateway: Gateway, path):
     with before_gateway(tmp_path, gateway.port) as site:
         assert_hidden(site, path)
         assert site.get("/admin/login/").status == 200, "from inside the network"
@@ -138,7 +138,7 @@ def test_the_metrics_are_shown_to_nobody(tmp_path: Path, gateway: Gateway, path)
 @pytest.mark.parametrize(
     "path", ["/admin/", "/admin/login/", "//admin/", "/%61dmin/", "/x/../admin/"]
 )
-def test_the_admin_is_hidden_from_outside(outside: Site, path):
+def test_nginx_hides_admin(outside: Site, path):
     assert_hidden(outside, path)
 
 
@@ -149,6 +149,6 @@ def assert_hidden(site: Site, path: str) -> None:
     assert (told.code, told.detail) == ("not_found", "There is nothing here.")
 
 
-def test_the_page_and_the_health_routes_are_shown_outside(outside: Site):
+def test_nginx_shows_page_and_health_routes(outside: Site):
     for path in ("/", "/login/", "/healthz", "/readyz", "/docs"):
         assert outside.get(path).status == 200

@@ -35,7 +35,9 @@ def locked_database() -> Iterator[None]:
 
 
 @sqlite_only
-def test_what_cannot_be_recorded_is_not_inferred(gateway: Gateway, ingress: FakeIngress, key):
+def test_request_that_cannot_be_recorded_is_not_forwarded(
+    gateway: Gateway, ingress: FakeIngress, key
+):
     with locked_database():
         response = gateway.predict(form(part(jpeg())), key)
     assert_problem(response, 503, "database_unavailable")
@@ -44,7 +46,7 @@ def test_what_cannot_be_recorded_is_not_inferred(gateway: Gateway, ingress: Fake
 
 
 @sqlite_only
-def test_an_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress, key):
+def test_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress, key):
     locked, answered = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -69,7 +71,7 @@ def test_an_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress
 
 @sqlite_only
 @sqlite_only
-def test_a_gateway_whose_records_cannot_be_written_is_not_ready(gateway: Gateway, ingress):
+def test_gateway_that_cannot_write_records_is_not_ready(gateway: Gateway, ingress):
     assert gateway.get("/readyz").status == 200
     with locked_database():
         for _ in range(1000):  # what was found out a moment ago is told again for a second
@@ -87,7 +89,7 @@ def test_a_gateway_whose_records_cannot_be_written_is_not_ready(gateway: Gateway
 
 
 @sqlite_only
-def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
+def test_request_waits_for_lock_that_is_released(gateway: Gateway, ingress, key):
     statuses = []
 
     def ask() -> None:
@@ -101,14 +103,14 @@ def test_a_lock_that_is_released_is_waited_for(gateway: Gateway, ingress, key):
     assert statuses == [200]
 
 
-def test_the_service_answers_again_when_the_ingress_does(gateway: Gateway, ingress, key):
+def test_gateway_recovers_with_the_ingress(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"")
     assert gateway.predict(form(part(jpeg())), key).status == 502
     ingress.answer = None
     assert gateway.predict(form(part(jpeg())), key).status == 200
 
 
-def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gateway, ingress):
+def test_concurrent_requests_are_answered_and_recorded(gateway: Gateway, ingress):
     headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(8)]
     answers = []
 
@@ -128,7 +130,7 @@ def test_requests_at_the_same_time_are_each_answered_and_recorded(gateway: Gatew
 
 
 @postgres_only
-def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, key, monkeypatch):
+def test_locked_table_times_out(gateway, ingress, key, monkeypatch):
     monkeypatch.setattr("gateway.database._LOCK_S", 0.3)
     close_connections()
     settings = connection.settings_dict
@@ -147,9 +149,7 @@ def test_a_table_that_is_locked_is_not_waited_for_without_end(gateway, ingress, 
     assert gateway.predict(form(part(jpeg())), key).status == 200
 
 
-def test_a_database_that_says_nothing_is_not_waited_for_without_end(
-    gateway, ingress, key, monkeypatch
-):
+def test_silent_database_times_out(gateway, ingress, key, monkeypatch):
     monkeypatch.setattr("gateway.predict.endpoint.IMAGE_WAITS_S", 0.2)
     silent = threading.Event()
     monkeypatch.setattr("gateway.predict.recorder._admit", lambda *_: silent.wait(30))

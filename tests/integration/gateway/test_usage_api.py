@@ -24,7 +24,7 @@ def reader(transactional_db: None) -> str:
     return f"X-API-Key: {issue_key('a reader', scopes=['usage:read'])[1]}"
 
 
-def test_an_organisation_reads_what_it_used(gateway: Gateway, ingress, key, reader):
+def test_organisation_reads_its_usage(gateway: Gateway, ingress, key, reader):
     gateway.predict(IMAGE, key)
     gateway.predict(form(part(b"no image")), key)
     gateway.predict(IMAGE, "X-API-Key: wrong")
@@ -71,7 +71,7 @@ def test_usage_names_no_key_for_a_person(transactional_db):
     assert {row[-1] for row in usage_summary.rows(organisation, day, day)} == {""}
 
 
-def test_a_replay_is_not_counted_as_found_again(gateway: Gateway, ingress, key, reader):
+def test_replay_counts_no_detections(gateway: Gateway, ingress, key, reader):
     def found() -> float:
         return (
             REGISTRY.get_sample_value("lesionserve_gateway_detections_total", {"label": "HSIL"})
@@ -87,7 +87,7 @@ def test_a_replay_is_not_counted_as_found_again(gateway: Gateway, ingress, key, 
 
 
 @pytest.mark.parametrize("label", ["=cmd|' /C calc'!A0", " =1+1", "\u200b=1+1", "\uff1d1+1", "|x"])
-def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, key, reader, label):
+def test_csv_cells_are_never_formulas(gateway, ingress, key, reader, label):
     def answer(sent):
         body = prediction(sent.headers["x-request-id"])
         body["detections"][0]["label"] = label
@@ -117,11 +117,11 @@ def test_as_csv_each_count_is_a_line_that_no_spreadsheet_runs(gateway, ingress, 
         "from=2026-01-01&from=2026-01-02",
     ],
 )
-def test_a_wrong_period_is_refused(gateway: Gateway, reader, query):
+def test_wrong_period_is_refused(gateway: Gateway, reader, query):
     assert_problem(gateway.get(f"/usage/?{query}", reader), 400, "bad_request")
 
 
-def test_reading_needs_its_scope_and_is_on_record(gateway: Gateway, key, reader):
+def test_reading_records_requires_scope_and_is_recorded(gateway: Gateway, key, reader):
     assert_problem(gateway.get("/usage/"), 401, "unauthorized")
     assert_problem(gateway.get("/usage/", key), 403, "forbidden")
     assert not Event.objects.filter(action="usage.read").exists()
@@ -132,7 +132,7 @@ def test_reading_needs_its_scope_and_is_on_record(gateway: Gateway, key, reader)
     assert event.address == "127.0.0.1"
 
 
-def test_a_record_is_read_by_its_own_organisation_alone(gateway, ingress, key, reader):
+def test_record_is_visible_to_its_organisation_only(gateway, ingress, key, reader):
     request_id = gateway.predict(IMAGE, key).headers["X-Request-ID"]
     response = gateway.get(f"/records/{request_id}", reader)
     assert response.headers["Cache-Control"] == "no-store"
@@ -144,7 +144,7 @@ def test_a_record_is_read_by_its_own_organisation_alone(gateway, ingress, key, r
     assert Event.objects.filter(action="record.read").count() == 2
 
 
-def test_a_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
+def test_key_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
     header = f"X-API-Key: {issue_key(requests_per_day=2)[1]}"
     statuses = [gateway.predict(IMAGE, header).status for _ in range(3)]
     assert statuses == [200, 200, 429]
@@ -157,13 +157,13 @@ def test_a_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
     assert Record.objects.filter(state="shed", status=429).count() == 2
 
 
-def test_the_quota_of_an_organisation_is_of_all_its_keys(gateway, ingress, transactional_db):
+def test_organisation_quota_covers_all_keys(gateway, ingress, transactional_db):
     headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(3)]
     Organisation.objects.update(requests_per_day=2)
     assert sorted(gateway.predict(IMAGE, one).status for one in headers) == [200, 200, 429]
 
 
-def test_a_rate_is_told_before_it_is_over(ingress: FakeIngress, transactional_db):
+def test_answers_state_remaining_rate(ingress: FakeIngress, transactional_db):
     header = f"X-API-Key: {issue_key(requests_per_minute=2)[1]}"
     with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{ingress.port}") as gateway:
         answers = [gateway.predict(IMAGE, header) for _ in range(3)]

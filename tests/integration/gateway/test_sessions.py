@@ -63,7 +63,7 @@ def person(name: str = "nurse", role: str = "clinician", organisation: str = "a 
     return user
 
 
-def test_whoever_signed_in_needs_no_key(browser: Browser):
+def test_signed_in_person_predicts_without_key(browser: Browser):
     person()
     assert browser.sign_in().status == 302
     assert browser.predict(browser.token).status == 200
@@ -82,7 +82,7 @@ def test_whoever_signed_in_needs_no_key(browser: Browser):
         ["{token}", "Origin: null"],
     ],
 )
-def test_a_request_that_may_be_forged_is_refused(browser: Browser, ingress, headers):
+def test_session_request_without_csrf_token_is_refused(browser: Browser, ingress, headers):
     person()
     browser.sign_in()
     told = [line.format(token=browser.token) for line in headers]
@@ -90,13 +90,13 @@ def test_a_request_that_may_be_forged_is_refused(browser: Browser, ingress, head
     assert ingress.sent == []
 
 
-def test_from_our_own_page_it_is_let_in(browser: Browser):
+def test_session_request_of_own_page_is_accepted(browser: Browser):
     person()
     browser.sign_in()
     assert browser.predict(browser.token, "Origin: http://localhost").status == 200
 
 
-def test_an_expired_session_is_a_401_of_the_api(browser: Browser):
+def test_expired_session_gets_401(browser: Browser):
     person()
     browser.sign_in()
     browser.cookies["sessionid"] = "a" * 32
@@ -104,7 +104,7 @@ def test_an_expired_session_is_a_401_of_the_api(browser: Browser):
 
 
 @pytest.mark.parametrize("what", ["person", "organisation", "membership"])
-def test_who_was_put_out_is_out_at_once(browser: Browser, what):
+def test_deactivated_person_is_refused_at_once(browser: Browser, what):
     user = person()
     browser.sign_in()
     if what == "person":
@@ -116,7 +116,7 @@ def test_who_was_put_out_is_out_at_once(browser: Browser, what):
     assert_refused(browser.predict(browser.token), 401, "unauthorized")
 
 
-def test_of_an_inactive_organisation_nobody_is_signed_in(browser: Browser):
+def test_inactive_organisation_ends_sessions(browser: Browser):
     person(role="auditor")
     browser.sign_in()
     Organisation.objects.update(is_active=False)
@@ -129,19 +129,19 @@ def test_of_an_inactive_organisation_nobody_is_signed_in(browser: Browser):
 @pytest.mark.parametrize(
     "key", ["", "a" * 31, "a" * 33, "A" * 32, "\0" + "a" * 31, "a" * 32 + "\n"]
 )
-def test_a_key_unlike_those_that_django_makes_is_no_session(key):
+def test_malformed_session_key_is_no_session(key):
     assert SessionStore(key).session_key is None
     assert SessionStore("a1" * 16).session_key == "a1" * 16
 
 
-def test_a_nul_in_the_cookie_is_no_session(browser: Browser):
+def test_session_cookie_with_nul_is_no_session(browser: Browser):
     browser.cookies["sessionid"] = '"\\000aaaaaaaaaa"'
     assert_refused(browser.predict(), 401, "unauthorized")
     assert browser.send("GET /").status == 200
     assert browser.send("GET /admin/").status == 302
 
 
-def test_who_may_not_send_images_may_not(browser: Browser):
+def test_person_without_predict_scope_is_refused(browser: Browser):
     person(role="auditor")
     browser.sign_in()
     assert_refused(browser.predict(browser.token), 403, "forbidden")
@@ -156,7 +156,7 @@ def test_who_may_not_send_images_may_not(browser: Browser):
         ("a guest", "Its role is a guest", []),
     ],
 )
-def test_who_may_not_send_is_offered_what_they_may(browser: Browser, role, reasons, paths):
+def test_page_offers_other_views_without_predict_scope(browser: Browser, role, reasons, paths):
     person(role=role)
     browser.sign_in()
     page = browser.send("GET /").body.decode()
@@ -168,7 +168,7 @@ def test_who_may_not_send_is_offered_what_they_may(browser: Browser, role, reaso
         assert browser.send(f"GET {link}").status == 200
 
 
-def test_person_without_organisation_is_told_so(browser: Browser):
+def test_page_explains_missing_organisation(browser: Browser):
     User.objects.create_superuser("root", password=PASSWORD)
     browser.sign_in("root")
     page = browser.send("GET /").body.decode()
@@ -178,7 +178,7 @@ def test_person_without_organisation_is_told_so(browser: Browser):
 
 
 @pytest.mark.parametrize("role", ["clinician", "admin"])
-def test_who_may_send_gets_the_form(browser: Browser, role):
+def test_page_shows_form_with_predict_scope(browser: Browser, role):
     person(role=role)
     browser.sign_in()
     page = browser.send("GET /").body.decode()
@@ -186,7 +186,7 @@ def test_who_may_send_gets_the_form(browser: Browser, role):
     assert "cannot analyse images" not in page
 
 
-def test_open_page_can_ask_who_is_signed_in(browser: Browser):
+def test_session_route_names_signed_in_person(browser: Browser):
     person()
     assert browser.send("GET /session/").json() == {"user": None}
     browser.sign_in()
@@ -209,14 +209,14 @@ def test_lockout_is_a_page_in_a_browser(browser: Browser):
     assert "You can try again in 15 minutes." in response.body.decode()
 
 
-def test_a_key_counts_more_than_a_session(browser: Browser, key):
+def test_key_takes_precedence_over_session(browser: Browser, key):
     person()
     browser.sign_in()
     assert browser.predict(key).status == 200
     assert the_record().user == ""
 
 
-def test_the_session_gets_a_new_name_when_somebody_signs_in(browser: Browser):
+def test_sign_in_changes_session_key(browser: Browser):
     person()
     browser.sign_in()
     first = browser.cookies["sessionid"]
@@ -225,7 +225,7 @@ def test_the_session_gets_a_new_name_when_somebody_signs_in(browser: Browser):
     assert browser.cookies["sessionid"] not in ("f" * 32, first)
 
 
-def test_the_cookies_are_for_https_and_this_site_alone(browser: Browser):
+def test_cookies_are_secure_and_same_site(browser: Browser):
     person()
     session = next(
         cookie
@@ -235,7 +235,7 @@ def test_the_cookies_are_for_https_and_this_site_alone(browser: Browser):
     assert {"HttpOnly", "Secure", "SameSite=Strict"} <= set(session.split("; "))
 
 
-def test_signing_out_ends_the_session(browser: Browser):
+def test_sign_out_ends_session(browser: Browser):
     person()
     browser.sign_in()
     cookies = dict(browser.cookies)
@@ -247,7 +247,7 @@ def test_signing_out_ends_the_session(browser: Browser):
     assert_refused(browser.predict(browser.token), 401, "unauthorized")
 
 
-def test_passwords_are_not_guessed_for_long(browser: Browser):
+def test_wrong_passwords_lock_sign_in(browser: Browser):
     person()
     statuses = [browser.sign_in(password=f"guess {number}").status for number in range(6)]
     assert statuses[0] == 200
@@ -261,7 +261,7 @@ def test_passwords_are_not_guessed_for_long(browser: Browser):
     assert "guess" not in str(list(Event.objects.values()))
 
 
-def test_what_was_typed_as_a_name_is_kept_nowhere(browser: Browser, caplog):
+def test_typed_user_name_is_not_stored(browser: Browser, caplog):
     browser.sign_in("my password, by mistake")
     assert "by mistake" not in str(list(AccessAttempt.objects.values()))
     assert "by mistake" not in caplog.text
@@ -269,28 +269,26 @@ def test_what_was_typed_as_a_name_is_kept_nowhere(browser: Browser, caplog):
     assert AccessAttempt.objects.get().ip_address == "127.0.0.1"
 
 
-def test_whoever_signs_in_starts_to_count_anew(browser: Browser):
+def test_sign_in_resets_failure_count(browser: Browser):
     person()
     for password in ("a guess", PASSWORD):
         browser.sign_in(password=password)
     assert not AccessAttempt.objects.exists()
 
 
-def test_the_way_back_leads_nowhere_else(browser: Browser):
+def test_next_address_stays_on_this_site(browser: Browser):
     person()
     assert browser.sign_in(next="//evil.example/").headers["Location"] == "/"
     assert Browser(browser.gateway).sign_in(next="/docs").headers["Location"] == "/docs"
 
 
-def test_a_form_without_its_token_is_refused(browser: Browser):
+def test_sign_in_form_without_token_is_refused(browser: Browser):
     person()
     response = browser.post("/login/", username="nurse", password=PASSWORD)
     assert_problem(response, 403, "forbidden")
 
 
-def test_an_auditor_sees_the_records_of_their_own_organisation_and_is_seen(
-    gateway: Gateway, browser: Browser, ingress
-):
+def test_auditor_sees_own_records_and_is_recorded(gateway: Gateway, browser: Browser, ingress):
     nurse, other = Browser(gateway), Browser(gateway)
     for one, name, organisation in ((nurse, "nurse", "a clinic"), (other, "doctor", "elsewhere")):
         person(name, organisation=organisation)
@@ -307,7 +305,7 @@ def test_an_auditor_sees_the_records_of_their_own_organisation_and_is_seen(
     assert "<strong>1</strong> requests of a clinic" in shown
 
 
-def test_what_an_auditor_may_not_touch_is_not_offered(browser: Browser):
+def test_auditor_is_offered_no_changes(browser: Browser):
     person("auditor", "auditor")
     browser.sign_in("auditor")
     for path in ("/admin/auth/user/", "/admin/people/member/", "/admin/people/organisation/add/"):
@@ -317,20 +315,20 @@ def test_what_an_auditor_may_not_touch_is_not_offered(browser: Browser):
 
 
 @pytest.mark.parametrize("role", ["auditor", "operator", "admin"])
-def test_whoever_may_read_usage_sees_its_charts(browser: Browser, role):
+def test_person_with_usage_scope_sees_charts(browser: Browser, role):
     person(role=role)
     browser.sign_in()
     assert "requests of a clinic" in browser.send("GET /admin/usage/tally/").body.decode()
 
 
-def test_staff_without_a_role_see_no_charts(browser: Browser):
+def test_staff_without_role_see_no_charts(browser: Browser):
     person(role="a guest")
     browser.sign_in()
     assert_problem(browser.send("GET /admin/usage/tally/"), 403, "forbidden")
     assert not Event.objects.filter(action="usage.read").exists()
 
 
-def test_what_a_superuser_changes_of_people_is_theirs_in_the_trail(browser: Browser):
+def test_superuser_changes_are_recorded_with_their_name(browser: Browser):
     User.objects.create_superuser("root", password=PASSWORD)
     browser.sign_in("root")
     token = browser.cookies["csrftoken"]

@@ -60,7 +60,7 @@ def hop(graph: Graph, transactional_db: None) -> Iterator[Gateway]:
         yield gateway
 
 
-def test_an_image_and_its_options_arrive_and_the_answer_returns(hop, graph, key):
+def test_image_and_options_reach_ingress_and_return(hop, graph, key):
     image = jpeg()
     given = "X-Correlation-Id: case-7"
     query = "?masks=polygon&score_threshold=0.1"
@@ -81,12 +81,12 @@ def test_an_image_and_its_options_arrive_and_the_answer_returns(hop, graph, key)
         (PredictionFailed("Bad luck."), 502, "upstream_fault", "failed"),
     ],
 )
-def test_each_refusal_arrives_as_what_it_is(hop, graph, key, error, status, code, state):
+def test_refusals_of_ingress_are_relayed(hop, graph, key, error, status, code, state):
     graph.error = error
     assert_refused(hop.predict(form(part(jpeg())), key), status, code, state)
 
 
-def test_readiness_is_the_models(hop, graph):
+def test_gateway_is_ready_when_model_is(hop, graph):
     assert hop.get("/readyz").json()["model"] == {
         "name": "fake",
         "version": "7",
@@ -94,12 +94,12 @@ def test_readiness_is_the_models(hop, graph):
     }
 
 
-def test_a_model_that_is_not_loaded_is_not_ready(hop, graph):
+def test_gateway_without_loaded_model_is_not_ready(hop, graph):
     graph.error = Unavailable("Not loaded.")
     assert_problem(hop.get("/readyz"), 503, "not_ready")
 
 
-def test_a_token_that_the_ingress_does_not_know_is_a_fault(graph, key):
+def test_unknown_service_token_is_upstream_fault(graph, key):
     with (
         serving(real(graph, "a service token of another service"), lifespan="off") as port,
         running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}") as gateway,

@@ -94,7 +94,7 @@ def folder() -> Iterator[Path]:
     ],
     ids=["full", "read-only", "damaged", "gone"],
 )
-def test_readiness_tells_whether_a_record_can_be_written(folder: Path, steps: str, told: list[str]):
+def test_ready_only_while_records_can_be_written(folder: Path, steps: str, told: list[str]):
     environment = {
         "PATH": os.environ["PATH"],
         "DJANGO_SETTINGS_MODULE": "gateway.settings",

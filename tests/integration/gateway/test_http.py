@@ -35,7 +35,7 @@ def request(*headers: str, body: bytes = BODY, line: str = "POST /predict/ HTTP/
     ],
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_an_upgrade_is_ignored(gateway: Gateway, ingress, key, headers, version):
+def test_upgrade_is_ignored(gateway: Gateway, ingress, key, headers, version):
     line = f"POST /predict/ HTTP/{version}"
     response = gateway.exchange(request(*headers, key, line=line))
     assert response.status == 200, response.body
@@ -43,7 +43,7 @@ def test_an_upgrade_is_ignored(gateway: Gateway, ingress, key, headers, version)
     assert the_record().state == "succeeded"
 
 
-def test_an_upgrade_is_ignored_byte_by_byte(gateway: Gateway, key):
+def test_upgrade_sent_byte_by_byte_is_ignored(gateway: Gateway, key):
     with gateway.connect() as connection:
         for byte in request(*UPGRADE, key):
             connection.sendall(bytes([byte]))
@@ -52,7 +52,7 @@ def test_an_upgrade_is_ignored_byte_by_byte(gateway: Gateway, key):
         assert answer.status == 200
 
 
-def test_an_upgrade_is_ignored_in_every_request_of_a_connection(gateway: Gateway, key):
+def test_upgrade_is_ignored_on_reused_connection(gateway: Gateway, key):
     whole = request(*UPGRADE, key)
     get = head("GET /healthz", "Upgrade: h2c").replace(b"close", b"Upgrade")
     requests = [whole, get, whole, *[get] * 500]
@@ -67,7 +67,7 @@ def test_an_upgrade_is_ignored_in_every_request_of_a_connection(gateway: Gateway
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("size", [0, 3 << 20])
-def test_curl_with_http2_is_answered(gateway: Gateway, key, tmp_path: Path, size):
+def test_answers_curl_with_http2(gateway: Gateway, key, tmp_path: Path, size):
     """Above a megabyte it waits for `100 Continue`."""
     (tmp_path / "case.jpg").write_bytes(jpeg() + bytes(size))
     command = ["curl", "--silent", "--noproxy", "*", "--http2", "--header", key]
@@ -97,7 +97,7 @@ public class Post {
 
 
 @pytest.mark.skipif(shutil.which("javac") is None, reason="a JDK is not installed")
-def test_the_http_client_of_java_is_answered(gateway: Gateway, key, tmp_path: Path):
+def test_answers_java_http_client(gateway: Gateway, key, tmp_path: Path):
     (tmp_path / "Post.java").write_text(JAVA)
     (tmp_path / "body").write_bytes(BODY)
     url = f"http://localhost:{gateway.port}/predict/"
@@ -106,7 +106,7 @@ def test_the_http_client_of_java_is_answered(gateway: Gateway, key, tmp_path: Pa
     assert done.stdout == "200"
 
 
-def test_a_server_that_drops_the_body_is_told_of(ingress, key):
+def test_body_dropped_by_server_is_refused(ingress, key):
     """uvicorn's own protocol, where nobody asked for ours."""
     from gateway.asgi import application
     from tests.integration.gateway.servers import serving
@@ -116,7 +116,7 @@ def test_a_server_that_drops_the_body_is_told_of(ingress, key):
     assert "Upgrade" in assert_refused(response, 400, "bad_request")["detail"]
 
 
-def test_a_key_in_a_trailer_lets_nobody_in(gateway: Gateway, key):
+def test_key_in_trailer_is_not_accepted(gateway: Gateway, key):
     chunks = f"3\r\nabc\r\n0\r\n{key}\r\n\r\n".encode()
     sent = head("POST /predict/", MULTIPART, "Transfer-Encoding: chunked", "Trailer: X-API-Key")
     assert_refused(gateway.exchange(sent + chunks), 411, "length_required")
@@ -127,7 +127,7 @@ def test_a_key_in_a_trailer_lets_nobody_in(gateway: Gateway, key):
 
 @pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1f"])
 @pytest.mark.parametrize("place", ["{}{}", "{1}{0}"])
-def test_a_key_beside_another_kind_of_space_is_no_key(gateway: Gateway, key, space, place):
+def test_key_with_no_break_space_is_not_accepted(gateway: Gateway, key, space, place):
     name, _, value = key.partition(": ")
     shown = place.format(value, space).encode("latin-1")
     sent = head("POST /predict/", MULTIPART, f"Content-Length: {len(BODY)}", f"{name}: KEY")
@@ -149,7 +149,7 @@ def test_a_key_beside_another_kind_of_space_is_no_key(gateway: Gateway, key, spa
         b"GET / HTTP/1.1\r\nX: y\nZ: a\r\n\r\n\0",
     ],
 )
-def test_bytes_that_are_no_http_are_told_so_in_a_problem(gateway: Gateway, sent):
+def test_malformed_http_gets_a_problem(gateway: Gateway, sent):
     response = gateway.exchange(sent)
     assert response.status == 400
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -163,20 +163,20 @@ ADDRESS = "10.2.3.4:8080"
 
 @pytest.mark.parametrize("host", [ADDRESS, "[fd00::1]:8080", "pod-1.internal", ""])
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_the_health_routes_answer_any_host(gateway: Gateway, path, host):
+def test_health_routes_answer_any_host(gateway: Gateway, path, host):
     response = gateway.exchange(head(f"GET {path}", host=host), "GET")
     assert response.status == 200
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_health_routes_answer_without_a_host(gateway: Gateway):
+def test_health_routes_answer_without_host(gateway: Gateway):
     """As HAProxy asks."""
     response = gateway.exchange(b"GET /healthz HTTP/1.0\r\n\r\n", "GET")
     assert response.status == 200
     assert gateway.exchange(head("HEAD /healthz", host=ADDRESS), "HEAD").status in (200, 405)
 
 
-def test_the_health_routes_answer_in_plain_http(ingress, key):
+def test_health_routes_answer_plain_http(ingress, key):
     settings = {"HTTPS_ONLY": True, "UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}"}
     with running_gateway(**settings) as gateway:
         for path in ("/healthz", "/readyz", "/metrics"):
@@ -186,7 +186,7 @@ def test_the_health_routes_answer_in_plain_http(ingress, key):
 
 
 @pytest.mark.parametrize("path", ["/", "/login/", "/admin/", "/usage/", "/docs", "/predict/"])
-def test_every_other_route_keeps_to_the_allowed_hosts(gateway: Gateway, path):
+def test_other_routes_refuse_unknown_hosts(gateway: Gateway, path):
     response = gateway.exchange(head(f"GET {path}", host=ADDRESS), "GET")
     assert_problem(response, 400, "bad_request")
 
@@ -200,9 +200,7 @@ def test_every_other_route_keeps_to_the_allowed_hosts(gateway: Gateway, path):
         ([], 404, "not_found"),
     ],
 )
-def test_the_metrics_answer_the_hosts_of_their_setting(
-    gateway: Gateway, settings, hosts, status, code
-):
+def test_metrics_answer_configured_hosts_only(gateway: Gateway, settings, hosts, status, code):
     settings.METRICS_HOSTS = hosts
     response = gateway.exchange(head("GET /metrics", host=ADDRESS), "GET")
     if status == 200:

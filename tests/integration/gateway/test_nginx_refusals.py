@@ -51,7 +51,7 @@ def assert_problem(response: Response, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_each_refusal_is_a_problem(site, name):
+def test_refusals_of_nginx_are_problems(site, name):
     request, status, code = REFUSALS[name]
     response = site.exchange(request)
     assert_problem(response, status, code)
@@ -59,11 +59,11 @@ def test_each_refusal_is_a_problem(site, name):
     assert response.headers["allow"] == ("GET, HEAD, POST" if status == 405 else None)
 
 
-def test_plain_http_where_https_is_expected_is_a_problem(site):
+def test_plain_http_on_tls_port_is_a_problem(site):
     assert_problem(Gateway(site.port).get("/"), 400, "bad_request")
 
 
-def test_a_crowd_from_one_address_is_refused(site):
+def test_too_many_connections_of_one_address_are_refused(site):
     with ExitStack() as crowd:
         for _ in range(64):
             one = crowd.enter_context(site.connect())
@@ -73,7 +73,7 @@ def test_a_crowd_from_one_address_is_refused(site):
     assert response.headers["retry-after"] == "2"
 
 
-def test_a_gateway_that_says_nothing_is_unavailable(tmp_path):
+def test_silent_gateway_is_unavailable(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with before_gateway(tmp_path, port, proxy_read_timeout="1s") as site:
@@ -83,14 +83,14 @@ def test_a_gateway_that_says_nothing_is_unavailable(tmp_path):
 
 
 @pytest.mark.parametrize("before", [before_gateway, before_ingress])
-def test_a_body_in_many_small_chunks_is_refused_and_goes_to_no_disk(tmp_path: Path, before):
+def test_chunked_body_is_refused_and_not_written_to_disk(tmp_path: Path, before):
     (nobody,) = choose_ports([None])
     with before(tmp_path, nobody) as site:
         assert_problem(site.exchange(CHUNKED + SMALL_CHUNKS), 411, "length_required")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="it speaks HTTP/2")
-def test_a_large_body_of_unknown_length_is_refused_and_goes_to_no_disk(tmp_path: Path):
+def test_large_body_without_length_is_not_written_to_disk(tmp_path: Path):
     (nobody,) = choose_ports([None])
     with before_gateway(tmp_path, nobody) as site:
         command = ["curl", "--silent", "--http2", "--upload-file", "-", "--request", "POST"]
@@ -101,7 +101,7 @@ def test_a_large_body_of_unknown_length_is_refused_and_goes_to_no_disk(tmp_path:
     assert Problem.model_validate_json(body).status == 413
 
 
-def test_its_access_log_has_paths_without_their_queries(tmp_path: Path):
+def test_access_log_has_no_queries(tmp_path: Path):
     (nobody,) = choose_ports([None])
     with before_gateway(tmp_path, nobody) as site:
         for server in (site, Gateway(site.plain_port)):

@@ -29,13 +29,13 @@ def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_gateway_needs_nothing_heavy(environment):
+def test_gateway_imports_neither_torch_nor_ray(environment):
     code = f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r})); import gateway.asgi"
     done = run("-c", code, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_database_that_was_not_migrated_is_not_ready(environment):
+def test_unmigrated_database_is_not_ready(environment):
     ask = "import django; django.setup(); from gateway.database import ping; ping()"
     named = {**environment, "DJANGO_SETTINGS_MODULE": "gateway.settings"}
     before = run("-c", ask, env=named, cwd=ROOT)
@@ -45,7 +45,7 @@ def test_a_database_that_was_not_migrated_is_not_ready(environment):
     assert run("-c", ask, env=named, cwd=ROOT).returncode == 0
 
 
-def test_both_ways_to_the_commands_work(environment, tmp_path):
+def test_manage_works_as_module_and_as_file(environment, tmp_path):
     manage = str(ROOT / "gateway" / "manage.py")
     migrated = run("-m", "gateway.manage", "migrate", "-v0", env=environment, cwd=ROOT)
     assert migrated.returncode == 0, migrated.stderr
@@ -63,7 +63,7 @@ def test_migrations_are_complete(environment):
 @pytest.mark.parametrize(
     "name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN", "LESIONSERVE_AUDIT_KEY"]
 )
-def test_a_gateway_without_its_secrets_does_not_start(environment, name):
+def test_gateway_without_secrets_does_not_start(environment, name):
     del environment[name]
     started = run("-c", "import gateway.asgi", env=environment, cwd=ROOT)
     assert started.returncode != 0
@@ -94,7 +94,7 @@ def filled(environment) -> dict[str, str]:
     return environment
 
 
-def test_a_command_whose_output_nobody_takes_ends_quietly(filled):
+def test_command_with_closed_output_ends_quietly(filled):
     for command in COMMANDS:
         reading, writing = os.pipe()
         os.close(reading)
@@ -109,7 +109,7 @@ def test_a_command_whose_output_nobody_takes_ends_quietly(filled):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
-def test_a_command_whose_output_has_no_room_says_so(filled):
+def test_command_with_full_disk_names_the_reason(filled):
     for command in ("export_audit", "list_keys", "verify_audit"):
         with open("/dev/full", "w") as full:
             done = subprocess.run(

@@ -39,7 +39,7 @@ def together(work: Callable[[int], object]) -> list[object]:
     return results
 
 
-def test_a_quota_is_exact_however_many_ask_at_once(gateway: Gateway, ingress: FakeIngress):
+def test_quota_is_exact_under_concurrent_requests(gateway: Gateway, ingress: FakeIngress):
     header = f"X-API-Key: {issue_key(requests_per_day=10)[1]}"
     statuses: Counter[int] = Counter()
     for batch in together(lambda _: [gateway.predict(IMAGE, header).status for _ in range(4)]):
@@ -48,7 +48,7 @@ def test_a_quota_is_exact_however_many_ask_at_once(gateway: Gateway, ingress: Fa
     assert len(ingress.sent) == 10
 
 
-def test_an_organisations_quota_is_exact_over_all_its_keys(gateway: Gateway, ingress: FakeIngress):
+def test_organisation_quota_is_exact_over_all_keys(gateway: Gateway, ingress: FakeIngress):
     headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(CROWD)]
     Organisation.objects.update(requests_per_day=10)
     statuses: Counter[int] = Counter()
@@ -57,14 +57,14 @@ def test_an_organisations_quota_is_exact_over_all_its_keys(gateway: Gateway, ing
     assert statuses == {200: 10, 429: 22}
 
 
-def test_one_idempotency_key_is_one_inference_however_many_send_it(gateway, ingress, key):
+def test_concurrent_idempotency_key_is_one_inference(gateway, ingress, key):
     answers = together(lambda _: gateway.predict(IMAGE, key, "Idempotency-Key: the-same"))
     assert {answer.status for answer in answers} <= {200, 409}
     assert len({answer.body for answer in answers if answer.status == 200}) == 1
     assert len(ingress.sent) == 1
 
 
-def test_the_trail_of_a_crowd_has_no_gap_and_counts_each_once(gateway, ingress, key):
+def test_trail_of_concurrent_requests_is_complete(gateway, ingress, key):
     def work(number: int) -> None:
         for _ in range(4):
             gateway.predict(IMAGE, key)

@@ -21,9 +21,7 @@ OTHER = form(part(jpeg(80, 60)))
 SAME = "Idempotency-Key: one-of-a-kind"
 
 
-def test_the_same_key_and_image_bring_the_same_answer_from_one_inference(
-    gateway: Gateway, ingress: FakeIngress, key
-):
+def test_same_key_and_image_replay_first_answer(gateway: Gateway, ingress: FakeIngress, key):
     first, second = (gateway.predict(IMAGE, key, SAME) for _ in range(2))
     assert (first.status, second.status) == (200, 200)
     assert first.body == second.body
@@ -38,7 +36,7 @@ def test_the_same_key_and_image_bring_the_same_answer_from_one_inference(
     ]
 
 
-def test_quotes_make_no_other_key(gateway: Gateway, ingress, key):
+def test_quoted_and_unquoted_key_are_the_same(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
     gateway.predict(IMAGE, key, 'Idempotency-Key: "one-of-a-kind"')
     assert len(ingress.sent) == 1
@@ -47,20 +45,22 @@ def test_quotes_make_no_other_key(gateway: Gateway, ingress, key):
 @pytest.mark.parametrize(
     ("body", "query"), [(form(part(jpeg(65))), ""), (IMAGE, "?masks=none")], ids=["image", "option"]
 )
-def test_another_request_under_the_same_key_is_refused(gateway, ingress, key, body, query):
+def test_key_of_another_request_is_refused(gateway, ingress, key, body, query):
     gateway.predict(IMAGE, key, SAME)
     assert_problem(gateway.predict(body, key, SAME, query=query), 422, "idempotency_key_reused")
     assert len(ingress.sent) == 1
 
 
-def test_the_same_key_of_another_organisation_is_another(gateway: Gateway, ingress, key):
+def test_key_is_separate_for_each_organisation(gateway: Gateway, ingress, key):
     other = f"X-API-Key: {issue_key(organisation='elsewhere')[1]}"
     for header in (key, other):
         assert gateway.predict(IMAGE, header, SAME).status == 200
     assert len(ingress.sent) == 2
 
 
-def test_two_at_once_are_one_inference(gateway: Gateway, ingress: FakeIngress, key):
+def test_concurrent_requests_of_a_key_are_one_inference(
+    gateway: Gateway, ingress: FakeIngress, key
+):
     goes_on = threading.Event()
 
     def answer(sent):
@@ -81,7 +81,7 @@ def test_two_at_once_are_one_inference(gateway: Gateway, ingress: FakeIngress, k
     assert len(ingress.sent) == 1
 
 
-def test_a_failure_is_not_kept(gateway: Gateway, ingress: FakeIngress, key):
+def test_failure_is_not_replayed(gateway: Gateway, ingress: FakeIngress, key):
     ingress.answer = lambda sent: problem(sent, 503, "overloaded")
     assert gateway.predict(IMAGE, key, SAME).status == 503
     ingress.answer = None
@@ -89,7 +89,7 @@ def test_a_failure_is_not_kept(gateway: Gateway, ingress: FakeIngress, key):
     assert len(ingress.sent) == 2
 
 
-def test_a_client_that_left_may_ask_again(gateway: Gateway, ingress: FakeIngress, key):
+def test_key_of_aborted_request_can_be_reused(gateway: Gateway, ingress: FakeIngress, key):
     ingress.holds = True
     with gateway.connect() as connection:
         connection.sendall(gateway_request(key))
@@ -118,12 +118,12 @@ def gateway_request(key: str) -> bytes:
         [SAME, SAME],
     ],
 )
-def test_a_malformed_key_is_refused(gateway: Gateway, ingress, key, lines):
+def test_malformed_idempotency_key_is_refused(gateway: Gateway, ingress, key, lines):
     assert_problem(gateway.predict(IMAGE, key, *lines), 400, "bad_request")
     assert ingress.sent == []
 
 
-def test_what_is_kept_is_encrypted_and_names_nothing(gateway: Gateway, ingress, key):
+def test_stored_answer_is_encrypted_and_names_nothing(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
     (claim,) = IdempotentRequest.objects.all()
     kept = bytes(claim.answer) + claim.key_hash.encode() + claim.fingerprint.encode()
@@ -131,7 +131,7 @@ def test_what_is_kept_is_encrypted_and_names_nothing(gateway: Gateway, ingress, 
     assert b"one-of-a-kind" not in kept
 
 
-def test_it_is_kept_for_a_while_only(gateway: Gateway, ingress, key):
+def test_stored_answer_expires(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
     IdempotentRequest.objects.update(expires_at=timezone.now())
     assert gateway.predict(IMAGE, key, SAME).status == 200
@@ -141,13 +141,13 @@ def test_it_is_kept_for_a_while_only(gateway: Gateway, ingress, key):
     assert not IdempotentRequest.objects.exists()
 
 
-def test_the_claim_of_a_gateway_that_was_killed_is_taken_over(gateway, ingress, key):
+def test_lease_of_killed_gateway_is_taken_over(gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
     IdempotentRequest.objects.update(answer=None, expires_at=timezone.now())
     assert gateway.predict(IMAGE, key, SAME).status == 200
 
 
-def test_a_service_that_keeps_nothing_says_so(ingress: FakeIngress, transactional_db):
+def test_key_is_refused_where_replay_is_off(ingress: FakeIngress, transactional_db):
     header = f"X-API-Key: {issue_key()[1]}"
     url = f"http://127.0.0.1:{ingress.port}"
     with running_gateway(UPSTREAM_URL=url, IDEMPOTENCY_S=0) as gateway:
@@ -155,7 +155,7 @@ def test_a_service_that_keeps_nothing_says_so(ingress: FakeIngress, transactiona
         assert gateway.predict(IMAGE, header).status == 200
 
 
-def test_whoever_took_too_long_leaves_the_next_ones_answer_alone(gateway, ingress, key):
+def test_expired_lease_does_not_overwrite_next_answer(gateway, ingress, key):
     """Its claim expired while it worked, and another request has claimed the key since."""
 
     def overtake() -> int:
@@ -175,7 +175,7 @@ def test_whoever_took_too_long_leaves_the_next_ones_answer_alone(gateway, ingres
     assert gateway.predict(IMAGE, key, SAME).status == 422
 
 
-def test_an_answer_under_another_secret_is_as_good_as_not_kept(gateway, ingress, key, settings):
+def test_answer_under_another_secret_is_not_replayed(gateway, ingress, key, settings):
     gateway.predict(IMAGE, key, SAME)
     settings.SECRET_KEY = "another secret key, since this one was rotated"
     assert gateway.predict(IMAGE, key, SAME).status == 200
@@ -184,7 +184,7 @@ def test_an_answer_under_another_secret_is_as_good_as_not_kept(gateway, ingress,
     assert len(ingress.sent) == 2
 
 
-def test_an_answer_of_an_earlier_version_is_as_good_as_not_kept(gateway, ingress, key):
+def test_answer_of_earlier_version_is_not_replayed(gateway, ingress, key):
     answer = gateway.predict(IMAGE, key, SAME).json()
     del answer["options"]
     encrypted = _cipher().encrypt(json.dumps(answer).encode())
@@ -196,15 +196,13 @@ def test_an_answer_of_an_earlier_version_is_as_good_as_not_kept(gateway, ingress
     assert len(ingress.sent) == 2
 
 
-def test_a_quoted_key_may_hold_escapes(gateway, ingress, key):
+def test_quoted_key_may_hold_escapes(gateway, ingress, key):
     for line in ('Idempotency-Key: "a\\"b"', 'Idempotency-Key: "a\\\\b"'):
         assert gateway.predict(IMAGE, key, line).status == 200
     assert len(ingress.sent) == 2
 
 
-def test_a_client_that_left_while_its_claim_was_made_may_ask_again(
-    gateway, ingress, key, monkeypatch
-):
+def test_abort_while_lease_is_taken_frees_the_key(gateway, ingress, key, monkeypatch):
     claimed, goes_on = threading.Event(), threading.Event()
 
     def claim(once):

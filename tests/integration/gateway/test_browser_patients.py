@@ -185,7 +185,7 @@ async def test_every_dropped_file_is_taken(page: Page, key: str, ingress, files,
     assert page.url == address
 
 
-async def test_what_is_not_taken_is_named(page: Page, key: str, ingress, files, tmp_path):
+async def test_page_names_files_that_it_refuses(page: Page, key: str, ingress, files, tmp_path):
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
     (tmp_path / "export").mkdir()
     await drop(page, 300, 300, [files[0], tmp_path / "letter.pdf", tmp_path / "export"])
@@ -197,7 +197,7 @@ async def test_what_is_not_taken_is_named(page: Page, key: str, ingress, files, 
     await expect(refused).to_be_hidden()
 
 
-async def test_images_beyond_the_most_are_named(page: Page):
+async def test_page_names_images_beyond_the_limit(page: Page):
     await choose(page, **{f"scan{number}": FIRST for number in range(23)})
     await expect(cards(page)).to_have_count(20)
     lines = await page.locator("#refused li").all_inner_texts()
@@ -206,7 +206,7 @@ async def test_images_beyond_the_most_are_named(page: Page):
     ]
 
 
-async def test_file_changed_since_is_not_sent(page: Page, key: str, ingress, files):
+async def test_file_changed_after_choice_is_not_sent(page: Page, key: str, ingress, files):
     await enter_key(page, key)
     await page.locator("#file").set_input_files(files[0])
     await expect(page.locator(".thumbnail")).to_have_js_property("naturalWidth", 61)
@@ -248,7 +248,7 @@ async def test_back_button_shows_no_result(page: Page, key: str, ingress: FakeIn
     await expect(cards(page)).to_have_count(0)
 
 
-async def test_left_page_keeps_nothing_for_the_back_button(page: Page, key: str, ingress):
+async def test_page_clears_results_when_left(page: Page, key: str, ingress):
     await send(page, key, a=FIRST)
     await expect(page.locator(".findings h3")).to_be_visible()
     await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
@@ -256,7 +256,7 @@ async def test_left_page_keeps_nothing_for_the_back_button(page: Page, key: str,
     await expect(page.get_by_label("API key")).to_have_value("")
 
 
-async def test_page_kept_by_the_browser_is_loaded_again(page: Page):
+async def test_page_from_browser_cache_is_reloaded(page: Page):
     async with page.expect_navigation():
         await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
 

@@ -14,7 +14,7 @@ from pipeline.schemas import Prediction, PredictOptions, Problem
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.servers import serving
-from tests.integration.gateway.test_gateway_hop import Graph, real
+from tests.integration.gateway.test_hop import Graph, real
 
 TOKEN = "t" * 32
 PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
@@ -109,7 +109,7 @@ def ask_for_everything(schema: Any, headers: dict[str, str]) -> list[str]:
     return [operation.label for operation in operations]
 
 
-def test_the_gateway_answers_as_it_documents(of_the_gateway, all_scopes) -> None:
+def test_gateway_conforms_to_its_openapi_document(of_the_gateway, all_scopes) -> None:
     asked = ask_for_everything(of_the_gateway, all_scopes)
     assert set(asked) == {
         "POST /predict/",
@@ -120,6 +120,6 @@ def test_the_gateway_answers_as_it_documents(of_the_gateway, all_scopes) -> None
     }
 
 
-def test_the_ingress_answers_as_it_promises(of_the_ingress) -> None:
+def test_ingress_conforms_to_its_contract(of_the_ingress) -> None:
     asked = ask_for_everything(of_the_ingress, {"Authorization": f"Bearer {TOKEN}"})
     assert len(asked) == 4

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from tests.integration.gateway.browser import answer_of, answering, drop, send, sign_in
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent, prediction
-from tests.integration.gateway.test_gateway_sessions import person
+from tests.integration.gateway.test_sessions import person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,7 +49,7 @@ async def test_no_column_is_cut_off(page: Page, key: str, ingress: FakeIngress, 
     assert cut_off == [], " ".join(cut_off)
 
 
-async def test_keyboard_is_enough(page: Page, key: str, ingress: FakeIngress):
+async def test_page_works_with_keyboard_only(page: Page, key: str, ingress: FakeIngress):
     await page.get_by_label("API key").focus()
     await page.keyboard.type(key.removeprefix("X-API-Key: "))
     await page.keyboard.press("Tab")  # the link to sign in
@@ -70,7 +70,7 @@ async def test_keyboard_is_enough(page: Page, key: str, ingress: FakeIngress):
     await expect(page.get_by_role("heading", name="scan.jpg")).to_be_focused()
 
 
-async def test_focus_elsewhere_is_left_there(page: Page, key: str, ingress: FakeIngress):
+async def test_result_does_not_move_focus(page: Page, key: str, ingress: FakeIngress):
     await send(page, key)
     await page.get_by_role("slider").focus()
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
@@ -105,7 +105,7 @@ async def test_dropped_file_is_not_opened_for_an_auditor(page: Page, tmp_path: P
     await assert_drop_is_caught(page, tmp_path / "scan.jpg")
 
 
-async def test_address_without_a_page_is_one(page: Page):
+async def test_unknown_address_shows_error_page(page: Page):
     response = await page.goto(f"{page.url}nowhere")
     assert response.status == 404
     await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
@@ -113,7 +113,7 @@ async def test_address_without_a_page_is_one(page: Page):
     await expect(page.get_by_label("API key")).to_be_visible()
 
 
-async def test_demo_model_is_named_with_its_answer(page: Page, key: str, ingress: FakeIngress):
+async def test_result_names_the_demo_model(page: Page, key: str, ingress: FakeIngress):
     def demo(sent: Sent) -> dict:
         answer = answer_of(sent)
         answer["model"]["name"] = "demo"

@@ -26,12 +26,12 @@ from tests.integration.gateway.browser import (
 )
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, problem
-from tests.integration.gateway.test_gateway_sessions import person
+from tests.integration.gateway.test_sessions import person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_shows_lesions_with_name_time_and_model(page: Page, key: str, ingress: FakeIngress):
+async def test_result_shows_lesions_name_time_and_model(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(answer_of)
     await send(page, key, scan=jpeg())
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
@@ -56,7 +56,7 @@ async def test_downloads_hold_name_and_time(page: Page, key: str, ingress: FakeI
         assert re.fullmatch(rf"Jane_ Doe__{stamp}_[0-9a-f]{{8}}_{re.escape(ending)}", name)
 
 
-async def test_record_is_the_whole_answer(page: Page, key: str, ingress: FakeIngress):
+async def test_downloaded_record_is_the_whole_answer(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(answer_of)
     async with page.expect_response(re.compile("/predict/")) as response:
         await send(page, key)
@@ -67,7 +67,7 @@ async def test_record_is_the_whole_answer(page: Page, key: str, ingress: FakeIng
     assert json.loads(saved)["detections"][0]["mask"]["counts"] == "0"
 
 
-async def test_saved_picture_is_the_shown_one(page: Page, key: str, ingress: FakeIngress):
+async def test_saved_picture_is_the_one_shown(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(answer_of)
     await send(page, key, scan=jpeg(72, 36))
     picture = page.get_by_role("img", name="scan.jpg with the lesions drawn on")
@@ -77,7 +77,7 @@ async def test_saved_picture_is_the_shown_one(page: Page, key: str, ingress: Fak
     assert Path(await (await download.value).path()).read_bytes() == jpeg(72, 36)
 
 
-async def test_says_that_picture_cannot_be_shown(page: Page, key: str, ingress: FakeIngress):
+async def test_page_says_when_picture_cannot_be_shown(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(lambda sent: answer_of(sent, visualization="AAAA"))
     await send(page, key)
     await expect(page.get_by_text("The picture of the lesions cannot be shown.")).to_be_visible()
@@ -94,7 +94,7 @@ async def test_file_name_stays_in_the_browser(page: Page, key: str, ingress: Fak
     assert all(b"Jane" not in body for body in sent)
 
 
-async def test_wrong_key_says_what_to_do(page: Page, key: str, ingress: FakeIngress):
+async def test_refused_key_says_what_to_do(page: Page, key: str, ingress: FakeIngress):
     await send(page, "wrong")
     await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
     await send(page, "schlüssel")
@@ -120,7 +120,7 @@ async def test_refusal_is_shown_with_its_image(page: Page, key: str, ingress: Fa
         (200, "{}", "The answer cannot be shown"),
     ],
 )
-async def test_says_so_of_an_answer_from_elsewhere(page: Page, key: str, status, body, words):
+async def test_answer_of_a_proxy_is_named_as_such(page: Page, key: str, status, body, words):
     await page.route("**/predict/?*", lambda route: route.fulfill(status=status, body=body))
     await send(page, key)
     await expect(page.get_by_role("alert")).to_contain_text(words)
@@ -158,7 +158,7 @@ async def set_threshold(page: Page, value: str) -> None:
         (0, "No lesion found", "No more findings are"),
     ],
 )
-async def test_says_how_many_findings_are_hidden(page: Page, key, ingress, hidden, title, line):
+async def test_page_counts_findings_below_threshold(page: Page, key, ingress, hidden, title, line):
     ingress.answer = answering(lambda sent: without_lesions(sent, below_threshold=hidden))
     await set_threshold(page, "0.85")
     await expect(page.locator("output")).to_have_text("85.0 %")
@@ -171,7 +171,7 @@ async def test_says_how_many_findings_are_hidden(page: Page, key, ingress, hidde
     await expect(page.locator(".hidden-findings")).to_have_text(expected)
 
 
-async def test_says_nothing_of_a_threshold_unasked_for(page: Page, key: str, ingress: FakeIngress):
+async def test_page_omits_threshold_that_was_not_set(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(without_lesions)
     await send(page, key)
     await expect(page.locator(".findings h3")).to_have_text("No lesion found")
@@ -217,7 +217,7 @@ async def test_progress_is_shown_and_can_be_cancelled(page: Page, key: str, ingr
     ingress.answer.open()
 
 
-async def test_upload_tells_the_share_that_is_sent(page: Page, key: str, ingress: FakeIngress):
+async def test_upload_shows_the_share_sent(page: Page, key: str, ingress: FakeIngress):
     devtools = await page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
     await devtools.send("Network.emulateNetworkConditions", slow)
@@ -229,7 +229,7 @@ async def test_upload_tells_the_share_that_is_sent(page: Page, key: str, ingress
 
 
 @pytest.mark.parametrize("way", ["submit.click()", "form.requestSubmit()"])
-async def test_sending_twice_at_once_sends_once(page: Page, key: str, ingress: FakeIngress, way):
+async def test_double_submit_sends_once(page: Page, key: str, ingress: FakeIngress, way):
     await enter_key(page, key)
     await choose(page, scan=jpeg())
     await page.evaluate(
@@ -240,7 +240,7 @@ async def test_sending_twice_at_once_sends_once(page: Page, key: str, ingress: F
     assert len(ingress.sent) == 1
 
 
-async def test_nothing_chosen_is_said(page: Page, key: str):
+async def test_submit_without_image_says_so(page: Page, key: str):
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.get_by_role("status").last).to_have_text("Choose an image first.")
@@ -268,7 +268,7 @@ async def test_signed_in_person_needs_no_key(page: Page, ingress: FakeIngress):
     await expect(page.get_by_label("API key")).to_be_visible()
 
 
-async def test_wrong_password_opens_nothing(page: Page):
+async def test_wrong_password_is_refused(page: Page):
     await sync_to_async(person)()
     await sign_in(page, password="another password")
     await expect(page.get_by_role("alert")).to_contain_text("user name or the password is wrong")

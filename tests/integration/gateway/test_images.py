@@ -42,7 +42,7 @@ def halves(_halves: Gateway, transactional_db: None) -> Gateway:
 
 
 @pytest.mark.parametrize("data", FINE.values(), ids=FINE)
-def test_an_odd_image_is_answered(halves, key, data):
+def test_unusual_image_is_answered(halves, key, data):
     response = halves.predict(form(part(data)), key)
     assert response.status == 200, response.body
     assert response.json()["detections"][0]["label"] == "HSIL"
@@ -55,29 +55,29 @@ def test_an_odd_image_is_answered(halves, key, data):
     "query",
     ["masks=polygon", "masks=none", "visualization=png", "visualization=none", "score_threshold=1"],
 )
-def test_whatever_the_pipeline_may_answer_is_believed(halves, key, query):
+def test_any_valid_prediction_is_relayed(halves, key, query):
     assert halves.predict(form(part(png())), key, query=f"?{query}").status == 200
 
 
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_image_is_a_422_that_says_which(halves, key, data, reason):
+def test_broken_image_gets_422_with_reason(halves, key, data, reason):
     told = assert_refused(halves.predict(form(part(data)), key), 422, "broken_image")
     assert re.search(reason, told["detail"])
 
 
 @pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN)
-def test_what_is_no_image_of_ours_goes_no_further(halves, key, data):
+def test_unsupported_file_is_not_forwarded(halves, key, data):
     assert_refused(halves.predict(form(part(data)), key), 415, "unsupported_image")
     assert the_record().attempts == 0
 
 
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_goes_no_further(halves, key, data):
+def test_decompression_bomb_is_not_forwarded(halves, key, data):
     assert_refused(halves.predict(form(part(data)), key), 413, "image_too_large")
     assert the_record().attempts == 0
 
 
-def test_a_model_that_fails_is_a_fault_and_the_next_image_is_answered(halves, key):
+def test_model_failure_does_not_affect_next_image(halves, key):
     response = halves.predict(form(part(png(FAILS))), key)
     told = assert_refused(response, 502, "upstream_fault", "failed")
     assert "fake model" not in told["detail"]

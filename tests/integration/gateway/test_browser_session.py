@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from tests.integration.gateway.browser import cards, choose, find_lesions, send, sign_in
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress
-from tests.integration.gateway.test_gateway_sessions import PASSWORD, person
+from tests.integration.gateway.test_sessions import PASSWORD, person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +64,7 @@ async def test_expired_session_removes_results_on_return(page: Page, ingress: Fa
     await assert_removed(page, "Your session has ended")
 
 
-async def test_unreachable_service_ends_no_session(page: Page, ingress: FakeIngress):
+async def test_unreachable_service_does_not_end_session(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
     await page.route("**/session/", lambda route: route.fulfill(status=503, body="{}"))
     async with page.expect_response("**/session/"):
@@ -128,7 +128,7 @@ async def test_tabs_of_one_person_keep_their_images(page: Page, ingress: FakeIng
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
 
 
-async def test_sign_out_works_with_a_token_of_before(page: Page, ingress: FakeIngress):
+async def test_sign_out_works_with_an_older_csrf_token(page: Page, ingress: FakeIngress):
     """Signing in again in another tab renews the token that guards the form."""
     await result_of_nurse(page)
     await page.evaluate("document.getElementById('sign-out').csrfmiddlewaretoken.value = 'old'")
@@ -147,7 +147,7 @@ async def test_sign_out_removes_results_from_the_back_button(page: Page, ingress
     await expect(page.get_by_text("Signed in as")).to_have_count(0)
 
 
-async def test_right_that_was_taken_is_explained(page: Page, ingress: FakeIngress):
+async def test_revoked_right_is_explained(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await sign_in(page)
     await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
@@ -163,7 +163,9 @@ async def test_right_that_was_taken_is_explained(page: Page, ingress: FakeIngres
         ("operator", ["Usage charts", "API keys", "Organisations"]),
     ],
 )
-async def test_who_may_not_send_is_told_what_they_may(page: Page, role: str, links: list[str]):
+async def test_person_without_predict_right_sees_other_views(
+    page: Page, role: str, links: list[str]
+):
     await sync_to_async(person)(role, role)
     await sign_in(page, role)
     title = page.get_by_role("heading", name="Your account cannot analyse images")

@@ -77,7 +77,7 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_every_bad_credential_gets_the_same_401(gateway: Gateway, name):
+def test_bad_credentials_all_get_the_same_401(gateway: Gateway, name):
     response = gateway.predict(form(part(IMAGE)), *CREDENTIALS[name]())
     told = assert_refused(response, 401, "unauthorized")
     assert told["detail"] == "A valid API key is required."
@@ -85,7 +85,7 @@ def test_every_bad_credential_gets_the_same_401(gateway: Gateway, name):
     assert the_record().key_id == ""
 
 
-def test_a_key_in_the_query_is_no_credential(gateway: Gateway):
+def test_key_in_query_is_not_accepted(gateway: Gateway):
     response = gateway.predict(form(part(IMAGE)), query=f"?key={valid()}")
     assert_refused(response, 401, "unauthorized")
 
@@ -135,7 +135,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_bad_body_is_refused_for_what_it_is(gateway: Gateway, key, name):
+def test_malformed_body_is_refused_with_reason(gateway: Gateway, key, name):
     body, status, code = BODIES[name]
     assert_refused(gateway.predict(body, key), status, code)
 
@@ -143,34 +143,34 @@ def test_a_bad_body_is_refused_for_what_it_is(gateway: Gateway, key, name):
 @pytest.mark.parametrize(
     "media", ["multipart/form-data", f"multipart/form-data; boundary={'b' * 200}"]
 )
-def test_a_bad_boundary_is_refused(gateway: Gateway, key, media):
+def test_malformed_boundary_is_refused(gateway: Gateway, key, media):
     assert_refused(gateway.predict(form(part(IMAGE)), key, media=media), 400, "bad_request")
 
 
 @pytest.mark.parametrize(
     "media", ["application/json", "application/x-www-form-urlencoded", "image/jpeg", " "]
 )
-def test_other_kinds_of_body_are_refused(gateway: Gateway, key, media):
+def test_bodies_of_other_types_are_refused(gateway: Gateway, key, media):
     response = gateway.predict(IMAGE, key, media=media)
     assert_refused(response, 415, "unsupported_media_type")
 
 
-def test_a_body_without_a_type_is_refused(gateway: Gateway, key):
+def test_body_without_content_type_is_refused(gateway: Gateway, key):
     response = gateway.exchange(head("POST /predict/", key, "Content-Length: 2") + b"{}")
     assert_refused(response, 415, "unsupported_media_type")
 
 
-def test_a_compressed_body_is_refused(gateway: Gateway, key):
+def test_compressed_body_is_refused(gateway: Gateway, key):
     response = gateway.predict(gzip.compress(form(part(IMAGE))), key, "Content-Encoding: gzip")
     assert_refused(response, 415, "unsupported_media_type")
 
 
-def test_an_oversized_body_is_refused_unread(gateway: Gateway, key):
+def test_oversized_body_is_refused_unread(gateway: Gateway, key):
     request = head("POST /predict/", key, MULTIPART, f"Content-Length: {10**12}")
     assert_refused(gateway.exchange(request), 413, "body_too_large")
 
 
-def test_a_client_that_sends_all_the_same_hears_why(gateway: Gateway, key, settings):
+def test_client_that_keeps_sending_gets_the_refusal(gateway: Gateway, key, settings):
     length = settings.MAX_UPLOAD_BYTES + 1
     request = head("POST /predict/", key, MULTIPART, f"Content-Length: {length}")
     # A client that keeps its connection, as browsers do.
@@ -178,7 +178,7 @@ def test_a_client_that_sends_all_the_same_hears_why(gateway: Gateway, key, setti
     assert_refused(gateway.exchange(request + b"x" * length), 413, "body_too_large")
 
 
-def test_a_connection_goes_on_after_a_refusal(gateway: Gateway):
+def test_connection_stays_open_after_refusal(gateway: Gateway):
     body = form(part(IMAGE))
     lines = ["POST /predict/ HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
     refused = ("\r\n".join(lines) + "\r\n\r\n").encode() + body
@@ -190,24 +190,24 @@ def test_a_connection_goes_on_after_a_refusal(gateway: Gateway):
             assert (answer.status, bool(answer.read())) == (status, True)
 
 
-def test_a_body_without_a_length_is_refused_unread(gateway: Gateway, key):
+def test_body_without_length_is_refused_unread(gateway: Gateway, key):
     request = head("POST /predict/", key, MULTIPART, "Transfer-Encoding: chunked")
     assert_refused(gateway.exchange(request), 411, "length_required")
 
 
-def test_the_key_is_asked_for_before_the_body(gateway: Gateway):
+def test_key_is_checked_before_body(gateway: Gateway):
     request = head("POST /predict/", MULTIPART, "Content-Length: 1000")
     assert_refused(gateway.exchange(request), 401, "unauthorized")
 
 
-def test_a_host_that_is_none_of_ours_is_refused(gateway: Gateway, key):
+def test_predict_refuses_unknown_host(gateway: Gateway, key):
     body = form(part(IMAGE))
     request = head("POST /predict/", MULTIPART, f"Content-Length: {len(body)}", key, host="evil")
     assert_refused(gateway.exchange(request + body), 400, "bad_request")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_only_post_is_allowed(gateway: Gateway, key, method):
+def test_predict_allows_only_post(gateway: Gateway, key, method):
     response = gateway.get("/predict/", key, "X-HTTP-Method-Override: POST", method=method)
     assert response.headers["Allow"] == "POST"
     if method == "HEAD":
@@ -231,12 +231,12 @@ def test_only_post_is_allowed(gateway: Gateway, key, method):
         ("%3Cscript%3E=1", "'<script>'"),
     ],
 )
-def test_a_wrong_option_is_named(gateway: Gateway, key, query, named):
+def test_refusal_names_wrong_option(gateway: Gateway, key, query, named):
     response = gateway.predict(form(part(IMAGE)), key, query=f"?{query}")
     assert named in assert_refused(response, 400, "bad_request")["detail"]
 
 
-def test_a_foreign_host_is_refused(gateway: Gateway, key):
+def test_pages_refuse_unknown_host(gateway: Gateway, key):
     body = form(part(IMAGE))
     request = head(
         "POST /predict/", key, MULTIPART, f"Content-Length: {len(body)}", host="evil.example"
@@ -256,7 +256,7 @@ def test_a_foreign_host_is_refused(gateway: Gateway, key):
         "filename=müller.jpg",
     ],
 )
-def test_a_hostile_file_name_is_discarded_and_answered(gateway: Gateway, key, name):
+def test_hostile_file_name_is_discarded(gateway: Gateway, key, name):
     response = gateway.predict(form(part(IMAGE, f'form-data; name="file"; {name}')), key)
     assert response.status == 200
     assert the_record().state == "succeeded"
@@ -265,18 +265,18 @@ def test_a_hostile_file_name_is_discarded_and_answered(gateway: Gateway, key, na
 @pytest.mark.parametrize(
     "path", ["/predict", "//predict/", "/predict/%2e%2e/x", "/predict/%00", "/x", "/static/../x"]
 )
-def test_other_paths_are_not_found_and_not_recorded(gateway: Gateway, key, path):
+def test_unknown_paths_get_404_without_record(gateway: Gateway, key, path):
     body = form(part(IMAGE))
     request = head(f"POST {path}", key, MULTIPART, f"Content-Length: {len(body)}")
     assert_problem(gateway.exchange(request + body), 404, "not_found")
     assert not Record.objects.exists()
 
 
-def test_a_large_body_is_refused_on_every_path(gateway: Gateway):
+def test_large_body_is_refused_on_every_path(gateway: Gateway):
     request = head("POST /admin/login/", "Content-Length: 60000000")
     assert_problem(gateway.exchange(request), 413, "body_too_large")
 
 
-def test_a_preflight_is_given_no_permission(gateway: Gateway):
+def test_cors_preflight_gets_no_permission(gateway: Gateway):
     response = gateway.get("/predict/", "Origin: https://evil.example", method="OPTIONS")
     assert not [name for name in response.headers if name.lower().startswith("access-control")]

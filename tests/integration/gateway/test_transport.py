@@ -104,7 +104,7 @@ def say_nothing(connection: socket.socket, request: bytes) -> None:
 @pytest.mark.parametrize(
     "answer", [trickle, trickle_in_chunks, inform_for_ever, say_nothing], ids=lambda a: a.__name__
 )
-def test_one_deadline_ends_whatever_does_not_come_to_an_end(answer, key):
+def test_deadline_ends_stalled_responses(answer, key):
     with (
         speaking(answer) as (port, came),
         running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}", DEADLINE_S=0.5) as gateway,
@@ -149,7 +149,7 @@ def more_than_memory(connection: socket.socket, request: bytes) -> None:
     [no_http, header_bomb, two_lengths, a_bomb_in_gzip, a_redirect, more_than_memory],
     ids=lambda answer: answer.__name__,
 )
-def test_what_is_no_answer_of_ours_is_never_relayed_nor_asked_for_again(answer, key):
+def test_foreign_responses_are_neither_relayed_nor_retried(answer, key):
     with (
         speaking(answer) as (port, came),
         running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}") as gateway,
@@ -167,7 +167,7 @@ def hang_up_midway(connection: socket.socket, request: bytes) -> None:
 
 
 @pytest.mark.parametrize("answer", [hang_up, hang_up_midway], ids=lambda answer: answer.__name__)
-def test_an_answer_that_breaks_off_is_asked_for_once_more(answer, key):
+def test_truncated_response_is_retried_once(answer, key):
     def once(connection: socket.socket, request: bytes) -> None:
         if len(came) == 1:
             answer(connection, request)
@@ -195,7 +195,7 @@ def answered(connection: socket.socket, request: bytes) -> None:
     connection.sendall(whole_answer(request))
 
 
-def test_an_ingress_that_shows_its_certificate_is_answered(tmp_path, key):
+def test_ingress_with_trusted_certificate_gets_image(tmp_path, key):
     ca, context = tls(tmp_path, "127.0.0.1")
     with (
         speaking(answered, context) as (port, _),
@@ -205,7 +205,7 @@ def test_an_ingress_that_shows_its_certificate_is_answered(tmp_path, key):
 
 
 @pytest.mark.parametrize("wrong", ["authority", "host"])
-def test_an_ingress_with_a_wrong_certificate_hears_nothing_of_the_image(tmp_path, key, wrong):
+def test_ingress_with_wrong_certificate_gets_no_image(tmp_path, key, wrong):
     ca, _ = tls(tmp_path / "ours", "127.0.0.1")
     theirs = tmp_path / ("ours" if wrong == "host" else "theirs")
     _, context = tls(theirs, "elsewhere.example" if wrong == "host" else "127.0.0.1")
@@ -218,7 +218,7 @@ def test_an_ingress_with_a_wrong_certificate_hears_nothing_of_the_image(tmp_path
         assert came == []
 
 
-def test_an_ingress_that_speaks_no_tls_hears_nothing_either(tmp_path, key):
+def test_ingress_without_tls_gets_no_image(tmp_path, key):
     ca, _ = tls(tmp_path, "127.0.0.1")
     with (
         speaking(answered) as (port, came),

@@ -22,14 +22,14 @@ def request(key: str) -> bytes:
     return head("POST /predict/", key, media, f"Content-Length: {len(IMAGE)}") + IMAGE
 
 
-def test_a_body_that_does_not_come_to_its_end_is_given_up(gateway, ingress, key, monkeypatch):
+def test_body_that_stalls_times_out(gateway, ingress, key, monkeypatch):
     monkeypatch.setattr("gateway.body._WITHIN_S", 0.2)
     response = gateway.exchange(request(key)[:-10])
     assert_refused(response, 408, "request_timeout")
     assert ingress.sent == []
 
 
-def test_the_body_of_a_form_has_to_come_to_its_end_too(gateway: Gateway, monkeypatch):
+def test_body_of_a_page_form_that_stalls_times_out(gateway: Gateway, monkeypatch):
     monkeypatch.setattr("gateway.body._WITHIN_S", 0.2)
     response = gateway.exchange(head("POST /login/", "Content-Length: 100") + b"username=")
     assert_problem(response, 408, "request_timeout")
@@ -41,7 +41,7 @@ def large(sent) -> tuple[int, bytes]:
     return FakeIngress.json(answer)
 
 
-def test_a_client_that_does_not_read_its_answer_loses_its_place(ingress, key, monkeypatch):
+def test_client_that_does_not_read_loses_its_slot(ingress, key, monkeypatch):
     monkeypatch.setattr("gateway.middleware._SEND_WITHIN_S", 0.5)
     ingress.answer = large
     url = f"http://127.0.0.1:{ingress.port}"
@@ -69,7 +69,7 @@ def crowded(ingress: FakeIngress):
         yield gateway
 
 
-def test_an_organisation_leaves_room_for_the_others(crowded: Gateway, ingress, transactional_db):
+def test_organisation_cannot_take_all_slots(crowded: Gateway, ingress, transactional_db):
     ours, theirs = (f"X-API-Key: {issue_key(organisation=name)[1]}" for name in ("a", "b"))
     waiting = [crowded.connect() for _ in range(4)]
     for connection in waiting[:3]:
@@ -91,7 +91,7 @@ def wait_for(ingress: FakeIngress, requests: int) -> None:
     raise AssertionError(f"only {len(ingress.sent)} requests came")
 
 
-def test_a_request_that_was_swept_meanwhile_is_not_answered(gateway, ingress, key):
+def test_swept_request_is_not_answered(gateway, ingress, key):
     """However that came about: a 200 is on record as one."""
 
     def sweep() -> None:

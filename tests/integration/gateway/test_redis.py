@@ -50,13 +50,13 @@ def url(port: int, tmp_path: Path) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}"
 
 
-async def test_workers_count_together(url: str):
+async def test_workers_share_rate_limits(url: str):
     workers = [Limiter(RATES, url) for _ in range(4)]
     let_in = await asyncio.gather(*(admitted(worker, caller(), 10) for worker in workers))
     assert sum(let_in) == RATES.caller
 
 
-async def test_the_organisations_rate_is_shared_too(url: str):
+async def test_workers_share_organisation_rate_limits(url: str):
     workers = [Limiter(RATES, url) for _ in range(4)]
     let_in = await asyncio.gather(
         *(admitted(worker, caller(str(number)), 5) for number, worker in enumerate(workers))
@@ -64,7 +64,7 @@ async def test_the_organisations_rate_is_shared_too(url: str):
     assert sum(let_in) == RATES.organisation
 
 
-async def test_when_redis_goes_limits_stay_and_when_it_comes_back_they_are_shared_again(
+async def test_limits_hold_without_redis_and_are_shared_again(
     port: int, tmp_path: Path, monkeypatch
 ):
     monkeypatch.setattr("gateway.access.limits._REDIS_AGAIN_AFTER_S", 0)

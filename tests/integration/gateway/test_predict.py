@@ -19,7 +19,7 @@ from tests.integration.gateway.records import (
 from tests.integration.gateway.servers import running_gateway
 
 
-def test_an_image_is_answered_as_the_ingress_answered(gateway: Gateway, ingress, key):
+def test_answer_is_that_of_the_ingress(gateway: Gateway, ingress, key):
     response = gateway.predict(form(part(jpeg())), key)
 
     assert response.status == 200
@@ -30,7 +30,7 @@ def test_an_image_is_answered_as_the_ingress_answered(gateway: Gateway, ingress,
     assert response.json() == prediction(response.headers["X-Request-ID"])
 
 
-def test_the_record_of_an_answer_tells_all_but_the_image(gateway: Gateway, ingress, key):
+def test_record_holds_all_but_the_image(gateway: Gateway, ingress, key):
     image = jpeg(64, 48)
     body = form(part(image))
     response = gateway.predict(body, key)
@@ -53,7 +53,7 @@ def test_the_record_of_an_answer_tells_all_but_the_image(gateway: Gateway, ingre
     assert record.received_at <= record.finished_at
 
 
-def test_the_record_tells_what_the_threshold_hid(gateway: Gateway, ingress, key):
+def test_record_counts_detections_below_threshold(gateway: Gateway, ingress, key):
     query = "?masks=none&visualization=none&score_threshold=1"
     answer = gateway.predict(form(part(jpeg())), key, query=query).json()
     options = {"masks": "none", "visualization": "none", "score_threshold": 1.0}
@@ -63,7 +63,7 @@ def test_the_record_tells_what_the_threshold_hid(gateway: Gateway, ingress, key)
     call_command("verify_audit", stdout=StringIO())
 
 
-def test_the_record_of_a_refused_image_tells_its_options(gateway: Gateway, ingress, key):
+def test_record_of_refused_image_holds_options(gateway: Gateway, ingress, key):
     assert_problem(
         gateway.predict(form(part(b"no image")), key, query="?masks=none"),
         415,
@@ -73,7 +73,7 @@ def test_the_record_of_a_refused_image_tells_its_options(gateway: Gateway, ingre
     call_command("verify_audit", stdout=StringIO())
 
 
-def test_each_record_names_the_model_that_answered_while_one_rolls(gateway, ingress, key):
+def test_record_names_model_that_answered_during_roll(gateway, ingress, key):
     digests = ["a" * 64, "b" * 64, "a" * 64]
 
     def answer(sent: Sent) -> tuple[int, bytes]:
@@ -91,7 +91,7 @@ def test_each_record_names_the_model_that_answered_while_one_rolls(gateway, ingr
     call_command("verify_audit", stdout=StringIO())
 
 
-def test_the_ingress_gets_the_bytes_and_no_header_of_the_client(gateway: Gateway, ingress, key):
+def test_ingress_gets_image_bytes_and_no_client_header(gateway: Gateway, ingress, key):
     image = jpeg()
     mine = ["X-Request-ID: mine", "X-Request-Timeout-Seconds: 0", "X-Forwarded-For: 1.2.3.4"]
     response = gateway.predict(
@@ -115,38 +115,38 @@ def test_the_ingress_gets_the_bytes_and_no_header_of_the_client(gateway: Gateway
     }  # fmt: skip
 
 
-def test_a_key_may_come_as_authorization(gateway: Gateway, ingress, key):
+def test_accepts_key_in_authorization_header(gateway: Gateway, ingress, key):
     header = key.replace("X-API-Key:", "Authorization: Api-Key")
     assert gateway.predict(form(part(jpeg())), header).status == 200
 
 
-def test_what_the_ingress_finds_wrong_with_the_image_is_relayed(gateway: Gateway, ingress, key):
+def test_image_errors_of_ingress_are_relayed(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: problem(sent, 422, "broken_image", "The image is cut off.")
     told = assert_refused(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
     assert told["detail"] == "The image is cut off."
     assert the_record().attempts == 1
 
 
-def test_a_shed_request_may_be_retried(gateway: Gateway, ingress, key):
+def test_shed_request_gets_retry_after(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: problem(sent, 503, "overloaded")
     response = gateway.predict(form(part(jpeg())), key)
     assert_refused(response, 503, "overloaded", "shed")
     assert response.headers["Retry-After"] == "2"
 
 
-def test_an_ingress_without_a_model_is_unavailable(gateway: Gateway, ingress, key):
+def test_ingress_without_model_is_unavailable(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: problem(sent, 503, "unavailable")
     response = gateway.predict(form(part(jpeg())), key)
     assert_refused(response, 503, "unavailable", "failed")
     assert response.headers["Retry-After"] == "2"
 
 
-def test_our_token_refused_is_no_fault_of_the_client(gateway: Gateway, ingress, key):
+def test_refused_service_token_is_502(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: problem(sent, 401, "unauthorized")
     assert_refused(gateway.predict(form(part(jpeg())), key), 502, "upstream_fault", "failed")
 
 
-def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress, key):
+def test_invalid_answers_of_ingress_are_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
     def without(name: str, request_id: str) -> bytes:
         answer = prediction(request_id)
         del answer[name]
@@ -223,7 +223,7 @@ def test_a_lying_ingress_is_never_relayed(gateway: Gateway, ingress: FakeIngress
         ("", "X-Correlation-Id: mine", {"correlation_id": "another"}),
     ],
 )
-def test_an_answer_to_another_question_is_refused(gateway, ingress, key, query, header, changes):
+def test_answer_to_another_request_is_refused(gateway, ingress, key, query, header, changes):
     ingress.answer = lambda sent: FakeIngress.json(FakeIngress.predict(sent) | changes)
     response = gateway.predict(
         form(part(jpeg())), key, *([header] if header else []), query="?" + query
@@ -231,7 +231,7 @@ def test_an_answer_to_another_question_is_refused(gateway, ingress, key, query, 
     assert_refused(response, 502, "upstream_fault", "failed")
 
 
-def test_what_was_not_read_is_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
+def test_unknown_fields_of_answer_are_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
     """JSON may hold a key twice, of which only one is read."""
 
     def twice(sent: Sent) -> tuple[int, bytes]:
@@ -244,7 +244,7 @@ def test_what_was_not_read_is_not_relayed(gateway: Gateway, ingress: FakeIngress
     assert b"NaN" not in response.body
 
 
-def test_an_ingress_of_a_later_version_is_understood(gateway: Gateway, ingress, key):
+def test_answer_of_later_version_is_accepted(gateway: Gateway, ingress, key):
     def later(sent: Sent) -> tuple[int, bytes]:
         body = FakeIngress.predict(sent) | {"new": [1]}
         for part_ in (body["model"], body["options"], body["detections"][0]["mask"]):
@@ -264,7 +264,7 @@ def test_an_ingress_of_a_later_version_is_understood(gateway: Gateway, ingress, 
     assert_problem(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
 
 
-def test_an_ingress_that_breaks_off_is_asked_again(gateway: Gateway, ingress, key):
+def test_request_is_retried_after_disconnect(gateway: Gateway, ingress, key):
     def once(sent):
         return FakeIngress().respond(sent) if len(ingress.sent) > 1 else (500, b"")
 
@@ -273,7 +273,7 @@ def test_an_ingress_that_breaks_off_is_asked_again(gateway: Gateway, ingress, ke
     assert the_record().attempts == 2
 
 
-def test_an_image_that_the_ingress_broke_off_with_twice_is_given_up(gateway, ingress, key):
+def test_image_is_given_up_after_two_disconnects(gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"Traceback (most recent call last):")
     response = gateway.predict(form(part(jpeg())), key)
     told = assert_refused(response, 502, "poison", "failed")
@@ -281,7 +281,7 @@ def test_an_image_that_the_ingress_broke_off_with_twice_is_given_up(gateway, ing
     assert the_record().attempts == 2
 
 
-def test_a_slow_ingress_is_cut_off_at_the_deadline(ingress: FakeIngress, key):
+def test_slow_ingress_times_out_at_deadline(ingress: FakeIngress, key):
     ingress.holds = True
     url = f"http://127.0.0.1:{ingress.port}"
     with running_gateway(UPSTREAM_URL=url, DEADLINE_S=0.2) as gateway:
@@ -291,7 +291,7 @@ def test_a_slow_ingress_is_cut_off_at_the_deadline(ingress: FakeIngress, key):
     assert ingress.was_dropped.wait(30)
 
 
-def test_without_an_ingress_the_gateway_lives_and_says_so(key):
+def test_gateway_without_ingress_is_alive_and_not_ready(key):
     with running_gateway(UPSTREAM_URL="http://127.0.0.1:1") as gateway:
         assert gateway.get("/healthz").json() == {"status": "ok"}
         assert_problem(gateway.get("/readyz"), 503, "not_ready")
@@ -300,7 +300,7 @@ def test_without_an_ingress_the_gateway_lives_and_says_so(key):
     assert response.headers["Retry-After"] == "2"
 
 
-def test_a_client_that_leaves_is_recorded_and_ends_the_work(gateway: Gateway, ingress, key):
+def test_disconnect_is_recorded_and_cancels_inference(gateway: Gateway, ingress, key):
     ingress.holds = True
     body = form(part(jpeg()))
     request = head(
@@ -316,7 +316,7 @@ def test_a_client_that_leaves_is_recorded_and_ends_the_work(gateway: Gateway, in
     assert the_final_record().state == "aborted"
 
 
-def test_a_client_that_leaves_while_it_sends_is_recorded(gateway: Gateway, ingress, key):
+def test_disconnect_during_upload_is_recorded(gateway: Gateway, ingress, key):
     request = head(
         "POST /predict/",
         key,
