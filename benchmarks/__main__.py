@@ -1,4 +1,4 @@
-"""Side by side in one run, alternating, as ratios: `make bench`. RESULTS.md holds the results."""
+"""Run the benchmarks, side by side and alternating, and print ratios: `make bench`."""
 
 import argparse
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a precision costs in average precision, on the demo model's 200 held-out images."""
+"""Measure what a precision costs in average precision, on the demo model's held-out images."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 from pycocotools.coco import COCO
 
 from benchmarks.report import Figure, Result
-from benchmarks.standard import ROOT
 from pipeline.bundle.bundle import open_bundle
 from pipeline.engines.base import EngineName, Precision
 from pipeline.schemas import PredictOptions
+from serve_app.paths import ROOT
+from weights.recipe.evaluate import average_precision, to_results
 
-RECIPE = ROOT / "weights" / "recipe"
 BUNDLE = ROOT / "weights" / "demo"
 OUT = Path("out/benchmarks")
 IMAGES = 200
@@ -28,30 +28,28 @@ RUNS: tuple[tuple[EngineName, Precision], ...] = (
 
 def run() -> Result:
     data = held_out(OUT)
-    found = {f"{engine} {precision}": score(data, engine, precision) for engine, precision in RUNS}
-    base = found["portable float32"]
+    scores = {f"{engine} {precision}": score(data, engine, precision) for engine, precision in RUNS}
+    base = scores["portable float32"]
     figures = [
         _figure(f"1 mask AP, {name}", figure["segm"]["AP"] - base["segm"]["AP"])
-        for name, figure in found.items()
+        for name, figure in scores.items()
         if name != "portable float32"
     ]
-    return Result("accuracy", figures, {"images": IMAGES, "average_precision": found})
+    return Result("accuracy", figures, {"images": IMAGES, "average_precision": scores})
 
 
 def held_out(folder: Path) -> Path:
-    """The images and annotations, written on the first call (about a minute)."""
+    """Return the folder of images and annotations, written on the first call (about a minute)."""
     data = folder / "heldout"
     if not (data / "annotations.json").exists():
-        command = [sys.executable, "dataset.py", "--split", "heldout", "--images", str(IMAGES)]
-        subprocess.run([*command, "--out", str(data.resolve())], cwd=RECIPE, check=True)
+        command = [sys.executable, "-m", "weights.recipe.dataset", "--split", "heldout"]
+        command += ["--images", str(IMAGES), "--out", str(data.resolve())]
+        subprocess.run(command, cwd=ROOT, check=True)
     return data
 
 
 def score(data: Path, engine: EngineName, precision: Precision) -> dict[str, dict[str, float]]:
-    """Box ("bbox") and mask ("segm") AP of the demo bundle, by weights/recipe/evaluate.py."""
-    sys.path.append(str(RECIPE))
-    from evaluate import average_precision, to_results
-
+    """Return box ("bbox") and mask ("segm") AP of the demo bundle, by the recipe's `evaluate`."""
     truth = COCO(str(data / "annotations.json"))
     bundle = open_bundle(BUNDLE)
     predictor = bundle.predictor(bundle.load_engine(engine, "cpu", precision))

@@ -1,4 +1,4 @@
-"""Replicas under a step of load, up and down, and what a saturated service does with the rest.
+"""Measure how replicas follow a step of load, up and down, and what a saturated service sheds.
 
 The stub's model is slow (5 images/s a replica), so that the replicas are the limit and not the
 cores that the clients share with them.
@@ -9,15 +9,15 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.crowd import Answer, Target, client
+from benchmarks.load import Answer, image_request, send
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
-from benchmarks.stub import BATCH, TOKEN, Cost, Service, Spec, serving
+from benchmarks.stub import AUTHORIZATION, BATCH, Cost, Service, Spec, serving
 
 SVG = Path(__file__).with_suffix(".svg")
 COST = Cost(batch_s=0.32, image_s=0.16)
@@ -52,17 +52,21 @@ SPEC = Spec(
 
 @dataclass(slots=True)
 class Course:
-    """What happened, phase by phase. Times are time.monotonic()."""
+    """The course of one run, phase by phase. Times are time.monotonic()."""
 
     answers: list[Answer] = field(default_factory=list)
     phases: list[tuple[float, int]] = field(default_factory=list)
     replicas: list[tuple[float, int]] = field(default_factory=list)
 
     def between(self, began: float, ended: float) -> list[Answer]:
-        return [one for one in self.answers if began <= one.at - one.took_s and one.at < ended]
+        return [
+            answer
+            for answer in self.answers
+            if began <= answer.at - answer.took_s and answer.at < ended
+        ]
 
     def reached(self, wanted: int, since: float) -> float:
-        """Seconds from `since` until that many replicas ran; infinite where they never did."""
+        """Return the seconds from `since` until that many replicas ran; infinite without such."""
         return min(
             (at - since for at, n in self.replicas if at >= since and n == wanted), default=math.inf
         )
@@ -71,15 +75,16 @@ class Course:
 def run() -> Result:
     with serving(SPEC) as service:
         course = asyncio.run(_course(service))
-        course.replicas = service.replicas()
+        course.replicas = [(state.at, state.replicas) for state in service.states]
     _, step, flood, ebb = (at for at, _ in course.phases)
     end = ebb + _PHASES[-1][1]
     up = course.reached(REPLICAS, step)
     down = course.reached(1, ebb)
     steps = [*course.between(0, flood), *course.between(ebb, end)]
-    failed = [one for one in steps if one.status != 200]
+    failed = [answer for answer in steps if answer.status != 200]
     shedding = _shedding(course.between(flood + 2, ebb))
-    settled = _percentile([one.took_s for one in course.between(step + UP_WITHIN_S, flood)], 0.99)
+    before = course.between(step + UP_WITHIN_S, flood)
+    settled = _percentile([answer.took_s for answer in before], 0.99)
     most = 3 * BATCH * REPLICAS + QUEUED
     bound = most / (COST.capacity() * REPLICAS)
     draw(course, SVG)
@@ -117,21 +122,23 @@ def run() -> Result:
 
 
 async def _course(service: Service) -> Course:
-    target = Target(f"{service.url}/1", TOKEN, small_image(), "?visualization=none")
+    url = f"{service.url}/1/predict?visualization=none"
+    request = image_request(url, AUTHORIZATION, small_image())
     course = Course()
     clients: list[asyncio.Task[None]] = []
     staying = 0
 
-    def until(index: int) -> float:
-        return math.inf if index < staying else 0.0
+    def requests(index: int) -> Iterator[bytes]:
+        while index < staying:
+            yield request
 
     for count, seconds in _PHASES:
         print(f"autoscaling: {count} clients for {seconds:.0f} s", file=sys.stderr)
         course.phases.append((time.monotonic(), count))
         staying = count
         for index in range(len(clients), count):
-            asking = client(target, course.answers.append, partial(until, index), _PATIENCE_S)
-            clients.append(asyncio.create_task(asking))
+            client = send(service.url, requests(index), course.answers.append, _PATIENCE_S)
+            clients.append(asyncio.create_task(client))
         await asyncio.sleep(seconds)
     staying = 0
     await asyncio.gather(*clients)
@@ -139,8 +146,8 @@ async def _course(service: Service) -> Course:
 
 
 def _shedding(answers: list[Answer]) -> dict[str, Any]:
-    shed = [one.took_s for one in answers if one.status == 503 and one.retry_after]
-    good = [one.took_s for one in answers if one.status == 200]
+    shed = [answer.took_s for answer in answers if answer.status == 503 and answer.retry_after]
+    good = [answer.took_s for answer in answers if answer.status == 200]
     return {
         "shed": len(shed),
         "shed_p99_s": _percentile(shed, 0.99),
@@ -154,19 +161,20 @@ def _percentile(values: list[float], part: float) -> float:
 
 
 def _plain(course: Course) -> dict[str, Any]:
-    """Seconds from the first phase on."""
+    """Return the course as JSON, in seconds from the first phase on."""
     zero = course.phases[0][0]
     return {
         "phases": [[round(at - zero, 2), count] for at, count in course.phases],
         "replicas": [[round(at - zero, 2), count] for at, count in course.replicas],
         "answers": [
-            [round(one.at - zero, 3), round(one.took_s, 4), one.status] for one in course.answers
+            [round(answer.at - zero, 3), round(answer.took_s, 4), answer.status]
+            for answer in course.answers
         ],
     }
 
 
 def draw(course: Course, path: Path) -> None:
-    """Clients, replicas and latency over time, one above the other."""
+    """Draw clients, replicas and latency over time, each above the next."""
     from matplotlib.figure import Figure as Page
 
     zero, end = course.phases[0][0], course.phases[-1][0] + _PHASES[-1][1]
@@ -180,10 +188,9 @@ def draw(course: Course, path: Path) -> None:
     replicas.step([at for at, _ in running], [n for _, n in running], where="post")
     replicas.set_ylabel("predictor replicas")
     for status, label in ((200, "answered"), (503, "shed (503)")):
-        found = [one for one in course.answers if one.status == status]
-        latency.plot(
-            [o.at - zero for o in found], [o.took_s for o in found], ".", ms=2, label=label
-        )
+        answers = [answer for answer in course.answers if answer.status == status]
+        times = [answer.at - zero for answer in answers]
+        latency.plot(times, [answer.took_s for answer in answers], ".", ms=2, label=label)
     latency.set_ylabel("seconds to answer")
     latency.set_xlabel("seconds")
     latency.legend(loc="upper right")
@@ -192,4 +199,4 @@ def draw(course: Course, path: Path) -> None:
 
 if __name__ == "__main__":
     result = run()
-    print(json.dumps([str(one) for one in result.figures], indent=1))
+    print(json.dumps([str(figure) for figure in result.figures], indent=1))

@@ -1,4 +1,4 @@
-"""Which library decodes and encodes JPEG: how fast, and whether the pixels are Pillow's.
+"""Measure how fast libraries decode and encode JPEG, and whether the pixels are Pillow's.
 
 Detectron2 reads with Pillow and so did the training: another decoder may be taken only if it gives
 the same pixels. simplejpeg is taken for grey and colour, since it tells what libjpeg warns of;
@@ -60,12 +60,12 @@ def run() -> Result:
 
 
 def decoders() -> dict[str, Decoder]:
-    """All give (H, W, 3) uint8 BGR, not turned upright."""
+    """Return decoders to (H, W, 3) uint8 BGR, not turned upright."""
     return {"Pillow": _pillow, "OpenCV": _opencv, "simplejpeg": _simplejpeg}
 
 
 def encoders(image: Picture) -> dict[str, Callable[[], object]]:
-    """At quality 90 with halved colours, from BGR."""
+    """Return encoders at quality 90 with halved colours, from BGR."""
     return {
         "OpenCV": lambda: encode(image, "jpeg"),
         "Pillow": lambda: _save(image, quality=90),
@@ -74,7 +74,7 @@ def encoders(image: Picture) -> dict[str, Callable[[], object]]:
 
 
 def kinds(image: Picture) -> dict[str, bytes]:
-    """JPEG files of every kind that Pillow writes, in even, odd and tiny sizes."""
+    """Return JPEG files of every kind that Pillow writes, in even, odd and tiny sizes."""
     files: dict[str, bytes] = {}
     for width, height in SIZES:
         small = cv2.resize(image, (width, height))
@@ -96,7 +96,7 @@ def kinds(image: Picture) -> dict[str, bytes]:
 
 
 def _sameness(decoder: Decoder, image: Picture) -> str:
-    """How many files give Pillow's pixels, and the kinds of those that do not."""
+    """Return how many files give Pillow's pixels, and the kinds of those that do not."""
     files = kinds(image)
     other = [name for name, data in files.items() if not _same(decoder, data)]
     text = f"{len(files) - len(other)} of {len(files)} files"
@@ -111,7 +111,7 @@ def _same(decoder: Decoder, data: bytes) -> bool:
 
 
 def _compare(contenders: dict[str, Callable[[], object]]) -> dict[str, dict[str, str]]:
-    """Milliseconds, and the ratio to the first."""
+    """Return milliseconds, and the ratio to the first."""
     seconds = alternate(contenders, ROUNDS, warm_up=3)
     first = next(iter(seconds.values()))
     return {

@@ -1,4 +1,4 @@
-"""The engines against Detectron2's DefaultPredictor and against the processor's arithmetic.
+"""Compare the engines with Detectron2's DefaultPredictor and with the processor's arithmetic.
 
 Each runs in a process of its own, and the processes take turns. DefaultPredictor needs Detectron2:
 without LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped.
@@ -18,11 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Spread, alternate, ratio
 from benchmarks.peers.contenders import DETECTRON2
 from benchmarks.report import NO_TARGET, Figure, Result
-from benchmarks.standard import ROOT, standard_bundle
+from benchmarks.standard import standard_bundle
 from pipeline.bundle.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
 from pipeline.engines.allocator import KEEP_FREED_MEMORY
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.decode import decode
+from serve_app.paths import ROOT
 
 FOLDER = Path("out/benchmarks")
 DEMO = ROOT / "weights" / "demo"
@@ -47,7 +48,7 @@ def run() -> Result:
 
 
 def measure(bundle: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds an image of each contender, on the bundle's first golden image."""
+    """Return the seconds an image of each contender, on the bundle's first golden image."""
     image = sorted((bundle / "golden").glob("*.jpg"))[0]
     with ExitStack() as stack:
         contenders = {
@@ -58,24 +59,25 @@ def measure(bundle: Path, rounds: int) -> dict[str, list[float]]:
 
 
 def commands(bundle: Path, image: Path) -> dict[str, tuple[list[str], Mapping[str, str]]]:
-    found: dict[str, tuple[list[str], Mapping[str, str]]] = {}
+    contenders: dict[str, tuple[list[str], Mapping[str, str]]] = {}
     if python := os.environ.get(DETECTRON2):
         script = str(Path(__file__).parent / "peers" / "default_predictor.py")
         files = [str(bundle / CONFIG_FILE), str(bundle / WEIGHTS_FILE), str(image), str(THREADS)]
-        found[DETECTRON2_NAME] = [python, script, *files], {}
+        contenders[DETECTRON2_NAME] = [python, script, *files], {}
     else:
         print(f"benchmarks: {DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
     for name in RUNS:
         if name.endswith("int8") and not (bundle / QUANTIZED_FOLDER).exists():
             continue
         command = [sys.executable, "-m", "benchmarks.worker", str(bundle), str(image)]
-        found[name] = [*command, *name.split(), "--threads", str(THREADS)], KEEP_FREED_MEMORY
-    return found
+        arguments = [*name.split(), "--threads", str(THREADS)]
+        contenders[name] = [*command, *arguments], KEEP_FREED_MEMORY
+    return contenders
 
 
 @contextmanager
 def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Any]:
-    """A process that runs once at each call."""
+    """Start a process and yield a function that has it run once and returns the seconds."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -103,7 +105,7 @@ def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[A
 
 
 def limit(bundle: Path) -> dict[str, float]:
-    """The floating-point operations of one image, and how many a second a large product reaches."""
+    """Return the floating-point operations of one image, and those a second of a large product."""
     opened = open_bundle(bundle)
     engine = opened.load_engine("portable", "cpu")
     assert isinstance(engine, PortableEngine)
@@ -119,9 +121,11 @@ def limit(bundle: Path) -> dict[str, float]:
 
 
 def _matrix_rate() -> float:
-    """Float32 operations a second in one large product, by the faster of PyTorch's two libraries:
-    MKL for matrices and oneDNN for a convolution of 1x1, which is a product. On an AMD processor
-    MKL reaches half of what oneDNN does."""
+    """Return the float32 operations a second in one large product.
+
+    By the faster of PyTorch's two libraries: MKL for matrices and oneDNN for a convolution of 1x1,
+    which is a product. On an AMD processor MKL reaches half of what oneDNN does.
+    """
     size = 4096
     a, b = torch.randn(size, size), torch.randn(size, size)
     side = 64  # 64 x 64 pixels are 4096 rows
@@ -158,7 +162,7 @@ def compare(workload: str, seconds: dict[str, list[float]]) -> list[Figure]:
 def fractions(
     workload: str, seconds: dict[str, list[float]], arithmetic: dict[str, float]
 ) -> list[Figure]:
-    """How much of the arithmetic limit is reached in float32."""
+    """Return how much of the arithmetic limit is reached in float32."""
     least = arithmetic["operations"] / arithmetic["operations_per_second"]
     rate = arithmetic["operations_per_second"] / 1e9
     return [

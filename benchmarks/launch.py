@@ -1,4 +1,4 @@
-"""`lesionserve up` as a user starts it, to be watched from outside."""
+"""Start `lesionserve up` as a user does, to watch it from outside."""
 
 import os
 import shutil
@@ -6,33 +6,58 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.launcher.ready_file import Ready
+
 _STOP_WITHIN_S = 60
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """`folder` holds all that it writes: `data`, temporary files, and what it says."""
+    """A `lesionserve up` that was started.
+
+    folder: holds all that it writes: `data`, temporary files, its output, the ready file.
+    """
 
     process: "subprocess.Popen[bytes]"
     folder: Path
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.folder / "output").read_text(errors="replace")
+
+    @property
+    def ready(self) -> Ready | None:
+        """Return where it serves; None before it does."""
+        try:
+            return Ready.model_validate_json((self.folder / "ready.json").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def await_ready(self, within_s: float) -> Ready:
+        """Return where it serves, once it does. Raise RuntimeError where the start fails."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if (ready := self.ready) is not None:
+                return ready
+            time.sleep(_POLL_S)
+        raise RuntimeError(f"it did not start: {self.output}")
 
 
 @contextmanager
 def launched() -> Iterator[Launched]:
-    """Started, not yet ready. It is interrupted at the end of the block."""
+    """Start it, and yield before it is ready. Interrupt it at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
+    command = [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")],
+            [*command, "--ready-file", str(folder / "ready.json")],
             env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
             stdout=output,
             stderr=output,

@@ -1,129 +1,165 @@
-"""Closed-loop clients in a process of their own: a JSON `Load` in, a JSON `Outcome` out.
+"""Load a service with clients that each send the next request once they are answered.
 
-Threads on blocking sockets, since the standard library's client costs the servers' cores least.
+The clients share one event loop and speak HTTP/1.1 by hand: a client library would take more of
+the cores than the service under test.
 """
 
-import json
-import subprocess
-import sys
+import asyncio
+import math
+import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from http.client import HTTPConnection, HTTPException
-from itertools import count
-from pathlib import Path
-from threading import Thread
-from time import perf_counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import takewhile
 from urllib.parse import urlsplit
 
+_ANSWER_WITHIN_S = 120.0
 _BOUNDARY = "lesionserve-benchmark"
+_Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """`requests` in all, by `clients` that each wait for their answer; none starts after `seconds`.
+class Answer:
+    """The end of one request.
 
-    The images are posted in turn, as the multipart file `file`, to `url` on this machine.
+    at: time.monotonic() when it came. status: the HTTP status; 0 where the connection broke or
+    nothing came in time, and `error` is the name of that error then.
     """
 
-    url: str
-    headers: dict[str, str]
-    images: list[str]
-    clients: int
-    requests: int
-    seconds: float
+    at: float
+    took_s: float
+    status: int
+    retry_after: bool = False
+    error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """`statuses` counts every request: by HTTP status, or by the error that took its place.
+    """The answers to a load. `cpu_s` is what the clients themselves took of a core."""
 
-    `latencies_ms` are those of the 200s alone, from the first byte sent to the last received.
-    """
+    answers: list[Answer] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_s: float = 0.0
 
-    wall_s: float
-    statuses: dict[str, int]
-    latencies_ms: list[float]
+    @property
+    def good(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer.status == 200]
 
     @property
     def per_second(self) -> float:
-        return len(self.latencies_ms) / self.wall_s
+        return len(self.good) / self.seconds
+
+    @property
+    def latencies_ms(self) -> list[float]:
+        """Return those of the 200s alone, from the first byte sent to the last received."""
+        return [1000 * answer.took_s for answer in self.good]
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Count every request by its HTTP status, or by the error that took its place."""
+        return dict(Counter(answer.error or str(answer.status) for answer in self.answers))
 
 
-def apply(load: Load) -> Outcome:
-    """Runs the clients in a new process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"],
-        input=json.dumps(asdict(load)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return Outcome(**json.loads(done.stdout))
+def image_request(url: str, headers: Mapping[str, str], image: bytes) -> bytes:
+    """Return a POST whose body is the JPEG image."""
+    return _request(url, {**headers, "Content-Type": "image/jpeg"}, image)
 
 
-class Clients:
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._url = urlsplit(load.url)
-        self._bodies = [_multipart(Path(image).read_bytes()) for image in load.images]
-        self._numbers = count()
-        self._statuses: list[str] = []
-        self._latencies_ms: list[float] = []
-
-    def run(self) -> Outcome:
-        threads = [Thread(target=self._client) for _ in range(self._load.clients)]
-        started = perf_counter()
-        self._last_start = started + self._load.seconds
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        wall_s = perf_counter() - started
-        return Outcome(wall_s, dict(Counter(self._statuses)), self._latencies_ms)
-
-    def _client(self) -> None:
-        assert self._url.hostname is not None
-        connection = HTTPConnection(self._url.hostname, self._url.port, timeout=120)
-        for body in self._turns():
-            started = perf_counter()
-            status = self._post(connection, body)
-            if status == "200":
-                self._latencies_ms.append((perf_counter() - started) * 1000)
-            self._statuses.append(status)
-        connection.close()
-
-    def _turns(self) -> Iterator[bytes]:
-        """This client's share: `count` hands each number to one thread only."""
-        for number in self._numbers:
-            if number >= self._load.requests or perf_counter() > self._last_start:
-                return
-            yield self._bodies[number % len(self._bodies)]
-
-    def _post(self, connection: HTTPConnection, body: bytes) -> str:
-        headers = {
-            **self._load.headers,
-            "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
-        }
-        target = f"{self._url.path}?{self._url.query}" if self._url.query else self._url.path
-        try:
-            connection.request("POST", target, body, headers)
-            response = connection.getresponse()
-            response.read()
-        except (OSError, HTTPException) as error:
-            connection.close()
-            return type(error).__name__
-        return str(response.status)
-
-
-def _multipart(image: bytes) -> bytes:
+def form_request(url: str, headers: Mapping[str, str], image: bytes) -> bytes:
+    """Return a POST of the JPEG image as the multipart file `file`."""
     head = (
         f"--{_BOUNDARY}\r\n"
         'Content-Disposition: form-data; name="file"; filename="image.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    body = head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    content_type = f"multipart/form-data; boundary={_BOUNDARY}"
+    return _request(url, {**headers, "Content-Type": content_type}, body)
 
 
-if __name__ == "__main__":
-    print(json.dumps(asdict(Clients(Load(**json.load(sys.stdin))).run())))
+def apply(url: str, requests: Iterator[bytes], clients: int, seconds: float = math.inf) -> Outcome:
+    """Send the requests by so many clients, none later than after `seconds`.
+
+    url: of a service in plain HTTP; only its host and port are used.
+    """
+    return asyncio.run(_apply(url, requests, clients, seconds))
+
+
+async def send(
+    url: str,
+    requests: Iterator[bytes],
+    record: Callable[[Answer], None],
+    patience_s: float = 0.0,
+) -> None:
+    """Send the requests one after the other, as one client that keeps its connection.
+
+    Clients may share `requests`. After any other status than 200 the client waits `patience_s`.
+    """
+    connection: _Connection | None = None
+    for request in requests:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                connection = connection or await _connect(url)
+                status, headers = await _exchange(connection, request)
+        except (OSError, EOFError) as error:  # of these are also TimeoutError and a half answer
+            status, headers = 0, {"connection": "close"}
+            failure = type(error).__name__
+        else:
+            failure = ""
+        ended = time.monotonic()
+        record(Answer(ended, ended - began, status, "retry-after" in headers, failure))
+        if connection is not None and headers.get("connection") == "close":
+            connection[1].close()
+            connection = None
+        if status != 200:
+            await asyncio.sleep(patience_s)
+    if connection is not None:
+        connection[1].close()
+
+
+async def _apply(url: str, requests: Iterator[bytes], clients: int, seconds: float) -> Outcome:
+    outcome = Outcome()
+    began, cpu = time.monotonic(), time.process_time()
+    in_time = takewhile(lambda _: time.monotonic() < began + seconds, requests)
+    await asyncio.gather(*(send(url, in_time, outcome.answers.append) for _ in range(clients)))
+    outcome.seconds = time.monotonic() - began
+    outcome.cpu_s = time.process_time() - cpu
+    return outcome
+
+
+def _request(url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+async def _connect(url: str) -> _Connection:
+    parts = urlsplit(url)
+    return await asyncio.open_connection(parts.hostname, parts.port, limit=2**20)
+
+
+async def _exchange(connection: _Connection, request: bytes) -> tuple[int, dict[str, str]]:
+    """Return the answer's status and its headers, whose names and values are in lower case."""
+    reader, writer = connection
+    writer.write(request)
+    status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in lines if line)
+    headers = {name.strip().lower(): value.strip().lower() for name, _, value in fields}
+    if headers.get("transfer-encoding") == "chunked":
+        await _read_chunks(reader)
+    elif "content-length" in headers:
+        await reader.readexactly(int(headers["content-length"]))
+    else:  # the end of the connection ends the answer
+        await reader.read()
+        headers["connection"] = "close"
+    return int(status_line.split()[1]), headers
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> None:
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+    await reader.readline()

@@ -1,4 +1,4 @@
-"""92 instances on a portrait of 3024x4032 pixels: from what the model found to the detections.
+"""Measure 92 instances on a portrait of 3024x4032 pixels, from the engine's answer to detections.
 
 Each run is a process of its own: it decodes the image, answers a small one to load its libraries,
 and only then are the seconds and the growth of its resident memory taken. Beside it stands what
@@ -24,8 +24,8 @@ from pipeline.image.decode import DecodedImage, decode
 from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
 from pipeline.schemas import Detection, PredictOptions
+from serve_app.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 4032, 3024
 INPUT_SHAPE = 1067, 800  # after the resize to 800 pixels at the shorter edge
 COUNT, CELLS, SEED = 92, 28, 20261125
@@ -41,9 +41,9 @@ def run() -> Result:
     megabytes: dict[str, dict[str, float]] = {}
     for workload in WORKLOADS:
         runs = _rounds(workload, ROUNDS if workload == "blobs" else 2)
-        assert len({one["sha256"] for one in runs["rle"] + runs["peer rle"]}) == 1
-        seconds[workload] = {way: [one["seconds"] for one in runs[way]] for way in runs}
-        megabytes[workload] = {way: max(one["megabytes"] for one in runs[way]) for way in runs}
+        assert len({run["sha256"] for run in runs["rle"] + runs["peer rle"]}) == 1
+        seconds[workload] = {way: [run["seconds"] for run in runs[way]] for way in runs}
+        megabytes[workload] = {way: max(run["megabytes"] for run in runs[way]) for way in runs}
     blobs = seconds["blobs"]
     return Result(
         "masks",
@@ -93,8 +93,11 @@ def _rounds(workload: str, rounds: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def instances(workload: str) -> Instances:
-    """blobs: smooth, as a mask head's; noise: the same boxes, each cell by chance; large: blobs in
-    boxes of a third of the picture and more, all of them."""
+    """Return the instances of a workload.
+
+    blobs: smooth masks, as a mask head's. noise: the same boxes, each cell by chance. large: blobs,
+    all of them in boxes of a third of the picture and more.
+    """
     rng = np.random.default_rng(SEED)
     shares = rng.uniform(0.33, 0.8, COUNT)  # of the picture's area
     if workload != "large":
@@ -116,7 +119,7 @@ def instances(workload: str) -> Instances:
 
 
 def blob(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A lesion's probabilities: a wavy outline near the box's, unsure for about two cells."""
+    """Return a lesion's probabilities: a wavy outline near the box's, unsure over two cells."""
     y, x = (np.mgrid[:CELLS, :CELLS] + 0.5) / CELLS * 2 - 1
     angle, distance = np.arctan2(y, x), np.hypot(x, y)
     outline = np.full_like(angle, 0.85)
@@ -126,22 +129,22 @@ def blob(rng: np.random.Generator) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-(25 * (outline - distance) + doubt)))
 
 
-def _ours(masks: str, source: DecodedImage, found: Instances) -> list[Detection]:
+def _ours(masks: str, source: DecodedImage, answer: Instances) -> list[Detection]:
     options = PredictOptions(masks=masks, visualization="none")
-    return postprocess(source, INPUT_SHAPE, found, ("a", "b", "c"), options).detections
+    return postprocess(source, INPUT_SHAPE, answer, ("a", "b", "c"), options).detections
 
 
-def _peer_masks(source: DecodedImage, found: Instances) -> NDArray[np.bool_]:
-    """(N, H, W), by Detectron2's `paste_masks_in_image` as it runs on a CPU (mask_ops.py)."""
+def _peer_masks(source: DecodedImage, answer: Instances) -> NDArray[np.bool_]:
+    """Return (N, H, W), as Detectron2's `paste_masks_in_image` does on a CPU (mask_ops.py)."""
     import torch
     from torch.nn import functional as F
 
     height, width = source.info.height, source.info.width
     scale = np.array([width / INPUT_SHAPE[1], height / INPUT_SHAPE[0]] * 2, dtype=np.float32)
-    boxes = torch.from_numpy((found.boxes * scale).clip(0, np.float32([width, height] * 2)))
-    pasted = torch.zeros((len(found), height, width), dtype=torch.bool)
-    assert found.masks is not None
-    for mask, box, image in zip(torch.from_numpy(found.masks), boxes, pasted, strict=True):
+    boxes = torch.from_numpy((answer.boxes * scale).clip(0, np.float32([width, height] * 2)))
+    pasted = torch.zeros((len(answer), height, width), dtype=torch.bool)
+    assert answer.masks is not None
+    for mask, box, image in zip(torch.from_numpy(answer.masks), boxes, pasted, strict=True):
         x1, y1 = (box[:2].floor() - 1).clamp(min=0).int().tolist()
         x2, y2 = (box[2:].ceil() + 1).int().tolist()
         x = torch.arange(x1, min(x2, width), dtype=torch.float32) + 0.5
@@ -154,16 +157,19 @@ def _peer_masks(source: DecodedImage, found: Instances) -> NDArray[np.bool_]:
     return pasted.numpy()
 
 
-def _peer_rle(source: DecodedImage, found: Instances) -> list[dict[str, Any]]:
+def _peer_rle(source: DecodedImage, answer: Instances) -> list[dict[str, Any]]:
     from pycocotools import mask as coco
 
-    pasted = _peer_masks(source, found)
+    pasted = _peer_masks(source, answer)
     return [coco.encode(np.asfortranarray(mask.view(np.uint8))) for mask in pasted]
 
 
-def _peer_polygon(source: DecodedImage, found: Instances) -> list[Any]:
-    """Through the centres of the border's pixels, without holes: not the same pixels."""
-    pasted = _peer_masks(source, found)
+def _peer_polygon(source: DecodedImage, answer: Instances) -> list[Any]:
+    """Return outlines through the centres of the border's pixels, without holes.
+
+    These are not the same pixels.
+    """
+    pasted = _peer_masks(source, answer)
     outlines = (
         cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
         for mask in pasted
@@ -172,15 +178,15 @@ def _peer_polygon(source: DecodedImage, found: Instances) -> list[Any]:
 
 
 _WAYS: Ways = {
-    "rle": lambda source, found: _ours("rle", source, found),
+    "rle": lambda source, answer: _ours("rle", source, answer),
     "peer rle": _peer_rle,
-    "polygon": lambda source, found: _ours("polygon", source, found),
+    "polygon": lambda source, answer: _ours("polygon", source, answer),
     "peer polygon": _peer_polygon,
 }
 
 
 def _resident(peak: bool = False) -> float:
-    """Megabytes of this process; the peak since it was last forgotten."""
+    """Return the megabytes of this process: now, or the peak since `clear_refs` was written."""
     name = "VmHWM:" if peak else "VmRSS:"
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
@@ -188,18 +194,20 @@ def _resident(peak: bool = False) -> float:
 
 def _digest(answers: list[Any]) -> str:
     counts = [
-        one.mask.counts.encode() if isinstance(one, Detection) else one["counts"] for one in answers
+        answer.mask.counts.encode() if isinstance(answer, Detection) else answer["counts"]
+        for answer in answers
     ]
     return hashlib.sha256(b"\0".join(counts)).hexdigest()
 
 
 def _measure(picture: Path, workload: str, way: str) -> dict[str, Any]:
-    source, found = decode(picture.read_bytes()), instances(workload)
-    small = Instances(found.boxes[-2:], found.scores[-2:], found.classes[-2:], found.masks[-2:])
+    source, answer = decode(picture.read_bytes()), instances(workload)
+    assert answer.masks is not None
+    small = Instances(answer.boxes[-2:], answer.scores[-2:], answer.classes[-2:], answer.masks[-2:])
     _WAYS[way](source, small)
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, started = _resident(), perf_counter()
-    answers = _WAYS[way](source, found)
+    answers = _WAYS[way](source, answer)
     seconds = perf_counter() - started
     return {
         "seconds": seconds,

@@ -26,7 +26,7 @@ class Spread:
 def alternate(
     contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds per run of each, in rounds through all of them: a slow moment hits them alike."""
+    """Return seconds per run of each, in rounds through all: a slow moment hits them alike."""
     for run in contenders.values():
         for _ in range(warm_up):
             run()
@@ -40,5 +40,5 @@ def alternate(
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Spread:
-    """The spread of each round's own ratio."""
+    """Return the spread of each round's own ratio."""
     return Spread.of([a / b for a, b in zip(numerator, denominator, strict=True)])

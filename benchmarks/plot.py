@@ -15,18 +15,18 @@ Measured = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 
 def plot(measured: Measured, path: Path, workload: str) -> None:
-    """Throughput and latency against the number of clients, as SVG."""
+    """Draw throughput and latency against the number of clients, as SVG."""
     figure, (throughput, latency) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for name, points in measured.items():
         clients = list(points)
-        speed = [points[one]["per_second"] for one in clients]
-        median = [one["median"] for one in speed]
-        below = [one["median"] - one["low"] for one in speed]
-        above = [one["high"] - one["median"] for one in speed]
+        speeds = [points[count]["per_second"] for count in clients]
+        median = [speed["median"] for speed in speeds]
+        below = [speed["median"] - speed["low"] for speed in speeds]
+        above = [speed["high"] - speed["median"] for speed in speeds]
         drawn = throughput.errorbar(clients, median, (below, above), marker="o", label=name)
         color = drawn.lines[0].get_color()
-        p50 = [points[one]["p50_ms"] for one in clients]
-        p99 = [points[one]["p99_ms"] for one in clients]
+        p50 = [points[count]["p50_ms"] for count in clients]
+        p99 = [points[count]["p99_ms"] for count in clients]
         latency.plot(clients, p50, marker="o", color=color)
         latency.plot(clients, p99, marker="^", color=color, linestyle=":")
     throughput.set(title=f"Throughput, {workload}", ylabel="images/s", ylim=(0, None))

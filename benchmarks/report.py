@@ -18,8 +18,11 @@ NO_TARGET = "-"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A target beside what was measured; `met` is None where nothing could be measured here, and
-    where there is no target: `wanted` is NO_TARGET then."""
+    """A target beside what was measured.
+
+    met: None where nothing could be measured here, and where there is no target: `wanted` is
+    NO_TARGET then.
+    """
 
     target: str
     wanted: str
@@ -29,7 +32,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one benchmark found. `details` is plain JSON: every number behind the figures."""
+    """The figures of one benchmark. `details` is plain JSON: every number behind them."""
 
     name: str
     figures: list[Figure]

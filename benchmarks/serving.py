@@ -1,4 +1,4 @@
-"""The whole stack against its peers and against the engine alone, on this machine.
+"""Compare the whole stack with its peers and with the engine alone, on this machine.
 
 Only one contender fits the machine at a time: in each round every one is started, measured and
 stopped, and figures are ratios within a round. The document's stack needs Detectron2: without
@@ -10,32 +10,33 @@ import os
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
-from benchmarks.load import Load, Outcome, apply
+from benchmarks.load import Outcome, apply, form_request
 from benchmarks.measure import Spread, ratio
 from benchmarks.peers import contenders
 from benchmarks.peers.contenders import Contender, Setting, Target
-from benchmarks.peers.process import ROOT
 from benchmarks.plot import plot
 from benchmarks.report import Figure, Result
 from benchmarks.standard import jpeg, scene, standard_bundle
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
+from serve_app.paths import ROOT
 
 FOLDER = Path("out/benchmarks")
-CROWD = 16
+MOST_CLIENTS = 16
+_WITHIN_S = 60.0  # no request starts later
 CORES = os.cpu_count() or 1
 # Of each worker. LitServe and BentoML advise one worker for each core; Detectron2 takes them all.
 THREADS = {"lesionserve": CORES, "LitServe": 1, "BentoML": 1, "the document's stack": CORES}
-
-
-# Images/s at CROWD clients, by workload and whether the peer is the document's stack.
+# Images/s at MOST_CLIENTS clients, by workload and whether the peer is the document's stack.
 WANTED = {
     ("demo bundle", False): 1.0,
     ("demo bundle", True): 3.0,
@@ -55,14 +56,15 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Seconds for each image in one process: from bytes to answer, and the engine's own part.
+    """The predictor in a process of its own.
 
-    `found` are the labels on each of the workload's images.
+    answer: seconds for each image, from bytes to answer. engine: the engine's own part of that.
+    labels: on each of the workload's images.
     """
 
     answer: list[float]
     engine: list[float]
-    found: list[list[str]]
+    labels: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def run() -> Result:
 
 def demo_workload() -> Workload:
     images = [*sorted((DEMO_BUNDLE / "golden").glob("*.jpg")), DEMO_IMAGE]
-    return Workload("the demo bundle", DEMO_BUNDLE, images, {1: 28, 4: 70, CROWD: 140}, rounds=3)
+    return Workload(
+        "the demo bundle", DEMO_BUNDLE, images, {1: 28, 4: 70, MOST_CLIENTS: 140}, rounds=3
+    )
 
 
 def standard_workload() -> Workload:
@@ -91,11 +95,11 @@ def standard_workload() -> Workload:
     for seed, path in zip((11, 12), images, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(scene(seed)))
-    return Workload("R50-FPN", bundle, images, {1: 3, 4: 8, CROWD: 16}, rounds=1)
+    return Workload("R50-FPN", bundle, images, {1: 3, 4: 8, MOST_CLIENTS: 16}, rounds=1)
 
 
 def measure(workload: Workload, number: int = 0) -> Round:
-    """One round through all contenders; each round begins with another."""
+    """Measure all contenders in turn; each round begins with another."""
     alone = measure_alone(workload, Setting(workload.bundle, torch_threads()))
     names = list(present())
     shift = number % len(names)
@@ -111,20 +115,20 @@ def measure(workload: Workload, number: int = 0) -> Round:
 
 
 def present() -> dict[str, Contender]:
-    found: dict[str, Contender] = {
+    installed: dict[str, Contender] = {
         "lesionserve": contenders.lesionserve,
         "LitServe": contenders.litserve,
         "BentoML": contenders.bentoml,
     }
     if contenders.DETECTRON2 in os.environ:
-        found["the document's stack"] = contenders.document
+        installed["the document's stack"] = contenders.document
     else:
         print(f"benchmarks: {contenders.DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
-    return found
+    return installed
 
 
 def torch_threads() -> int:
-    """As many as the local profile gives the model, and so the predictor alone."""
+    """Return the threads that the local profile gives the model, and so the predictor alone."""
     profile = yaml.safe_load(LOCAL_PROFILE.read_text())
     threads: int = profile["applications"][0]["args"]["model"]["torch_threads"]
     return threads
@@ -151,43 +155,48 @@ def measure_contender(
         outcomes = {}
         for clients, requests in workload.requests.items():
             warm_up = min(clients, max(1, requests // 8))
-            apply(_load(target, workload, clients, warm_up))
-            outcomes[clients] = apply(_load(target, workload, clients, requests))
+            _load(target, workload, clients, warm_up)
+            outcomes[clients] = _load(target, workload, clients, requests)
         return outcomes
 
 
 def check_answers(target: Target, workload: Workload, alone: Alone) -> None:
-    """A contender that does less work is no contender: the same lesions, masks and a picture."""
+    """Check that a contender does the same work: the same lesions, masks and a picture."""
     with httpx.Client(headers=target.headers, timeout=120) as client:
-        for image, labels in zip(workload.images, alone.found, strict=True):
+        for image, labels in zip(workload.images, alone.labels, strict=True):
             response = client.post(target.url, files={"file": image.read_bytes()})
             answer = response.raise_for_status().json()
-            found = answer["detections"]
-            assert [one["label"] for one in found] == labels, f"{image.name}: other lesions"
-            assert all(one["mask"]["counts"] for one in found), f"{image.name}: no masks"
+            lesions = answer["detections"]
+            assert [lesion["label"] for lesion in lesions] == labels, f"{image.name}: other lesions"
+            assert all(lesion["mask"]["counts"] for lesion in lesions), f"{image.name}: no masks"
             assert answer["visualization"], f"{image.name}: no picture"
 
 
-def _load(target: Target, workload: Workload, clients: int, requests: int) -> Load:
-    images = [str(image) for image in workload.images]
-    return Load(target.url, target.headers, images, clients, requests, seconds=60)
+def _load(target: Target, workload: Workload, clients: int, count: int) -> Outcome:
+    """Post the workload's images in turn, `count` of them in all."""
+    images = [image.read_bytes() for image in workload.images]
+    requests = cycle([form_request(target.url, target.headers, image) for image in images])
+    return apply(target.url, islice(requests, count), clients, _WITHIN_S)
 
 
 def pooled(rounds: Sequence[Round]) -> dict[str, dict[int, dict[str, Any]]]:
-    """Of every contender and number of clients: the spread of throughput, latencies, statuses."""
+    """Return throughput, latencies and statuses by contender and number of clients."""
     return {
-        name: {clients: _pool([one.outcomes[name][clients] for one in rounds]) for clients in by}
-        for name, by in rounds[0].outcomes.items()
+        name: {
+            clients: _pool([measured.outcomes[name][clients] for measured in rounds])
+            for clients in outcomes
+        }
+        for name, outcomes in rounds[0].outcomes.items()
     }
 
 
 def _pool(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    latencies = [ms for one in outcomes for ms in one.latencies_ms]
-    statuses = {status for one in outcomes for status in one.statuses}
+    latencies = [ms for outcome in outcomes for ms in outcome.latencies_ms]
+    statuses = sum((Counter(outcome.statuses) for outcome in outcomes), Counter())
     return {
-        "per_second": asdict(Spread.of([one.per_second for one in outcomes])),
+        "per_second": asdict(Spread.of([outcome.per_second for outcome in outcomes])),
         **{f"p{percent}_ms": percentile(latencies, percent) for percent in (50, 95, 99)},
-        "statuses": {s: sum(one.statuses.get(s, 0) for one in outcomes) for s in statuses},
+        "statuses": dict(statuses),
     }
 
 
@@ -203,24 +212,27 @@ def result(demo: Sequence[Round], standard: Sequence[Round]) -> Result:
         *_against_peers("R50-FPN", standard),
     ]
     details = {
-        name: {"alone_s": [asdict(one.alone) for one in rounds], "contenders": pooled(rounds)}
+        name: {
+            "alone_s": [asdict(measured.alone) for measured in rounds],
+            "contenders": pooled(rounds),
+        }
         for name, rounds in (("demo", demo), ("r50_fpn", standard))
     }
     return Result("serving", figures, {"torch_threads": torch_threads(), **details})
 
 
 def _against_alone(name: str, rounds: Sequence[Round]) -> list[Figure]:
-    served = [one.outcomes["lesionserve"][CROWD].per_second for one in rounds]
-    answer = ratio(served, [1 / statistics.mean(one.alone.answer) for one in rounds])
-    engine = ratio(served, [1 / statistics.mean(one.alone.engine) for one in rounds])
+    served = [measured.outcomes["lesionserve"][MOST_CLIENTS].per_second for measured in rounds]
+    answer = ratio(served, [1 / statistics.mean(measured.alone.answer) for measured in rounds])
+    engine = ratio(served, [1 / statistics.mean(measured.alone.engine) for measured in rounds])
     more = Spread.of(
         [
-            percentile(one.outcomes["lesionserve"][1].latencies_ms, 50)
-            - 1000 * statistics.median(one.alone.answer)
-            for one in rounds
+            percentile(measured.outcomes["lesionserve"][1].latencies_ms, 50)
+            - 1000 * statistics.median(measured.alone.answer)
+            for measured in rounds
         ]
     )
-    title = f"{name}: images/s at {CROWD} clients to the predictor alone"
+    title = f"{name}: images/s at {MOST_CLIENTS} clients to the predictor alone"
     return [
         Figure(f"{title}, bytes to answer", ">= 0.92", str(answer), answer.median >= 0.92),
         Figure(f"{title}, its engine only", ">= 0.92", str(engine), engine.median >= 0.92),
@@ -239,14 +251,16 @@ def _against_peers(name: str, rounds: Sequence[Round]) -> list[Figure]:
         if peer == "lesionserve":
             continue
         wanted = WANTED[name, "document" in peer]
-        ours = [one.outcomes["lesionserve"][CROWD] for one in rounds]
-        theirs = [one.outcomes[peer][CROWD] for one in rounds]
-        speed = ratio([one.per_second for one in ours], [one.per_second for one in theirs])
-        p99 = ratio(
-            [percentile(one.latencies_ms, 99) for one in ours],
-            [percentile(one.latencies_ms, 99) for one in theirs],
+        ours = [measured.outcomes["lesionserve"][MOST_CLIENTS] for measured in rounds]
+        theirs = [measured.outcomes[peer][MOST_CLIENTS] for measured in rounds]
+        speed = ratio(
+            [outcome.per_second for outcome in ours], [outcome.per_second for outcome in theirs]
         )
-        title = f"{name}: {CROWD} clients against {peer}"
+        p99 = ratio(
+            [percentile(outcome.latencies_ms, 99) for outcome in ours],
+            [percentile(outcome.latencies_ms, 99) for outcome in theirs],
+        )
+        title = f"{name}: {MOST_CLIENTS} clients against {peer}"
         figures += [
             Figure(f"{title}, images/s", f">= {wanted:g}", str(speed), speed.median >= wanted),
             Figure(f"{title}, p99", "<= 1", str(p99), p99.median <= 1),

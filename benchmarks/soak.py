@@ -1,26 +1,27 @@
-"""Memory of every process of `lesionserve up` over 5,000 requests through the gateway: the demo
-bundle, whole answers, small images. A line through the second half says whether anything grows.
+"""Measure the memory of every process of `lesionserve up` over 5,000 requests through the gateway.
+
+With the demo bundle, whole answers and small images. A line through the second half of the samples
+shows whether a process grows.
 """
 
+import asyncio
 import itertools
 import json
 import math
-import re
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat, takewhile
 
-import httpx
 import psutil
 
-from benchmarks.launch import Launched, launched
+from benchmarks.launch import launched
+from benchmarks.load import Answer, form_request, send
 from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
-from cluster.roles import role_of
+from cluster.launcher.process_roles import role_of
 
 REQUESTS = 5000
 CLIENTS = 4
@@ -28,13 +29,14 @@ CLIENTS = 4
 NEGLIGIBLE_MB = 5.0
 _MB = 1024 * 1024
 _LOOK_S = 1.0
+_START_WITHIN_S = 120.0
 _GIVE_UP_S = 560.0
 _FIRST_USE = 500  # caches, pools and arenas fill
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """MB that a process gains in 5,000 requests, with the 95 % interval of that."""
+    """The MB that a process gains in 5,000 requests, with the 95 % interval of that."""
 
     mb: float
     low: float
@@ -51,31 +53,29 @@ class Growth:
         )
 
 
-@dataclass(slots=True)
-class Done:
-    """Requests answered, and what else came."""
-
-    good: int = 0
-    bad: int = 0
+Samples = dict[str, list[tuple[int, float]]]  # by process: requests answered so far, and MB
 
 
 def run() -> Result:
     with launched() as service:
-        key, url = _invitation(service)
-        done, samples = _soak(service.process.pid, key, url)
+        ready = service.await_ready(_START_WITHIN_S)
+        url = f"{ready.url}/predict/"
+        request = form_request(url, {"X-API-Key": ready.key}, small_image())
+        answers, samples = asyncio.run(_soak(service.process.pid, url, request))
+    failed = sum(answer.status != 200 for answer in answers)
     growths = {name: growth(points) for name, points in samples.items() if len(points) >= 20}
-    for name, found in sorted(growths.items()):
-        print(f"soak: {name}: {found}", file=sys.stderr)
-    growing = [f"{name} {found}" for name, found in growths.items() if not found.is_flat]
-    largest = max((found.peak_mb, name) for name, found in growths.items() if "replica" in name)
+    for name, gain in sorted(growths.items()):
+        print(f"soak: {name}: {gain}", file=sys.stderr)
+    growing = [f"{name} {gain}" for name, gain in growths.items() if not gain.is_flat]
+    largest = max((gain.peak_mb, name) for name, gain in growths.items() if "replica" in name)
     figures = [
         Figure(
             f"7 memory over {REQUESTS} requests through the gateway",
             f"no process of {len(growths)} surely gains {NEGLIGIBLE_MB:.0f} MB",
             "; ".join(growing) or "none",
-            not growing and done.bad == 0,
+            not growing and failed == 0,
         ),
-        Figure("7 failed requests", "0", f"{done.bad} of {done.good + done.bad}", done.bad == 0),
+        Figure("7 failed requests", "0", f"{failed} of {len(answers)}", failed == 0),
         Figure(
             "7 peak of the largest replica", "reported", f"{largest[0]:.0f} MB, {largest[1]}", True
         ),
@@ -87,8 +87,11 @@ def run() -> Result:
 
 
 def growth(points: Sequence[tuple[int, float]]) -> Growth:
-    """Of a line through the second half of (requests, MB). Memory stays where it is for a while,
-    so that neighbours are no independent samples: the interval counts only as many as are."""
+    """Fit a line through the second half of (requests, MB).
+
+    Memory stays where it is for a while, so that neighbours are no independent samples: the
+    interval counts only as many as are.
+    """
     half = [point for point in points if point[0] >= REQUESTS / 2]
     xs, ys = [x for x, _ in half], [y for _, y in half]
     line = statistics.linear_regression(xs, ys)
@@ -104,37 +107,29 @@ def growth(points: Sequence[tuple[int, float]]) -> Growth:
     return Growth(mb, mb - 1.96 * error, mb + 1.96 * error, max(y for _, y in points))
 
 
-def _soak(launcher: int, key: str, url: str) -> tuple[Done, dict[str, list[tuple[int, float]]]]:
-    done, lock, image = Done(), threading.Lock(), small_image()
-    samples: dict[str, list[tuple[int, float]]] = {}
-    stop = time.monotonic() + _GIVE_UP_S
-
-    def ask() -> None:
-        with httpx.Client(headers={"X-API-Key": key}, timeout=60) as client:
-            while done.good + done.bad < REQUESTS and time.monotonic() < stop:
-                answer = client.post(f"{url}/predict/", files={"file": ("a.jpg", image)})
-                with lock:
-                    done.good += answer.status_code == 200
-                    done.bad += answer.status_code != 200
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        asking = [pool.submit(ask) for _ in range(CLIENTS)]
-        while not all(one.done() for one in asking):
-            if done.good >= _FIRST_USE:
-                for name, mb in _memory(launcher):
-                    samples.setdefault(name, []).append((done.good, mb))
-            time.sleep(_LOOK_S)
-        for one in asking:
-            one.result()
-    if done.good + done.bad < REQUESTS:
-        raise RuntimeError(f"only {done.good} requests within {_GIVE_UP_S:.0f} s")
-    return done, samples
+async def _soak(launcher: int, url: str, request: bytes) -> tuple[list[Answer], Samples]:
+    """Send the request `REQUESTS` times, and look at the memory meanwhile."""
+    answers: list[Answer] = []
+    samples: Samples = {}
+    end = time.monotonic() + _GIVE_UP_S
+    requests = takewhile(lambda _: time.monotonic() < end, repeat(request, REQUESTS))
+    clients = asyncio.gather(*(send(url, requests, answers.append) for _ in range(CLIENTS)))
+    while not clients.done():
+        count = len(answers)
+        if count >= _FIRST_USE:
+            for name, mb in await asyncio.to_thread(_memory, launcher):
+                samples.setdefault(name, []).append((count, mb))
+        await asyncio.wait([clients], timeout=_LOOK_S)
+    await clients
+    if len(answers) < REQUESTS:
+        raise RuntimeError(f"only {len(answers)} requests within {_GIVE_UP_S:.0f} s")
+    return answers, samples
 
 
 def _memory(launcher: int) -> list[tuple[str, float]]:
-    """The PSS of each process, by its role and pid: what it shares is counted once in all."""
+    """Return the PSS of each process, by its role and pid: shared memory is counted once in all."""
     root = psutil.Process(launcher)
-    found = []
+    sizes = []
     for process in [root, *root.children(recursive=True)]:
         try:
             title = " ".join(process.cmdline())
@@ -143,18 +138,8 @@ def _memory(launcher: int) -> list[tuple[str, float]]:
             continue
         role = role_of(title)
         name = "the launcher" if process == root else role.name if role else title[:40]
-        found.append((f"{name} ({process.pid})", mb))
-    return found
-
-
-def _invitation(service: Launched) -> tuple[str, str]:
-    deadline = time.monotonic() + 120
-    pattern = re.compile(r'curl -H "X-API-Key: (\S+)" .* (http://\S+)/predict/')
-    while time.monotonic() < deadline and service.process.poll() is None:
-        if found := pattern.search(service.said):
-            return found[1], found[2]
-        time.sleep(0.2)
-    raise RuntimeError(f"it did not start: {service.said}")
+        sizes.append((f"{name} ({process.pid})", mb))
+    return sizes
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The standard workload: a Mask R-CNN R50-FPN as Detectron2's model zoo has it, with 3 classes.
+"""Make the standard workload: an R50-FPN Mask R-CNN as in Detectron2's zoo, with 3 classes.
 
 Its weights are random but calibrated, since nobody's trained ones may be shipped: batch norms have
 the statistics of real activations, so that nothing vanishes or explodes on its way, and the score
@@ -23,8 +23,8 @@ from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, read_resize
 from pipeline.engines.portable.layers import BatchNorm2d
 from pipeline.engines.portable.maskrcnn import MaskRCNN
+from weights.recipe.colposcopy import generate
 
-ROOT = Path(__file__).resolve().parent.parent
 CLASS_NAMES = ("LSIL", "HSIL", "carcinoma")
 WANTED_INSTANCES = 10
 SEED = 20261125
@@ -64,7 +64,7 @@ CONFIG: dict[str, Any] = {
 
 
 def standard_bundle(folder: Path) -> Path:
-    """The packed bundle, made on the first call; the same bytes each time on one machine."""
+    """Return the packed bundle, made on the first call; on one machine always the same bytes."""
     bundle = folder / "r50_fpn"
     if bundle.exists():
         return bundle
@@ -94,10 +94,7 @@ def standard_bundle(folder: Path) -> Path:
 
 
 def scene(seed: int, width: int = 1280, height: int = 960) -> NDArray[np.uint8]:
-    """A synthetic image of the demo's kind, (H, W, 3) uint8 BGR."""
-    sys.path.append(str(ROOT / "weights" / "recipe"))
-    from colposcopy import generate
-
+    """Return a synthetic image of the demo's kind, (H, W, 3) uint8 BGR."""
     image: NDArray[np.uint8] = generate(seed, width, height).image
     return image
 
@@ -108,7 +105,7 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
 
 @torch.inference_mode()
 def calibrated(images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Any], MaskRCNN]:
-    """The configuration with its score threshold, and the model."""
+    """Return the configuration with its score threshold, and the model."""
     tree: dict[str, Any] = yaml.safe_load(yaml.safe_dump(CONFIG))
     tree["MODEL"]["ROI_HEADS"]["SCORE_THRESH_TEST"] = 0.0
     torch.manual_seed(SEED)
@@ -127,14 +124,16 @@ def calibrated(images: Sequence[NDArray[np.uint8]]) -> tuple[dict[str, Any], Mas
         (model.roi_heads.box_predictor.cls_score, 2.0),
     ):
         _set_spread(model, layer, spread, inputs[:1])
-    scores = torch.cat([found.scores for found in model(inputs)]).sort(descending=True).values
+    scores = (
+        torch.cat([instances.scores for instances in model(inputs)]).sort(descending=True).values
+    )
     threshold = float(scores[WANTED_INSTANCES * len(images)])
     tree["MODEL"]["ROI_HEADS"]["SCORE_THRESH_TEST"] = round(threshold, 4)
     return tree, model
 
 
 def _set_statistics(model: MaskRCNN, inputs: Sequence[torch.Tensor]) -> None:
-    """Gives every batch norm the mean and variance of what arrives there."""
+    """Give every batch norm the mean and variance of what arrives there."""
 
     def observe(norm: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         assert isinstance(norm, BatchNorm2d)
@@ -153,7 +152,7 @@ def _set_statistics(model: MaskRCNN, inputs: Sequence[torch.Tensor]) -> None:
 def _set_spread(
     model: MaskRCNN, layer: nn.Module, spread: float, inputs: Sequence[torch.Tensor]
 ) -> None:
-    """Scales the layer's weights so that its output spreads this far."""
+    """Scale the layer's weights so that its output spreads this far."""
     outputs: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     model(inputs)

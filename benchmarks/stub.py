@@ -1,8 +1,9 @@
-"""A service whose model only takes time, as a GPU does to the CPU beside it; nothing in it is a
-Mask R-CNN. What is measured over it is the graph, the proxy and the ingress.
+"""Serve a model that only takes time, as a GPU does to the CPU beside it.
 
-`python -m benchmarks.stub SPEC` serves it (SPEC is JSON) until SIGTERM, and prints `READY {url}`.
-SIGHUP rolls it to the next version, and `VERSION {number}` says that the whole of it is.
+Nothing in it is a Mask R-CNN: what is measured over it is the graph, the proxy and the ingress.
+
+`python -m benchmarks.stub SPEC` serves it (SPEC is JSON) until SIGTERM. SIGHUP rolls it to the next
+version. While it serves it prints a `StubState` four times a second, as a JSON line.
 """
 
 import json
@@ -22,16 +23,19 @@ from typing import Any
 
 import numpy as np
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
 from pipeline.bundle.manifest import Manifest
 from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
 from pipeline.image.resize import ModelInput, Resize
 from pipeline.instances import Instances
+from serve_app.state_line import StateLine
 
 TOKEN = "benchmark" * 4
+AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = 8
 _LESIONS = 3
+_REPORT_S = 0.25
 
 
 def _manifest(version: int) -> Manifest:
@@ -49,13 +53,13 @@ def _manifest(version: int) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds the model takes. By default a full batch of 8 takes 80 ms: 100 images/s."""
+    """The seconds that the model takes: by default 80 ms for a full batch of 8, or 100 images/s."""
 
     batch_s: float = 0.020
     image_s: float = 0.0075
 
     def capacity(self, batch: int = BATCH) -> float:
-        """Images per second of one replica that always has a full batch."""
+        """Return the images per second of one replica that always has a full batch."""
         return batch / (self.batch_s + batch * self.image_s)
 
 
@@ -63,17 +67,18 @@ class StubEngine:
     name = "stub"
     precision: Precision = "float32"
     num_classes = 3
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, cost: Cost) -> None:
         self._cost = cost
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         time.sleep(self._cost.batch_s + len(inputs) * self._cost.image_s)
-        return [_instances(*one.pixels.shape[:2]) for one in inputs]
+        return [_instances(*model_input.pixels.shape[:2]) for model_input in inputs]
 
 
 def _instances(height: int, width: int) -> Instances:
-    """The lesions of a usual answer: as many boxes and masks to paste, draw and encode."""
+    """Return as many boxes and masks to paste, draw and encode as a usual answer has."""
     corners = np.linspace(0.1, 0.5, _LESIONS, dtype=np.float32)
     boxes = np.stack([corners, corners, corners + 0.3, corners + 0.4], axis=1)
     return Instances(
@@ -113,9 +118,9 @@ def open_stub_bundle(cost: Cost, version: int, path: Path) -> Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to serve: an application of its own, at `/{replicas}`, for each number of replicas.
+    """The applications to serve: one for each number of replicas, at `/{replicas}`.
 
-    `predictor` replaces sizes of the deployment that holds the model.
+    predictor: replaces sizes of the deployment that holds the model.
     """
 
     layout: str = "fused"
@@ -127,7 +132,7 @@ class Spec:
     threads: int = 2
 
     def args(self, replicas: int) -> dict[str, Any]:
-        """The application's `args`: queues as in gpu.yaml, as much CPU as Ray needs to place it."""
+        """Return the application's `args`: queues as in gpu.yaml, the least CPU that Ray places."""
         small = {"num_cpus": 0.01, "max_ongoing_requests": 200, "max_queued_requests": 400}
         model = small | {"max_ongoing_requests": 3 * BATCH}
         if "autoscaling" not in self.predictor:
@@ -149,21 +154,35 @@ class Spec:
         }
 
 
+class StubState(StateLine):
+    """One line of the stub.
+
+    at: time.monotonic(). version: of the model that all replicas have. replicas: those of the
+    first application that hold the model and run.
+    """
+
+    at: float
+    url: str
+    version: int
+    replicas: int
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
+    """A stub that serves. pid: of its driver, whose children are everything else."""
+
     url: str
-    pid: int  # of the driver; everything else comes from it
+    pid: int
     log: Path
 
-    def replicas(self) -> list[tuple[float, int]]:
-        """When (time.monotonic()) how many replicas held the model and ran."""
-        lines = [line.split() for line in self.log.read_text(errors="replace").splitlines()]
-        return [(float(line[1]), int(line[2])) for line in lines if line[:1] == ["REPLICAS"]]
+    @property
+    def states(self) -> list[StubState]:
+        return StubState.read_all(self.log.read_text(errors="replace"))
 
 
 @contextmanager
 def serving(spec: Spec, **environment: str) -> Iterator[Service]:
-    """The stub as a Ray instance of its own."""
+    """Run the stub as a Ray instance of its own."""
     with tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as temp:
         log = Path(temp) / "driver.log"
         with log.open("wb") as output:
@@ -191,9 +210,8 @@ def serving(spec: Spec, **environment: str) -> Iterator[Service]:
 def _ready(driver: "subprocess.Popen[bytes]", log: Path, within_s: float = 120) -> str:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and driver.poll() is None:
-        for line in log.read_text(errors="replace").splitlines():
-            if line.startswith("READY "):
-                return line.removeprefix("READY ")
+        if states := StubState.read_all(log.read_text(errors="replace")):
+            return states[0].url
         time.sleep(0.1)
     raise RuntimeError(f"the stub did not start: {log.read_text(errors='replace')[-3000:]}")
 
@@ -207,8 +225,8 @@ def main() -> None:
     from serve_app.app import wire
     from serve_app.args import AppArgs
 
-    given, temp = json.loads(sys.argv[1]), sys.argv[2]
-    spec = Spec(**given | {"cost": Cost(**given["cost"])})
+    fields, temp = json.loads(sys.argv[1]), sys.argv[2]
+    spec = Spec(**fields | {"cost": Cost(**fields["cost"])})
     stopping, rolling = threading.Event(), threading.Event()
     ray.init(
         address="local",
@@ -235,17 +253,16 @@ def main() -> None:
 
     version = 1
     deploy(version)
-    print(f"READY http://127.0.0.1:{port}", flush=True)
+    url = f"http://127.0.0.1:{port}"
     model = "LesionService" if spec.layout == "fused" else "Predictor"
-    while not stopping.wait(0.25):
+    while not stopping.wait(_REPORT_S):
         if rolling.is_set():
             rolling.clear()
             version += 1
             deploy(version)
-            print(f"VERSION {version}", flush=True)
         application = serve.status().applications[f"stub{spec.replicas[0]}"]
-        states = application.deployments[model].replica_states
-        print(f"REPLICAS {time.monotonic():.2f} {states.get('RUNNING', 0)}", flush=True)
+        running = application.deployments[model].replica_states.get("RUNNING", 0)
+        StubState(at=time.monotonic(), url=url, version=version, replicas=running).print()
     serve.shutdown()
     ray.shutdown()
 

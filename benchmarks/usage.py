@@ -1,8 +1,9 @@
-"""How long usage takes to read over a million records, and what the seal of a record costs.
+"""Measure how long usage takes to read over a million records, and what a record's seal costs.
 
 On a database of its own: SQLite, unless DATABASE_URL names another.
 """
 
+import json
 import os
 import random
 import statistics
@@ -20,7 +21,7 @@ from benchmarks.report import NO_TARGET, Figure, Result
 DAYS = 365
 A_DAY = 2740  # a million in a year
 KEYS = 20
-_ASKED = 50
+_RUNS = 50
 _SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "gateway.settings",
     "LESIONSERVE_SECRET_KEY": "k" * 50,
@@ -30,18 +31,18 @@ _SETTINGS = {
 
 
 def run() -> Result:
-    """In a process of its own, since the gateway's settings are read once in each."""
+    """Measure in a process of its own, since the gateway's settings are read once in each."""
     with tempfile.TemporaryDirectory() as folder:
         database = os.environ.get("DATABASE_URL", f"sqlite:///{folder}/gateway.sqlite3")
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-m", "benchmarks.usage"],
             env={**os.environ, **_SETTINGS, "DATABASE_URL": database},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         ).stdout
-    lines = [line.split("|") for line in told.splitlines()]
-    figures = [Figure(what, NO_TARGET, measured, None) for what, measured in lines]
+    measurements = [json.loads(line) for line in output.splitlines()]
+    figures = [Figure(target, NO_TARGET, measured, None) for target, measured in measurements]
     return Result("usage", figures)
 
 
@@ -61,12 +62,12 @@ def main() -> None:
     ours = get_or_add_organisation("ours", by=COMMAND)
     first = datetime.now(UTC).date() - timedelta(days=DAYS)
     last = first + timedelta(days=DAYS)
-    _tell_rate("records sealed and written, in bulk", lambda: _fill(ours, first))
-    _tell_rate("records folded into counts, which happens once", fold)
-    _tell_time("/usage/ of a year", lambda: summarise(ours, first, last))
-    _tell_time("/usage/ of 30 days", lambda: summarise(ours, last - timedelta(days=30), last))
-    _tell_time("/usage/ of a year as CSV", lambda: rows(ours, first, last))
-    _tell_records(ours)
+    _measure_rate("records sealed and written, in bulk", lambda: _fill(ours, first))
+    _measure_rate("records folded into counts, which happens once", fold)
+    _measure_time("/usage/ of a year", lambda: summarise(ours, first, last))
+    _measure_time("/usage/ of 30 days", lambda: summarise(ours, last - timedelta(days=30), last))
+    _measure_time("/usage/ of a year as CSV", lambda: rows(ours, first, last))
+    _measure_records(ours)
 
 
 def _fill(organisation: Any, first: date) -> None:
@@ -79,10 +80,10 @@ def _fill(organisation: Any, first: date) -> None:
     for number in range(DAYS):
         with transaction.atomic():
             head = Head.locked(REQUESTS, first + timedelta(days=number))
-            made = [_record(organisation, rng) for _ in range(A_DAY)]
-            for one in made:
-                head.append(one)
-            Record.objects.bulk_create(made, batch_size=500)
+            records = [_record(organisation, rng) for _ in range(A_DAY)]
+            for record in records:
+                head.append(record)
+            Record.objects.bulk_create(records, batch_size=500)
             head.save()
 
 
@@ -105,37 +106,41 @@ def _record(organisation: Any, rng: random.Random) -> Any:
     )
 
 
-def _tell_records(organisation: Any) -> None:
+def _measure_records(organisation: Any) -> None:
     from gateway.audit.chain import Head, faults, seal_of
     from gateway.audit.models import Record
 
     rng = random.Random(2)
-    made = [_record(organisation, rng) for _ in range(_ASKED + 1)]
-    opened = [_record(organisation, rng) for _ in range(_ASKED + 1)]
-    _tell_time("a request's row, opened", lambda: opened.pop().save(force_insert=True))
-    _tell_time("a request's row, closed and sealed", lambda: Record.objects.close(made.pop()))
-    one = _record(organisation, rng)
-    _tell_time("the seal of a row alone", lambda: seal_of(one, "0" * 64))
+    closing = [_record(organisation, rng) for _ in range(_RUNS + 1)]
+    opening = [_record(organisation, rng) for _ in range(_RUNS + 1)]
+    _measure_time("a request's row, opened", lambda: opening.pop().save(force_insert=True))
+    _measure_time("a request's row, closed and sealed", lambda: Record.objects.close(closing.pop()))
+    record = _record(organisation, rng)
+    _measure_time("the seal of a row alone", lambda: seal_of(record, "0" * 64))
     head = Head.objects.order_by("day")[0]
-    _tell_time(f"a day of {A_DAY} rows verified", lambda: list(faults(Record, head)))
+    _measure_time(f"a day of {A_DAY} rows verified", lambda: list(faults(Record, head)))
 
 
-def _tell_rate(what: str, call: Callable[[], object]) -> None:
+def _measure_rate(target: str, call: Callable[[], object]) -> None:
     began = time.perf_counter()
     call()
     seconds = time.perf_counter() - began
     count = DAYS * A_DAY
-    print(f"{what}|{count} in {seconds:.0f} s, {count / seconds:.0f} a second", flush=True)
+    _print(target, f"{count} in {seconds:.0f} s, {count / seconds:.0f} a second")
 
 
-def _tell_time(what: str, call: Callable[[], object]) -> None:
+def _measure_time(target: str, call: Callable[[], object]) -> None:
     call()
     taken = []
-    for _ in range(_ASKED):
+    for _ in range(_RUNS):
         began = time.perf_counter()
         call()
         taken.append(1000 * (time.perf_counter() - began))
-    print(f"{what}|{statistics.median(taken):.2f} ms, at most {max(taken):.2f}", flush=True)
+    _print(target, f"{statistics.median(taken):.2f} ms, at most {max(taken):.2f}")
+
+
+def _print(target: str, measured: str) -> None:
+    print(json.dumps([target, measured]), flush=True)
 
 
 if __name__ == "__main__":

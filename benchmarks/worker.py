@@ -1,7 +1,7 @@
-"""One engine in a process of its own: loads, says `ready`, and runs once for each line it reads.
+"""Run one engine in a process of its own: print `ready`, then run once for each line that is read.
 
-Prints the seconds of each run, from an upright BGR image to instances with their masks pasted:
-what Detectron2's DefaultPredictor does. `decode` and drawing are not in it.
+Print the seconds of each run, from an upright BGR image to instances with their masks pasted:
+what Detectron2's DefaultPredictor does, without decoding and drawing.
 """
 
 import argparse
@@ -40,12 +40,11 @@ def main() -> None:
 
 def run(bundle: Bundle, engine: Engine, image: NDArray[np.uint8]) -> int:
     model_input = bundle.resize(image)
-    (found,) = engine.predict([model_input])
+    (instances,) = engine.predict([model_input])
     height, width = image.shape[:2]
     shape = model_input.pixels.shape
-    return len(
-        paste(to_source(found, (shape[0], shape[1]), (height, width), None), (height, width))
-    )
+    lesions = to_source(instances, (shape[0], shape[1]), (height, width), None)
+    return len(paste(lesions, (height, width)))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from pathlib import Path
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Writes a file for its owner alone; after a crash it is whole, or what it was before."""
+    """Write a file for its owner alone; after a crash it is whole, or what it was before."""
     _write(path, content, 0o600)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is never seen half: on a full disk it is missing, or what it was before.
 
-    Its mode is that of any new file. Raises OSError, also where a folder has the file's name.
+    Its mode is that of any new file. Raise OSError, also where a folder has the file's name.
     """
     umask = os.umask(0o077)
     os.umask(umask)
@@ -34,7 +34,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _keep_name(folder: Path) -> None:
-    # The new name of a file is the folder's, and would else come after what is written next.
+    # The file's new name is an entry of its folder, which reaches the disk by its own fsync.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

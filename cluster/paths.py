@@ -1,9 +1,7 @@
 from pathlib import Path
 
 from cluster.errors import StackError
-
-# A clone, or the installed wheel: bundles and profiles lie beside the packages in both.
-ROOT = Path(__file__).resolve().parent.parent
+from serve_app.paths import ROOT
 
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
@@ -16,13 +14,13 @@ def home() -> Path | None:
         folder = Path.home()
     except RuntimeError:
         return None
-    # Containers give "/" to a user id that they do not know, and an empty HOME comes to the same.
+    # In a container the home of an unknown user id is "/", as it is with an empty HOME.
     is_home = folder.is_absolute() and folder != Path("/") and folder.is_dir()
     return folder if is_home else None
 
 
 def default_data() -> Path:
-    """Return where `lesionserve up` keeps keys and records. Raises StackError without a home."""
+    """Return where `lesionserve up` keeps keys and records. Raise StackError without a home."""
     folder = home()
     if folder is None:
         raise StackError(

@@ -6,18 +6,20 @@ from pathlib import Path
 
 from pipeline.errors import ModelError
 from serve_app.app import open_deployed_bundle
-from serve_app.args import ROOT, AppArgs
+from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
 from serve_app.driver import StartError, deploy, local_ray
+from serve_app.driver_state import DriverReport, DriverState
+from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
 
 
 def main() -> int:
-    """Serves one profile on a Ray instance of its own until SIGTERM or SIGINT.
+    """Serve one profile on a Ray instance of its own until SIGTERM or SIGINT.
 
-    Prints `ACCEPTED {url}` once profile and bundle are found right, `RAY` once Ray runs, `READY`
-    once predictions are answered, and `STOPPING` when a signal ends that.
-    Returns the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
+    Print a `DriverReport` as each `DriverState` is reached; the reason of a failure goes to stderr
+    too.
+    Return the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
     wrongly.
     """
     options = _options()
@@ -33,7 +35,7 @@ def main() -> int:
     except ModelError as error:
         return _fail(error, 1)
     args = _with_model(args, bundle_sha256=bundle.manifest.digest)
-    print(f"ACCEPTED {profile.http_options.url}", flush=True)
+    DriverReport(state=DriverState.ACCEPTED, url=profile.http_options.url).print()
     return _serve(profile, args, options)
 
 
@@ -41,13 +43,13 @@ def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
     stopping = threading.Event()
     try:
         with local_ray(args, options.dashboard_port, options.temp_dir):
-            print("RAY", flush=True)
+            DriverReport(state=DriverState.RAY_STARTED).print()
             for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
                 signal.signal(signum, lambda *_: stopping.set())
             deploy(profile, args)
-            print("READY", flush=True)
+            DriverReport(state=DriverState.READY).print()
             stopping.wait()
-            print("STOPPING", flush=True)
+            DriverReport(state=DriverState.STOPPING).print()
     except StartError as error:
         if options.debug:
             print(error.details, file=sys.stderr)
@@ -89,6 +91,7 @@ def _with_model(args: AppArgs, **changes: object) -> AppArgs:
 
 
 def _fail(error: Exception, status: int) -> int:
+    DriverReport(state=DriverState.FAILED, error=str(error)).print()
     print(f"error: {error}", file=sys.stderr, flush=True)
     return status
 

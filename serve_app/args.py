@@ -6,9 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pipeline.engines.base import DeviceName, EngineName, Precision
 from pipeline.image.decoder_pool import DEFAULT_CPU_SECONDS
 from pipeline.image.limits import ImageLimits
-
-# The folder that holds the packages, bundles and profiles, in a clone and in an installed wheel.
-ROOT = Path(__file__).resolve().parent.parent
+from serve_app.paths import ROOT
 
 
 class Args(BaseModel):

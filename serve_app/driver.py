@@ -85,9 +85,9 @@ def _set_environment() -> None:
 
 
 def deploy(profile: Profile, args: AppArgs) -> None:
-    """Serves the profile's application; returns once the model has proved itself.
+    """Serve the profile's application; return once the model has reproduced its golden cases.
 
-    Raises StartError where a replica does not start.
+    Raise StartError where a replica does not start.
     """
     serve.start(
         proxy_location=profile.proxy_location,
@@ -112,6 +112,10 @@ def _cpus(args: AppArgs) -> int:
 
 
 def _details(application: str) -> str:
-    """What Serve knows of the deployments that failed: the traceback of the last replica."""
+    """Return what Serve knows of the deployments that failed: the traceback of the last replica."""
     deployments = serve.status().applications[application].deployments.values()
-    return "\n".join(one.message for one in deployments if one.status.value == "DEPLOY_FAILED")
+    return "\n".join(
+        deployment.message
+        for deployment in deployments
+        if deployment.status.value == "DEPLOY_FAILED"
+    )

@@ -6,13 +6,13 @@ It runs in a process of its own, since the product changes how Pillow reads TIFF
 import io
 import pickle
 import sys
-from pathlib import Path
 from subprocess import PIPE, Popen
 
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from serve_app.paths import ROOT
+
 _METHODS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -1,6 +1,7 @@
-"""The engine alone, in a process of its own: prints JSON seconds for each of COUNT images.
+"""Run the engine alone, in a process of its own, and print JSON.
 
-And `found`, the labels on each image, to which every contender is held.
+It holds the seconds for each of COUNT images and the labels on each image, to which every contender
+is held.
 """
 
 import argparse
@@ -21,7 +22,7 @@ def main() -> None:
     predictor = open_predictor()
     images = [path.read_bytes() for path in arguments.images]
     inputs = [predictor.resize(decode(image).pixels) for image in images]
-    found = [predictor(image, PredictOptions()).detections for image in images]
+    answers = [predictor(image, PredictOptions()) for image in images]
     seconds: dict[str, list[float]] = {"answer": [], "engine": []}
     for number in range(-len(images), arguments.count):
         started = perf_counter()
@@ -31,8 +32,8 @@ def main() -> None:
         if number >= 0:  # before that, it warms up
             seconds["answer"].append(answered - started)
             seconds["engine"].append(perf_counter() - answered)
-    labels = [[one.label for one in detections] for detections in found]
-    print(json.dumps({**seconds, "found": labels}))
+    labels = [[lesion.label for lesion in answer.detections] for answer in answers]
+    print(json.dumps({**seconds, "labels": labels}))
 
 
 if __name__ == "__main__":

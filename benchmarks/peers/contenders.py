@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
-from benchmarks.peers.process import ROOT, server
-from cluster.local import LocalStack, StackOptions
+from benchmarks.peers.process import server
+from cluster.launcher.options import StackOptions
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.startup import running_stack
 from cluster.paths import LOCAL_PROFILE
-from cluster.ports import choose_ports
 from pipeline.bundle.manifest import read_manifest
+from serve_app.paths import ROOT
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
 DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"
@@ -17,7 +19,7 @@ DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a contender takes images."""
+    """The URL at which a contender takes images, and the headers it asks for."""
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
@@ -25,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every contender is given alike."""
+    """The bundle and the threads of each worker that a contender is started with."""
 
     bundle: Path
     torch_threads: int
@@ -45,9 +47,9 @@ Contender = Callable[[Setting], AbstractContextManager[Target]]
 
 @contextmanager
 def lesionserve(setting: Setting, profile: Path = LOCAL_PROFILE) -> Iterator[Target]:
-    """`lesionserve up`: the gateway with its keys and audit records, Ray Serve behind it."""
+    """Run what `lesionserve up` does: the gateway with keys and audit records, and Ray Serve."""
     options = StackOptions(config=profile, bundle=setting.bundle, dashboard=False)
-    with LocalStack(options, lambda _line: None) as stack:
+    with running_stack(options, lambda _line: None) as stack:
         yield Target(f"{stack.gateway_url}/predict/", {"X-API-Key": stack.api_key})
 
 
@@ -75,7 +77,7 @@ def bentoml(setting: Setting) -> Iterator[Target]:
 
 @contextmanager
 def document(setting: Setting) -> Iterator[Target]:
-    """Needs Detectron2, and so the interpreter that LESIONSERVE_DETECTRON2_PYTHON names."""
+    """Run the document's stack by LESIONSERVE_DETECTRON2_PYTHON, which has Detectron2."""
     python = os.environ[DETECTRON2]
     inference, gateway = (f"http://127.0.0.1:{port}" for port in choose_ports([None] * 2))
     environment = {

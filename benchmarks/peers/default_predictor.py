@@ -1,4 +1,4 @@
-"""Detectron2's DefaultPredictor as `benchmarks.worker` runs an engine; needs Detectron2 alone."""
+"""Run DefaultPredictor as `benchmarks.worker` runs an engine; this needs Detectron2 alone."""
 
 import sys
 from time import perf_counter

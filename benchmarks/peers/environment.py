@@ -4,7 +4,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from benchmarks.peers.process import ROOT
+from serve_app.paths import ROOT
 
 PEERS = Path(__file__).parent
 ENVIRONMENTS = ROOT / "out" / "peers"
@@ -12,7 +12,7 @@ _CONSTRAINTS = ENVIRONMENTS / "engine-constraints.txt"
 
 
 def interpreter(peer: str) -> Path:
-    """The peer's own Python, in an environment made on first use and whenever it needs more."""
+    """Return the peer's own Python, in an environment made on first use and when it needs more."""
     folder = ENVIRONMENTS / peer
     python, stamp = folder / "bin" / "python", folder / "installed"
     needed = _engine_requirements() + _lines(PEERS / peer / "requirements.txt")
@@ -30,15 +30,15 @@ def interpreter(peer: str) -> Path:
 
 
 def _engine_requirements() -> list[str]:
-    """What this project's engine needs: everything of the extra `serve` but Ray."""
+    """Return what this project's engine needs: everything of the extra `serve` but Ray."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = project["dependencies"] + project["optional-dependencies"]["serve"]
-    return [one for one in needed if _name(one) != "ray"]
+    return [requirement for requirement in needed if _name(requirement) != "ray"]
 
 
 def _engine_pins() -> list[str]:
-    """The engine's packages alone: a peer brings its own versions of everything else."""
-    names = {_name(one) for one in _engine_requirements()}
+    """Return the pins of the engine's packages: a peer brings its own versions of the rest."""
+    names = {_name(requirement) for requirement in _engine_requirements()}
     return [line for line in _lines(ROOT / "constraints.txt") if _name(line) in names]
 
 

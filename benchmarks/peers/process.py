@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
+from serve_app.paths import ROOT
 
 _START_WITHIN_S = 120.0
 _STOP_WITHIN_S = 15.0
@@ -22,9 +22,9 @@ class PeerFailed(Exception):
 def server(
     command: Sequence[str], environment: Mapping[str, str], ready: str, log: Path
 ) -> Iterator[None]:
-    """Runs a server with its children until the block ends; begins when `ready` answers 200.
+    """Run a server with its children until the block ends; begin when `ready` answers 200.
 
-    Raises PeerFailed.
+    Raise PeerFailed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
@@ -59,7 +59,7 @@ def _answers(url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks the server to stop, then ends what is left of its process group."""
+    """Ask the server to stop, then end what is left of its process group."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_WITHIN_S)

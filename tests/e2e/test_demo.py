@@ -78,7 +78,7 @@ def test_an_unknown_user_without_a_home_gets_an_answer(tmp_path):
     assert (tmp_path / "answer/prediction.json").is_file()
 
 
-def test_an_image_that_is_not_there_is_said_before_anything_starts(tmp_path):
+def test_missing_image_is_refused_before_anything_starts(tmp_path):
     done = demo(tmp_path, "--image", "gone.jpg")
     assert done.returncode == 1
     assert done.stderr.strip() == "lesionserve: gone.jpg: No such file or directory"

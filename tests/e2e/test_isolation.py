@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 HEAVY = ("torch", "torchvision", "ray", "cv2", "openvino", "fastapi")
 SECRET = "a secret that is good enough for nothing but tests, and long"
@@ -54,7 +54,7 @@ def test_it_has_neither_torch_nor_ray_and_is_importable(python: Path):
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_a_deployment_with_its_secrets_has_nothing_to_complain_of(python: Path):
+def test_deployment_with_its_secrets_passes_the_checks(python: Path):
     done = run(python, "-m", "django", "check", "--deploy", "--fail-level", "INFO")
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout

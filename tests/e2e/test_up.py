@@ -3,17 +3,12 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import sqlite3
-import ssl
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -21,117 +16,17 @@ import httpx
 import psutil
 import pytest
 
-from cluster.roles import role_of
 from pipeline.schemas import Prediction, Problem
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
+from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, running, until
 
 pytestmark = pytest.mark.cluster
-COMMAND = Path(sys.executable).with_name("lesionserve")
-IMAGE = (ROOT / "weights/example.jpg").read_bytes()
-START_WITHIN_S, STOP_WITHIN_S = 300, 60
-PROXIES = dict.fromkeys(
-    ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9"
-) | {"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "hospital.example"}
 ABANDON_WITHIN_S = 12  # less than one child alone is given where requests may be in flight
 
 
-class Up:
-    """A running `lesionserve up`, with everything it writes."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        # Short, as a path for sockets has to be, or it would be left for /tmp.
-        self.temp = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
-        self._output = folder / "output"
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [COMMAND, "up", "--data", folder / "data", *options],
-                # Whatever it keeps for itself lies below, and is seen by the tests.
-                # No proxy is asked for anything on this machine.
-                env={**os.environ, **PROXIES, "TMPDIR": str(self.temp), "COLUMNS": "200"},
-                stdout=output,
-                stderr=output,
-                # Where the tests run in the background, SIGINT is ignored, and that is inherited.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-            )
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    def until_ready(self) -> None:
-        until(lambda: "curl" in self.output or self.process.poll() is not None, START_WITHIN_S)
-        invitation = re.search(
-            r'curl (?:--cacert (\S+) )?-H "X-API-Key: (\S+)" .* (https?://\S+)/predict/',
-            self.output,
-        )
-        assert invitation, self.output
-        self.ca, self.key, self.url = invitation.groups()
-
-    def post(self, image: bytes = IMAGE, key: str | None = None, query: str = "") -> httpx.Response:
-        return httpx.post(
-            f"{self.url}/predict/{query}",
-            files={"file": ("a.jpg", image)},
-            headers={"X-API-Key": key or self.key},
-            timeout=60,
-            verify=ssl.create_default_context(cafile=self.ca),
-        )
-
-    def family(self) -> dict[psutil.Process, str]:
-        """Every process that comes from it, with its command line."""
-        members = {}
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                members[process] = " ".join(process.cmdline())
-            except psutil.NoSuchProcess:
-                continue
-        return members
-
-    def listening(self) -> dict[tuple[str, int], str]:
-        """Every address that one of its processes listens on, with that one's command line."""
-        addresses = {}
-        for process, title in self.family().items():
-            for connection in process.net_connections("inet"):
-                if connection.status == psutil.CONN_LISTEN:
-                    ip, port = connection.laddr
-                    addresses[ip.removeprefix("::ffff:"), port] = title
-        return addresses
-
-    def member(self, name: str) -> psutil.Process:
-        for process, title in self.family().items():
-            role = role_of(title)
-            if role is not None and role.name == name:
-                return process
-        raise AssertionError(f"there is no {name}")
-
-
-def until(happened: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {within_s} s"
-        time.sleep(0.1)
-
-
-def is_gone(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-@contextmanager
-def running(folder: Path, *options: str) -> Iterator[Up]:
-    up = Up(folder, *options)
-    try:
-        up.until_ready()
-        yield up
-    finally:
-        up.process.terminate()
-        up.process.wait(STOP_WITHIN_S)
-        shutil.rmtree(up.temp)
-
-
-def assert_nothing_left(up: Up, family: dict[psutil.Process, str]) -> None:
-    assert [title for process, title in family.items() if not is_gone(process)] == []
+def assert_nothing_left(up: Up, processes: dict[psutil.Process, str]) -> None:
+    assert not up.ready_file.exists()
+    assert [title for process, title in processes.items() if not is_gone(process)] == []
     assert list(up.temp.iterdir()) == []
 
 
@@ -149,11 +44,12 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         for status, refusal in refusals.items():
             assert Problem.model_validate_json(refusal.content).status == status
 
+        assert_invitation(up)
         assert_listens_on_loopback_alone(up)
         assert_files_are_private(tmp_path / "data")
         assert re.findall(r"^ +\d+ s  (.*)", up.output, re.MULTILINE)[-1] == "ready"
 
-        replica = up.member("a replica of LesionService")
+        replica = up.process_of("a replica of LesionService")
         replica.kill()
         until(
             lambda: (
@@ -164,30 +60,42 @@ def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
         )
         assert up.post().status_code == 200
 
-        family = up.family()
+        processes = up.processes()
         assert list(up.temp.glob("ls-*/ray"))
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(STOP_WITHIN_S) == 0, up.output
-        assert_nothing_left(up, family)
+        assert_nothing_left(up, processes)
     assert "Traceback" not in up.output
     assert "stopping\n" in up.output
     with closing(sqlite3.connect(tmp_path / "data" / "lesionserve.sqlite3")) as database:
         keys = database.execute("SELECT expires_at, revoked_at FROM keys_apikey").fetchall()
     assert [None in times for times in keys] == [False]
-    (logs,) = (tmp_path / "data" / "logs").iterdir()
-    assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log", "serve"}
-    assert_files_are_private(tmp_path / "data")
-    request_id = answer.json()["request_id"]
-    assert_logged(request_id, logs / "gateway.log", event="request", status=200)
-    told = [log for log in logs.glob("serve/replica_*") if request_id in log.read_text()]
-    (replica_log,) = told  # the one that was killed later
-    assert_logged(request_id, replica_log, message="answered")
+    assert_logs_are_kept(tmp_path / "data", answer.json()["request_id"], up.key)
     audited = manage(tmp_path / "data", "verify_audit")
     assert audited.returncode == 0, audited.stderr
     assert " 6 rows, " in audited.stdout
+
+
+def assert_logs_are_kept(data: Path, request_id: str, key: str) -> None:
+    (logs,) = (data / "logs").iterdir()
+    assert {log.name for log in logs.iterdir()} == {"serve.log", "gateway.log", "serve"}
+    assert_files_are_private(data)
+    assert_logged(request_id, logs / "gateway.log", event="request", status=200)
+    replica_logs = logs.glob("serve/replica_*")
+    (replica_log,) = (log for log in replica_logs if request_id in log.read_text())  # killed later
+    assert_logged(request_id, replica_log, message="answered")
     for log in logs.rglob("*.log"):
         assert "Jane" not in log.read_text(errors="replace"), log
-        assert up.key not in log.read_text(errors="replace"), log
+        assert key not in log.read_text(errors="replace"), log
+
+
+def assert_invitation(up: Up) -> None:
+    """The terminal shows the same address and key, in a command to paste."""
+    command = f'curl -H "X-API-Key: {up.key}" -F file=@'
+    (line,) = (line.strip() for line in up.output.splitlines() if "curl" in line)
+    assert line.startswith(command)
+    assert line.endswith(f" {up.url}/predict/")
+    assert up.ready_file.stat().st_mode & 0o077 == 0
 
 
 def assert_listens_on_loopback_alone(up: Up) -> None:
@@ -226,30 +134,30 @@ def manage(data: Path, command: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
 def test_without_an_essential_process_it_says_so_and_stops(tmp_path, name):
     with running(tmp_path) as up:
-        family = up.family()
-        up.member(name).kill()
+        processes = up.processes()
+        up.process_of(name).kill()
         assert up.process.wait(STOP_WITHIN_S) == 1
         assert up.output.count(f"{name} died; everything is stopped") == 1
-        assert_nothing_left(up, family)
+        assert_nothing_left(up, processes)
 
 
 def test_interrupted_while_it_starts_it_stops_at_once(tmp_path):
     up = Up(tmp_path)
-    until(lambda: any("/raylet" in title for title in up.family().values()), START_WITHIN_S)
-    family = up.family()
+    until(lambda: any("/raylet" in title for title in up.processes().values()), START_WITHIN_S)
+    processes = up.processes()
     up.process.send_signal(signal.SIGINT)
     up.process.wait(ABANDON_WITHIN_S)
     assert "stopping\n" in up.output
-    assert "curl" not in up.output
-    assert_nothing_left(up, family)
+    assert not up.ready_file.exists()
+    assert_nothing_left(up, processes)
     up.temp.rmdir()
 
 
 def test_killed_outright_it_leaves_no_process_behind(tmp_path):
     with running(tmp_path) as up:
-        family = up.family()
+        processes = up.processes()
         up.process.kill()
-        until(lambda: all(is_gone(process) for process in family), STOP_WITHIN_S)
+        until(lambda: all(is_gone(process) for process in processes), STOP_WITHIN_S)
         assert list(up.temp.glob("ls-*/ray"))
         start(tmp_path, "--bundle", str(tmp_path / "nowhere"), temp=up.temp)
         assert list(up.temp.iterdir()) == [], "the next start removes what the killed one left"
@@ -294,7 +202,7 @@ def test_a_port_in_use_is_misuse_and_named(tmp_path):
     assert f"port {port}: Address already in use" in done.stderr
 
 
-def test_a_profile_that_is_refused_is_misuse_and_leaves_no_database(tmp_path):
+def test_refused_profile_is_misuse_and_leaves_no_database(tmp_path):
     profile = tmp_path / "profile.yaml"
     profile.write_text("applications: []")
     done = start(tmp_path, "--config", str(profile))

@@ -20,9 +20,9 @@ import psutil
 
 from benchmarks.stub import TOKEN, Service, Spec
 from benchmarks.stub import serving as stub_serving
-from cluster.ports import choose_ports
-from cluster.roles import role_of
-from serve_app.args import ROOT
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_roles import role_of
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import jpeg
 
 IMAGE = jpeg(640, 480)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.deploy_errors import Exit
+from cluster.deploy.errors import Exit
 from tests.integration.ray_cluster import (
     Clients,
     RayCluster,

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 from tests.faults.stack import (
     Crowd,
     GatewayProcess,

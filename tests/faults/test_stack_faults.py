@@ -113,9 +113,9 @@ def test_a_new_model_rolls_in_under_load_without_one_refusal(tmp_path, layout):
     with whole_stack(tmp_path, spec) as (service, gateway):
         with Crowd(gateway, CLIENTS) as crowd:
             time.sleep(4)
-            for version in ("VERSION 2", "VERSION 3"):
+            for version in (2, 3):
                 os.kill(service.pid, signal.SIGHUP)
-                until(lambda version=version: version in service.log.read_text(), 120)
+                until(lambda version=version: service.states[-1].version == version, 120)
                 time.sleep(4)
             outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 pytest.importorskip("atheris", reason="atheris is not installed")
 

@@ -20,14 +20,14 @@ import httpx
 import psutil
 import yaml
 
-from cluster.deploy_errors import Exit
-from cluster.ports import choose_ports
-from cluster.processes import _die_with_parent
-from serve_app.args import ROOT
+from cluster.deploy.errors import Exit
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_group import die_with_parent
+from serve_app.paths import ROOT
 from tests.integration.small_bundles import IMAGE
 
 TOKEN = "t" * 32
-_COMMAND = "from cluster.cli import main; main()"
+_COMMAND = "from cluster.cli.main import main; main()"
 QUEUE = {"max_ongoing_requests": 16, "max_queued_requests": 32}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 1}
 GRAPHS: dict[str, dict[str, Any]] = {
@@ -94,33 +94,30 @@ class RayCluster:
 
     def deploy_untried(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command without its trial of the model: a node that differs from the others."""
-        code = "from cluster import deploy_checks; from cluster.cli import main; "
+        code = "from cluster.deploy import checks; from cluster.cli.main import main; "
         code += "from serve_app.node_check import TrialReport; "
-        code += "deploy_checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
+        code += "checks.check_model = lambda *_: TrialReport(None, 'no', 0); main()"
         return self._run(code, arguments, {})
 
     def deploy_and_stop(
         self, signum: int, *arguments: object
     ) -> "subprocess.CompletedProcess[str]":
-        """Run the command, and send it a signal once the new version begins to roll in."""
+        """Run the command, and send it a signal once a replica of the new version is started."""
         command = [sys.executable, "-c", _COMMAND, "deploy", *map(str, arguments)]
+        former = set(self.replicas())
         with subprocess.Popen(
             command, env=self.environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
         ) as process:
-            assert process.stderr is not None
-            said = [process.stderr.readline()]
-            while "new, " not in said[-1]:
-                assert said[-1], "".join(said)
-                said.append(process.stderr.readline())
+            until(lambda: set(self.replicas()) - former or process.poll() is not None)
             process.send_signal(signum)
-            said += process.stderr.readlines()
-        return subprocess.CompletedProcess(command, process.wait(), "", "".join(said))
+            _, stderr = process.communicate(timeout=400)
+        return subprocess.CompletedProcess(command, process.returncode, "", stderr)
 
     def deploy_damaged_and_killed(
         self, profile: Path, option: str, bundle: Path
     ) -> "subprocess.CompletedProcess[str]":
         """Damage the bundle after all checks, and kill the command while it rolls."""
-        code = "import os; from pathlib import Path; from cluster.roll import Roll; "
+        code = "import os; from pathlib import Path; from cluster.deploy.roll import Roll; "
         code += f"Roll._await_replicas = lambda *_: (Path({str(bundle)!r}, 'model.pth').unlink(), "
         code += f"os.kill(os.getpid(), 9)); {_COMMAND}"
         return self._run(code, (profile, option, bundle), {})
@@ -163,10 +160,11 @@ class RayCluster:
             return None
         return response.json()["model"]["version"] if response.is_success else None
 
-    def replicas(self, deployment: str) -> list[psutil.Process]:
+    def replicas(self, deployment: str = "") -> list[psutil.Process]:
+        """Return the replicas of a deployment, or of all."""
         title = f"ray::ServeReplica:lesionserve:{deployment}"
-        family = psutil.Process(self.pid).children(recursive=True)
-        return [process for process in family if title in _title(process)]
+        processes = psutil.Process(self.pid).children(recursive=True)
+        return [process for process in processes if title in _title(process)]
 
     def serve_logs(self) -> str:
         folder = self.folder / "ray/session_latest/logs/serve"
@@ -201,7 +199,7 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     cluster = RayCluster(
         folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{ingress}", environment, process.pid

@@ -17,7 +17,7 @@ import ray
 from PIL import Image
 from ray import serve
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from gateway.predict.upstream import ImageRequest, Upstream
 from pipeline.errors import LesionserveError, PoisonImage
 from pipeline.image.inspect import Header

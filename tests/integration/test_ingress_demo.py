@@ -9,9 +9,10 @@ import pytest
 from pipeline.bundle.bundle import open_bundle
 from pipeline.bundle.golden import compare
 from pipeline.schemas import Prediction, PredictOptions
-from serve_app.args import ROOT, AppArgs
+from serve_app.args import AppArgs
 from serve_app.config import load_profile
 from serve_app.graph import FusedGraph
+from serve_app.paths import ROOT
 from serve_app.routes import Routes
 from serve_app.tokens import Tokens
 from tests.fakes import open_fake_bundle, png

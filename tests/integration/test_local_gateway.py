@@ -7,14 +7,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from cluster.local import LocalStack, StackOptions
-from serve_app.args import ROOT
+from cluster.launcher.gateway_commands import GatewayCommands
+from cluster.launcher.gateway_process import GatewayProcess
+from cluster.launcher.ports import choose_ports
+from cluster.launcher.process_group import Child, ProcessGroup
+from cluster.launcher.workspace import Workspace, open_workspace
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.records import assert_problem
 
@@ -27,46 +31,69 @@ UPGRADE = (
 FORGED = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https")
 
 Started = tuple[subprocess.Popen[bytes], int]  # the gateway and its port
+Start = Callable[[Path], AbstractContextManager[Started]]
 
 
-def stack_in(data: Path) -> LocalStack:
-    stack = LocalStack(StackOptions(data=data), print)
-    stack._temp = data
-    stack._choose_ports()
-    stack._make_folders()
-    stack._manage("migrate", "--verbosity", "0")
-    return stack
+class RecordingGroup(ProcessGroup):
+    """Keeps the last child that it started."""
 
+    child: Child
 
-def up(data: Path) -> Started:
-    stack = stack_in(data)
-    return stack._start_gateway(), stack._gateway_port
-
-
-def by_the_book(data: Path) -> Started:
-    """With the command of docs/operations.md, on another port."""
-    stack = stack_in(data)
-    told = (ROOT / "docs/operations.md").read_text()
-    (command,) = re.findall(r"^ +(uvicorn (?:.*\\\n)*.*)$", told, re.MULTILINE)
-    command = command.replace("\\\n", "").replace("--port 8080", f"--port {stack._gateway_port}")
-    environment = {**os.environ, **stack._settings, "LESIONSERVE_HTTPS_ONLY": "false"}
-    child = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], env=environment)
-    return child, stack._gateway_port
+    def start(self, *arguments, **options) -> Child:
+        self.child = super().start(*arguments, **options)
+        return self.child
 
 
 @contextmanager
-def answering(started: Started) -> Iterator[Gateway]:
-    child, gateway = started[0], Gateway(started[1])
-    try:
+def up(data: Path) -> Iterator[Started]:
+    """Start the gateway as `lesionserve up` does."""
+    (port,) = choose_ports([None])
+    group = RecordingGroup()
+    with migrated_workspace(data) as workspace:
+        GatewayProcess(group, workspace, port, "http://127.0.0.1")
+        try:
+            yield group.child, port
+        finally:
+            # Not group.stop(), which ends every child of the tests.
+            group.child.terminate()
+            group.child.wait(30)
+
+
+@contextmanager
+def by_the_book(data: Path) -> Iterator[Started]:
+    """Start the gateway with the command of docs/operations.md, on another port."""
+    (port,) = choose_ports([None])
+    guide = (ROOT / "docs/operations.md").read_text()
+    (command,) = re.findall(r"^ +(uvicorn (?:.*\\\n)*.*)$", guide, re.MULTILINE)
+    command = command.replace("\\\n", "").replace("--port 8080", f"--port {port}")
+    with migrated_workspace(data) as workspace:
+        settings = {**workspace.gateway_settings, "LESIONSERVE_HTTPS_ONLY": "false"}
+        environment = {**os.environ, **settings}
+        child = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], env=environment)
+        try:
+            yield child, port
+        finally:
+            child.terminate()
+            child.wait(30)
+
+
+@contextmanager
+def migrated_workspace(data: Path) -> Iterator[Workspace]:
+    with open_workspace(data, tls=False, say=print) as workspace:
+        GatewayCommands(workspace, print).migrate()
+        yield workspace
+
+
+@contextmanager
+def answering(start: Start, data: Path) -> Iterator[Gateway]:
+    with start(data) as (child, port):
+        gateway = Gateway(port)
         deadline = time.monotonic() + 60
         while not answers(gateway):
             assert child.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield gateway
-    finally:
-        child.terminate()
-        child.wait(30)
 
 
 def answers(gateway: Gateway) -> bool:
@@ -84,14 +111,14 @@ def recorded(data: Path) -> tuple[str, int]:
 
 
 def test_what_a_client_claims_of_its_address_is_not_believed(tmp_path):
-    with answering(up(tmp_path)) as gateway:
+    with answering(up, tmp_path) as gateway:
         assert gateway.predict(b"x", *FORGED).status == 401
     assert recorded(tmp_path) == ("127.0.0.1", 401)
 
 
 @pytest.mark.parametrize("start", [up, by_the_book])
 def test_a_websocket_is_refused_as_any_other_request_is(tmp_path, start):
-    with answering(start(tmp_path)) as gateway:
+    with answering(start, tmp_path) as gateway:
         response = gateway.get("/predict/", *UPGRADE)
     assert_problem(response, 405, "method_not_allowed")
     assert recorded(tmp_path) == ("127.0.0.1", 405)
@@ -100,8 +127,5 @@ def test_a_websocket_is_refused_as_any_other_request_is(tmp_path, start):
 @pytest.mark.parametrize("start", [up, by_the_book])
 def test_a_gateway_that_cannot_open_what_it_needs_does_not_serve(tmp_path, start, monkeypatch):
     monkeypatch.setenv("LESIONSERVE_REDIS_URL", "redis://127.0.0.1/0?socket_timeout=soon")
-    child, _ = start(tmp_path)
-    try:
+    with start(tmp_path) as (child, _):
         assert child.wait(60) != 0
-    finally:
-        child.kill()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 # Each may import itself and what stands before it.
 LAYERS = (
@@ -62,7 +62,12 @@ LAYERS = (
     "gateway.urls",
     "gateway.asgi",
     "gateway.manage",
-    "cluster",
+    "cluster.errors",
+    "cluster.paths",
+    "cluster.files",
+    "cluster.deploy",
+    "cluster.launcher",
+    "cluster.cli",
     "benchmarks",
 )
 # Of the pipeline, the gateway's host installs what these need: no PyTorch, no OpenCV.
@@ -131,7 +136,7 @@ def test_imports_follow_the_layers(package):
     assert against == []
 
 
-@pytest.mark.parametrize("package", ["pipeline", "gateway"])
+@pytest.mark.parametrize("package", ["pipeline", "gateway", "cluster"])
 def test_each_module_has_a_layer(package):
     without = [module for module, _ in modules(package) if layer_of(module) is None]
     assert without == [package]

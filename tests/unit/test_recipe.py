@@ -1,15 +1,11 @@
 """The generator of the demo model's images."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from cluster.paths import ROOT
-
-sys.path.append(str(ROOT / "weights" / "recipe"))
-from colposcopy import generate
-from lesions import CLASS_NAMES
+from serve_app.paths import ROOT
+from weights.recipe.colposcopy import generate
+from weights.recipe.lesions import CLASS_NAMES
 
 
 def test_a_seed_gives_the_same_scene_each_time():

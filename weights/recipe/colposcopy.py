@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from lesions import Lesion, Tissue, grow_lesion, paint_lesion
 from numpy.typing import NDArray
-from texture import Field, Mask, blur, noise, plane, smoothstep, vessels
+
+from weights.recipe.lesions import Lesion, Tissue, grow_lesion, paint_lesion
+from weights.recipe.texture import Field, Mask, blur, noise, plane, smoothstep, vessels
 
 
 @dataclass(frozen=True)

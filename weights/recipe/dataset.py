@@ -8,9 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from colposcopy import Scene, generate
-from lesions import CLASS_NAMES
 from pycocotools import mask as coco_mask
+
+from weights.recipe.colposcopy import Scene, generate
+from weights.recipe.lesions import CLASS_NAMES
 
 FIRST_SEED = {"train": 0, "heldout": 1_000_000}
 JPEG_QUALITY = 92

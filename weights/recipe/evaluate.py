@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from lesions import CLASS_NAMES
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+from weights.recipe.lesions import CLASS_NAMES
 
 
 def read_predictions(path: Path) -> list[dict]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from texture import (
+
+from weights.recipe.texture import (
     Field,
     Mask,
     blob,

@@ -1,4 +1,4 @@
-"""BentoML as its documentation has it for CPU-bound work: a worker process for each core."""
+"""Serve with BentoML as its documentation has it for CPU-bound work: a process for each core."""
 
 import os
 from pathlib import Path

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.certificates import Authority
-from cluster.ports import choose_ports
-from serve_app.args import ROOT
+from cluster.launcher.certificates import Authority
+from cluster.launcher.ports import choose_ports
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
 
 SITES = ROOT / "cluster/nginx"

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.certificates import Authority
+from cluster.launcher.certificates import Authority
 from gateway.audit.models import Record
 from pipeline.schemas import Problem
 from tests.clinics import issue_key

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from pipeline.schemas import Problem
 from tests.integration.gateway.client import Gateway, Response, head
 from tests.integration.gateway.nginx import Site, before_gateway, before_ingress

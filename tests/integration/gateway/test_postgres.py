@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.records import assert_problem
 
-ROOT = Path(__file__).resolve().parents[3]
 ON_POSTGRES = [
     "unit/gateway/access/test_actions.py",
     "unit/gateway/access/test_keys.py",

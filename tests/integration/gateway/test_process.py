@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from serve_app.paths import ROOT
+
 HEAVY = ["torch", "torchvision", "ray", "cv2", "pycocotools", "fastapi", "detectron2", "serve_app"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 # Says for each step of `{steps}` whether readiness is refused, and whether a record is.
 SCRIPT = """

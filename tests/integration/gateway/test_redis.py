@@ -11,7 +11,7 @@ import pytest
 import redis
 from prometheus_client import REGISTRY
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from gateway.access.limits import Limiter
 from tests.unit.gateway.access.test_limits import RATES, admitted, caller
 

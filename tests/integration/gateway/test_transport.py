@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.certificates import Authority
+from cluster.launcher.certificates import Authority
 from tests.integration.gateway.client import form, jpeg, part
 from tests.integration.gateway.ingress import prediction
 from tests.integration.gateway.records import assert_refused, the_record

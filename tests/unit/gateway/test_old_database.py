@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 DUMP = Path(__file__).parent / "databases" / "flat_packages.sql"
 OURS = ("people_", "keys_", "usage_", "proxy_", "auth_user", "auth_group")

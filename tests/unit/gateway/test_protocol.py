@@ -5,7 +5,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gateway.protocol import GatewayProtocol
-from serve_app.args import ROOT
+from serve_app.paths import ROOT
 
 NGINX = ROOT / "cluster/nginx/gateway.conf"
 

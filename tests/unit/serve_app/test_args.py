@@ -13,8 +13,9 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 from serve_app.app import build_app
-from serve_app.args import ROOT, AppArgs
+from serve_app.args import AppArgs
 from serve_app.config import ConfigError, load_profile
+from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from cluster.deploy_plan import read_plan
-from serve_app.args import ROOT
+from cluster.deploy.plan import read_plan
 from serve_app.node_check import check_node, try_model
+from serve_app.paths import ROOT
 
 LOCAL = ROOT / "configs/serve/local.yaml"
 DEMO = ROOT / "weights/demo"

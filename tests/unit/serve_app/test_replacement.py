@@ -8,8 +8,8 @@ import pytest
 from pipeline.errors import BundleError, Overloaded, Unavailable
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app.app import open_deployed_bundle
-from serve_app.args import ROOT
 from serve_app.graph import FusedGraph
+from serve_app.paths import ROOT
 from serve_app.replacement import ReplaceableGraph
 from tests.fakes import open_fake_bundle, png
 from tests.unit.serve_app.test_stages import app_args

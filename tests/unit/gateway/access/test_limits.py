@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from cluster.ports import choose_ports
+from cluster.launcher.ports import choose_ports
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
 from gateway.environment import Rates

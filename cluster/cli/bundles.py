@@ -1,0 +1,128 @@
+"""`lesionserve pack` and `lesionserve verify`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster.cli import console
+from cluster.cli.options import (
+    BundleArgument,
+    ClassesFileOption,
+    ClassesOption,
+    ClassOption,
+    Debug,
+    PrecisionOption,
+)
+from cluster.paths import DEMO_BUNDLE
+from pipeline.engines.base import EngineName
+
+if TYPE_CHECKING:
+    from pipeline.bundle.bundle import Bundle
+
+
+def _short(value: str) -> str:
+    """Return what fits into a manifest. Raise typer.BadParameter."""
+    if not len(value.strip()) >= 1 or len(value) > 100 or not value.isprintable():
+        raise typer.BadParameter("1 to 100 characters in one line are needed")
+    return value
+
+
+def pack(
+    target: Annotated[Path, typer.Argument(help="the bundle's folder, to be made")],
+    weights: Annotated[Path, typer.Option(help="a Detectron2 checkpoint")],
+    config: Annotated[Path, typer.Option(help="its YAML")],
+    name: Annotated[str, typer.Option(help="the model's name", callback=_short)],
+    version: Annotated[str, typer.Option(help="the model's version", callback=_short)],
+    classes: ClassesOption = None,
+    class_: ClassOption = None,
+    classes_file: ClassesFileOption = None,
+    golden: Annotated[
+        list[Path] | None, typer.Option(help="an image whose detections are recorded; repeatable")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="store float16: half the size")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="add layers in int8, calibrated on the golden images")
+    ] = False,
+    engine: Annotated[EngineName, typer.Option(help="records the golden cases")] = "auto",
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle", help="open a pickle, or a checkpoint that holds more than weights"
+        ),
+    ] = False,
+    detectron2: Annotated[
+        str | None, typer.Option(help="the Detectron2 version that trained it")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Make a model bundle of a Detectron2 checkpoint and its YAML."""
+    from cluster.cli.class_names import read_class_names
+    from pipeline.bundle import packing
+
+    names = read_class_names(classes, class_, classes_file)
+    if names is None:
+        raise typer.BadParameter("--classes, --class or --classes-file is needed")
+    source = packing.Source(
+        weights=weights,
+        config=config,
+        class_names=names,
+        name=name,
+        version=version,
+        golden=golden or (),
+        half=half,
+        int8=int8,
+        trust_pickle=trust_pickle,
+        detectron2=detectron2,
+    )
+    with console.status("packing"):
+        bundle = packing.pack(source, target, engine)
+    _report_packed(bundle, target, golden_count=len(golden or ()))
+
+
+def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    console.say(
+        f"packed {bundle.manifest.name} {bundle.manifest.version} into {target} "
+        f"({size / 1e6:.1f} MB, {golden_count} golden cases)"
+    )
+    console.remark(bundle.manifest.remarks)
+    _warn_of_golden(bundle)
+
+
+def verify(
+    bundle: BundleArgument = DEMO_BUNDLE,
+    engine: Annotated[EngineName, typer.Option()] = "auto",
+    precision: PrecisionOption = "float32",
+    debug: Debug = False,
+) -> None:
+    """Check a bundle's files and run its golden cases."""
+    from pipeline.bundle.bundle import open_bundle
+
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    with console.status("running the golden cases"):
+        runner = opened.load_engine(engine, precision=precision)
+        console.remark([*manifest.remarks, *runner.remarks])
+        count = opened.check_golden(runner)
+    console.say(
+        f"{bundle}: {manifest.name} {manifest.version}: {len(manifest.files)} files intact, "
+        f"{count} golden cases reproduced by the {runner.name} engine "
+        f"in {runner.precision}"
+    )
+    _warn_of_golden(opened)
+
+
+def _warn_of_golden(bundle: "Bundle") -> None:
+    """Warn where a bundle's golden cases prove little or nothing."""
+    cases = list(bundle.golden())
+    if not cases:
+        console.say(
+            "WARNING: the bundle has no golden cases. Nothing shows that a replica answers as the "
+            "model did here; pack it again with --golden IMAGE, of images that hold lesions"
+        )
+    elif not any(detections for _, detections in cases):
+        console.say(
+            "WARNING: no lesion is expected on any golden image, so the golden cases prove little; "
+            "add --golden IMAGE of an image that holds lesions"
+        )

@@ -1,0 +1,51 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.cli import console
+from cluster.cli.options import Debug
+
+
+def deploy(
+    profile: Annotated[Path, typer.Argument(help="a profile, such as configs/serve/gpu.yaml")],
+    bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
+    address: Annotated[
+        str, typer.Option(help="HOST:PORT of Ray's head; auto: this node's")
+    ] = "auto",
+    other_classes: Annotated[
+        bool, typer.Option("--other-classes", help="let the class list change")
+    ] = False,
+    stop_first: Annotated[
+        bool, typer.Option("--stop-first", help="stop the old replicas first: no service meanwhile")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="replace a deployment that has not ended")
+    ] = False,
+    room_within: Annotated[
+        float, typer.Option(min=1, help="seconds in which the cluster must have room")
+    ] = 30,
+    ready_within: Annotated[
+        float, typer.Option(min=1, help="seconds in which the new version must be healthy")
+    ] = 900,
+    debug: Debug = False,
+) -> None:
+    """Roll a profile and its bundle out on a running Ray cluster, or back where it fails.
+
+    Exit codes: 0 it serves, 2 misuse, 3 refused before anything was changed, 4 rolled back, 5 not
+    rolled back, 130 interrupted before anything was changed.
+    """
+    from cluster.deploy.deploy import DeployOptions
+    from cluster.deploy.deploy import deploy as roll_out
+
+    options = DeployOptions(
+        profile,
+        bundle,
+        address,
+        other_classes,
+        stop_first,
+        take_over,
+        room_within,
+        ready_within,
+    )
+    roll_out(options, console.say)

@@ -1,0 +1,84 @@
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster.cli import console
+from cluster.cli.options import Debug
+from cluster.paths import DEMO_IMAGE, LOCAL_PROFILE, default_data
+
+if TYPE_CHECKING:
+    from cluster.launcher.options import StackOptions
+    from cluster.launcher.stack import Stack
+
+
+def up(
+    config: Annotated[Path, typer.Option(help="a profile")] = LOCAL_PROFILE,
+    bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="where keys and records are kept [default: ~/.local/share/lesionserve]"),
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="HTTPS on both hops, signed by a private authority")
+    ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="the Ray dashboard, too; the start takes longer")
+    ] = False,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(help="written with the address and the key while the service is ready"),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Start everything on this machine and stay up until Ctrl-C."""
+    from cluster.launcher.options import StackOptions
+
+    options = StackOptions(
+        config=config,
+        bundle=bundle,
+        data=default_data() if data is None else data,
+        gateway_port=port,
+        dashboard=dashboard,
+        tls=tls,
+        debug=debug,
+    )
+    _stay_up(options, ready_file)
+
+
+def _stay_up(options: "StackOptions", path: Path | None) -> None:
+    """Serve until Ctrl-C. Raise StackError where an essential process dies."""
+    from cluster.launcher.ready_file import Ready, ReadyFile
+    from cluster.launcher.startup import running_stack
+
+    ready_file = None if path is None else ReadyFile(path)
+    try:
+        with running_stack(options, console.say, console.clock) as stack:
+            console.say(f"{stack.start_s:4.0f} s  ready")
+            console.say_lines(_invitation(stack, DEMO_IMAGE))
+            with nullcontext() if ready_file is None else ready_file.published(Ready.of(stack)):
+                stack.wait()
+    except KeyboardInterrupt:
+        console.say("stopped")
+
+
+def _invitation(stack: "Stack", example: Path) -> str:
+    """Return what to open and what to type, once everything is up."""
+    dashboard = "with --dashboard"
+    if stack.dashboard_url is not None:
+        dashboard = f"{stack.dashboard_url} (token {stack.dashboard_token})"
+    cacert = "" if stack.ca is None else f"--cacert {stack.ca} "
+    return f"""
+ready; stop it with Ctrl-C
+
+  page             {stack.gateway_url}/
+  API docs         {stack.gateway_url}/docs
+  Ray dashboard    {dashboard}
+  key              {stack.api_key}
+
+  curl {cacert}-H "X-API-Key: {stack.api_key}" -F file=@{example} {stack.gateway_url}/predict/
+"""

@@ -1,0 +1,215 @@
+"""Check a cluster before a new version is deployed. Each check raises StackError."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
+
+from cluster.deploy.errors import error_line, misuse, refused
+from cluster.deploy.plan import Plan
+from cluster.deploy.serve_client import Application, ServeClient, ServeDetails
+from pipeline.bundle.manifest import read_manifest
+from pipeline.errors import BundleError
+from pipeline.text import one_line
+from serve_app.args import AppArgs, Size
+from serve_app.node_check import TrialReport, check_node, try_model
+
+_IMPORT_PATH = "serve_app.app:build_app"
+_NODE_WITHIN_S = 300.0
+_TRIAL_WITHIN_S = 900.0
+
+
+def check_takeover(
+    plan: Plan, details: ServeDetails, *, take_over: bool = False
+) -> Application | None:
+    """Return the application that the plan replaces; None where the plan is the first.
+
+    What is deployed replaces everything that the cluster serves, and must be able to go back.
+    take_over: also from a deployment that has not ended.
+    """
+    others = sorted(details.applications.keys() - {plan.name})
+    if others:
+        raise refused(
+            f"the cluster also serves {', '.join(others)[:200]}, which deploying {plan.name} would "
+            "delete; use a cluster of its own, or delete them first"
+        )
+    before = details.applications.get(plan.name)
+    if before is None:
+        return None
+    if before.is_rolling and not take_over:
+        raise refused(
+            f"{plan.name} is being rolled or deleted already ({before.status}); wait until "
+            "`serve status` shows that it has ended, or, where the command that began it was "
+            "killed, deploy with --take-over"
+        )
+    if before.config is None or before.config.get("import_path") != _IMPORT_PATH:
+        raise refused(
+            f"{plan.name} was started by `lesionserve up` or a script, or is another service: "
+            "stop it, then deploy"
+        )
+    return before
+
+
+def check_unchanged(
+    plan: Plan, before: Application | None, details: ServeDetails
+) -> Application | None:
+    """Return the application as it is after the checks, which took their time.
+
+    Raise StackError where somebody else has deployed meanwhile.
+    """
+    now = check_takeover(plan, details, take_over=before is not None and before.is_rolling)
+    if (before and before.config) != (now and now.config):
+        raise refused("somebody else has deployed during the checks; look at `serve status` first")
+    return now
+
+
+def check_nodes(plan: Plan) -> int:
+    """Check on each node that may run a replica, and return how many those are."""
+    args = plan.args
+    all_nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes = [node for node in all_nodes if node["Alive"] and _may_host(node, args)]
+    if not nodes:
+        raise refused("no node of the cluster has the CPUs and GPUs that one replica needs")
+    checks = {_check(node["NodeID"]).remote(plan.app_args): node for node in nodes}
+    ready, _ = ray.wait(list(checks), num_returns=len(checks), timeout=_NODE_WITHIN_S)
+    problems = []
+    for check, node in checks.items():
+        problem = _problem(check) if check in ready else "no answer"
+        if problem is not None:
+            problems.append(f"node {node['NodeManagerAddress']}: {problem}")
+    if problems:
+        more = f"; and {len(problems) - 3} nodes more" if len(problems) > 3 else ""
+        raise refused("; ".join(one_line(problem, 280) for problem in problems[:3]) + more)
+    return len(nodes)
+
+
+def check_classes(
+    plan: Plan, before: Application, client: ServeClient, *, other_classes: bool
+) -> None:
+    """Refuse another class list than the one that serves now."""
+    if other_classes:
+        return
+    classes = _classes_now(plan, before, client)
+    if classes is None:
+        raise misuse(
+            "the class list that serves now cannot be read, since neither the service nor its "
+            "bundle's folder answers; deploy with --other-classes if it may change "
+            "(nothing was changed)"
+        )
+    wanted = list(plan.manifest.class_names)
+    if classes != wanted:
+        raise misuse(
+            f"the class list changes from {_listed(classes)} to {_listed(wanted)}: what the "
+            "hospital's systems read changes its meaning; deploy with --other-classes if that is "
+            "wanted (nothing was changed)"
+        )
+
+
+@contextmanager
+def reserved_room(plan: Plan, within_s: float) -> Iterator[PlacementGroup]:
+    """Reserve what one more replica of the model needs, after each other stage was found to fit.
+
+    The deployments roll side by side and take turns where room is short, so that each must fit
+    alone.
+    """
+    args = plan.args
+    for name, size in args.sizes.items():
+        if size is not args.model_size:
+            with _placed(name, size, within_s):
+                pass
+    with _placed("the model", args.model_size, within_s) as room:
+        yield room
+
+
+def check_model(plan: Plan, room: PlacementGroup) -> TrialReport:
+    """Load the model where a new replica would, and run its golden cases there."""
+    size = plan.args.model_size
+    trial = ray.remote(try_model).options(
+        **_resources(size),
+        max_retries=0,
+        scheduling_strategy=PlacementGroupSchedulingStrategy(room),
+    )
+    try:
+        report: TrialReport = ray.get(trial.remote(plan.app_args), timeout=_TRIAL_WITHIN_S)
+    except RayError as error:
+        raise refused(
+            f"the trial of the model ended without an answer: {error_line(error)}"
+        ) from error
+    if report.problem is not None:
+        raise refused(
+            f"the model does not load on a node of the cluster: {one_line(report.problem, 800)}"
+        )
+    return report
+
+
+@contextmanager
+def _placed(what: str, size: Size, within_s: float) -> Iterator[PlacementGroup]:
+    needed = _resources(size)
+    bundle = {"CPU": needed["num_cpus"]}
+    if needed["num_gpus"]:
+        bundle["GPU"] = needed["num_gpus"]
+    room = placement_group([bundle])
+    try:
+        if not room.wait(math.ceil(within_s)):
+            wanted = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+            raise refused(
+                f"no room for a new replica of {what} beside the old ones: {wanted} on one node "
+                f"were not free within {within_s:.0f} s; add a node, ask for less in the profile, "
+                "or let the old replicas stop first, without service meanwhile, by --stop-first"
+            )
+        yield room
+    finally:
+        remove_placement_group(room)
+
+
+def _resources(size: Size) -> dict[str, float]:
+    return {"num_cpus": size.num_cpus, "num_gpus": size.num_gpus}
+
+
+def _may_host(node: Mapping[str, Any], args: AppArgs) -> bool:
+    has = node["Resources"]
+    return any(
+        has.get("CPU", 0) >= size.num_cpus and has.get("GPU", 0) >= size.num_gpus
+        for size in args.sizes.values()
+    )
+
+
+def _check(node_id: str) -> Any:
+    strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return ray.remote(check_node).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+
+
+def _problem(check: Any) -> str | None:
+    try:
+        problem: str | None = ray.get(check).problem
+    except RayError as error:
+        # A node with another version of this package has no such function.
+        return f"the check failed: {error_line(error)}"
+    return problem
+
+
+def _classes_now(plan: Plan, before: Application, client: ServeClient) -> list[str] | None:
+    manifest = client.manifest(plan.name)
+    if manifest is not None:
+        return list(manifest["class_names"])
+    assert before.config is not None, "check_takeover has refused it"
+    try:
+        model = AppArgs.model_validate(before.config["args"]).model
+        deployed = read_manifest(model.bundle)
+    except (BundleError, ValueError):
+        return None
+    # The folder may hold another bundle by now.
+    return list(deployed.class_names) if deployed.digest == model.bundle_sha256 else None
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:8])
+    return f"[{shown}, and {len(names) - 8} more]" if len(names) > 8 else f"[{shown}]"

@@ -1,0 +1,88 @@
+"""Deploy a new version on a running Ray cluster, or go back to the old one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import RayError
+
+from cluster.deploy import checks
+from cluster.deploy.errors import error_line, refused
+from cluster.deploy.plan import Plan, read_plan
+from cluster.deploy.roll import Roll, Say
+from cluster.deploy.serve_client import Application, ServeClient, connected
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """The version to deploy, where, and what is accepted.
+
+    address: HOST:PORT of Ray's head, or 'auto' for the cluster of which this machine is a node.
+    take_over: replace a deployment that has not ended. room_within_s: a cluster that grows by
+    itself may take longer to have room.
+    """
+
+    profile: Path
+    bundle: Path | None = None
+    address: str = "auto"
+    other_classes: bool = False
+    stop_first: bool = False
+    take_over: bool = False
+    room_within_s: float = 30.0
+    ready_within_s: float = 900.0
+
+
+def deploy(options: DeployOptions, say: Say) -> None:
+    """Check profile, bundle and cluster, roll the new version in, and wait until it serves.
+
+    Where it does not become healthy, go back to what was deployed before. `say` takes a line of
+    progress. Raise StackError with one of `errors.Exit`.
+    """
+    plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
+    say(f"bundle: {plan.model} is intact")
+    with connected(options.address) as client:
+        try:
+            before = _check_service(plan, options, client, say)
+            if before is not None and plan.serves_already(before, client.manifest(plan.name)):
+                say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
+                return
+            _check_cluster(plan, options, say)
+            before = checks.check_unchanged(plan, before, client.details())
+        except RayError as error:
+            raise refused(f"the cluster ended the checks: {error_line(error)}") from error
+        Roll(plan, before, client, options.ready_within_s, say).run()
+
+
+def _check_service(
+    plan: Plan, options: DeployOptions, client: ServeClient, say: Say
+) -> Application | None:
+    """Return the application to replace; None where nothing is deployed."""
+    details = client.details()
+    before = checks.check_takeover(plan, details, take_over=options.take_over)
+    if before is not None:
+        checks.check_classes(plan, before, client, other_classes=options.other_classes)
+        _say_what_stays(plan, details.http_options, say)
+    return before
+
+
+def _check_cluster(plan: Plan, options: DeployOptions, say: Say) -> None:
+    """Check the nodes and the room for a new replica, and try the model in it."""
+    nodes = checks.check_nodes(plan)
+    say(f"cluster: the bundle is intact on each of {nodes} nodes")
+    if options.stop_first:
+        say("the old replicas stop first: requests are refused until the new model is loaded")
+        return
+    with checks.reserved_room(plan, options.room_within_s) as room:
+        report = checks.check_model(plan, room)
+    say(f"trial: {report.cases} golden cases reproduced by the {report.engine} engine")
+
+
+def _say_what_stays(plan: Plan, now: Mapping[str, Any], say: Say) -> None:
+    wanted = plan.profile.http_options.model_dump(exclude_unset=True)
+    stays = [name for name, value in wanted.items() if name in now and now[name] != value]
+    if stays:
+        say(
+            f"http_options.{', '.join(stays)} stay as they are: Ray Serve takes new ones only "
+            "after `serve shutdown`"
+        )

@@ -1,0 +1,63 @@
+import subprocess
+import sys
+from collections.abc import Callable
+
+from cluster.errors import StackError
+from cluster.launcher.process_log import last_line
+from cluster.launcher.workspace import Workspace
+from gateway.access.token import Token
+
+_KEY_DAYS = 30  # bounds the key of a start that was killed, where no other start revokes it
+
+
+class GatewayCommands:
+    """The gateway's own commands on the database of a workspace, and the key of this start."""
+
+    def __init__(self, workspace: Workspace, say: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._say = say
+        self._issued_id: str | None = None
+
+    def run(self, *arguments: str) -> str:
+        """Run one command and return what it prints. Raise StackError where it fails."""
+        process = subprocess.run(
+            [sys.executable, "-m", "gateway.manage", *arguments],
+            # The settings require an upstream; no command connects to it.
+            env=self._workspace.gateway_environment(f"{self._workspace.scheme}://127.0.0.1"),
+            capture_output=True,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which lets it finish
+        )
+        if process.returncode != 0:
+            reason = last_line(process.stderr)
+            raise StackError(f"the gateway's {arguments[0]} failed: {reason}")
+        return process.stdout.strip()
+
+    def migrate(self) -> None:
+        self.run("migrate", "--verbosity", "0")
+
+    def issue_key(self, name: str) -> str:
+        """Return a new API key; its id is noted for the next start in the same folder."""
+        key = self.run("issue_key", "--name", name, "--expires-in", str(_KEY_DAYS))
+        token = Token.parse(key)
+        if self._workspace.data_lock is not None and token is not None:
+            self._issued_id = token.id
+            self._workspace.data_lock.write_note(token.id)
+        return key
+
+    def revoke_former_key(self) -> None:
+        """Revoke the key of a start in this folder that was killed and could not do it."""
+        lock = self._workspace.data_lock
+        if lock is not None and lock.former_note:
+            self._revoke(lock.former_note)
+
+    def revoke_issued_key(self) -> None:
+        """Revoke the key of this start, if one was issued and the database is kept."""
+        if self._issued_id is not None:
+            self._revoke(self._issued_id)
+
+    def _revoke(self, key_id: str) -> None:
+        try:
+            self.run("revoke_key", "--", key_id)
+        except StackError as error:
+            self._say(f"the key {key_id} is valid for up to {_KEY_DAYS} days more: {error}")

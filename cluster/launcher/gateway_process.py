@@ -1,0 +1,42 @@
+import sys
+
+import httpx
+
+from cluster.launcher.process_group import ProcessGroup
+from cluster.launcher.process_roles import GATEWAY
+from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.workspace import Workspace
+
+
+class GatewayProcess(StackProcess):
+    """The gateway, on a port of the loopback address, before the ingress at `upstream_url`."""
+
+    def __init__(
+        self, group: ProcessGroup, workspace: Workspace, port: int, upstream_url: str
+    ) -> None:
+        self.url = f"{workspace.scheme}://127.0.0.1:{port}"
+        environment = workspace.gateway_environment(upstream_url)
+        log = workspace.gateway_log
+        command = _command(workspace, port)
+        child = group.start(command, environment, log.path, workspace.lock_descriptors)
+        super().__init__(GATEWAY, child, log)
+
+    def is_ready(self, client: httpx.Client) -> bool:
+        """Return whether it answers, and the graph behind it."""
+        try:
+            return client.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def _command(workspace: Workspace, port: int) -> list[str]:
+    command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--no-access-log", "--no-server-header", "--ws", "none", "--lifespan", "on"]
+    command += ["--http", "gateway.protocol:GatewayProtocol"]
+    command += ["--no-proxy-headers"]  # no proxy is in front, so its headers are not trusted
+    if workspace.certificates is not None:
+        pem = str(workspace.certificates.gateway)
+        command += ["--ssl-certfile", pem, "--ssl-keyfile", pem]
+    # Requests in flight may finish before the graph is stopped.
+    return [*command, "--timeout-graceful-shutdown", "5"]

@@ -1,0 +1,25 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.paths import LOCAL_PROFILE
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What to start. A port that is not given is a free one.
+
+    `data` keeps the database, the gateway's secrets and the logs of every start; without it
+    nothing is kept. `tls` makes both hops HTTPS, with certificates of a private authority that is
+    kept there, too.
+    """
+
+    config: Path = LOCAL_PROFILE
+    bundle: Path | None = None
+    data: Path | None = None
+    gateway_port: int | None = None
+    ingress_port: int | None = None
+    dashboard_port: int | None = None
+    dashboard: bool = False
+    tls: bool = False
+    key_name: str = "local"
+    debug: bool = False

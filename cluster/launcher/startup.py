@@ -1,0 +1,123 @@
+"""Start the one-machine stack, and stop it."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import httpx
+
+from cluster.errors import StackError
+from cluster.launcher.data_folder import private_files
+from cluster.launcher.gateway_commands import GatewayCommands
+from cluster.launcher.gateway_process import GatewayProcess
+from cluster.launcher.options import StackOptions
+from cluster.launcher.ports import StackPorts
+from cluster.launcher.process_group import ProcessGroup
+from cluster.launcher.serve_process import ServeProcess
+from cluster.launcher.stack import Stack
+from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.stages import Stages
+from cluster.launcher.stop_signals import StopSignals
+from cluster.launcher.workspace import Workspace, open_workspace
+from serve_app.driver_state import DriverState
+
+_START_WITHIN_S = 300.0  # on a cold disk PyTorch and Ray take minutes
+_STOP_WITHIN_S = 15.0
+_ABANDON_WITHIN_S = 1.0  # no request is in flight
+_POLL_S = 0.05
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def running_stack(
+    options: StackOptions,
+    say: Say,
+    show: Callable[[str], AbstractContextManager[None]] = lambda _stage: nullcontext(),
+) -> Iterator[Stack]:
+    """Start the whole service on this machine, and stop it at the end of the block.
+
+    However the block ends, no process and no temporary file is left, and the key is revoked. `say`
+    takes a line for the user; `show` is entered while a stage of the start is under way. Raise
+    StackError where the start fails.
+    """
+    stages = Stages(say, show)
+    ports = StackPorts.choose(options)
+    with (
+        StopSignals() as signals,
+        open_workspace(options.data, tls=options.tls, say=say) as workspace,
+    ):
+        group = ProcessGroup()
+        commands = GatewayCommands(workspace, say)
+        patience_s = _ABANDON_WITHIN_S
+        try:
+            with private_files():
+                stack = _start(options, ports, workspace, group, commands, stages, say)
+            patience_s = _STOP_WITHIN_S
+            yield stack
+        except StackError:
+            patience_s = _ABANDON_WITHIN_S
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            say("stopping")
+            raise
+        finally:
+            signals.only_hurry(group.kill)
+            with private_files():
+                group.stop(patience_s)
+                workspace.keep_serve_logs(say)
+                commands.revoke_issued_key()
+
+
+def _start(
+    options: StackOptions,
+    ports: StackPorts,
+    workspace: Workspace,
+    group: ProcessGroup,
+    commands: GatewayCommands,
+    stages: Stages,
+    say: Say,
+) -> Stack:
+    with stages.stage("checking the profile and the bundle"):
+        serve = ServeProcess(group, workspace, options, ports)
+        # Before the database, so that a refused profile or bundle leaves none behind.
+        wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
+    # Meanwhile Ray starts, which mostly waits for its own processes.
+    with stages.stage("preparing the database"):
+        commands.migrate()
+        commands.revoke_former_key()
+    with stages.stage("starting the gateway"):
+        assert serve.log.ingress_url is not None
+        gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url)
+        api_key = commands.issue_key(options.key_name)
+    processes = [serve, gateway]
+    with stages.stage("starting Ray"):
+        wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), processes, stages)
+    with stages.stage("loading the model, which has to reproduce its golden cases"):
+        wait_until(lambda: serve.log.has_reported(DriverState.READY), processes, stages)
+    trust = ssl.create_default_context(cafile=workspace.ca)
+    with (
+        stages.stage("waiting for the gateway"),
+        httpx.Client(timeout=5, trust_env=False, verify=trust) as client,
+    ):
+        wait_until(lambda: gateway.is_ready(client), processes, stages)
+    return Stack(serve, gateway, group, api_key, workspace.ca, stages.elapsed_s, say)
+
+
+def wait_until(
+    condition: Callable[[], bool], processes: Sequence[StackProcess], stages: Stages
+) -> None:
+    """Return once the condition holds. Raise StackError where a process ends before, or too late.
+
+    The process that was started last is the one that is waited for.
+    """
+    deadline = time.monotonic() + _START_WITHIN_S
+    while not condition():
+        for process in processes:
+            if process.has_ended:
+                raise process.start_error()
+        if time.monotonic() > deadline:
+            raise StackError(f"not ready within {_START_WITHIN_S:.0f} s", processes[-1].log.tail)
+        stages.tick()
+        time.sleep(_POLL_S)

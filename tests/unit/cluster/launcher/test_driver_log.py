@@ -1,0 +1,95 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.launcher.driver_log import DriverLog
+from cluster.launcher.process_log import ProcessLog, last_line
+from cluster.launcher.process_roles import GATEWAY
+from cluster.paths import DEMO_BUNDLE
+from serve_app.driver_state import DriverReport, DriverState
+
+# The real driver, up to where Ray would start.
+DRIVER_WITHOUT_RAY = (
+    "import sys; from serve_app import __main__ as driver; "
+    "driver._serve = lambda *_: 0; sys.exit(driver.main())"
+)
+
+
+def test_real_driver_reports_the_ingress_url(tmp_path: Path) -> None:
+    path = tmp_path / "serve.log"
+    with path.open("wb") as output:
+        subprocess.run(
+            [sys.executable, "-c", DRIVER_WITHOUT_RAY, "--port", "12345", "--bundle", DEMO_BUNDLE],
+            env={**os.environ, "LESIONSERVE_SERVICE_TOKENS": "t" * 32},
+            stdout=output,
+            stderr=output,
+            check=True,
+        )
+    log = DriverLog(path, is_kept=False)
+    assert log.ingress_url == "http://127.0.0.1:12345"
+    assert not log.has_reported(DriverState.READY)
+
+
+def test_log_without_a_report_has_no_url(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"READY\nACCEPTED http://x\n\xff")
+    log = DriverLog(tmp_path / "log", is_kept=False)
+    assert log.ingress_url is None
+    assert not any(log.has_reported(state) for state in DriverState)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", "no reason was given"),
+        ("a\n b \n\n", "b"),
+        ("error: a\nTraceback\n  b\n", "b"),
+    ],
+)
+def test_reason_is_the_last_line(output: str, reason: str) -> None:
+    assert last_line(output) == reason
+
+
+def test_reason_of_the_driver_is_the_one_that_it_reports(tmp_path: Path) -> None:
+    log = DriverLog(tmp_path / "log", is_kept=False)
+    log.path.write_text("error: a\nb\n")
+    assert log.failure_reason == "b"
+    report = DriverReport(state=DriverState.FAILED, error="no\nbundle")
+    log.path.write_text(f"{report.model_dump_json()}\nerror: a\nb\n")
+    assert str(log.start_error(1)) == "no\nbundle"
+
+
+def test_real_driver_reports_why_it_failed(tmp_path: Path) -> None:
+    log = DriverLog(tmp_path / "serve.log", is_kept=False)
+    with log.path.open("wb") as output:
+        driver = subprocess.run(
+            [sys.executable, "-m", "serve_app", "--bundle", str(tmp_path / "gone")],
+            env={**os.environ, "LESIONSERVE_SERVICE_TOKENS": "t" * 32},
+            stdout=output,
+            stderr=output,
+        )
+    assert driver.returncode == 1
+    assert log.has_reported(DriverState.FAILED)
+    assert str(tmp_path / "gone") in log.failure_reason
+    assert log.failure_reason in log.text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("status", "exit_status"), [(1, 1), (2, 2), (-9, 1)])
+def test_start_error_has_the_status_of_misuse_or_failure(tmp_path, status, exit_status) -> None:
+    (tmp_path / "log").write_text("a\nno bundle\n")
+    error = ProcessLog(tmp_path / "log", is_kept=True).start_error(status)
+    assert (str(error), error.exit_status, error.log) == (
+        "no bundle",
+        exit_status,
+        "a\nno bundle",
+    )
+
+
+def test_exit_error_names_only_a_log_that_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    message = "the gateway died; everything is stopped"
+    kept, lost = (ProcessLog(tmp_path / "log", is_kept).exit_error(GATEWAY) for is_kept in (1, 0))
+    assert str(kept) == f"{message}; its output is in {tmp_path}/log"
+    assert str(lost) == message

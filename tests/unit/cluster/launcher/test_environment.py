@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import StackError
+from cluster.launcher.environment import child_environment, gateway_settings
+from gateway.environment import Environment
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    gateway_settings(tmp_path)
+    return tmp_path / "gateway.env"
+
+
+def refusal(data: Path) -> str:
+    """Why the file is refused; it is left as it is."""
+    before = (data / "gateway.env").read_bytes()
+    with pytest.raises(StackError) as raised:
+        gateway_settings(data)
+    assert (data / "gateway.env").read_bytes() == before
+    return str(raised.value)
+
+
+def test_it_is_made_once_and_the_gateway_takes_it(tmp_path):
+    made = gateway_settings(tmp_path)
+    assert gateway_settings(tmp_path) == made
+    assert Environment.read(made).audit_key.get_secret_value() == made["LESIONSERVE_AUDIT_KEY"]
+
+
+def test_wherever_it_is_cut_off_it_is_refused_and_named(kept, tmp_path):
+    content = kept.read_bytes()
+    for length in range(len(content)):
+        kept.write_bytes(content[:length])
+        assert refusal(tmp_path).startswith(f"{kept}: ")
+
+
+def test_a_secret_that_is_too_short_is_named_and_not_shown(kept, tmp_path):
+    secret = gateway_settings(tmp_path)["LESIONSERVE_AUDIT_KEY"]
+    kept.write_text(kept.read_text().replace(secret, secret[:31]))
+    told = refusal(tmp_path)
+    assert told.startswith(f"{kept}: LESIONSERVE_AUDIT_KEY is missing or cut off")
+    assert secret[:31] not in told
+
+
+def test_its_owner_may_add_to_it(kept, tmp_path):
+    with kept.open("a") as file:
+        file.write("\n# ours\nLESIONSERVE_DEADLINE_S=5\n")
+    assert gateway_settings(tmp_path)["LESIONSERVE_DEADLINE_S"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("inherited", "expected"),
+    [
+        ({}, ["localhost", "127.0.0.1", "::1"]),
+        ({"NO_PROXY": ""}, ["localhost", "127.0.0.1", "::1"]),
+        ({"NO_PROXY": "*"}, ["*", "localhost", "127.0.0.1", "::1"]),
+        (
+            {"no_proxy": "a, b", "NO_PROXY": "b,c,"},
+            ["a", "b", "c", "localhost", "127.0.0.1", "::1"],
+        ),
+        ({"NO_PROXY": "::1"}, ["::1", "localhost", "127.0.0.1"]),
+    ],
+)
+def test_a_child_asks_no_proxy_for_loopback(tmp_path, inherited, expected):
+    proxies = {"HTTP_PROXY": "http://proxy.example:3128"}
+    environment = child_environment({**proxies, **inherited}, tmp_path, {"A": "b"})
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        assert environment[name].split(",") == expected
+    assert environment["HTTP_PROXY"] == proxies["HTTP_PROXY"]
+    assert (environment["A"], environment["TMPDIR"]) == ("b", str(tmp_path))

@@ -1,0 +1,53 @@
+import os
+
+import pytest
+
+from cluster.errors import StackError
+from cluster.launcher.folder_lock import FolderLock
+from cluster.launcher.gateway_commands import GatewayCommands
+from tests.unit.cluster.launcher.workspaces import workspace_in
+
+
+def test_database_lies_in_the_folder_whatever_its_name(tmp_path):
+    data = tmp_path / "a#b ?c%41"
+    with workspace_in(data) as workspace:
+        GatewayCommands(workspace, print).migrate()
+    assert (data / "lesionserve.sqlite3").is_file()
+
+
+def test_failed_command_is_named_with_its_reason(tmp_path):
+    with (
+        workspace_in(tmp_path) as workspace,
+        pytest.raises(StackError, match=r"the gateway's list_keys failed: .*no such table"),
+    ):
+        GatewayCommands(workspace, print).run("list_keys")
+
+
+def key_states(commands: GatewayCommands) -> list[str]:
+    return [line.split("\t")[1] for line in commands.run("list_keys").splitlines()[1:]]
+
+
+def test_key_of_a_start_is_revoked_at_its_end(tmp_path):
+    with workspace_in(tmp_path) as workspace:
+        commands = GatewayCommands(workspace, print)
+        commands.revoke_issued_key()  # none was issued
+        commands.migrate()
+        commands.issue_key("local")
+        commands.revoke_issued_key()
+        assert key_states(commands) == ["revoked"]
+
+
+def test_key_of_a_killed_start_is_revoked_by_the_next(tmp_path):
+    with workspace_in(tmp_path) as workspace:
+        commands = GatewayCommands(workspace, print)
+        commands.migrate()
+        commands.issue_key("local")
+        note = (tmp_path / "lesionserve.lock").read_text().splitlines()[1]
+        workspace.logs.rename(tmp_path / "logs" / "earlier")  # both starts may be in one second
+    lock = FolderLock.take(tmp_path)
+    lock.write_note(note)
+    os.close(lock.descriptor)  # as the system does it when a process is killed
+    with workspace_in(tmp_path) as workspace:
+        commands = GatewayCommands(workspace, print)
+        commands.revoke_former_key()
+        assert key_states(commands) == ["revoked"]
