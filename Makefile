@@ -1,4 +1,4 @@
-# Everything from a bare clone: each target makes .venv first, with uv installed through pip.
+# Every target works in a bare clone: it creates .venv first, with uv installed through pip.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,11 +19,11 @@ check: $(READY)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline serve_app gateway cluster
 	.ci/audit $(BIN)
 
-# The long ones; docs/reliability.md has what they found.
+# Takes half an hour; docs/reliability.md has the results.
 test-faults: $(READY)
 	$(BIN)/pytest -m faults tests/faults
 
-# TARGET: decode, multipart, or of a model's files config, checkpoint or structure.
+# TARGET: decode, multipart, or for model files config, checkpoint or structure.
 TARGET := decode
 SECONDS := 3600
 FUZZER := $(if $(filter config checkpoint structure,$(TARGET)),model_files $(TARGET),$(TARGET))

@@ -228,4 +228,5 @@ class Environment(BaseModel):
 
 def _line(location: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ")
+    message = message.replace("items after validation", "characters")  # of a secret
     return f"{location[0]}: {message}" if location else message

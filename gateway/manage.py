@@ -9,11 +9,14 @@ from typing import NoReturn
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
+    except ImproperlyConfigured as error:
+        sys.exit(f"error: {error}")
     except OSError as error:
         if error.filename is not None:  # an error of a file, not of the output
             raise

@@ -1,4 +1,4 @@
-"""What changes API keys: each function changes a key and writes its event, both or neither."""
+"""Actions on API keys. Each function changes a key and writes its event, in one transaction."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ def issue(
     requests_per_minute: int | None = None,
     requests_per_day: int | None = None,
 ) -> tuple[ApiKey, Token]:
-    """Return a new key and its token, which is to be shown once: only a hash of it is stored."""
+    """Return a new key and its token, to be shown once: only a hash of the secret is stored."""
     key, token = _create(
         name,
         organisation,
@@ -43,10 +43,10 @@ def issue(
 
 @transaction.atomic
 def rotate(old: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, Token]:
-    """Return a new key with all that the old one may do; the old one is valid for `overlap` more.
+    """Return a new key with the rights of the old one, which stays valid for `overlap` more.
 
-    The new one expires as long after its issue as the old one did. Raise ValueError for a key that
-    was rotated before, whose own lifetime is gone.
+    The new key's lifetime is that of the old one. Raise ValueError for a key that was rotated
+    before.
     """
     now = timezone.now()
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
@@ -72,7 +72,7 @@ def rotate(old: ApiKey, overlap: timedelta, *, by: Actor) -> tuple[ApiKey, Token
 
 @transaction.atomic
 def revoke(key: ApiKey, *, by: Actor) -> bool:
-    """Revoke a key with the next request; return False for one that was revoked before."""
+    """Revoke a key with immediate effect. Return False if it was revoked before."""
     now = timezone.now()
     if not ApiKey.objects.filter(id=key.id, revoked_at=None).update(revoked_at=now):
         return False

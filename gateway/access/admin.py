@@ -10,7 +10,9 @@ from gateway.people.scoped_admin import OwnOrganisation
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(OwnOrganisation[ApiKey]):
-    """Keys are issued by the command alone, which shows the secret to one terminal once."""
+    """The admin of API keys. Only the command issues keys, since it shows the secret to one
+    terminal.
+    """
 
     list_display = [
         "id",

@@ -15,19 +15,19 @@ from gateway.database import in_database
 from gateway.errors import InvalidApiKey
 from gateway.http_headers import CREDENTIALS
 
-# Stands in for what is no token, so that every refusal costs the same. No key has this id.
+# Replaces a malformed token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 
-_WHITESPACE = " \t"  # HTTP's; Python's own `strip` takes away a no-break space, too
+_WHITESPACE = " \t"  # HTTP's whitespace; Python's own `strip` removes a no-break space, too
 
 
 async def authenticate(scope: Mapping[str, Any]) -> Caller:
-    """Return who is behind the request, from its ASGI scope.
+    """Return the caller of a request, from its ASGI scope.
 
-    A program shows a key, in `Authorization: Api-Key …` or `X-API-Key`; a person's browser the
-    cookie of a session, which counts only where no key is shown. Raises one and the same
-    Unauthorized whatever is wrong with the credential, TooManyRequests after many of these from
-    one address, and Forbidden where a person's request may be forged.
+    A program sends a key, in `Authorization: Api-Key …` or `X-API-Key`. A person's browser sends a
+    session cookie, which counts only without a key. Raise the same Unauthorized for every invalid
+    credential, TooManyRequests after many of these from one address, and Forbidden where a person's
+    request lacks a valid CSRF token.
     """
     shown = [(name.lower(), value) for name, value in scope["headers"]]
     credentials = [(name, value) for name, value in shown if name in CREDENTIALS]
@@ -42,7 +42,7 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
 
 
 async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> None:
-    """Ask for a scope, and count the request; the request's context gets what is left.
+    """Require a scope, count the request, and store the remaining rate in the request's context.
 
     Raise Forbidden or TooManyRequests.
     """
@@ -53,7 +53,7 @@ async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> No
 
 
 def limiter_of(scope: Mapping[str, Any]) -> Limiter:
-    """Return the rate limits of this server, which live as long as it does."""
+    """Return the server's rate limiter, which lives as long as the server."""
     limiter: Limiter = scope["state"]["limiter"]
     return limiter
 
@@ -77,7 +77,7 @@ def _has_session(headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def _token(credentials: list[tuple[bytes, bytes]]) -> Token | None:
-    """None unless there is exactly one credential, well-formed."""
+    """Return the token, or None unless there is exactly one credential, and it is well-formed."""
     if len(credentials) != 1:
         return None
     name, value = credentials[0][0], credentials[0][1].decode("latin-1").strip(_WHITESPACE)

@@ -6,7 +6,7 @@ from gateway.people.models import Organisation
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: a program with a key (`key_id`) or a person who signed in (`user`)."""
+    """The caller of a request: a program with a key (`key_id`) or a signed-in person (`user`)."""
 
     organisation: Organisation
     scopes: frozenset[str]
@@ -17,11 +17,11 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """Return a name that no other caller has."""
+        """Return a name that is unique among all callers."""
         return f"key:{self.key_id}" if self.key_id else f"user:{self.user}"
 
     def require(self, scope: str) -> None:
-        """Raise Forbidden."""
+        """Raise Forbidden unless the caller has the scope."""
         if scope not in self.scopes:
             raise Forbidden(
                 f"This needs the scope {scope!r}, which the credential does not have; ask your "

@@ -21,7 +21,7 @@ logger = structlog.stdlib.get_logger(__name__)
 
 WINDOW_S = 60
 
-# Redis answers within a millisecond or is as good as gone; then each worker counts for itself.
+# Redis answers within a millisecond, or is taken to be down; then each worker counts alone.
 _REDIS_WITHIN_S = 0.25
 _REDIS_AGAIN_AFTER_S = 5.0
 
@@ -35,7 +35,7 @@ Strategy = SlidingWindowCounterRateLimiter
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """What is left of one limit, and in how many seconds more of it is back."""
+    """The state of one limit: requests remaining, and seconds until more are available."""
 
     name: str
     limit: int
@@ -45,10 +45,11 @@ class LimitStatus:
 
 
 class Limiter:
-    """Limit the requests of a sliding minute: of callers, organisations, and wrong credentials.
+    """Sliding-window rate limits, a minute long: of callers, organisations, and invalid
+    credentials.
 
-    With a Redis, all workers count together. While it is away each counts for itself, which
-    lets through at most as many times the limit as there are workers.
+    With a Redis, all workers count together. While it is down each worker counts alone, which
+    allows at most as many times the limit as there are workers.
     """
 
     def __init__(self, rates: Rates, redis_url: str | None = None) -> None:
@@ -58,20 +59,20 @@ class Limiter:
         self._shared_from = 0.0  # on the monotonic clock
 
     async def count(self, caller: Caller) -> list[LimitStatus]:
-        """Count one request, for the caller and for its organisation."""
+        """Count one request for the caller and for its organisation."""
         organisation = caller.organisation
         own = _or_default(caller.requests_per_minute, self._rates.caller)
         all_of_it = _or_default(organisation.requests_per_minute, self._rates.organisation)
         status = await self._count("caller", caller.name, own)
         if status.exceeded:
-            return [status]  # a refused request takes nothing from the others
+            return [status]  # a refused request does not count for the organisation
         return [status, await self._count("organisation", str(organisation.pk), all_of_it)]
 
     async def count_failure(self, address: str) -> None:
-        """Count a wrong credential from the address. Raise TooManyRequests.
+        """Count an invalid credential from the address. Raise TooManyRequests.
 
-        A good credential is let in whatever came before it: behind one address there may be a
-        whole hospital, and 256 random bits are not guessed by trying.
+        A valid credential is never refused for earlier failures: one address may be that of a whole
+        hospital, and 256 random bits cannot be guessed.
         """
         raise_if_exceeded([await self._count("failures", address, self._rates.failures)])
 
@@ -122,7 +123,7 @@ def _redis(url: str) -> RedisStorage:
 
 
 def ratelimit_headers(statuses: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
-    """Return `RateLimit` and `RateLimit-Policy`, after draft-ietf-httpapi-ratelimit-headers-10."""
+    """Return `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)."""
     policy = ", ".join(f'"{status.name}";q={status.limit};w={WINDOW_S}' for status in statuses)
     left = ", ".join(
         f'"{status.name}";r={status.remaining};t={status.reset_s}' for status in statuses
@@ -131,7 +132,7 @@ def ratelimit_headers(statuses: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
 
 
 def raise_if_exceeded(statuses: list[LimitStatus]) -> None:
-    """Raise TooManyRequests."""
+    """Raise TooManyRequests where a limit is exceeded."""
     for status in statuses:
         if status.exceeded:
             raise TooManyRequests(

@@ -10,7 +10,7 @@ from gateway.access.token import Token
 from gateway.people.models import Organisation
 from gateway.people.scopes import PREDICT
 
-# Fresh enough to find unused keys by; one write a minute for each key, not one a request.
+# Recent enough to find unused keys, at one write a minute for each key.
 _LAST_USED_PRECISION = timedelta(minutes=1)
 
 _NO_HASH = "0" * 64
@@ -22,10 +22,10 @@ def _predict_only() -> list[str]:
 
 class ApiKeyManager(models.Manager["ApiKey"]):
     def authenticate(self, token: Token, now: datetime) -> "ApiKey | None":
-        """The key that the token opens, or None.
+        """Return the key of a valid token, or None.
 
-        An unknown id takes the same query, hash and comparison as a known one, so that the
-        time taken tells no one which ids exist.
+        An unknown id costs the same query, hash and comparison as a known one, so that the time
+        taken does not reveal which ids exist.
         """
         key = self.select_related("organisation", "owner").filter(id=token.id).first()
         expected = key.secret_hash if key else _NO_HASH
@@ -38,7 +38,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """What lets a program call the API. Never deleted, so that records keep their meaning."""
+    """A program's key to the API. It is never deleted, so that records keep their meaning."""
 
     id = models.CharField(primary_key=True, max_length=12)
     name = models.CharField(max_length=200, help_text="what it is for")
@@ -74,7 +74,7 @@ class ApiKey(models.Model):
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def opens(self, now: datetime) -> bool:
-        """Active, and so are its organisation and its owner."""
+        """Return whether the key, its organisation and its owner are active."""
         owned = self.owner is None or self.owner.is_active
         return self.is_active(now) and self.organisation.is_active and owned
 
@@ -87,7 +87,7 @@ class ApiKey(models.Model):
 
 
 class DailyUsage(models.Model):
-    """Requests of one caller or organisation in one UTC day, where these have a quota."""
+    """The requests of one caller or organisation on one UTC day, where these have a quota."""
 
     subject = models.CharField(max_length=200)
     day = models.DateField()

@@ -10,8 +10,8 @@ from gateway.errors import TooManyRequests
 def take_quota(caller: Caller, now: datetime) -> None:
     """Take one request from the day's quotas of the caller and of its organisation.
 
-    Belongs into the transaction that admits the request: the row's lock makes it exact, however
-    many workers there are. Raise TooManyRequests.
+    Call it in the transaction that admits the request: the row's lock makes it exact with any
+    number of workers. Raise TooManyRequests.
     """
     organisation = caller.organisation
     for subject, quota in (

@@ -1,6 +1,6 @@
 """Events of what happens outside our own actions: sign-ins, and Django's own edits of users.
 
-What our code changes is written by gateway.access.actions and gateway.people.actions.
+gateway.access.actions and gateway.people.actions write the events of their own changes.
 """
 
 from django.contrib.auth.models import AbstractBaseUser, Group, Permission, User
@@ -43,7 +43,7 @@ def _signed_out(
 def _refused(
     sender: str, credentials: dict[str, str], request: HttpRequest | None, **kwargs: object
 ) -> None:
-    # Not a name that is nobody's: sooner or later it is somebody's password.
+    # An unknown name is left out: sooner or later it is somebody's password.
     person = User.objects.filter(username=credentials.get("username")).first()
     organisation = None if person is None else Member.objects.organisation_of(person)
     address = None if request is None else address_of_request(request)
@@ -85,7 +85,7 @@ def _rights_changed(
     pk_set: set[int] | None,
     **kwargs: object,
 ) -> None:
-    # What is cleared has to be recorded before, while it is known whose it was.
+    # Record a cleared relation before it is cleared, while its members are known.
     if action not in ("post_add", "post_remove", "pre_clear") or pk_set == set():
         return
     if isinstance(instance, User):
@@ -106,7 +106,7 @@ def _record_all(action: Event.Action, users: QuerySet[User]) -> None:
 
 
 def _record(action: Event.Action, user: User, organisation: Organisation | None = None) -> None:
-    """Record a change of a user by whoever is signed in, or by a command."""
+    """Record a change of a user by the signed-in person, or by a command."""
     request = current_request.get()
     by = COMMAND if request is None else actor_of(request)
     record_event(action, by, organisation or Member.objects.organisation_of(user), f"user:{user}")

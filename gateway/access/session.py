@@ -1,4 +1,4 @@
-"""People who signed in on the page, seen from the outermost layer: before any middleware."""
+"""The signed-in person of a request, from its ASGI scope, outside Django's middleware."""
 
 import io
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _BODY_HEADERS = (b"content-type", b"content-length")
 
 
 def caller_of_session(scope: Mapping[str, Any]) -> Caller | None:
-    """The person of the request's session cookie, or None; blocking.
+    """Return the person of the request's session cookie, or None; blocking.
 
-    Raise Forbidden where the request may be forged: without the token that Django's pages hand
-    out (in the header `X-CSRFToken`), or from a foreign origin.
+    Raise Forbidden where the request may be forged: without the CSRF token of Django's pages (in
+    the header `X-CSRFToken`), or from a foreign origin.
     """
     request = _bodiless(scope)
-    user = get_user(request)  # nobody, where PeopleBackend no longer lets them in
+    user = get_user(request)  # an anonymous user, where PeopleBackend refuses the person
     organisation = Member.objects.organisation_of(user)
     if organisation is None:
         return None
@@ -36,7 +36,7 @@ def caller_of_session(scope: Mapping[str, Any]) -> Caller | None:
 
 
 def _bodiless(scope: Mapping[str, Any]) -> ASGIRequest:
-    """Django's request with all but its body, which has not been read."""
+    """Return Django's request without its body, which has not been read."""
     headers = [(name, value) for name, value in scope["headers"] if name not in _BODY_HEADERS]
     request = ASGIRequest({**scope, "headers": headers}, io.BytesIO())
     store = import_module(settings.SESSION_ENGINE).SessionStore
@@ -47,6 +47,6 @@ def _bodiless(scope: Mapping[str, Any]) -> ASGIRequest:
 def _refuse_forgery(request: ASGIRequest) -> None:
     check = CsrfViewMiddleware(HttpResponse)
     check.process_request(request)
-    # In place of the view that will answer, one that is not exempt from the check.
+    # Stands in for the endpoint: a view that is not exempt from the check.
     if check.process_view(request, HttpResponse, (), {}) is not None:
         raise Forbidden("The request does not come from a page of this service; load it again.")

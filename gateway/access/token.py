@@ -10,10 +10,10 @@ _FORM = re.compile(r"ls_([0-9a-f]{12})_([0-9a-f]{64})_([0-9a-f]{8})")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API key as its holder sees it: `ls_<id>_<secret>_<checksum>`, all in hex.
+    """An API key as its holder has it: `ls_<id>_<secret>_<checksum>`, in hex.
 
-    The secret is 256 random bits. The CRC-32 catches typing errors, and lets scanners tell a
-    leaked key from noise; it proves nothing.
+    The secret is 256 random bits. The CRC-32 detects typing errors and lets scanners recognise a
+    leaked key; it proves nothing.
     """
 
     id: str
@@ -25,7 +25,7 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None where the form or the checksum is wrong."""
+        """Return the token, or None where the form or the checksum is wrong."""
         match = _FORM.fullmatch(text)
         if match is None:
             return None
@@ -37,10 +37,9 @@ class Token:
         return f"{body}_{zlib.crc32(body.encode()):08x}"
 
     def digest(self) -> str:
-        """What is stored of the secret.
+        """Return the stored form of the secret.
 
-        One SHA-256 is enough: slow, salted hashes protect guessable passwords, and 2^256
-        random secrets cannot be guessed however fast the hash is. It also keeps the cost of a
-        request with a wrong key small.
+        One SHA-256 suffices: slow, salted hashes protect guessable passwords, and 2^256 random
+        secrets cannot be guessed, however fast the hash. It also makes a wrong key cheap to refuse.
         """
         return hashlib.sha256(self.secret.encode()).hexdigest()

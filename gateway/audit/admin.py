@@ -11,7 +11,7 @@ Row = TypeVar("Row", Record, Event)
 
 
 class Trail(ReadOnly[Row], OwnOrganisation[Row]):
-    """The audit trail: whoever reads it is in it."""
+    """An admin of the audit trail that records who reads it."""
 
     reading: Event.Action
 

@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class AuditConfig(AppConfig):
     name = "gateway.audit"
-    label = "usage"  # names its tables and permissions in databases that exist
+    label = "usage"  # the name of its tables and permissions in existing databases

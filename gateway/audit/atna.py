@@ -1,7 +1,7 @@
-"""The audit trail as audit messages of DICOM PS3.15 A.5, which IHE ATNA has adopted.
+"""The audit trail as audit messages of DICOM PS3.15 A.5, as IHE ATNA uses them.
 
-The codes of events and roles are those of DICOM's Context Groups 400 to 403 (`DCM`); what has none
-there is an event type of our own (`lesionserve`).
+Codes of events and roles are those of DICOM's Context Groups 400 to 403 (`DCM`); events without one
+have an event type of our own (`lesionserve`).
 """
 
 import base64
@@ -15,7 +15,7 @@ from gateway.audit.models import Event, Record, State
 
 _SOURCE = "lesionserve"
 
-# What XML cannot hold, or what some reader takes for the end of a line.
+# Characters that XML cannot hold, or that some reader takes for a line end.
 _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 # DCM code, its meaning and the action (Create, Read, Update, Delete, Execute)
@@ -25,7 +25,7 @@ _USED = ("110101", "Audit Log Used", "R")
 _AUTHENTICATION = ("110114", "User Authentication", "E")
 
 _Action = Event.Action
-# Total over the actions: a test holds it.
+# Complete: a test checks that every action has an entry.
 CODES = {
     _Action.USAGE_READ: _USED,
     _Action.RECORD_READ: _USED,
@@ -52,7 +52,7 @@ _SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
 
 
 def line(row: Record | Event) -> str:
-    """One AuditMessage, without a line break."""
+    """Return one AuditMessage on one line."""
     message = _of_record(row) if isinstance(row, Record) else _of_event(row)
     for element in message.iter():
         for name, value in element.items():
@@ -70,7 +70,7 @@ def _of_record(record: Record) -> Element:
     )
     _participant(message, record.caller or "unknown", record.address, _organisation(record))
     _source(message)
-    # Type 2: a system object; role 3: a report; identified by a number of ours.
+    # Type 2: a system object; role 3: a report; identified by the record's request id.
     participant = _object(message, f"request:{record.request_id}", "2", "3")
     for type_, value in _details(record):
         SubElement(participant, "ParticipantObjectDetail", type=type_, value=_base64(value))
@@ -145,7 +145,8 @@ def _object(message: Element, id_: str, type_: str, role: str) -> Element:
         ParticipantObjectTypeCodeRole=role,
     )
     _coded(participant, "ParticipantObjectIDTypeCode", "12", "RFC-3881", "URI")
-    # The schema wants a name or a query: what kind of thing it is, which ours say before the colon.
+    # The schema requires a name or a query: here, the kind of object before the colon of the
+    # subject.
     SubElement(participant, "ParticipantObjectName").text = id_.partition(":")[0]
     return participant
 

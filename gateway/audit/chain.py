@@ -1,11 +1,10 @@
-"""What makes tampering with the audit trail show.
+"""A seal for each row of the audit trail, which reveals tampering.
 
-Each row of a trail is sealed once, with its day (UTC), its position in that day and an HMAC over
-the seal before it and everything the row says. The day's head keeps how long the day is and its
-last seal, under an HMAC of its own, and the number of the day among the trail's days. So a row that
-is changed, added, moved or taken out, and a day that is missing between others, shows in
-`verify_audit`, unless whoever did it also has the audit key. Days stand alone but for their number:
-old ones can be deleted whole.
+Each row is sealed once, with its day (UTC), its position in that day, and an HMAC over the previous
+seal and all of the row's values. The day's head holds the day's length, its last seal and the day's
+number in the trail, under an HMAC of its own. So `verify_audit` finds a row that was changed,
+added, moved or removed, and a day that is missing between others, unless the forger has the audit
+key, too. Days are linked by their number only, so old days can be deleted whole.
 """
 
 import hashlib
@@ -22,22 +21,22 @@ from django.db.models import Max
 
 
 class Sealed(models.Model):
-    """A row of a trail. Until it is sealed, its day is null."""
+    """A row of a trail. Its day is null until it is sealed."""
 
     day = models.DateField(null=True, editable=False)
     position = models.PositiveBigIntegerField(null=True, editable=False)
     seal = models.CharField(max_length=64, default="", editable=False)
 
-    # Fields that came when there were sealed rows already. The sealed form leaves each of them out
-    # where it holds its default: so rows from before keep their seal, and a value that is put in,
-    # taken out or changed shows in any row.
+    # Fields that were added when sealed rows existed. The sealed form leaves each of them out where
+    # it holds its default: so older rows keep their seal, and a value that is added, removed or
+    # changed is found in any row.
     added_later: ClassVar[frozenset[str]] = frozenset()
 
     class Meta:
         abstract = True
 
     def values(self) -> dict[str, Any]:
-        """Return all that the row says but its seal, by field."""
+        """Return all values of the row but its seal, by field."""
         return {
             field.attname: getattr(self, field.attname)
             for field in self._meta.concrete_fields
@@ -45,7 +44,7 @@ class Sealed(models.Model):
         }
 
     def content(self) -> bytes:
-        """Return what is sealed: all that the row says, in one canonical form."""
+        """Return what the seal covers: all values of the row, in one canonical form."""
         values = self.values()
         for name in self.added_later:
             field = self._meta.get_field(name)
@@ -56,7 +55,7 @@ class Sealed(models.Model):
 
 
 class DayEnd(Protocol):
-    """What a head's proof is over: of a `Head`, or of what it was in a migration."""
+    """What a head's HMAC covers: of a `Head`, or of the model as it was in a migration."""
 
     @property
     def trail(self) -> str: ...
@@ -71,7 +70,7 @@ class DayEnd(Protocol):
 
 
 class Head(models.Model):
-    """The end of one day of one trail; its row's lock puts the trail's writers in a line."""
+    """The end of one day of one trail. Its row's lock serialises the trail's writers."""
 
     trail = models.CharField(max_length=16)
     day = models.DateField()
@@ -91,7 +90,7 @@ class Head(models.Model):
 
     @classmethod
     def locked(cls, trail: str, day: date) -> Self:
-        """The head of the day, locked until the transaction ends."""
+        """Return the head of the day, locked until the transaction ends."""
         of_the_day = cls.objects.select_for_update().filter(trail=trail, day=day)
         if (head := of_the_day.first()) is not None:
             return head
@@ -101,7 +100,7 @@ class Head(models.Model):
         return of_the_day.get()
 
     def append(self, row: Sealed) -> None:
-        """Seal the row as the next of the day; both have still to be saved."""
+        """Seal the row as the next of the day. The caller saves both."""
         self.length += 1
         row.day, row.position = self.day, self.length
         row.seal = self.seal = seal_of(row, self.seal)
@@ -109,7 +108,7 @@ class Head(models.Model):
 
 
 def canonical(values: dict[str, Any]) -> bytes:
-    """Return the values as JSON, the same for the same values."""
+    """Return the values as canonical JSON: equal values give equal text."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain).encode()
 
 
@@ -122,7 +121,7 @@ def seal_of(row: Sealed, previous: str) -> str:
 
 
 def proof_of(head: DayEnd) -> str:
-    """Return the HMAC over what a head says."""
+    """Return the HMAC over the values of a head."""
     return _hmac(f"{head.trail} {head.day} {head.number} {head.length} {head.seal}".encode())
 
 
@@ -131,14 +130,14 @@ def _hmac(message: bytes) -> str:
 
 
 def _is_equal(stored: object, computed: str) -> bool:
-    """Return whether the seals are the same, of which `stored` may be anything at all."""
+    """Return whether the seals are equal; `stored` may hold anything."""
     return hmac.compare_digest(str(stored).encode(), computed.encode())
 
 
 def faults(model: type[Sealed], head: Head) -> Iterator[str]:
-    """What is wrong with one day of a trail; nothing, where nobody touched it.
+    """Yield what is wrong with one day of a trail; nothing for an intact one.
 
-    The day may go on meanwhile: what came after `head` was read is left to the next look.
+    Rows that were added after `head` was read are ignored.
     """
     if not _is_equal(head.proof, proof_of(head)):
         yield "the day's head is not what was sealed"
@@ -159,11 +158,11 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
             yield f"after row {position} comes row {row.position}"
         if not _is_equal(row.seal, seal_of(row, previous)):
             yield f"row {row.position} is not what was sealed"
-        # Its own seal, so that one fault is told once and not for the rest of the day.
+        # Continue with the row's own seal, so that one fault is reported once.
         previous, position = row.seal, row.position
     if (position, previous) != (head.length, head.seal):
         yield f"the day ends with row {position}, and not as sealed with row {head.length}"
-    # In this order: a head is never behind the rows that are there.
+    # In this order: a head is never older than its rows.
     last = of_the_day.aggregate(position=Max("position"))["position"] or 0
     head.refresh_from_db(fields=["length"])
     if last > head.length:
@@ -171,7 +170,7 @@ def faults(model: type[Sealed], head: Head) -> Iterator[str]:
 
 
 def missing_days(trail: str, pruned: Collection[int]) -> Iterator[str]:
-    """Days that are gone from between others, or before them without being among the `pruned`."""
+    """Yield a line for each gap: days that are missing between others, or before them unpruned."""
     heads = list(Head.objects.filter(trail=trail).order_by("number"))
     if heads and heads[0].number > 1 and heads[0].number - 1 not in pruned:
         yield f"days are missing before {heads[0].day}"

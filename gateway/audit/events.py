@@ -12,18 +12,18 @@ from gateway.people.models import Member, Organisation
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does what an event tells of: `key:<id>`, `user:<name>`, `command` or `unknown`."""
+    """The actor of an event: `key:<id>`, `user:<name>`, `command` or `unknown`."""
 
     name: str
     address: str | None = None
 
 
-# Whoever may run the gateway's commands.
+# A person who runs the gateway's commands.
 COMMAND = Actor("command")
 
 
 def actor_of(request: HttpRequest, user: AbstractBaseUser | None = None) -> Actor:
-    """Return the person behind a request of Django's: by default whoever is signed in."""
+    """Return the person behind a Django request: by default the signed-in one."""
     name = (user or request.user).get_username()
     return Actor(f"user:{name}" if name else "unknown", address_of_request(request))
 
@@ -34,7 +34,7 @@ def record_event(
     organisation: Organisation | None = None,
     subject: str = "",
 ) -> None:
-    """Commit one sealed event; blocking. Call it before what it tells of is shown."""
+    """Commit one sealed event; blocking. Call it before the result is shown."""
     event = Event(
         action=action.value,
         actor=by.name[:200],
@@ -50,6 +50,6 @@ def record_event(
 
 
 def record_reading(action: Event.Action, request: HttpRequest, subject: str) -> None:
-    """Commit that a signed-in person reads something in the admin."""
+    """Record that a signed-in person reads something in the admin."""
     organisation = Member.objects.organisation_of(request.user)
     record_event(action, actor_of(request), organisation, subject)

@@ -10,13 +10,13 @@ from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions
 
-REQUESTS, EVENTS = "requests", "events"  # the two trails; TRAILS has their rows
+REQUESTS, EVENTS = "requests", "events"  # the names of the two trails; TRAILS holds their models
 
 SCORE_BINS = 10
 
 
 class State(models.TextChoices):
-    """Where a request is; every state but the first is final."""
+    """The state of a request. Every state but the first is final."""
 
     RECEIVED = "received"
     SUCCEEDED = "succeeded"
@@ -29,17 +29,14 @@ class State(models.TextChoices):
 
 class RecordManager(models.Manager["Record"]):
     def close(self, record: "Record") -> bool:
-        """Write and seal a final state; return whether it was written.
-
-        The first one stands: a later attempt changes nothing.
-        """
+        """Write and seal a final state. Return False if the record had one already, which stays."""
         with transaction.atomic():
             head = Head.locked(REQUESTS, today())
             head.append(record)
             if record.pk is None:
                 record.save(force_insert=True)
             elif not self.filter(pk=record.pk, state=State.RECEIVED).update(**record.at_the_end()):
-                transaction.set_rollback(True)  # it may have begun the day
+                transaction.set_rollback(True)  # the transaction may have begun the day
                 return False
             head.save()
             return True
@@ -49,11 +46,10 @@ class RecordManager(models.Manager["Record"]):
 
 
 class Record(Sealed):
-    """One request to /predict/, refused ones included.
+    """The record of one request to /predict/, refused ones included.
 
-    Never an image, a file name, anything of its metadata, or a key's secret. The key is named by
-    its id and the person by their user name, rather than by foreign keys: a record does not
-    change with what it refers to.
+    It never holds an image, a file name, image metadata, or a key's secret. It names the key by its
+    id and the person by their user name, not by foreign keys, so that it does not change with them.
     """
 
     request_id = models.UUIDField(unique=True)
@@ -114,7 +110,7 @@ class Record(Sealed):
 
     objects: ClassVar[RecordManager] = RecordManager()
 
-    # With a default of the database, so that a gateway of the version before goes on beside it.
+    # With a database default, so that a gateway of the previous version can go on writing rows.
     added_later: ClassVar[frozenset[str]] = frozenset(
         {
             "correlation_id",
@@ -133,7 +129,7 @@ class Record(Sealed):
             models.Index(fields=["received_at"]),
             models.Index(fields=["key_id", "received_at"]),
             models.Index(fields=["organisation", "received_at"]),
-            # For the sweeper: few rows are ever in this state.
+            # For the sweeper: few rows are in this state at a time.
             models.Index(
                 fields=["received_at"], name="record_open", condition=models.Q(state="received")
             ),
@@ -144,7 +140,7 @@ class Record(Sealed):
 
     @property
     def caller(self) -> str:
-        """As `Caller.name` has it; empty before it is known."""
+        """The name of the caller, as `Caller.name` has it; empty before it is known."""
         if self.key_id:
             return f"key:{self.key_id}"
         return f"user:{self.user}" if self.user else ""
@@ -156,7 +152,7 @@ class Record(Sealed):
         self.attempts += 1
 
     def set_image(self, size: int, header: Header) -> None:
-        """Set what the file claims to hold, with its sides as they are stored."""
+        """Set what the image header says, with the sides as stored in the file."""
         self.image_bytes = size
         self.image_format = header.format
         self.image_width, self.image_height = header.width, header.height
@@ -166,7 +162,7 @@ class Record(Sealed):
         self.options = options.model_dump()
 
     def set_prediction(self, prediction: Prediction) -> None:
-        # Upright, as the answer has them.
+        # Upright, as in the answer.
         self.image_width, self.image_height = prediction.image.width, prediction.image.height
         self.model_name = prediction.model.name[:200]
         self.model_version = prediction.model.version[:100]
@@ -180,7 +176,7 @@ class Record(Sealed):
         self.score_counts = [bins.count(number) for number in range(SCORE_BINS)]
 
     def at_the_end(self) -> dict[str, object]:
-        """What the end of the request adds to the row."""
+        """Return the fields that the end of the request sets."""
         return {name: getattr(self, name) for name in _WRITTEN_AT_THE_END}
 
 
@@ -214,11 +210,10 @@ _WRITTEN_AT_THE_END = (
 
 
 class Event(Sealed):
-    """Something other than a request that an auditor asks about: who read records, who signed
-    in, which keys came and went."""
+    """Anything else that an auditor asks about: who read records or signed in, changes of keys."""
 
     class Action(models.TextChoices):
-        """What events tell of. Not the column's choices: rows may be of a later version."""
+        """The actions of events. The column has no choices: rows may be of a later version."""
 
         USAGE_READ = "usage.read"
         RECORD_READ = "record.read"

@@ -11,7 +11,7 @@ _SUBJECT = re.compile(r"(\w+) ([0-9-]{10}) (\d{1,9}) (\d{1,18}) ([0-9a-f]*)", re
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What the trail says of a day that it no longer has: the subject of an event."""
+    """What the trail keeps of a day that was pruned: the subject of an event."""
 
     trail: str
     day: str
@@ -25,7 +25,7 @@ class Pruned:
 
     @classmethod
     def parse(cls, subject: str) -> Self | None:
-        """Return None for a subject of another form: a tampered event's, whose seal shows it."""
+        """Return the parsed subject, or None for another form, which only a tampered event has."""
         match = _SUBJECT.fullmatch(subject)
         if match is None:
             return None

@@ -5,12 +5,12 @@ from django.utils import timezone
 
 from gateway.audit.models import Record, State
 
-# Beyond the deadline: to receive a body before it and to record the end after it.
+# Beyond the deadline: time to receive the body before, and to write the record after it.
 _GRACE_S = 120
 
 
 def sweep() -> int:
-    """Close as `unknown` what a crash left `received`; return how many rows. Blocking."""
+    """Close as `unknown` the rows that a crash left `received`. Return how many; blocking."""
     now = timezone.now()
     swept = 0
     before = now - timedelta(seconds=settings.DEADLINE_S + _GRACE_S)

@@ -1,4 +1,4 @@
-"""What the ingress said, read as if it were a stranger's."""
+"""Validation of the ingress's responses, which are trusted no more than a stranger's."""
 
 from pydantic import ValidationError
 
@@ -17,8 +17,8 @@ from pipeline.errors import (
 from pipeline.image.inspect import Header
 from pipeline.schemas import Prediction, PredictOptions, Problem
 
-# What the client is told as the ingress told it. Any other refusal (of our token, of our path)
-# is a fault between the two.
+# Errors that the client gets as the ingress reported them. Any other refusal (of the service token,
+# of the path) is a fault between gateway and ingress.
 _RELAYED = {
     error.code: error
     for error in (
@@ -33,10 +33,10 @@ _RELAYED = {
     )
 }
 
-# Ray Serve's own words, in plain text: it sheds with 429 or 503, gives up with 408, and says 500
-# where an ingress replica dies with the request.
+# Ray Serve's own responses are plain text: it sheds load with 429 or 503, times out with 408, and
+# sends 500 where an ingress replica dies during a request.
 _SHED = (429, 503)
-# Of a terminator before the ingress: nobody is behind it, or whoever is does not answer.
+# Sent by a TLS terminator before the ingress that cannot reach it.
 _UNREACHED = (502,)
 _GAVE_UP = (408, 504)
 
@@ -50,11 +50,10 @@ def parse_prediction(
     options: PredictOptions,
     correlation_id: str | None = None,
 ) -> Prediction:
-    """Return the answer. Raise UpstreamFault unless it is a prediction, by an identified model,
-    of this request with its image, options and correlation id.
+    """Return the prediction. Raise UpstreamFault for anything else.
 
-    Fields that only a later version has are left out, so that the serving half may be upgraded
-    first.
+    It must be of an identified model, and of this request: its image, options and correlation id.
+    Fields of a later version are ignored, so that the serving half may be upgraded first.
     """
     try:
         prediction = Prediction.model_validate_json(body, strict=True, extra="ignore")
@@ -71,7 +70,7 @@ def parse_prediction(
 
 
 def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError:
-    """Return the error behind any status but 200."""
+    """Return the error for a response whose status is not 200."""
     try:
         problem = Problem.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError:

@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class PredictConfig(AppConfig):
     name = "gateway.predict"
-    label = "proxy"  # names its tables and permissions in databases that exist
+    label = "proxy"  # the name of its tables and permissions in existing databases

@@ -12,20 +12,19 @@ logger = structlog.stdlib.get_logger(__name__)
 
 _OPEN = Gauge("lesionserve_gateway_circuit_open", "1 while no image is sent upstream.")
 
-# In a row, without one answer between them: nothing answers there.
+# Failures in a row after which the ingress is taken to be down.
 _FAILURES = 8
-# Then each request gets its 503 at once, for as long as this; after it one of them is the test.
+# Seconds for which each request then gets its 503 at once; after that, one request is the test.
 _OPEN_S = 5.0
 
 _LOST = (UpstreamDisconnected, UpstreamCertificateInvalid, DeadlineExceeded, Unavailable)
 
 
 class Breaker:
-    """Circuit breaker: answer at once while the ingress is gone, and spare it on its return.
+    """A circuit breaker: it answers at once while the ingress is down, and spares it on its return.
 
-    Goes around what is sent and received, so that it sees what brought no answer; an answer is an
-    answer, whatever it says. A client that leaves tells nothing of the ingress. After Nygard's
-    "Release It!".
+    Only requests without any response count as failures; every response closes the circuit,
+    whatever its status. A client that disconnects changes nothing. After Nygard, "Release It!".
     """
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class Breaker:
             self._lost()
             raise
         except Overloaded:
-            raise  # for want of a connection of ours: the ingress was not asked
+            raise  # for lack of a connection of our own: the ingress was not asked
         except LesionserveError:
             self._answered()
             raise

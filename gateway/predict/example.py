@@ -1,4 +1,4 @@
-"""An answer of /predict/, for the OpenAPI document. A test holds it to the schema."""
+"""An example answer of /predict/ for the OpenAPI document. A test holds it to the schema."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """`Idempotency-Key`, after draft-ietf-httpapi-idempotency-key-header-07.
 
-A client that lost an answer asks again with the same key and gets the same bytes, from one
-inference. Keys are an organisation's own. Only a success is kept; anything else may be asked again
-at once.
+A client that lost an answer sends its request again with the same key, and gets the same bytes from
+one inference. Keys are separate for each organisation. Only a success is stored; after anything
+else the request may be sent again at once.
 """
 
 import asyncio
@@ -33,26 +33,27 @@ from pipeline.schemas import Prediction, PredictOptions
 
 logger = structlog.stdlib.get_logger(__name__)
 
-# A structured-field string (RFC 9651), whose quotes many clients leave out.
+# A structured-field string (RFC 9651); many clients leave its quotes out.
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 _BARE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
 
-# A gateway that was killed leaves its lease behind for this much longer than its deadline.
+# The lease of a gateway that was killed ends this much later than its deadline.
 _GRACE_S = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The answer that is kept of an earlier request with the same key."""
+    """The stored answer of an earlier request with the same key."""
 
     prediction: Prediction
 
 
 class Lease:
-    """The right to answer the requests of a key, until it is kept or left.
+    """The right to answer the requests of a key, until the answer is stored or the lease is
+    released.
 
-    A context manager: leaving it without an answer lets the next request of the key in. `number`
-    is None for a request without a key, of which nothing is kept.
+    A context manager: it releases the key where no answer was stored. `number` is None for a
+    request without a key, whose answer is not stored.
     """
 
     def __init__(self, number: int | None) -> None:
@@ -68,16 +69,16 @@ class Lease:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            # In a task of its own, since this one may be cancelled.
+            # In a task of its own, since the current task may be cancelled.
             await asyncio.shield(asyncio.ensure_future(self.release()))
 
     async def keep(self, prediction: Prediction) -> None:
-        """Store the answer for IDEMPOTENCY_S. Raise DatabaseUnavailable."""
+        """Store the answer for IDEMPOTENCY_S seconds. Raise DatabaseUnavailable."""
         if self._number is not None:
             await in_database(_keep, self._number, prediction)
 
     async def release(self) -> None:
-        """Let the next request of the key in at once."""
+        """Let the next request with the key in at once."""
         if self._number is None:
             return
         try:
@@ -88,7 +89,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request with an idempotency key, by hashes of the key and of what it asks."""
+    """A request with an idempotency key: hashes of the key and of the request."""
 
     organisation: Organisation
     key_hash: str
@@ -98,9 +99,9 @@ class KeyedRequest:
 async def acquire(
     headers: Headers, organisation: Organisation, image: bytes, options: PredictOptions
 ) -> Replay | Lease:
-    """Return the answer that is kept for the request's key, or a lease to make one.
+    """Return the stored answer for the request's key, or a lease to produce one.
 
-    Raise BadRequest for a malformed key, Conflict while another request is working on it, and
+    Raise BadRequest for a malformed key, Conflict while another request holds the lease, and
     IdempotencyKeyReused where the key was used for another request.
     """
     key = _key(headers)
@@ -114,7 +115,7 @@ async def acquire(
     try:
         return await asyncio.shield(acquiring)
     except asyncio.CancelledError:
-        # The client left while the database was at it; what comes next may be it again.
+        # The client disconnected during the query; its next request may use the same key.
         await asyncio.shield(asyncio.ensure_future(_release_once_acquired(acquiring)))
         raise
 
@@ -160,7 +161,7 @@ def _acquire(request: KeyedRequest) -> Replay | Lease:
     try:
         return Replay(Prediction.model_validate_json(_cipher().decrypt(bytes(row.answer))))
     except (InvalidToken, ValidationError):
-        # Of another LESIONSERVE_SECRET_KEY, or of the version before: as good as not kept.
+        # Of another LESIONSERVE_SECRET_KEY, or of an earlier version: treated as not stored.
         row.delete()
         return _acquire(request)
 
@@ -172,12 +173,12 @@ def _keep(number: int, prediction: Prediction) -> None:
 
 
 def _unanswered(number: int) -> QuerySet[IdempotentRequest]:
-    """By its number: one that took too long may have been followed by another of the same key."""
+    """Return the lease's own row. It is found by number: an expired lease may have a successor."""
     return IdempotentRequest.objects.filter(pk=number, answer__isnull=True)
 
 
 def forget_expired() -> None:
-    """Delete what is kept no longer; blocking."""
+    """Delete expired answers; blocking."""
     IdempotentRequest.objects.filter(expires_at__lte=timezone.now()).delete()
 
 

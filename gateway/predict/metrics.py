@@ -17,7 +17,8 @@ def observe(record: Record) -> None:
     """Count a record that has reached its final state."""
     REQUESTS.labels(record.state, str(record.status or "")).inc()
     LATENCY.labels(record.state).observe((record.latency_ms or 0.0) / 1000)
-    if record.state == State.SUCCEEDED and not record.replayed:  # found then, counted then
+    # A replay's detections were counted with the first request.
+    if record.state == State.SUCCEEDED and not record.replayed:
         for label, count in record.class_counts.items():
-            if count:  # a series for what was found, not for each name that a model has
+            if count:  # one series for each class found, none for the other classes of a model
                 DETECTIONS.labels(label).inc(count)

@@ -4,15 +4,15 @@ from gateway.people.models import Organisation
 
 
 class WriteProbe(models.Model):
-    """The one row that readiness writes, to find out that a record could be written."""
+    """The one row that readiness writes, to check that a record could be written."""
 
     padding = models.TextField(help_text="as much as a record and its indexes may need")
 
 
 class IdempotentRequest(models.Model):
-    """One use of an idempotency key by an organisation: leased, and then answered.
+    """One use of an idempotency key by an organisation: first leased, then answered.
 
-    Holds hashes of the client's key and request, and the answer encrypted; for minutes.
+    It holds hashes of the client's key and request, and the encrypted answer, for minutes.
     """
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)

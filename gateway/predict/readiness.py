@@ -3,12 +3,12 @@ from uuid import uuid4
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database, ping
 from gateway.predict.models import WriteProbe
 
-# A record dirties about ten pages of 4 kB: its row, its indexes, the head of its day.
+# A record changes about ten pages of 4 kB: its row, its indexes, the head of its day.
 _REPEATS = 48 * 1024 // 32
 
 
 async def require_writable() -> None:
-    """Commit a row as large as a record, since nothing less shows that the disk has room for one.
+    """Commit a row of a record's size, to check that the disk has room for one.
 
     A transaction that is rolled back writes nothing to the disk. Raise NotReady on a database that
     was not migrated, and DatabaseUnavailable where it cannot be read or written.
@@ -24,7 +24,7 @@ async def require_writable() -> None:
 
 def _write() -> None:
     ping()
-    # Another text each time: SQLite writes no page whose bytes stay the same.
+    # Different text each time: SQLite writes no page whose bytes stay the same.
     WriteProbe.objects.bulk_create(
         [WriteProbe(pk=1, padding=uuid4().hex * _REPEATS)],
         update_conflicts=True,

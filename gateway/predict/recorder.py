@@ -23,10 +23,10 @@ logger = structlog.stdlib.get_logger(__name__)
 
 
 class RequestRecorder:
-    """Keep the record of one request, from `received` to its final state.
+    """The record of one request, from `received` to its final state.
 
-    A context manager: a request that leaves it without `finish` is recorded as aborted, once, even
-    where the server cancels it meanwhile. ClientDisconnected ends there.
+    A context manager: a request that leaves it without `finish` is recorded as aborted, exactly
+    once, even where the server cancels it at the same time. It suppresses ClientDisconnected.
     """
 
     def __init__(self, context: RequestContext, address: str | None = None) -> None:
@@ -51,16 +51,17 @@ class RequestRecorder:
     ) -> bool:
         if self._finishing is None:
             self._finishing = asyncio.ensure_future(self._abort())
-        # Shielded: the server may be cancelling this request at the same time.
+        # Shielded: the server may cancel this request at the same time.
         await asyncio.shield(self._finishing)
         return isinstance(error, ClientDisconnected)
 
     async def admit(self, caller: Caller) -> None:
-        """Take the request from its quotas and commit the row as `received`, both or neither.
+        """Take the request from its quotas and commit the row as `received`, in one transaction.
 
         Raise TooManyRequests or DatabaseUnavailable.
         """
-        # A copy: the database may be done with it after we have given up, when the record says so.
+        # A copy: after our time limit the database may still finish, while the record goes on
+        # changing.
         row = copy(self.record)
         await in_database(_admit, row, caller)
         self.record.pk, self.record._state.adding = row.pk, False
@@ -68,9 +69,9 @@ class RequestRecorder:
     async def finish(self, error: LesionserveError | None) -> LesionserveError | None:
         """Commit the final state, before the answer leaves.
 
-        Return the error that the client is told: an answer that cannot be recorded is withheld.
+        Return the error to answer with: an answer that cannot be recorded is withheld.
         """
-        # A client that leaves now changes nothing: this goes on, and leaving the context waits.
+        # A disconnect changes nothing now: this task goes on, and leaving the context waits for it.
         finishing = self._finishing = asyncio.ensure_future(self._finish(error))
         return await asyncio.shield(finishing)
 
@@ -90,10 +91,10 @@ class RequestRecorder:
         return error
 
     async def _abort(self) -> None:
-        """Commit that the client left before an answer did."""
+        """Commit that the client disconnected before it was answered."""
         self._set_end(State.ABORTED, None, "")
         try:
-            # Nobody waits for this any more, whatever the request had left.
+            # No client waits any more, whatever the request's time limit was.
             await in_database(Record.objects.close, self.record, within_s=IMAGE_WAITS_S)
         except DatabaseUnavailable:
             self._log_record()
@@ -128,7 +129,7 @@ class RequestRecorder:
         )
 
     def _log_record(self) -> None:
-        """Write the record to the log instead: all that is known, in the trail's own form."""
+        """Write the record to the log instead, in the trail's own form."""
         logger.error("not in the database", record=json.loads(self.record.content()))
 
 

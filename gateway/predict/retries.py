@@ -5,15 +5,15 @@ _REFUSED = Counter(
     "lesionserve_gateway_retries_over_budget", "Images that the budget did not let be sent again."
 )
 
-_EARNED = 0.1  # of a retry, by each request
+_EARNED = 0.1  # of a retry, for each request
 _SAVED = 10.0  # retries at most, and at the start
 
 
 class RetryBudget:
-    """At most a tenth of the requests may be asked again, plus a handful.
+    """A budget that limits retries to a tenth of the requests, and ten more.
 
-    Without it, retries double the load on an ingress in the moment when it breaks down. After the
-    retry budgets of Finagle.
+    Without it, retries double the load on an ingress just when it breaks down. After the retry
+    budgets of Finagle.
     """
 
     def __init__(self) -> None:
@@ -22,8 +22,8 @@ class RetryBudget:
     def earn(self) -> None:
         self._left = min(_SAVED, self._left + _EARNED)
 
-    def spend(self) -> bool:
-        """Whether there is a retry left; if so, it is taken."""
+    def take(self) -> bool:
+        """Take one retry from the budget. Return False where there is none left."""
         if self._left < 1:
             _REFUSED.inc()
             return False

@@ -21,21 +21,21 @@ from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
 
-# The ingress is given this much less time than we have, a tenth where that is shorter: whoever
-# gives up first tells the reason, and the ingress knows it.
+# The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
+# one that times out first gives the reason, and the ingress knows it.
 _MARGIN_S = 1.0
 
-# Room for the picture of the largest image, in base64, and for the reason of a refusal; more is no
-# answer of ours.
+# The picture of the largest image in base64, and the text of a refusal, fit in. A larger response
+# is not an ingress's.
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _MAX_REFUSAL_BYTES = 64 * 1024
 
 _LIMITS = httpx.Limits(
-    # Far more than any ingress serves at once; what comes on top is shed, not queued here.
+    # Far more than any ingress serves at once; requests beyond it are shed, not queued.
     max_connections=128,
     max_keepalive_connections=32,
-    # Below what any server between here and the graph waits before it closes an idle connection
-    # (uvicorn 5 s by default, Ray Serve 90 s), so that no request meets one that just closes.
+    # Shorter than the keep-alive time of every server between here and the graph (uvicorn 5 s by
+    # default, Ray Serve 90 s), so that no request is sent on a connection that is just closing.
     keepalive_expiry=3.0,
 )
 _CONNECT_S = 2.0
@@ -44,7 +44,7 @@ _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
 class Manifest(BaseModel):
-    """What of the model's manifest the gateway shows."""
+    """The part of the model's manifest that the gateway shows."""
 
     name: Name
     version: Name
@@ -57,7 +57,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """An image for the ingress: its raw bytes, and what is known of it and asked of it."""
+    """An image for the ingress: its bytes, its header, and the options of the request."""
 
     image: bytes
     header: Header
@@ -67,7 +67,7 @@ class ImageRequest:
 
 
 class Upstream:
-    """The ingress as the gateway sees it. Every failure is one of our errors."""
+    """The client of the ingress. Every failure becomes a LesionserveError."""
 
     def __init__(self, client: httpx.AsyncClient, deadline_s: float) -> None:
         self._client = client
@@ -85,18 +85,21 @@ class Upstream:
         ca: Path | None = None,
         certificate: Path | None = None,
     ) -> Self:
-        """`certificate` (PEM, with its key) is shown to an ingress that asks for one."""
+        """Return a client with a connection pool.
+
+        `certificate` (PEM, with its key) authenticates the gateway to an ingress that asks for one.
+        """
         client = httpx.AsyncClient(
             base_url=url,
             headers={
                 "Authorization": f"Bearer {token}",
                 "User-Agent": "lesionserve-gateway",
-                "Accept-Encoding": "identity",  # nothing that inflates
+                "Accept-Encoding": "identity",  # no compression, which could inflate
             },
-            # The deadline ends reading and writing; these only bound what must be quick.
+            # The deadline bounds reading and writing; these bound what must be quick.
             timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
             limits=_LIMITS,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none are kept
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # cookies are never stored
             verify=_trust(ca, certificate),
             trust_env=False,  # no proxy, and no credentials from a .netrc
         )
@@ -106,19 +109,20 @@ class Upstream:
         await self._client.aclose()
 
     async def predict(self, request: ImageRequest, on_attempt: Callable[[], None]) -> Prediction:
-        """Send the raw bytes and return the validated answer; call `on_attempt` at each sending.
+        """Send the raw bytes and return the validated answer; call `on_attempt` before each
+        attempt.
 
-        Inference is pure, so that it is safe to send again where the ingress was lost with the
-        request: once, since the image may be why, within the one deadline and the retry budget.
-        Raise what the ingress refuses the request for, or Overloaded, Unavailable,
-        DeadlineExceeded, PoisonImage or UpstreamFault.
+        Inference is pure, so a request is safe to retry where its connection was lost: once, since
+        the image may be the cause, within one deadline and the retry budget. Raise the error that
+        the ingress reports, or Overloaded, Unavailable, DeadlineExceeded, PoisonImage or
+        UpstreamFault.
         """
         ends_at = monotonic() + self._deadline_s
         self._retries.earn()
         try:
             return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected:
-            if not self._retries.spend():
+            if not self._retries.take():
                 raise
         try:
             return await self._attempt(request, ends_at, on_attempt)
@@ -181,7 +185,7 @@ class Upstream:
 
 
 def upstream_of(scope: Any) -> Upstream:
-    """Return the ingress of this server, whose connections live as long as it does."""
+    """Return the server's client of the ingress, which lives as long as the server."""
     upstream: Upstream = scope["state"]["upstream"]
     return upstream
 
@@ -202,7 +206,7 @@ async def _read(response: httpx.Response) -> bytes:
         raise UpstreamFault("The inference service gave no valid answer.")
     limit = _MAX_ANSWER_BYTES if response.status_code == 200 else _MAX_REFUSAL_BYTES
     body = bytearray()
-    async for chunk in response.aiter_raw():  # as it came: nothing that inflates
+    async for chunk in response.aiter_raw():  # raw: nothing is decompressed
         body += chunk
         if len(body) > limit:
             raise UpstreamFault("The inference service gave no valid answer.")
@@ -232,7 +236,7 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _hung_up(error: httpx.RemoteProtocolError) -> bool:
-    # httpx has one class for a server that is gone and one that speaks no HTTP.
+    # httpx has one error for a closed connection and for malformed HTTP.
     return "without sending" in str(error)
 
 

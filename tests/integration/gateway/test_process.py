@@ -70,6 +70,15 @@ def test_gateway_without_secrets_does_not_start(environment, name):
     assert f"{name}: required" in started.stderr
 
 
+def test_command_names_wrong_setting_in_one_line(environment):
+    environment["LESIONSERVE_SERVICE_TOKEN"] = "short"
+    checked = run("-m", "gateway.manage", "check", env=environment, cwd=ROOT)
+    assert checked.returncode == 1
+    assert checked.stderr == (
+        "error: LESIONSERVE_SERVICE_TOKEN: Value should have at least 32 characters, not 5\n"
+    )
+
+
 COMMANDS = [
     "export_audit", "export_audit --format atna", "verify_audit", "list_keys", "help", "check",
     "showmigrations", "issue_key --name x", "sqlmigrate usage 0001",

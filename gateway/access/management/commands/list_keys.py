@@ -17,7 +17,7 @@ class Command(terminal.Command):
         self.stdout.write("\t".join(_HEAD))
         for key in ApiKey.objects.select_related("organisation", "owner"):
             dates = [_day(key.created_at), _day(key.expires_at), _day(key.last_used_at)]
-            # The names last, and on one line whatever they hold.
+            # Names come last, and are printed on one line whatever they hold.
             names = [" ".join(name.split()) for name in (key.organisation.name, key.name)]
             cells = [key.id, key.state(now), *dates, ",".join(key.scopes), *names]
             self.stdout.write("\t".join(cells))

@@ -67,7 +67,7 @@ class Command(BaseCommand):
         return list(faults(model, head))
 
     def _headless(self, first: date, last: date) -> int:
-        """Days whose head was taken out, which is what seals their end."""
+        """Report sealed days without a head. Return how many there are."""
         missing = 0
         for trail, model in TRAILS.items():
             known = Head.objects.filter(trail=trail).values("day")
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         return missing
 
     def _is_there(self, line: str, pruned: dict[str, list[Pruned]]) -> bool:
-        """Whether a day still holds what was printed of it, was pruned since, or may be."""
+        """Return whether the day of a line of earlier output is intact, or was pruned since."""
         match = _PRINTED.fullmatch(line.strip())
         if match is None:
             raise CommandError(f"not a line of verify_audit: {line.strip()[:80]}")
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         return len(gaps)
 
     def _unsealed(self) -> int:
-        """Rows that claim to be final and are in no day: nobody but a forger writes these."""
+        """Report and count final rows outside every day, which only a forger writes."""
         counts = {
             REQUESTS: Record.objects.filter(day=None).exclude(state=State.RECEIVED).count(),
             EVENTS: Event.objects.filter(day=None).count(),
@@ -116,7 +116,7 @@ class Command(BaseCommand):
         return sum(counts.values())
 
     def _open(self) -> None:
-        """Rows that are not sealed yet: what a crash has left to the sweeper."""
+        """Report rows that a crash left open, and that `sweep_audit` closes."""
         late = timezone.now() - timedelta(seconds=settings.DEADLINE_S)
         count = Record.objects.left_open(late).count()
         if count:
@@ -124,12 +124,12 @@ class Command(BaseCommand):
 
 
 def _printable(trail: str) -> str:
-    """Return the name of a trail; what is none may hold anything, and the terminal obeys some."""
+    """Return the name of a trail; escape an unknown one, which could control the terminal."""
     return trail if trail in TRAILS else ascii(trail)
 
 
 def _holds(pruned: Pruned, length: int, seal: str) -> bool:
-    """As far as can still be told: a day that went on after it was printed had another seal."""
+    """Return whether a pruned day had the listed rows; a day that grew later has another seal."""
     return pruned.length > length or (pruned.length, pruned.seal) == (length, seal)
 
 
