@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults fuzz check bench clean
+.PHONY: demo test test-faults coverage fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -22,6 +22,14 @@ check: $(READY)
 # Takes half an hour; docs/reliability.md has the results.
 test-faults: $(READY)
 	$(BIN)/pytest -m faults tests/faults
+
+# The lines and branches of the gateway that its own tests miss; about ten minutes.
+coverage: $(READY)
+	mkdir -p out/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit/gateway tests/integration/gateway
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # TARGET: decode, multipart, or for model files config, checkpoint or structure.
 TARGET := decode

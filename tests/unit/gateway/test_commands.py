@@ -47,6 +47,13 @@ def test_issue_can_set_an_end():
         ("issue_key", "--name", "n", "--organisation", " "),
         ("issue_key", "--name", "n", "--expires-in", "0"),
         ("issue_key", "--name", "n", "--expires-in", "soon"),
+        ("issue_key", "--name", "n", "--expires-in", "36501"),
+        ("issue_key", "--name", "n", "--requests-per-minute", "0"),
+        ("issue_key", "--name", "n", "--requests-per-day", "0"),
+        ("issue_key", "--name", "n", "--requests-per-day", "1000000001"),
+        ("issue_key", "--name", "n", "--owner", "nobody"),
+        ("issue_key", "--name", "n", "--scope", "admin"),
+        ("rotate_key", "000000000000"),
         ("revoke_key",),
         ("revoke_key", "000000000000"),
     ],
@@ -95,12 +102,60 @@ def test_a_revoked_key_no_longer_opens():
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
 
 
-def test_a_key_is_not_rotated_twice():
+def test_issued_key_has_the_owner_scopes_and_limits_asked_for():
+    User.objects.create_user("nurse")
+    run(
+        *("issue_key", "--name", "n" * 200, "--owner", "nurse", "--expires-in", "36500"),
+        *("--scope", "usage:read", "--scope", "predict"),
+        *("--requests-per-minute", "1", "--requests-per-day", "1000000000"),
+    )
+    key = ApiKey.objects.get()
+    assert (key.owner.username, key.scopes) == ("nurse", ["predict", "usage:read"])
+    assert (key.requests_per_minute, key.requests_per_day) == (1, 10**9)
+
+
+def test_issue_says_until_when_the_key_is_valid():
+    assert "Valid until revoked." in run("issue_key", "--name", "n")[1]
+    _, hints = run("issue_key", "--name", "n", "--expires-in", "1")
+    assert f"Valid until {timezone.now() + timedelta(days=1):%Y-%m-%d}" in hints
+
+
+def test_rotated_key_is_printed_alone_and_the_old_one_overlaps():
+    old, _ = issue_key()
+    out, hints = run("rotate_key", old.id, "--overlap", "365")
+    token = Token.parse(out.removesuffix("\n"))
+    assert ApiKey.objects.authenticate(token, timezone.now()).id == token.id
+    assert f"Issued {token.id}." in hints
+    assert f"{old.id} is valid until {timezone.now() + timedelta(days=365):%Y-%m-%d}" in hints
+
+
+def test_rotation_without_an_overlap_ends_the_old_key_at_once():
+    old, token = issue_key()
+    run("rotate_key", old.id, "--overlap", "0")
+    assert ApiKey.objects.authenticate(token, timezone.now()) is None
+
+
+def test_key_is_not_rotated_twice():
     key, _ = issue_key()
     run("rotate_key", key.id)
     with pytest.raises(CommandError, match="rotated before"):
         run("rotate_key", key.id)
     assert ApiKey.objects.count() == 2
+
+
+@pytest.mark.parametrize("overlap", ["-1", "366", "a week"])
+def test_key_is_not_rotated_with_a_wrong_overlap(overlap):
+    key, _ = issue_key()
+    with pytest.raises(CommandError, match="--overlap"):
+        run("rotate_key", key.id, f"--overlap={overlap}")
+    assert ApiKey.objects.count() == 1
+
+
+def test_key_is_not_rotated_after_it_expired():
+    key, _ = issue_key(expires_at=timezone.now() - timedelta(days=1))
+    with pytest.raises(CommandError, match="not valid any more"):
+        run("rotate_key", key.id)
+    assert ApiKey.objects.count() == 1
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jgone", "a\x9b31mb", "a\u202eb", "a\udcffb"])

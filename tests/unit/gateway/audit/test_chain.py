@@ -339,6 +339,19 @@ def test_a_day_that_goes_on_while_it_is_verified_is_intact(trail):
     assert list(faults(Record, head)) == []
 
 
+@pytest.mark.parametrize("option", ["first", "last"])
+def test_verify_compares_printed_lines_with_the_whole_trail_only(trail, option):
+    with pytest.raises(CommandError, match="leave out --from and --to"):
+        call_command("verify_audit", against=StringIO(verify()), **{option: today()})
+
+
+def test_prune_says_that_no_day_is_old_enough(trail, settings):
+    settings.RETENTION_DAYS = 31
+    out = StringIO()
+    call_command("prune_audit", stdout=out)
+    assert out.getvalue() == f"nothing is older than {today() - timedelta(days=31)}\n"
+
+
 def test_nothing_is_pruned_unless_a_time_is_set(settings):
     assert settings.RETENTION_DAYS is None
     with pytest.raises(CommandError, match="LESIONSERVE_RETENTION_DAYS"):

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from gateway.audit import atna
 from gateway.audit.atna import CODES
 from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event, Record, State
@@ -139,6 +140,12 @@ def test_as_atna_a_line_holds_whatever_a_name_holds():
     (message, _) = [ElementTree.fromstring(line) for line in exported("atna")]
     assert message[1].attrib["UserID"] == "user:\ufffd\ufffd\ufffd"
     assert message[3].attrib["ParticipantObjectID"] == 'record:\ufffd\ufffd\ufffd<&"'
+
+
+def test_event_without_a_subject_names_no_object():
+    event = Event(action=Event.Action.SESSION_BEGAN, actor="user:a", at=timezone.now())
+    message = ElementTree.fromstring(atna.line(event))
+    assert message.find("ParticipantObjectIdentification") is None
 
 
 def test_each_action_has_an_audit_message_code():

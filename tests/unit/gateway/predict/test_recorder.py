@@ -161,6 +161,20 @@ async def test_an_answer_that_cannot_be_recorded_is_withheld(recorder, caller, m
     assert (await only()).state == "received"
 
 
+async def test_abort_that_cannot_be_recorded_is_logged(recorder, caller, monkeypatch, caplog):
+    def fail(*arguments):
+        raise OperationalError("the disk is gone")
+
+    monkeypatch.setattr(Record.objects, "close", fail)
+    with caplog.at_level(logging.ERROR):
+        async with recorder:
+            await recorder.admit(caller)
+            raise ClientDisconnected
+    (line,) = [line.msg for line in caplog.records if "record" in line.msg]
+    assert line["record"]["state"] == "aborted"
+    assert line["record"]["request_id"] == recorder.record.request_id
+
+
 async def test_a_request_id_is_recorded_once(recorder, caller):
     await recorder.admit(caller)
     twin = Record(request_id=recorder.record.request_id)
