@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.bundle.golden import compare
+from pipeline.bundle.golden import compare, read_golden, write_golden
 from pipeline.errors import BundleError
 from pipeline.schemas import Detection, RleMask
 
@@ -15,11 +17,13 @@ def detection(
     class_id: int = 0,
     score: float = 0.9,
     shrink: int = 0,
+    missing: int = 0,
 ) -> Detection:
-    """A lesion whose mask fills its box, less `shrink` columns."""
+    """Return a lesion whose mask fills its box, less `shrink` columns and `missing` pixels."""
     x1, y1, x2, y2 = (round(side) for side in box)
     dense = np.zeros((200, 200), dtype=np.uint8, order="F")
     dense[y1:y2, x1 : x2 - shrink] = 1
+    dense.T.flat[np.flatnonzero(dense.T)[:missing]] = 0
     counts = coco.encode(dense)["counts"].decode("ascii")
     return Detection(
         id=0,
@@ -89,3 +93,86 @@ def test_a_model_without_masks_is_not_one_with_masks() -> None:
     check([bare], [bare])
     with pytest.raises(BundleError):
         check([detection()], [bare])
+
+
+def with_box(lesion: Detection, *box: float) -> Detection:
+    """Return the lesion in another box, with the mask as it is."""
+    return lesion.model_copy(update={"box": box})
+
+
+WIDE = with_box(detection(), 0, 0, 100, 100)
+AT_THE_EDGE = with_box(detection(), 180, 180, 190, 190)
+
+
+@pytest.mark.parametrize(
+    ("expected", "other", "threshold"),
+    [
+        (detection(score=0.04), detection(score=0.02), 0.0),
+        (detection(SMALL), with_box(detection(SMALL), 51, 50, 58, 58), THRESHOLD),
+        (WIDE, with_box(WIDE, 0, 0, 95, 100), THRESHOLD),
+        (detection(SMALL), detection(SMALL, missing=8), THRESHOLD),
+    ],
+    ids=["score", "side", "box IoU", "mask border"],
+)
+def test_difference_of_exactly_the_tolerance_reproduces(expected, other, threshold):
+    compare("a.png", [expected], [other], threshold)
+
+
+@pytest.mark.parametrize(
+    ("expected", "other"),
+    [
+        (detection(score=0.9), detection(score=0.8799)),
+        (detection(SMALL), with_box(detection(SMALL), 51.1, 50, 58, 58)),
+        (WIDE, with_box(WIDE, 0, 0, 94.9, 100)),
+        # The expected lesion lies within the other, which no part of a union hides.
+        (WIDE, with_box(WIDE, 0, 0, 110, 100)),
+        (AT_THE_EDGE, with_box(AT_THE_EDGE, 181.5, 180, 191.5, 190)),
+        (AT_THE_EDGE, with_box(AT_THE_EDGE, 180, 181.5, 190, 191.5)),
+        (detection(SMALL), detection(SMALL, missing=9)),
+    ],
+    ids=["score", "side", "box IoU", "larger box", "x", "y", "mask border"],
+)
+def test_difference_beyond_the_tolerance_is_another_finding(expected, other):
+    with pytest.raises(BundleError, match="was not found again"):
+        check([expected], [other])
+
+
+def test_lesion_as_near_to_the_threshold_as_tolerated_may_come_or_go():
+    faint = detection(score=THRESHOLD + 0.02)
+    check([faint], [])
+    check([], [faint])
+
+
+def test_nearest_of_several_lesions_is_named():
+    far, near = detection((150, 150, 190, 190)), detection((30, 20, 130, 100), score=0.7)
+    with pytest.raises(BundleError, match=r"nearest is class 0 with score 0\.700, box IoU 0\.818$"):
+        check([detection()], [far, near, far])
+
+
+def test_no_nearest_lesion_is_named_where_there_is_none():
+    with pytest.raises(BundleError, match=r"was not found again$"):
+        check([detection()], [])
+
+
+def test_cases_are_written_sorted_for_each_precision(tmp_path: Path):
+    write_golden(tmp_path, {"b.png": [], "a.png": [detection()]})
+    write_golden(tmp_path, {"c.png": []}, "int8")
+    assert list(read_golden(tmp_path)) == [
+        (tmp_path / "a.png", [detection()]),
+        (tmp_path / "b.png", []),
+    ]
+    assert list(read_golden(tmp_path, "bfloat16")) == list(read_golden(tmp_path, "float32"))
+    assert list(read_golden(tmp_path, "int8")) == [(tmp_path / "c.png", [])]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "expected.int8.json",
+        "expected.json",
+    ]
+    assert (tmp_path / "expected.int8.json").read_text() == '{\n "c.png": []\n}\n'
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"a.png": [{}]}'])
+def test_cases_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None):
+    if content is not None:
+        (tmp_path / "expected.json").write_bytes(content)
+    with pytest.raises(BundleError, match=r"cannot be read from expected\.json"):
+        list(read_golden(tmp_path))

@@ -1,0 +1,160 @@
+"""What the ingress says is an answer to this request, or an error of ours."""
+
+import json
+
+import pytest
+
+from gateway.errors import UpstreamDisconnected, UpstreamFault
+from gateway.predict.answer import error_for_status, parse_prediction, parse_problem
+from pipeline.errors import (
+    BadRequest,
+    BrokenImage,
+    DeadlineExceeded,
+    ImageTooLarge,
+    LesionserveError,
+    Overloaded,
+    Poison,
+    Unauthorized,
+    Unavailable,
+    UnsupportedImage,
+)
+from pipeline.image.inspect import Header
+from pipeline.schemas import PredictOptions, Problem
+from tests.integration.gateway.ingress import prediction
+
+ID = "0b0a7a4e-5a0e-4c0e-9a52-1f0c6a3f6a52"
+HEADER = Header("JPEG", 64, 48)
+OPTIONS = PredictOptions()
+NOT_VALID = "no valid answer"
+ANOTHER = "answered another request"
+
+
+def body(**changes: object) -> bytes:
+    return json.dumps({**prediction(ID), **changes}).encode()
+
+
+def parse(content: bytes, header: Header = HEADER, options: PredictOptions = OPTIONS) -> object:
+    return parse_prediction(content, ID, header, options)
+
+
+def test_reads_the_answer_to_this_request():
+    assert parse(body()).model_dump(mode="json") == prediction(ID)
+
+
+def test_leaves_out_fields_of_a_later_version():
+    assert parse(body(new="x")).model_dump(mode="json") == prediction(ID)
+
+
+def test_takes_either_orientation_of_the_image():
+    assert parse(body(), Header("JPEG", 48, 64))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", body(detections=None), body(request_id=1)])
+def test_refuses_what_is_no_prediction(content: bytes):
+    with pytest.raises(UpstreamFault, match=NOT_VALID):
+        parse(content)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (body(request_id=ID[::-1]), HEADER, OPTIONS),
+        (body(correlation_id="case-7"), HEADER, OPTIONS),
+        (body(), Header("PNG", 64, 48), OPTIONS),
+        (body(), Header("JPEG", 64, 49), OPTIONS),
+        (body(), HEADER, PredictOptions(masks="none")),
+        (body(), HEADER, PredictOptions(score_threshold=0.3)),
+    ],
+    ids=["request", "correlation id", "format", "size", "masks", "threshold"],
+)
+def test_refuses_the_answer_to_another_request(arguments):
+    with pytest.raises(UpstreamFault, match=ANOTHER):
+        parse(*arguments)
+
+
+def test_refuses_an_answer_without_its_correlation_id():
+    with pytest.raises(UpstreamFault, match=ANOTHER):
+        parse_prediction(body(), ID, HEADER, OPTIONS, "case-7")
+
+
+@pytest.mark.parametrize("asked", ["jpeg", "none"])
+def test_refuses_a_picture_too_many_or_too_few(asked: str):
+    options = PredictOptions(visualization=asked)
+    whole = prediction(ID, options=options)
+    assert parse(json.dumps(whole).encode(), options=options)
+    other = "AAAA" if whole["visualization"] is None else None
+    with pytest.raises(UpstreamFault, match=NOT_VALID):
+        parse(json.dumps({**whole, "visualization": other}).encode(), options=options)
+
+
+def test_refuses_a_model_without_an_identity():
+    model = {**prediction(ID)["model"], "bundle_sha256": ""}
+    with pytest.raises(UpstreamFault, match="valid answer"):
+        parse(body(model=model))
+
+
+RELAYED = (
+    BadRequest,
+    UnsupportedImage,
+    BrokenImage,
+    ImageTooLarge,
+    Overloaded,
+    Unavailable,
+    Poison,
+    DeadlineExceeded,
+)
+
+
+def problem(error: LesionserveError, **changes: object) -> bytes:
+    return Problem.of(error, ID, None).model_copy(update=changes).model_dump_json().encode()
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+@pytest.mark.parametrize("detail", ["A reason.", "x" * 1000])
+def test_relays_the_ingress_own_refusal(kind: type[LesionserveError], detail: str):
+    error = parse_problem(kind.status, problem(kind(detail)), ID)
+    assert type(error) is kind
+    assert str(error) == detail
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (401, problem(Unauthorized("x"))),
+        (BadRequest.status + 1, problem(BadRequest("x"))),
+        (BadRequest.status, problem(BadRequest("x"), request_id="another")),
+        (BadRequest.status, problem(BadRequest("x\x1b[2J"))),
+        (BadRequest.status, problem(BadRequest("x" * 1001))),
+        (BadRequest.status, problem(BadRequest("x"), code="unheard_of")),
+    ],
+    ids=["our token", "status", "request", "control character", "length", "code"],
+)
+def test_hides_a_refusal_that_cannot_be_relayed(status: int, content: bytes):
+    error = parse_problem(status, content, ID)
+    assert type(error) is UpstreamFault
+    assert str(error) == "The inference service failed."
+
+
+@pytest.mark.parametrize("content", [b"", b"Internal Server Error", b"{}"])
+def test_reads_the_status_alone_of_what_is_no_problem(content: bytes):
+    assert type(parse_problem(429, content, ID)) is Overloaded
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (429, Overloaded, "has no room for the request now; try again"),
+        (503, Overloaded, "has no room for the request now; try again"),
+        (408, DeadlineExceeded, "did not finish in time"),
+        (504, DeadlineExceeded, "did not finish in time"),
+        (502, Unavailable, "cannot be reached"),
+        (500, UpstreamDisconnected, "broke off; try again"),
+        (599, UpstreamDisconnected, "broke off; try again"),
+        (499, UpstreamFault, "The inference service failed"),
+        (301, UpstreamFault, "The inference service failed"),
+    ],
+)
+def test_status_alone_decides_the_error(status: int, kind: type[LesionserveError], words: str):
+    error = error_for_status(status)
+    assert type(error) is kind
+    assert words in str(error)

@@ -1,0 +1,46 @@
+import pytest
+from prometheus_client import REGISTRY
+
+from gateway.predict.retries import RetryBudget
+
+
+def counters() -> tuple[float, float]:
+    """Return how many retries were granted and refused in this process."""
+    names = ("lesionserve_gateway_retries_total", "lesionserve_gateway_retries_over_budget_total")
+    granted, refused = (REGISTRY.get_sample_value(name) or 0 for name in names)
+    return granted, refused
+
+
+def spent(budget: RetryBudget) -> int:
+    """Spend all that the budget has, and return how much that was."""
+    count = 0
+    while budget.spend():
+        count += 1
+    return count
+
+
+def test_starts_with_ten_retries():
+    assert spent(RetryBudget()) == 10
+
+
+# Not at 10 and 20: a tenth is not exact in binary.
+@pytest.mark.parametrize(("requests", "retries"), [(0, 0), (9, 0), (11, 1), (19, 1), (21, 2)])
+def test_earns_a_retry_with_ten_requests(requests: int, retries: int):
+    budget = RetryBudget()
+    spent(budget)
+    for _ in range(requests):
+        budget.earn()
+    assert spent(budget) == retries
+
+
+def test_saves_ten_retries_at_most():
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.earn()
+    assert spent(budget) == 10
+
+
+def test_counts_what_it_grants_and_refuses():
+    granted, refused = counters()
+    assert spent(RetryBudget()) == 10
+    assert counters() == (granted + 10, refused + 1)
