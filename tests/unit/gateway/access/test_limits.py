@@ -1,11 +1,13 @@
 import asyncio
+import time
 
 import pytest
 from prometheus_client import REGISTRY
 
 from cluster.launcher.ports import choose_ports
+from gateway.access import limits
 from gateway.access.caller import Caller
-from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
+from gateway.access.limits import Limiter, LimitStatus, raise_if_exceeded, ratelimit_headers
 from gateway.environment import Rates
 from gateway.errors import TooManyRequests
 from gateway.people.models import Organisation
@@ -41,6 +43,50 @@ async def test_a_number_of_zero_lets_nothing_in():
     with pytest.raises(TooManyRequests) as refusal:
         raise_if_exceeded(await limiter.count(closed))
     assert refusal.value.retry_after_s == 60
+
+
+async def test_zero_is_a_limit_with_nothing_left():
+    (status,) = await Limiter(RATES).count(caller(requests_per_minute=0))
+    assert status == LimitStatus("caller", limit=0, remaining=0, reset_s=60, exceeded=True)
+
+
+async def test_failures_of_an_address_have_a_rate():
+    limiter = Limiter(RATES)
+    for _ in range(2):
+        await limiter.count_failure("192.0.2.1")
+    with pytest.raises(TooManyRequests, match="More than 2 requests a minute"):
+        await limiter.count_failure("192.0.2.1")
+    await limiter.count_failure("192.0.2.2")
+
+
+async def test_limits_of_one_subject_are_counted_apart():
+    limiter = Limiter(Rates(caller=3, organisation=3, failures=3))
+    for _ in range(3):
+        await limiter.count_failure("key:a")
+    statuses = await limiter.count(caller())
+    assert [(status.name, status.remaining) for status in statuses] == [
+        ("caller", 2),
+        ("organisation", 2),
+    ]
+
+
+async def test_time_to_the_reset_is_at_least_a_second(monkeypatch):
+    monkeypatch.setattr(limits, "time", lambda: time.time() + 1000)
+    statuses = await Limiter(RATES).count(caller())
+    assert [status.reset_s for status in statuses] == [1, 1]
+
+
+def test_redis_is_given_a_prefix_and_a_quarter_second(monkeypatch):
+    arguments: dict[str, object] = {}
+    monkeypatch.setattr(limits, "RedisStorage", lambda url, **options: arguments.update(options))
+    limits._redis("redis://localhost")
+    assert arguments == {
+        "implementation": "redispy",
+        "wrap_exceptions": True,
+        "key_prefix": "lesionserve",
+        "socket_timeout": 0.25,
+        "socket_connect_timeout": 0.25,
+    }
 
 
 async def test_the_callers_of_an_organisation_share_its_rate_and_others_do_not():

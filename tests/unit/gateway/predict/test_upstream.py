@@ -2,13 +2,14 @@ import asyncio
 import itertools
 import json
 import ssl
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
 from gateway.predict import upstream as module
-from gateway.predict.upstream import ImageRequest, Upstream
+from gateway.predict.upstream import ImageRequest, Upstream, upstream_of
 from pipeline.errors import (
     BrokenImage,
     DeadlineExceeded,
@@ -359,3 +360,71 @@ async def test_the_client_keeps_no_cookie_of_the_ingress():
     one._client.cookies.extract_cookies(setting)
     assert not one._client.cookies
     await one.close()
+
+
+class TestConnect:
+    @pytest.fixture
+    def options(self, monkeypatch) -> dict[str, object]:
+        """What the client is made with, by name."""
+        options: dict[str, object] = {}
+        monkeypatch.setattr(module.httpx, "AsyncClient", lambda **given: options.update(given))
+        return options
+
+    def test_client_shows_its_token_and_takes_nothing_compressed(self, options):
+        Upstream.connect("http://up", "a token", 30)
+        assert options["base_url"] == "http://up"
+        assert options["headers"] == {
+            "Authorization": "Bearer a token",
+            "User-Agent": "lesionserve-gateway",
+            "Accept-Encoding": "identity",
+        }
+
+    def test_client_bounds_connections_and_the_wait_for_one(self, options):
+        Upstream.connect("http://up", "a token", 30)
+        assert options["timeout"] == httpx.Timeout(None, connect=2.0, pool=0.5)
+        assert options["limits"] == httpx.Limits(
+            max_connections=128, max_keepalive_connections=32, keepalive_expiry=3.0
+        )
+
+    def test_client_shows_its_certificate(self, options, monkeypatch):
+        shown: list[object] = []
+        monkeypatch.setattr(
+            ssl.SSLContext, "load_cert_chain", lambda context, path: shown.append(path)
+        )
+        Upstream.connect("https://up", "a token", 30)
+        assert shown == []
+        Upstream.connect("https://up", "a token", 30, certificate=Path("own.pem"))
+        assert shown == ["own.pem"]
+
+
+async def test_connected_upstream_keeps_its_deadline():
+    connected = Upstream.connect("http://127.0.0.1:1", "a token", 0.0)
+    with pytest.raises(DeadlineExceeded):
+        await connected.predict(IMAGE, lambda: None)
+    await connected.close()
+
+
+async def test_ready_asks_whether_it_is_ready_and_for_the_model():
+    requests: list[tuple[str, str]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append((request.method, request.url.path))
+        return httpx.Response(200, json={"name": "a", "version": "1", "digest": "d" * 64})
+
+    assert (await upstream(handler).ready()).bundle_sha256 == "d" * 64
+    assert requests == [("GET", "/readyz"), ("GET", "/model")]
+
+
+async def test_ready_gives_up_on_an_ingress_that_does_not_answer(monkeypatch):
+    async def handler(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(module, "_READY_S", 0.01)
+    with pytest.raises(NotReady, match="cannot be reached"):
+        await upstream(handler).ready()
+
+
+def test_upstream_is_found_in_the_state_of_the_server():
+    own = upstream(raising(httpx.ReadError("x")))
+    assert upstream_of({"state": {"upstream": own}}) is own

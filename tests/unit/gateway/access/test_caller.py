@@ -1,0 +1,25 @@
+import pytest
+
+from gateway.access.caller import Caller
+from gateway.errors import Forbidden
+from gateway.people.models import Organisation
+
+CLINIC = Organisation(name="a clinic")
+
+
+@pytest.mark.parametrize(
+    ("caller", "name"),
+    [
+        (Caller(CLINIC, frozenset(), key_id="0123456789ab"), "key:0123456789ab"),
+        (Caller(CLINIC, frozenset(), user="nurse"), "user:nurse"),
+    ],
+)
+def test_name_tells_a_key_from_a_person(caller: Caller, name: str):
+    assert caller.name == name
+
+
+def test_scope_that_the_credential_lacks_is_named():
+    caller = Caller(CLINIC, frozenset({"predict"}), user="nurse")
+    caller.require("predict")
+    with pytest.raises(Forbidden, match=r"needs the scope 'usage:read'.*ask your operator"):
+        caller.require("usage:read")
