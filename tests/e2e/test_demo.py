@@ -53,7 +53,7 @@ def strangers(temp: Path) -> list[str]:
 
 
 @pytest.mark.cluster
-def test_it_answers_and_leaves_only_what_it_wrote(tmp_path):
+def test_demo_answers_and_leaves_only_its_output(tmp_path):
     done = demo(tmp_path, "--out", "answer")
     assert done.returncode == 0, done.stderr
     for label in ("LSIL", "HSIL", "carcinoma"):
@@ -69,7 +69,7 @@ def test_it_answers_and_leaves_only_what_it_wrote(tmp_path):
 
 
 @pytest.mark.cluster
-def test_an_unknown_user_without_a_home_gets_an_answer(tmp_path):
+def test_demo_works_for_unknown_user_without_home(tmp_path):
     if shutil.which("unshare") is None or subprocess.run([*UNKNOWN, "true"]).returncode != 0:
         pytest.skip("no user namespaces here")
     done = demo(tmp_path, "--out", "answer", prefix=UNKNOWN, home=False)

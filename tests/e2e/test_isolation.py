@@ -48,7 +48,7 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_has_neither_torch_nor_ray_and_is_importable(python: Path):
+def test_gateway_install_has_neither_torch_nor_ray(python: Path):
     found = f"[n for n in {HEAVY} if importlib.util.find_spec(n)]"
     done = run(python, "-c", f"import importlib.util, gateway.asgi; print({found})")
     assert done.stdout == "[]\n", done.stderr
@@ -60,7 +60,7 @@ def test_deployment_with_its_secrets_passes_the_checks(python: Path):
     assert "no issues" in done.stdout
 
 
-def test_the_commands_of_the_serving_half_say_what_to_install(python: Path):
+def test_serving_commands_name_missing_extra(python: Path):
     done = run(python, "-m", "cluster.cli", "verify")
     assert done.returncode == 1
     assert "lesionserve[serve]" in done.stderr

@@ -30,7 +30,7 @@ def assert_nothing_left(up: Up, processes: dict[psutil.Process, str]) -> None:
     assert list(up.temp.iterdir()) == []
 
 
-def test_it_answers_heals_and_goes_without_a_trace(tmp_path):
+def test_up_answers_recovers_and_leaves_nothing(tmp_path):
     with running(tmp_path) as up:
         answer = up.post()
         assert answer.status_code == 200, answer.text
@@ -132,7 +132,7 @@ def manage(data: Path, command: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
-def test_without_an_essential_process_it_says_so_and_stops(tmp_path, name):
+def test_up_stops_when_essential_process_dies(tmp_path, name):
     with running(tmp_path) as up:
         processes = up.processes()
         up.process_of(name).kill()
@@ -141,7 +141,7 @@ def test_without_an_essential_process_it_says_so_and_stops(tmp_path, name):
         assert_nothing_left(up, processes)
 
 
-def test_interrupted_while_it_starts_it_stops_at_once(tmp_path):
+def test_up_stops_at_once_when_interrupted_at_start(tmp_path):
     up = Up(tmp_path)
     until(lambda: any("/raylet" in title for title in up.processes().values()), START_WITHIN_S)
     processes = up.processes()
@@ -153,7 +153,7 @@ def test_interrupted_while_it_starts_it_stops_at_once(tmp_path):
     up.temp.rmdir()
 
 
-def test_killed_outright_it_leaves_no_process_behind(tmp_path):
+def test_killed_up_leaves_no_process(tmp_path):
     with running(tmp_path) as up:
         processes = up.processes()
         up.process.kill()
@@ -163,7 +163,7 @@ def test_killed_outright_it_leaves_no_process_behind(tmp_path):
         assert list(up.temp.iterdir()) == [], "the next start removes what the killed one left"
 
 
-def test_it_serves_beside_another_one_in_https(tmp_path):
+def test_two_stacks_serve_side_by_side_over_https(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with running(tmp_path / "a") as first, running(tmp_path / "b", "--tls") as second:
@@ -187,14 +187,14 @@ def start(folder: Path, *options: str, temp: Path | None = None) -> subprocess.C
     )
 
 
-def test_a_bundle_that_is_not_there_is_one_clear_line(tmp_path):
+def test_missing_bundle_is_one_line(tmp_path):
     done = start(tmp_path, "--bundle", str(tmp_path / "nowhere"))
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("lesionserve: no bundle: ")
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_in_use_is_misuse_and_named(tmp_path):
+def test_port_in_use_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = start(tmp_path, "--port", str(port))

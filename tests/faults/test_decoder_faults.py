@@ -56,7 +56,7 @@ def decoders(pid: int) -> list[psutil.Process]:
     ]
 
 
-def test_hostile_images_stop_nobody_else(tmp_path):
+def test_hostile_images_affect_no_other_request(tmp_path):
     hostile = many_exif_segments()
     costly = dict(worst_files())
     files = [costly[name]() for name in ("JPEG, progressive CMYK, turned", "WebP, lossy")]
@@ -76,7 +76,7 @@ def test_hostile_images_stop_nobody_else(tmp_path):
     assert set(statuses(outcomes)) == {200}
 
 
-def test_decoders_that_are_killed_cost_their_own_image(tmp_path):
+def test_killed_decoder_costs_its_own_image_only(tmp_path):
     with whole_stack(tmp_path, Spec()) as (service, gateway):
         with Crowd(gateway, CLIENTS) as crowd:
             for _ in range(10):
@@ -91,7 +91,7 @@ def test_decoders_that_are_killed_cost_their_own_image(tmp_path):
     assert outcomes[-1].status == 200
 
 
-def test_large_pictures_at_once_are_bounded_and_given_back(tmp_path):
+def test_memory_of_large_pictures_is_limited_and_freed(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (7071, 7071), (9, 99, 199)).save(stream, "WEBP", lossless=True)
     peak = 0

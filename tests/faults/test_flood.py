@@ -25,7 +25,7 @@ SECONDS, TIMES = 120, 10
 LOOK_S = 5
 
 
-def test_ten_times_the_capacity_is_refused_at_once_and_what_is_admitted_is_answered(tmp_path):
+def test_tenfold_load_is_shed_and_admitted_is_answered(tmp_path):
     capacity = COST.capacity()
     # Whoever is admitted finds no more before it than this, and then waits for its own batch.
     longest = (sum(QUEUE.values()) + BATCH) / capacity

@@ -38,7 +38,7 @@ def upstream() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstream):
+def test_gateway_killed_repeatedly_loses_no_record(tmp_path, upstream):
     kills = 5
     with running(environment(tmp_path, upstream)) as gateway:
         with Crowd(gateway, CLIENTS) as crowd:
@@ -54,7 +54,7 @@ def test_killed_again_and_again_it_forgets_nothing_it_answered(tmp_path, upstrea
     assert books["lost"] > 0
 
 
-def test_a_locked_database_refuses_and_recovers(tmp_path, upstream):
+def test_locked_database_refuses_and_recovers(tmp_path, upstream):
     with running(environment(tmp_path, upstream)) as gateway:
         with Crowd(gateway, CLIENTS) as crowd:
             crowd.wait_for(200)
@@ -81,7 +81,7 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_refuses_and_recovers(tmp_path, upstream):
+def test_full_disk_refuses_and_recovers(tmp_path, upstream):
     folder = tmp_path / "disk"
     folder.mkdir()
     with small_disk(folder), running(environment(folder, upstream)) as gateway:
@@ -110,7 +110,7 @@ def ready(gateway: GatewayProcess) -> int:
     return httpx.get(f"{gateway.url}/readyz", timeout=30, trust_env=False).status_code
 
 
-def test_a_database_that_stops_costs_no_answer_its_row(tmp_path, upstream, postgres: Postgres):
+def test_stopped_database_loses_no_record_of_an_answer(tmp_path, upstream, postgres: Postgres):
     with running(environment(tmp_path, upstream, DATABASE_URL=postgres.url)) as gateway:
         with Crowd(gateway, CLIENTS) as crowd:
             for mode in ("fast", "immediate"):
@@ -133,7 +133,7 @@ def test_a_database_that_stops_costs_no_answer_its_row(tmp_path, upstream, postg
     assert set(statuses(outcomes)) == {200, 503}
 
 
-def test_an_ingress_that_hangs_is_cut_off_left_alone_and_found_again(tmp_path):
+def test_hanging_ingress_opens_circuit_and_recovers(tmp_path):
     fake = FakeIngress()
     with serving(fake, lifespan="off") as port:
         settings = environment(tmp_path, f"http://127.0.0.1:{port}", LESIONSERVE_DEADLINE_S="1")
@@ -153,7 +153,7 @@ def test_an_ingress_that_hangs_is_cut_off_left_alone_and_found_again(tmp_path):
     assert statuses(outcomes)[503] >= 10 * CLIENTS > statuses(outcomes)[504]
 
 
-def test_an_answer_that_is_lost_with_the_gateway_can_be_had_again(tmp_path):
+def test_answer_lost_with_gateway_can_be_replayed(tmp_path):
     """The idempotency key outlives the gateway that was killed with the answer in its hands."""
     fake = FakeIngress()
     asked, goes_on = threading.Event(), threading.Event()

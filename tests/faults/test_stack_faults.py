@@ -44,7 +44,7 @@ def attempts(folder: Path) -> Counter[int]:
         ("staged", "a replica of Postprocess"),
     ],
 )
-def test_replicas_that_are_killed_lose_no_request(tmp_path, layout, role):
+def test_killed_replicas_lose_no_request(tmp_path, layout, role):
     kills = 5
     two = {"num_replicas": 2}
     spec = Spec(layout=layout, replicas=(2,), stages=two, ingress=two)
@@ -64,7 +64,7 @@ def test_replicas_that_are_killed_lose_no_request(tmp_path, layout, role):
     assert books["lost"] == 0
 
 
-def test_the_serve_proxy_is_killed_and_comes_back(tmp_path):
+def test_killed_serve_proxy_recovers(tmp_path):
     with whole_stack(tmp_path, Spec(replicas=(2,))) as (service, gateway):
         with Crowd(gateway, CLIENTS) as crowd:
             time.sleep(4)
@@ -79,7 +79,7 @@ def test_the_serve_proxy_is_killed_and_comes_back(tmp_path):
     assert outcomes[-1].status == 200
 
 
-def test_without_rays_head_what_runs_serves_on_and_without_all_of_it_the_gateway_says_so(tmp_path):
+def test_loss_of_ray_head_and_of_all_of_ray(tmp_path):
     with whole_stack(tmp_path, Spec()) as (service, gateway):
         graph = psutil.Process(service.pid).children(recursive=True)
         with Crowd(gateway, CLIENTS) as crowd:
@@ -107,7 +107,7 @@ def _readiness(gateway: GatewayProcess) -> int:
 
 
 @pytest.mark.parametrize("layout", ["fused", "staged"])
-def test_a_new_model_rolls_in_under_load_without_one_refusal(tmp_path, layout):
+def test_new_model_rolls_in_under_load_without_refusal(tmp_path, layout):
     surging = {"max_surge_percent": 100}
     spec = Spec(layout=layout, replicas=(1,), predictor=surging, stages=surging, ingress=surging)
     with whole_stack(tmp_path, spec) as (service, gateway):

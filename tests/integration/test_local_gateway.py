@@ -110,14 +110,14 @@ def recorded(data: Path) -> tuple[str, int]:
         return record
 
 
-def test_what_a_client_claims_of_its_address_is_not_believed(tmp_path):
+def test_forwarding_headers_of_clients_are_ignored(tmp_path):
     with answering(up, tmp_path) as gateway:
         assert gateway.predict(b"x", *FORGED).status == 401
     assert recorded(tmp_path) == ("127.0.0.1", 401)
 
 
 @pytest.mark.parametrize("start", [up, by_the_book])
-def test_a_websocket_is_refused_as_any_other_request_is(tmp_path, start):
+def test_websocket_is_refused(tmp_path, start):
     with answering(start, tmp_path) as gateway:
         response = gateway.get("/predict/", *UPGRADE)
     assert_problem(response, 405, "method_not_allowed")
@@ -125,7 +125,7 @@ def test_a_websocket_is_refused_as_any_other_request_is(tmp_path, start):
 
 
 @pytest.mark.parametrize("start", [up, by_the_book])
-def test_a_gateway_that_cannot_open_what_it_needs_does_not_serve(tmp_path, start, monkeypatch):
+def test_gateway_with_failing_lifespan_does_not_serve(tmp_path, start, monkeypatch):
     monkeypatch.setenv("LESIONSERVE_REDIS_URL", "redis://127.0.0.1/0?socket_timeout=soon")
     with start(tmp_path) as (child, _):
         assert child.wait(60) != 0

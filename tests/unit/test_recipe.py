@@ -8,7 +8,7 @@ from weights.recipe.colposcopy import generate
 from weights.recipe.lesions import CLASS_NAMES
 
 
-def test_a_seed_gives_the_same_scene_each_time():
+def test_seed_gives_same_scene_each_time():
     one, two = generate(7, 160, 120), generate(7, 160, 120)
     np.testing.assert_array_equal(one.image, two.image)
     assert [lesion.class_id for lesion in one.instances] == [
@@ -30,12 +30,12 @@ def test_masks_lie_in_the_picture_and_do_not_overlap(seed):
     assert cover.max(initial=0) <= 1
 
 
-def test_the_demo_bundle_names_the_recipes_classes():
+def test_demo_bundle_names_classes_of_recipe():
     from pipeline.bundle.bundle import open_bundle
 
     assert open_bundle(ROOT / "weights" / "demo").class_names == list(CLASS_NAMES)
 
 
-def test_the_demo_bundle_is_small():
+def test_demo_bundle_is_small():
     files = (path for path in (ROOT / "weights" / "demo").rglob("*") if path.is_file())
     assert sum(path.stat().st_size for path in files) <= 15_000_000

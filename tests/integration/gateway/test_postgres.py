@@ -32,7 +32,7 @@ ON_POSTGRES = [
     "integration/gateway/test_faults.py::test_locked_table_times_out",
     "integration/gateway/test_faults.py::test_silent_database_times_out",
     "integration/gateway/test_idempotency.py",
-    "unit/gateway/test_database.py::test_readiness_writes_the_same_row_again_and_again",
+    "unit/gateway/test_database.py::test_readiness_writes_one_row_repeatedly",
     "integration/gateway/test_usage_api.py",
     "integration/gateway/test_sessions.py::test_session_cookie_with_nul_is_no_session",
     "integration/gateway/test_predict.py::test_record_holds_all_but_the_image",

@@ -15,7 +15,7 @@ def test_secret_is_its_owners_whoever_could_read_the_old_one(tmp_path: Path):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_what_cannot_be_written_whole_changes_nothing(tmp_path: Path, monkeypatch, step):
+def test_failed_write_leaves_old_file(tmp_path: Path, monkeypatch, step):
     def fail(*_):
         raise OSError("no space left")
 

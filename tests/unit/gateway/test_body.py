@@ -26,22 +26,22 @@ def chunk(body: bytes, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def test_reads_a_body_in_chunks():
+async def test_reads_body_in_chunks():
     assert await read_body(receiving(chunk(b"a", True), chunk(b""), LEFT), 1) == b"a"
     assert await read_body(receiving(chunk(b"a", True), chunk(b"b")), 2) == b"ab"
 
 
-async def test_refuses_a_body_shorter_than_announced():
+async def test_refuses_body_shorter_than_announced():
     with pytest.raises(BadRequest, match="1 bytes"):
         await read_body(receiving(chunk(b"a")), 2)
 
 
-async def test_client_that_leaves_within_its_body_is_noticed():
+async def test_disconnect_within_body_is_noticed():
     with pytest.raises(ClientDisconnected):
         await read_body(receiving(chunk(b"a", True), LEFT), 2)
 
 
-async def test_work_is_cancelled_when_the_client_leaves():
+async def test_work_is_cancelled_on_disconnect():
     with pytest.raises(ClientDisconnected):
         async with cancelled_on_disconnect(receiving(chunk(b""), LEFT)):
             await asyncio.Event().wait()
@@ -58,7 +58,7 @@ async def test_work_that_ends_stops_watching():
 
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["client left too", "client stays"])
-async def test_cancellation_by_the_server_stays_one(leaves):
+async def test_cancellation_by_server_is_not_swallowed(leaves):
     begun = asyncio.Event()
 
     async def request() -> None:

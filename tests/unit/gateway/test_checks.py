@@ -4,11 +4,11 @@ from django.core.checks import run_checks
 from gateway.checks import images_travel_encrypted, uploads_stay_in_memory
 
 
-def test_the_gateway_passes_its_checks():
+def test_gateway_passes_its_checks():
     assert run_checks() == []
 
 
-def test_uploads_that_would_touch_the_disk_are_an_error(settings):
+def test_check_refuses_uploads_written_to_disk(settings):
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = settings.MAX_UPLOAD_BYTES - 1
     assert [message.id for message in uploads_stay_in_memory(None)] == ["gateway.E001"]
 
@@ -24,6 +24,6 @@ def test_uploads_that_would_touch_the_disk_are_an_error(settings):
         ("http://10.0.0.1", ["gateway.W001"]),
     ],
 )
-def test_plain_http_to_another_machine_is_a_warning(settings, url, found):
+def test_check_warns_of_plain_http_to_another_host(settings, url, found):
     settings.UPSTREAM_URL = url
     assert [message.id for message in images_travel_encrypted(None)] == found

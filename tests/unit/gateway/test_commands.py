@@ -21,7 +21,7 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_issue_prints_the_key_alone():
+def test_issue_prints_only_the_key():
     out, err = run("issue_key", "--name", "a clinic")
     token = Token.parse(out.removesuffix("\n"))
     assert ApiKey.objects.authenticate(token, timezone.now()).name == "a clinic"
@@ -29,7 +29,7 @@ def test_issue_prints_the_key_alone():
     assert token.secret not in err
 
 
-def test_issue_can_set_an_end():
+def test_issue_sets_expiry():
     before = timezone.now()
     run("issue_key", "--name", "a clinic", "--expires-in", "30")
     lasts = ApiKey.objects.get().expires_at - before
@@ -58,14 +58,14 @@ def test_issue_can_set_an_end():
         ("revoke_key", "000000000000"),
     ],
 )
-def test_misuse_is_an_error_and_changes_nothing(arguments):
+def test_wrong_arguments_change_nothing(arguments):
     with pytest.raises(CommandError):
         run(*arguments)
     assert not ApiKey.objects.exists()
 
 
 @pytest.mark.parametrize("organisation", ["o" * 201, "a\x1bclinic", ""])
-def test_nobody_is_added_to_what_cannot_be_an_organisation(monkeypatch, organisation):
+def test_person_of_invalid_organisation_is_not_added(monkeypatch, organisation):
     monkeypatch.setattr("sys.stdin", io.StringIO("a password of some length\n"))
     with pytest.raises(CommandError):
         run("add_person", "nurse", "--role", "clinician", "--organisation", organisation)
@@ -73,7 +73,7 @@ def test_nobody_is_added_to_what_cannot_be_an_organisation(monkeypatch, organisa
     assert not Organisation.objects.exists()
 
 
-def test_whoever_is_added_has_a_role_in_an_organisation(monkeypatch):
+def test_added_person_has_role_and_organisation(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a password of some length\n"))
     run("add_person", "nurse", "--role", "clinician", "--organisation", "a clinic")
     nurse = User.objects.get()
@@ -81,7 +81,7 @@ def test_whoever_is_added_has_a_role_in_an_organisation(monkeypatch):
     assert [group.name for group in nurse.groups.all()] == ["clinician"]
 
 
-def test_list_shows_every_key_on_one_line_and_no_secret():
+def test_list_shows_one_line_a_key_without_secret():
     _, token = issue_key("a\nclinic")
     revoke_key(issue_key("gone")[0])
     issue_key("past", expires_at=timezone.now() - timedelta(days=1))
@@ -96,7 +96,7 @@ def test_list_shows_every_key_on_one_line_and_no_secret():
     assert token.digest() not in out
 
 
-def test_a_revoked_key_no_longer_opens():
+def test_revoke_command_revokes_key():
     key, token = issue_key("a clinic")
     run("revoke_key", key.id)
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
@@ -159,7 +159,7 @@ def test_key_is_not_rotated_after_it_expired():
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jgone", "a\x9b31mb", "a\u202eb", "a\udcffb"])
-def test_names_cannot_steer_the_terminal(name):
+def test_names_are_printed_escaped(name):
     key, _ = issue_key(name.encode("utf-8", "replace").decode())
     listed, _ = run("list_keys")
     _, revoked = run("revoke_key", key.id)
@@ -168,7 +168,7 @@ def test_names_cannot_steer_the_terminal(name):
     assert len(listed.splitlines()) == 2
 
 
-def test_a_command_error_is_escaped(monkeypatch, capsys):
+def test_errors_are_printed_escaped(monkeypatch, capsys):
     def fail(*_, **__):
         raise CommandError("no such \x1b[2Jname")
 

@@ -45,7 +45,7 @@ def busy_timeout() -> float:
 
 
 @sqlite_only
-async def test_all_statements_of_a_request_wait_together(clock, monkeypatch):
+async def test_statements_of_a_request_share_time_limit(clock, monkeypatch):
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 5)
     waits = []
 
@@ -63,7 +63,7 @@ async def test_all_statements_of_a_request_wait_together(clock, monkeypatch):
 
 
 @sqlite_only
-async def test_two_requests_wait_apart_from_each_other(clock):
+async def test_requests_have_separate_time_limits(clock):
     async def request() -> float:
         with waiting_at_most(1.0):
             return await in_database(busy_timeout)
@@ -72,7 +72,7 @@ async def test_two_requests_wait_apart_from_each_other(clock):
     assert await asyncio.gather(request(), request()) == pytest.approx([0.8, 0.8])
 
 
-async def test_waiting_for_a_free_thread_counts():
+async def test_waiting_for_a_thread_counts_for_time_limit():
     """However many requests wait before: the threads are stuck, and not the database."""
     stuck = threading.Event()
     with waiting_at_most(30.0):
@@ -88,7 +88,7 @@ async def test_waiting_for_a_free_thread_counts():
     assert not ran.is_set()
 
 
-async def test_what_is_not_waited_for_is_not_bound_by_it(clock):
+async def test_background_call_has_no_time_limit(clock):
     with waiting_at_most(0.0):
         assert await in_database(lambda: True, within_s=1.0)
 
@@ -99,7 +99,7 @@ def file() -> Path:
 
 
 @sqlite_only
-async def test_a_deleted_database_file_is_noticed_and_not_made_anew(file: Path):
+async def test_deleted_database_file_is_not_recreated(file: Path):
     await in_database(Organisation.objects.count)
     moved = file.rename(file.with_suffix(".away"))
     try:
@@ -112,7 +112,7 @@ async def test_a_deleted_database_file_is_noticed_and_not_made_anew(file: Path):
 
 
 @sqlite_only
-async def test_a_replaced_database_file_is_the_one_that_is_written(file: Path):
+async def test_replaced_database_file_is_used(file: Path):
     """As where an operator puts a backup in its place."""
     await asyncio.gather(*[require_writable() for _ in range(database.THREADS)])
     copy = file.with_suffix(".copy")
@@ -133,14 +133,14 @@ async def test_a_replaced_database_file_is_the_one_that_is_written(file: Path):
         original.rename(file)
 
 
-async def test_readiness_writes_the_same_row_again_and_again():
+async def test_readiness_writes_one_row_repeatedly():
     for _ in range(3):
         await require_writable()
     assert await in_database(WriteProbe.objects.count) == 1
 
 
 @sqlite_only
-async def test_readiness_is_refused_while_nothing_can_be_written(file: Path):
+async def test_not_ready_while_nothing_can_be_written(file: Path):
     with sqlite3.connect(file) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseUnavailable, match="No record can be written"):

@@ -14,7 +14,7 @@ GOOD = {
 }
 
 
-def test_three_secrets_are_enough():
+def test_three_secrets_suffice():
     environment = Environment.read(GOOD)
     assert environment.upstream_url == "http://127.0.0.1:8000"
     assert environment.databases()["default"]["ENGINE"] == "django.db.backends.sqlite3"
@@ -29,7 +29,7 @@ def test_three_secrets_are_enough():
         ({"LESIONSERVE_METRICS_HOSTS": ""}, []),
     ],
 )
-def test_metrics_have_the_hosts_of_all_unless_they_have_their_own(variable, hosts):
+def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
     allowed = {"LESIONSERVE_ALLOWED_HOSTS": "gateway.example"}
     assert Environment.read(GOOD | allowed | variable).metrics_hosts == hosts
 
@@ -63,7 +63,7 @@ def test_metrics_have_the_hosts_of_all_unless_they_have_their_own(variable, host
         ("DATABASE_URL", "sqlite://:memory:"),
     ],
 )
-def test_a_bad_setting_is_named_and_its_value_is_not_shown(name, value):
+def test_error_names_setting_without_its_value(name, value):
     with pytest.raises(ImproperlyConfigured) as refusal:
         Environment.read({**GOOD, name: value})
     assert str(refusal.value).startswith(name)
@@ -73,19 +73,19 @@ def test_a_bad_setting_is_named_and_its_value_is_not_shown(name, value):
 @pytest.mark.parametrize(
     "name", ["LESIONSERVE_SECRET_KEY", "LESIONSERVE_SERVICE_TOKEN", "LESIONSERVE_AUDIT_KEY"]
 )
-def test_a_missing_secret_is_named(name):
+def test_error_names_missing_secret(name):
     with pytest.raises(ImproperlyConfigured, match=f"^{name}: required"):
         Environment.read({key: value for key, value in GOOD.items() if key != name})
 
 
-def test_debug_mode_makes_its_own_secrets():
+def test_debug_mode_generates_secrets():
     environment = Environment.read({"LESIONSERVE_DEBUG": "1"})
     one, other = (environment.secret(environment.secret_key) for _ in range(2))
     assert one != other
     assert len(one) >= 50
 
 
-def test_a_printed_environment_shows_no_secret():
+def test_printed_environment_shows_no_secret():
     assert "kkkk" not in repr(Environment.read(GOOD))
 
 
@@ -104,7 +104,7 @@ def test_sqlite_waits_for_locks_and_survives_a_crash():
     assert "journal_mode=WAL" in options["init_command"]
 
 
-def test_postgresql_is_taken_from_its_url():
+def test_postgresql_settings_come_from_url():
     url = "postgresql://user:secret@db.example:5433/records?sslmode=verify-full"
     database = Environment.read({**GOOD, "DATABASE_URL": url}).databases()["default"]
     assert database["ENGINE"] == "django.db.backends.postgresql"
@@ -112,7 +112,7 @@ def test_postgresql_is_taken_from_its_url():
     assert database["OPTIONS"].items() >= {"sslmode": "verify-full", "connect_timeout": 5}.items()
 
 
-def test_the_example_shows_every_setting_with_its_default():
+def test_example_file_lists_every_setting_and_default():
     example = Path(__file__).parents[3] / "configs" / "gateway.env.example"
     lines = example.read_text().splitlines()
     shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[A-Z_]+=", line)]

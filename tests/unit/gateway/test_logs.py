@@ -29,7 +29,7 @@ def lines(capsys) -> Iterator[object]:
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
 
 
-def test_a_line_is_an_object_with_the_requests_id(lines):
+def test_log_line_is_an_object_with_request_id(lines):
     lines.start()
     with bound_contextvars(request_id="an id"):
         structlog.stdlib.get_logger("ours").info("request", status=200)
@@ -46,7 +46,7 @@ def test_a_line_is_an_object_with_the_requests_id(lines):
 
 
 @pytest.mark.parametrize("text", ["a\r\nb", "a\u2028b", 'a", "level": "info', "\x1b[31mred", "\0"])
-def test_no_text_makes_a_second_line_or_field(lines, text):
+def test_log_text_cannot_forge_a_line_or_field(lines, text):
     lines.start()
     logging.getLogger("django.request").error("Bad path: %s", text)
     structlog.stdlib.get_logger("ours").warning("odd", path=text)
@@ -55,7 +55,7 @@ def test_no_text_makes_a_second_line_or_field(lines, text):
     assert (own["path"], own["level"]) == (text, "warning")
 
 
-def test_a_traceback_is_one_line(lines):
+def test_traceback_is_one_line(lines):
     lines.start()
     try:
         raise ValueError("a fault")
@@ -65,7 +65,7 @@ def test_a_traceback_is_one_line(lines):
     assert "ValueError: a fault" in line["exception"]
 
 
-def test_of_a_share_of_the_requests_all_lines_stay_and_of_the_others_only_warnings(lines):
+def test_sampler_keeps_all_lines_of_a_share_of_requests(lines):
     lines.start(share=0.25)
     logger = structlog.stdlib.get_logger("ours")
     for number in range(400):

@@ -5,7 +5,7 @@ import pytest
 from gateway import maintenance
 
 
-async def test_a_task_that_fails_ends_neither_the_others_nor_itself(monkeypatch, caplog):
+async def test_failing_task_stops_no_task(monkeypatch, caplog):
     done: list[str] = []
 
     def fails() -> None:

@@ -76,7 +76,7 @@ def verify() -> str:
     return out.getvalue()
 
 
-def test_a_gateway_of_the_version_before_goes_on_after_the_migration(before):
+def test_previous_version_works_after_migration(before):
     ids = old_trail(before)
     migrate()
     model, head_model = (before.get_model("usage", name) for name in ("Record", "Head"))
@@ -90,7 +90,7 @@ def test_a_gateway_of_the_version_before_goes_on_after_the_migration(before):
     assert ": 4 rows" in verify()
 
 
-def test_old_rows_keep_their_seals_and_the_day_goes_on(before):
+def test_migrated_rows_keep_seals_and_day_continues(before):
     old_trail(before)
     migrate()
     assert ": 3 rows" in verify()
@@ -117,7 +117,7 @@ def test_old_rows_keep_their_seals_and_the_day_goes_on(before):
     ],
     ids=str,
 )
-def test_what_is_put_into_an_old_row_shows(before, change):
+def test_change_of_migrated_row_is_found(before, change):
     ids = old_trail(before)
     migrate()
     verify()

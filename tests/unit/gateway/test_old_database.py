@@ -80,7 +80,7 @@ def test_old_database_migrates_with_every_row_and_seal(database: Path):
 
 
 @pytest.mark.parametrize("migration", [("keys", "0006"), ("proxy", "0003")])
-def test_renaming_a_model_touches_no_table(migration, tmp_path: Path):
+def test_renamed_model_changes_no_table(migration, tmp_path: Path):
     statements = [
         line
         for line in manage(tmp_path / "gateway.sqlite3", "sqlmigrate", *migration).splitlines()

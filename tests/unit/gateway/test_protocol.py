@@ -21,5 +21,5 @@ async def test_idle_connection_outlives_those_of_clients():
 
 
 @pytest.mark.parametrize("seconds", [76, 3600])
-async def test_operator_may_keep_idle_connections_for_longer(seconds):
+async def test_keep_alive_can_be_extended(seconds):
     assert protocol(timeout_keep_alive=seconds).timeout_keep_alive == seconds

@@ -21,7 +21,7 @@ def test_pack_then_verify(model: list[str], image: Path, tmp_path: Path) -> None
     assert "WARNING" not in packed.stderr + verified.stderr
 
 
-def test_a_bundle_without_golden_cases_is_warned_of(model: list[str], tmp_path: Path) -> None:
+def test_pack_warns_of_missing_golden_cases(model: list[str], tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     packed = run("pack", bundle, *model, "--name", "small", "--version", "1")
     assert packed.exit_code == 0, packed.output
@@ -47,7 +47,7 @@ def test_pack_without_class_names_is_misuse(model: list[str], tmp_path: Path) ->
     assert "--classes-file" in result.stderr
 
 
-def test_what_is_not_used_is_told(model: list[str], image: Path, tmp_path: Path) -> None:
+def test_remarks_name_unused_parts(model: list[str], image: Path, tmp_path: Path) -> None:
     weights = Path(model[3])
     state = torch.load(weights, weights_only=True)["model"]
     torch.save({"model": state, "ema_state": {k: v + 1 for k, v in state.items()}}, weights)
@@ -63,7 +63,7 @@ def test_what_is_not_used_is_told(model: list[str], image: Path, tmp_path: Path)
         assert "'ema_state'" in result.stderr
 
 
-def test_a_damaged_bundle_fails_in_one_line(
+def test_damaged_bundle_fails_in_one_line(
     model: list[str],
     image: Path,
     tmp_path: Path,
@@ -85,7 +85,7 @@ def test_a_damaged_bundle_fails_in_one_line(
 
 @pytest.mark.parametrize("option", ["--name", "--version"])
 @pytest.mark.parametrize("value", ["", " ", "x" * 101, "two\nlines"])
-def test_a_name_that_no_manifest_takes_is_misuse(
+def test_invalid_bundle_name_is_misuse(
     model: list[str], tmp_path: Path, option: str, value: str
 ) -> None:
     arguments = {"--name": "small", "--version": "1"} | {option: value}

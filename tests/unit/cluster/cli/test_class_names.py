@@ -16,14 +16,14 @@ def test_each_option_gives_the_names_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_a_file_of_names_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+def test_file_of_names_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "names.txt"
     file.write_bytes("Läsion\r\nCarcinoma\r\n".encode(encoding))
     assert read_class_names(None, None, file) == ["Läsion", "Carcinoma"]
 
 
 @pytest.mark.parametrize("content", [b"", b"a\n\nb\n", b"a\na\n", b"PK\x03\x04", b"a\x07b"])
-def test_a_file_that_names_no_classes_is_misuse(tmp_path: Path, content: bytes) -> None:
+def test_file_without_class_names_is_misuse(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "names.txt"
     file.write_bytes(content)
     with pytest.raises(typer.BadParameter):

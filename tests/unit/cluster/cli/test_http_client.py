@@ -53,7 +53,7 @@ PROXY = "http://proxy.example:3128"
         ("http://gateway.example", {"HTTP_PROXY": PROXY, "NO_PROXY": "[::1],fe80::/10,;"}, PROXY),
     ],
 )
-def test_the_proxy_is_that_of_the_environment(monkeypatch, url, environment, expected) -> None:
+def test_client_uses_proxy_of_environment(monkeypatch, url, environment, expected) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -62,7 +62,7 @@ def test_the_proxy_is_that_of_the_environment(monkeypatch, url, environment, exp
     assert proxy_for(url) == expected
 
 
-def test_a_proxy_that_httpx_cannot_use_is_an_error(monkeypatch) -> None:
+def test_unusable_proxy_is_an_error(monkeypatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example:1080")
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)

@@ -86,7 +86,7 @@ def test_without_a_command_help_is_shown() -> None:
     assert "Usage: lesionserve" in done.stderr
 
 
-def test_a_name_that_is_no_utf8_is_read_and_printed(url: str, image: Path) -> None:
+def test_file_name_in_other_encoding_is_printed(url: str, image: Path) -> None:
     name = os.fsdecode(b"\xff.jpg")
     image.rename(image.parent / name)
     done = subprocess.run(
@@ -147,14 +147,14 @@ def test_one_name_that_is_a_folder_fails_and_the_rest_is_written(
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
-def test_a_full_disk_fails_in_one_line(url: str, image: Path) -> None:
+def test_full_disk_fails_in_one_line(url: str, image: Path) -> None:
     with open("/dev/full", "w") as full:
         for arguments in (["--help"], ["--version"], ["predict", "--url", url, image]):
             done = run(*arguments, stdout=full)
             assert_one_line(done, 1, "No space left on device")
 
 
-def test_a_reader_that_leaves_early_is_no_error(url: str, image: Path) -> None:
+def test_closed_output_is_no_error(url: str, image: Path) -> None:
     for format_ in ("table", "json"):
         reading, writing = os.pipe()
         os.close(reading)
@@ -184,13 +184,13 @@ def test_loopback_is_asked_without_a_proxy(url: str, image: Path) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense", "ftp://x", "http://[::1"])
-def test_a_proxy_that_cannot_be_used_is_named(image: Path, proxy: str) -> None:
+def test_error_names_unusable_proxy(image: Path, proxy: str) -> None:
     done = run("predict", "--url", "http://192.0.2.1", image, environment={"ALL_PROXY": proxy})
     assert_one_line(done, 1, "")
     assert "ALL_PROXY" in done.stderr or "cannot reach the gateway" in done.stderr
 
 
-def test_an_unknown_user_without_a_home_can_do_everything(url: str, image: Path) -> None:
+def test_commands_work_for_unknown_user_without_home(url: str, image: Path) -> None:
     def unknown(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", NO_USER, *map(str, arguments)],
@@ -208,11 +208,11 @@ def test_an_unknown_user_without_a_home_can_do_everything(url: str, image: Path)
 
 
 @pytest.mark.parametrize("home", ["", "/", "/gone/home", "relative", "/dev/null"])
-def test_a_home_that_is_no_folder_counts_as_none(home: str) -> None:
+def test_home_that_is_no_folder_is_ignored(home: str) -> None:
     assert_one_line(run("up", "--config", "gone", environment={"HOME": home}), 2, "--data")
 
 
-def test_an_interrupt_is_one_word_at_most(image: Path) -> None:
+def test_interrupt_prints_one_word_at_most(image: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     with subprocess.Popen(

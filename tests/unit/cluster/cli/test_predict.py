@@ -20,7 +20,7 @@ def test_json_is_one_prediction_per_line(model: list[str], image: Path) -> None:
     assert documents[0].visualization is None
 
 
-def test_the_table_names_classes_and_scores(model: list[str], image: Path) -> None:
+def test_table_shows_classes_and_scores(model: list[str], image: Path) -> None:
     result = run("predict", image, *model)
     assert result.exit_code == 0, result.output
     assert "case.png (100x80)" in result.stdout
@@ -29,7 +29,7 @@ def test_the_table_names_classes_and_scores(model: list[str], image: Path) -> No
     assert percent(answer["detections"][0]["score"]) in result.stdout
 
 
-def test_the_table_counts_what_the_threshold_hid(model: list[str], image: Path) -> None:
+def test_table_counts_detections_below_threshold(model: list[str], image: Path) -> None:
     everything = json.loads(run("predict", image, *model, "--format", "json").stdout)
     result = run("predict", image, *model, "--score-threshold", "1")
     assert result.exit_code == 0, result.output
@@ -38,7 +38,7 @@ def test_the_table_counts_what_the_threshold_hid(model: list[str], image: Path) 
     assert f"{count} below the threshold of 100.0 % hidden" in " ".join(result.stdout.split())
 
 
-def test_a_bad_file_is_reported_and_the_rest_go_on(
+def test_bad_file_is_reported_and_others_continue(
     model: list[str], image: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "notes.txt"
@@ -111,7 +111,7 @@ def test_json_documents_are_numbered_as_the_files(
     assert json.loads(result.stdout)["request_id"] == "local-2"
 
 
-def test_an_out_that_is_a_file_fails_in_one_line(
+def test_out_that_is_a_file_fails_in_one_line(
     model: list[str],
     image: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -12,7 +12,7 @@ def client(handler: object) -> httpx.Client:
     return httpx.Client(transport=httpx.MockTransport(handler))
 
 
-def test_a_gateways_refusal_is_told_in_its_own_words() -> None:
+def test_refusal_of_gateway_is_printed_unchanged() -> None:
     problem = {
         "type": "about:blank",
         "title": "Unauthorized",
@@ -30,7 +30,7 @@ def test_a_gateways_refusal_is_told_in_its_own_words() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_an_answer_that_is_no_prediction_is_refused() -> None:
+def test_answer_that_is_no_prediction_is_refused() -> None:
     remote = RemoteGateway("https://gateway", "secret", None)
     with (
         client(lambda request: httpx.Response(200, text="<html>")) as http,

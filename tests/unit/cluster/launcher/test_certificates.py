@@ -38,7 +38,7 @@ def trusting(authority: Authority) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
-def test_who_trusts_the_authority_trusts_its_names(authority, tmp_path, name):
+def test_server_certificate_is_trusted_for_its_names(authority, tmp_path, name):
     server = authority.issue(tmp_path / "s.pem", ["localhost", "127.0.0.1", "::1"])
     assert shake(server, trusting(authority), name) == "TLSv1.3"
 
@@ -52,14 +52,14 @@ def test_another_name_or_authority_is_not_trusted(authority, tmp_path):
         shake(server, trusting(stranger))
 
 
-def test_a_servers_certificate_signs_nothing(authority, tmp_path):
+def test_server_certificate_cannot_sign(authority, tmp_path):
     pem = authority.issue(tmp_path / "s.pem", ["localhost"]).read_bytes()
     certificate = x509.load_pem_x509_certificate(pem)
     assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days <= 398
 
 
-def test_the_authority_is_kept_and_its_secrets_are_the_owners(authority, tmp_path):
+def test_authority_is_reused_and_readable_by_owner_only(authority, tmp_path):
     authority.issue(tmp_path / "s.pem", ["localhost"])
     again = Authority.kept_in(tmp_path)
     assert again.certificate == authority.certificate
@@ -67,7 +67,7 @@ def test_the_authority_is_kept_and_its_secrets_are_the_owners(authority, tmp_pat
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-def test_a_file_that_others_could_read_is_the_owners_again(authority, tmp_path):
+def test_readable_key_file_is_made_private_again(authority, tmp_path):
     (tmp_path / "s.pem").touch(mode=0o644)
     authority.issue(tmp_path / "s.pem", ["localhost"])
     assert stat.S_IMODE((tmp_path / "s.pem").stat().st_mode) == 0o600
@@ -98,7 +98,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES)
-def test_a_damaged_authority_is_named_and_left_alone(authority, tmp_path, name, damage):
+def test_damaged_authority_is_named_and_not_replaced(authority, tmp_path, name, damage):
     damage(tmp_path / name)
     left = {path: path.read_bytes() for path in tmp_path.glob("ca.*")}
     with pytest.raises(StackError) as raised:
@@ -107,7 +107,7 @@ def test_a_damaged_authority_is_named_and_left_alone(authority, tmp_path, name, 
     assert {path: path.read_bytes() for path in tmp_path.glob("ca.*")} == left
 
 
-def test_an_authority_whose_making_was_cut_off_is_made(authority, tmp_path):
+def test_unfinished_authority_is_created_again(authority, tmp_path):
     authority.path.unlink()
     made = Authority.kept_in(tmp_path)
     shake(made.issue(tmp_path / "s.pem", ["localhost"]), trusting(made))

@@ -22,7 +22,7 @@ def refusal(data: Path) -> str:
     return str(raised.value)
 
 
-def test_it_is_made_once_and_the_gateway_takes_it(tmp_path):
+def test_environment_is_generated_once_and_accepted(tmp_path):
     made = gateway_settings(tmp_path)
     assert gateway_settings(tmp_path) == made
     assert Environment.read(made).audit_key.get_secret_value() == made["LESIONSERVE_AUDIT_KEY"]
@@ -35,7 +35,7 @@ def test_wherever_it_is_cut_off_it_is_refused_and_named(kept, tmp_path):
         assert refusal(tmp_path).startswith(f"{kept}: ")
 
 
-def test_a_secret_that_is_too_short_is_named_and_not_shown(kept, tmp_path):
+def test_short_secret_is_named_and_not_shown(kept, tmp_path):
     secret = gateway_settings(tmp_path)["LESIONSERVE_AUDIT_KEY"]
     kept.write_text(kept.read_text().replace(secret, secret[:31]))
     told = refusal(tmp_path)
@@ -62,7 +62,7 @@ def test_its_owner_may_add_to_it(kept, tmp_path):
         ({"NO_PROXY": "::1"}, ["::1", "localhost", "127.0.0.1"]),
     ],
 )
-def test_a_child_asks_no_proxy_for_loopback(tmp_path, inherited, expected):
+def test_child_uses_no_proxy_for_loopback(tmp_path, inherited, expected):
     proxies = {"HTTP_PROXY": "http://proxy.example:3128"}
     environment = child_environment({**proxies, **inherited}, tmp_path, {"A": "b"})
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):

@@ -48,7 +48,7 @@ def test_each_action_writes_one_event_by_its_actor():
     ],
     ids=["issue", "rotate", "revoke"],
 )
-def test_no_key_changes_where_its_event_cannot_be_written(
+def test_key_is_unchanged_if_event_cannot_be_written(
     action: Callable[[ApiKey], object], monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_: object) -> None:

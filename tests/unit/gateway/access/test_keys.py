@@ -24,7 +24,7 @@ NOW = timezone.now()
 pytestmark = pytest.mark.django_db
 
 
-def test_a_key_opens():
+def test_valid_key_is_accepted():
     key, token = issue_key("a clinic")
     assert ApiKey.objects.authenticate(token, NOW) == key
 
@@ -35,18 +35,18 @@ def test_no_column_holds_the_secret():
     assert token.secret not in str(row)
 
 
-def test_another_secret_does_not_open():
+def test_key_with_another_secret_is_refused():
     key, _ = issue_key("a clinic")
     assert ApiKey.objects.authenticate(Token(key.id, "0" * 64), NOW) is None
 
 
-def test_a_revoked_key_does_not_open():
+def test_revoked_key_is_refused():
     key, token = issue_key("a clinic")
     revoke_key(key)
     assert ApiKey.objects.authenticate(token, NOW) is None
 
 
-def test_the_first_revocation_stands():
+def test_first_revocation_time_stays():
     key, _ = issue_key("a clinic")
     assert revoke_key(key)
     assert not revoke_key(key)
@@ -54,13 +54,13 @@ def test_the_first_revocation_stands():
     assert Event.objects.filter(action="key.revoked").count() == 1
 
 
-def test_a_key_opens_until_it_expires():
+def test_key_is_accepted_until_it_expires():
     _, token = issue_key("a clinic", expires_at=NOW)
     assert ApiKey.objects.authenticate(token, NOW - timedelta(seconds=1)) is not None
     assert ApiKey.objects.authenticate(token, NOW) is None
 
 
-def test_every_failure_asks_the_database_the_same():
+def test_every_refusal_costs_the_same_queries():
     revoked, token = issue_key("a clinic")
     revoke_key(revoked)
     for attempt in (token, Token(revoked.id, "0" * 64), Token.generate(), Token("", "")):
@@ -78,7 +78,7 @@ def test_last_use_is_written_once_a_minute():
         assert used == NOW + timedelta(seconds=61 if seconds == 61 else 0)
 
 
-def test_a_key_is_rotated_with_an_overlap():
+def test_rotated_key_stays_valid_for_overlap():
     old, _ = issue_key(scopes=["usage:read"], requests_per_day=7)
     new, token = rotate_key(old)
     assert (new.organisation, new.scopes, new.requests_per_day) == (
@@ -92,14 +92,14 @@ def test_a_key_is_rotated_with_an_overlap():
     assert not kept.opens(timezone.now() + timedelta(days=8))
 
 
-def test_an_overlap_gives_an_expiring_key_no_more_time():
+def test_overlap_does_not_extend_expiring_key():
     ends_at = NOW + timedelta(days=1)
     old, _ = issue_key(expires_at=ends_at)
     rotate_key(old)
     assert ApiKey.objects.get(id=old.id).expires_at == ends_at
 
 
-def test_a_key_is_rotated_once_and_its_successor_lives_as_long_as_it_was_to():
+def test_key_rotates_once_and_successor_has_its_lifetime():
     old, _ = issue_key()
     new, _ = rotate_key(old)
     assert new.expires_at is None
@@ -110,7 +110,7 @@ def test_a_key_is_rotated_once_and_its_successor_lives_as_long_as_it_was_to():
     assert ApiKey.objects.count() == 3
 
 
-def test_a_key_closes_with_its_organisation_or_its_owner():
+def test_key_of_inactive_organisation_or_owner_is_refused():
     owner = User.objects.create_user("a nurse")
     key, token = issue_key(owner=owner)
     for thing in (owner, key.organisation):
@@ -145,24 +145,24 @@ def scope_of(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
         ("", None),
     ],
 )
-def test_an_address_has_one_spelling(rf, host, address):
+def test_address_is_normalised(rf, host, address):
     assert address_of({"client": (host, 5)}) == address
     assert address_of_request(rf.get("/", REMOTE_ADDR=host)) == address
 
 
-def test_no_client_has_no_address():
+def test_scope_without_client_has_no_address():
     assert address_of({"client": None}) is None
 
 
 @pytest.mark.django_db(transaction=True)
 class TestHeaders:
-    async def test_both_headers_are_read_whatever_their_case(self):
+    async def test_key_headers_are_case_insensitive(self):
         key, token = await in_database(issue_key)
         for name, value in [(b"X-Api-Key", f"{token}"), (b"authorization", f"aPI-kEY  {token} ")]:
             caller = await authenticate(scope_of((b"host", b"x"), (name, value.encode())))
             assert (caller.key_id, caller.scopes) == (key.id, {"predict"})
 
-    async def test_all_failures_read_alike(self):
+    async def test_all_refusals_have_the_same_text(self):
         _, token = await in_database(issue_key)
         good = (b"x-api-key", str(token).encode())
         messages = set()
@@ -178,7 +178,7 @@ class TestHeaders:
             messages.add(str(refusal.value))
         assert len(messages) == 1
 
-    async def test_guessing_is_slowed_down_by_address_and_a_good_key_still_opens(self):
+    async def test_guessing_is_limited_by_address_except_valid_keys(self):
         _, token = await in_database(issue_key)
         scope = scope_of((b"x-api-key", b"a guess"))
         for _ in range(3):

@@ -26,15 +26,15 @@ async def admitted(limiter: Limiter, one: Caller, times: int) -> int:
     return sum(not any(limit.exceeded for limit in standing) for standing in standings)
 
 
-async def test_a_caller_has_a_rate():
+async def test_caller_is_limited_by_rate():
     assert await admitted(Limiter(RATES), caller(), 20) == 5
 
 
-async def test_a_number_of_its_own_comes_before_the_default():
+async def test_own_rate_takes_precedence_over_default():
     assert await admitted(Limiter(RATES), caller(requests_per_minute=7), 20) == 7
 
 
-async def test_a_number_of_zero_lets_nothing_in():
+async def test_rate_of_zero_refuses_every_request():
     limiter = Limiter(RATES)
     assert await admitted(limiter, caller(requests_per_minute=0), 3) == 0
     closed = caller()
@@ -89,20 +89,20 @@ def test_redis_is_given_a_prefix_and_a_quarter_second(monkeypatch):
     }
 
 
-async def test_the_callers_of_an_organisation_share_its_rate_and_others_do_not():
+async def test_callers_of_an_organisation_share_its_rate():
     limiter = Limiter(RATES)
     assert await admitted(limiter, caller("a"), 5) == 5
     assert await admitted(limiter, caller("b"), 5) == 3
     assert await admitted(limiter, caller("c", organisation=2), 5) == 5
 
 
-async def test_what_a_caller_is_refused_takes_nothing_from_its_organisation():
+async def test_refused_request_does_not_count_for_organisation():
     limiter = Limiter(RATES)
     await admitted(limiter, caller("a"), 50)
     assert await admitted(limiter, caller("b"), 5) == 3
 
 
-async def test_the_refusal_says_when_to_come_back():
+async def test_refusal_says_when_to_retry():
     limiter = Limiter(RATES)
     await admitted(limiter, caller(), 5)
     with pytest.raises(TooManyRequests) as refusal:
@@ -110,7 +110,7 @@ async def test_the_refusal_says_when_to_come_back():
     assert 1 <= refusal.value.retry_after_s <= 60
 
 
-async def test_the_headers_are_those_of_the_draft():
+async def test_ratelimit_headers_follow_the_draft():
     told = dict(ratelimit_headers(await Limiter(RATES).count(caller())))
     assert told[b"ratelimit-policy"] == b'"caller";q=5;w=60, "organisation";q=8;w=60'
     first, second = told[b"ratelimit"].split(b", ")
@@ -118,7 +118,7 @@ async def test_the_headers_are_those_of_the_draft():
     assert second.startswith(b'"organisation";r=7;t=')
 
 
-async def test_without_its_redis_a_worker_counts_alone_and_raises_an_alarm():
+async def test_worker_counts_alone_without_redis_and_alerts():
     (port,) = choose_ports([None])
     name = "lesionserve_gateway_limiter_failures_total"
     before = REGISTRY.get_sample_value(name) or 0

@@ -60,14 +60,14 @@ def trail() -> list[Record]:
     return records
 
 
-def test_what_nobody_touched_is_intact(trail):
+def test_untouched_trail_is_intact(trail):
     told = verify().splitlines()
     heads = Head.objects.order_by("trail", "day")
     assert told == [f"{one.trail} {one.day}: {one.length} rows, {one.seal}" for one in heads]
     assert [head.length for head in heads] == [4, 5]
 
 
-def test_a_row_is_sealed_whether_it_was_open_before_or_not(trail):
+def test_row_is_sealed_with_and_without_open_state(trail):
     record = Record.objects.create(request_id=uuid4())
     record.state, record.finished_at = State.FAILED, timezone.now()
     assert Record.objects.close(record)
@@ -75,7 +75,7 @@ def test_a_row_is_sealed_whether_it_was_open_before_or_not(trail):
     verify()
 
 
-def test_the_first_final_state_stands_and_its_seal_with_it(trail):
+def test_first_final_state_and_its_seal_stay(trail):
     again = Record.objects.get(pk=trail[2].pk)
     again.state = State.ABORTED
     assert not Record.objects.close(again)
@@ -159,7 +159,7 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_every_field_added_later_is_tampered_with():
+def test_every_later_field_has_a_tampering_test():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
         "below_threshold",
@@ -167,7 +167,7 @@ def test_every_field_added_later_is_tampered_with():
 
 
 @pytest.mark.parametrize("threshold", [None, 0.0, -0.0, 1.0, 0.1, 1 / 3, 1e-7, 5e-324, 1])
-def test_a_record_of_any_threshold_keeps_its_seal(threshold):
+def test_seal_holds_for_any_threshold(threshold):
     options = PredictOptions(score_threshold=threshold)
     record = Record(request_id=uuid4())
     record.set_options(options)
@@ -176,13 +176,13 @@ def test_a_record_of_any_threshold_keeps_its_seal(threshold):
 
 
 @pytest.mark.parametrize("what", TAMPERING)
-def test_tampering_shows(trail, what):
+def test_tampering_is_found(trail, what):
     TAMPERING[what](trail)
     with pytest.raises(CommandError, match="not intact"):
         verify()
 
 
-def test_what_is_printed_of_an_unknown_trail_holds_no_escape(trail):
+def test_unknown_trail_name_is_printed_escaped(trail):
     Head.objects.create(trail="\x1b[2J", day=today())
     err = StringIO()
     with pytest.raises(CommandError):
@@ -191,20 +191,20 @@ def test_what_is_printed_of_an_unknown_trail_holds_no_escape(trail):
     assert "\x1b[2J" not in err.getvalue()
 
 
-def test_a_head_of_an_unknown_trail_is_not_pruned(days, settings):
+def test_head_of_unknown_trail_is_not_pruned(days, settings):
     settings.RETENTION_DAYS = 1
     Head.objects.create(trail="a trail", day=today() - timedelta(days=9))
     with pytest.raises(CommandError, match="not intact"):
         call_command("prune_audit", stdout=StringIO())
 
 
-def test_it_shows_only_with_the_key_that_sealed(trail, settings):
+def test_verification_needs_the_audit_key(trail, settings):
     settings.AUDIT_KEY = "another key, of whoever wrote into the database"
     with pytest.raises(CommandError, match="not intact"):
         verify()
 
 
-def test_what_a_crash_left_open_is_closed_as_unknown(settings):
+def test_record_left_by_crash_is_closed_as_unknown(settings):
     long_ago = timezone.now() - timedelta(seconds=settings.DEADLINE_S + 3600)
     left = Record.objects.create(request_id=uuid4(), received_at=long_ago)
     under_way = Record.objects.create(request_id=uuid4())
@@ -227,7 +227,7 @@ def days(monkeypatch) -> list[date]:
     return found
 
 
-def test_old_days_go_whole_and_the_trail_says_so(days, settings):
+def test_pruning_deletes_whole_days_and_is_recorded(days, settings):
     settings.RETENTION_DAYS = 31
     closed()
     call_command("prune_audit", "--dry-run", stdout=StringIO())
@@ -246,7 +246,7 @@ def test_old_days_go_whole_and_the_trail_says_so(days, settings):
         verify(before.replace(": 2 rows", ": 3 rows"))
 
 
-def test_a_day_that_was_tampered_with_is_not_pruned(days, settings):
+def test_tampered_day_is_not_pruned(days, settings):
     settings.RETENTION_DAYS = 31
     Record.objects.filter(day=days[0], position=1).update(status=500)
     with pytest.raises(CommandError, match="not intact"):
@@ -275,7 +275,7 @@ def test_counts_of_pruned_days_are_deleted(settings):
     assert set(Tally.objects.values_list("day", flat=True)) == {today() - timedelta(days=1)}
 
 
-def test_counts_stay_where_the_trail_does_not_say_pruned(days):
+def test_counts_of_unpruned_days_stay(days):
     """Days that somebody took out of the trail keep their counts: they are evidence."""
     Tally.objects.create(
         organisation=organisation_named("a clinic"),
@@ -289,28 +289,28 @@ def test_counts_stay_where_the_trail_does_not_say_pruned(days):
     assert Tally.objects.filter(day__lt=days[0]).count() == 1
 
 
-def test_a_day_that_is_gone_from_between_shows(days):
+def test_missing_day_is_found(days):
     Record.objects.filter(day=days[1]).delete()
     Head.objects.filter(day=days[1]).delete()
     with pytest.raises(CommandError, match="not intact"):
         verify()
 
 
-def test_the_first_days_gone_show_unless_they_were_pruned(days):
+def test_missing_first_days_are_found_unless_pruned(days):
     Record.objects.filter(day=days[0]).delete()
     Head.objects.filter(day=days[0]).delete()
     with pytest.raises(CommandError, match="not intact"):
         verify()
 
 
-def test_a_second_end_of_a_request_begins_no_day(trail, monkeypatch):
+def test_second_end_of_request_starts_no_day(trail, monkeypatch):
     monkeypatch.setattr("gateway.audit.models.today", lambda: today() + timedelta(days=1))
     again = Record.objects.get(pk=trail[2].pk)
     assert not Record.objects.close(again)
     verify()
 
 
-def test_a_day_that_is_pruned_while_it_is_counted_stays_away(days, settings, monkeypatch):
+def test_day_pruned_during_count_stays_deleted(days, settings, monkeypatch):
     settings.RETENTION_DAYS = 31
     (seen,) = Head.objects.filter(day=days[0])
     call_command("prune_audit", stdout=StringIO())
@@ -319,12 +319,12 @@ def test_a_day_that_is_pruned_while_it_is_counted_stays_away(days, settings, mon
 
 
 @pytest.mark.parametrize("line", ["nonsense", "requests 2026-13-45: 1 rows, " + "0" * 64])
-def test_what_it_never_printed_is_refused(trail, line):
+def test_malformed_earlier_output_is_refused(trail, line):
     with pytest.raises(CommandError, match="not a line"):
         verify(line)
 
 
-def test_the_last_day_gone_shows_against_what_was_printed(days):
+def test_missing_last_day_is_found_by_earlier_output(days):
     before = verify()
     Record.objects.filter(day=days[2]).delete()
     Head.objects.filter(day=days[2]).delete()
@@ -333,7 +333,7 @@ def test_the_last_day_gone_shows_against_what_was_printed(days):
         verify(before)
 
 
-def test_a_day_that_goes_on_while_it_is_verified_is_intact(trail):
+def test_day_that_grows_during_verification_is_intact(trail):
     (head,) = Head.objects.filter(trail="requests")
     closed()
     assert list(faults(Record, head)) == []
@@ -352,7 +352,7 @@ def test_prune_says_that_no_day_is_old_enough(trail, settings):
     assert out.getvalue() == f"nothing is older than {today() - timedelta(days=31)}\n"
 
 
-def test_nothing_is_pruned_unless_a_time_is_set(settings):
+def test_nothing_is_pruned_without_retention_time(settings):
     assert settings.RETENTION_DAYS is None
     with pytest.raises(CommandError, match="LESIONSERVE_RETENTION_DAYS"):
         call_command("prune_audit")

@@ -20,7 +20,7 @@ pytestmark = [
     "change",
     ["request_id = 'none'", "class_counts = '{'", "received_at = 'now'", "latency_ms = ''"],
 )
-def test_a_row_that_cannot_be_read_shows(trail, change):
+def test_unreadable_row_is_found(trail, change):
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = 1")
         cursor.execute(f"UPDATE usage_record SET {change} WHERE position = 3")

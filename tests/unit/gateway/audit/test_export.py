@@ -57,7 +57,7 @@ def trail() -> None:
         record_event(action, Actor("user:an auditor"), organisation_named("ours"), "a thing")
 
 
-def test_as_json_a_line_is_what_was_sealed(trail):
+def test_json_line_is_the_sealed_content(trail):
     lines = [json.loads(line) for line in exported("jsonl")]
     requests = [line for line in lines if line["trail"] == "request"]
     assert [line["status"] for line in requests] == [200, 401, 503]
@@ -72,7 +72,7 @@ def test_as_json_a_line_is_what_was_sealed(trail):
     assert [line["action"] for line in lines[3:]] == told
 
 
-def test_one_organisation_may_be_exported(trail):
+def test_export_filters_by_organisation(trail):
     lines = [json.loads(line) for line in exported("jsonl", organisation="<theirs>")]
     actions = [line.get("action", line["trail"]) for line in lines]
     assert actions == ["request", "organisation.added", "audit.exported"]
@@ -80,11 +80,11 @@ def test_one_organisation_may_be_exported(trail):
         exported("jsonl", organisation="nobody")
 
 
-def test_days_may_be_chosen(trail):
+def test_export_filters_by_day(trail):
     assert exported("jsonl", last=datetime(2020, 1, 1, tzinfo=UTC).date()) == []
 
 
-def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
+def test_atna_lines_are_valid_by_dicom_schema(trail):
     messages = [ElementTree.fromstring(line) for line in exported("atna")]
     for message in messages:
         # The order and the required parts of PS3.15 A.5.1.
@@ -133,7 +133,7 @@ def test_as_atna_each_line_is_a_message_of_dicoms_schema(trail):
     assert messages[0][1].attrib["NetworkAccessPointID"] == "192.0.2.1"
 
 
-def test_as_atna_a_line_holds_whatever_a_name_holds():
+def test_atna_line_escapes_any_name():
     record_event(
         Event.Action.RECORD_READ, Actor("user:\x01\x1b\ufffe"), subject='record:\n\x85\u2028<&"'
     )

@@ -54,7 +54,7 @@ def told() -> list[tuple[str, str, str]]:
 CHANGED = [("person.changed", "user:nurse", "a clinic")]
 
 
-def test_that_a_person_came(nurse):
+def test_added_person_is_recorded(nurse):
     assert told() == [
         ("organisation.added", "organisation:a clinic", "a clinic"),
         ("person.added", "user:nurse", ""),
@@ -62,7 +62,7 @@ def test_that_a_person_came(nurse):
     ]
 
 
-def test_that_a_person_changed_and_never_a_password(nurse):
+def test_changed_person_is_recorded_without_password(nurse):
     told()
     nurse.set_password("another password of some length")
     nurse.is_superuser = True
@@ -71,7 +71,7 @@ def test_that_a_person_changed_and_never_a_password(nurse):
     assert told() == CHANGED
 
 
-def test_which_rights_a_person_got_and_lost(nurse):
+def test_granted_and_revoked_roles_are_recorded(nurse):
     told()
     role, right = Group.objects.get(name="admin"), Permission.objects.first()
     for change in (
@@ -86,7 +86,7 @@ def test_which_rights_a_person_got_and_lost(nurse):
         assert told() == CHANGED
 
 
-def test_who_loses_a_role_with_its_group(nurse):
+def test_deleted_group_records_lost_roles(nurse):
     role = Group.objects.create(name="a role")
     nurse.groups.add(role)
     told()
@@ -94,7 +94,7 @@ def test_who_loses_a_role_with_its_group(nurse):
     assert told() == CHANGED
 
 
-def test_nothing_is_told_of_what_does_not_change_a_person(nurse):
+def test_save_without_change_is_not_recorded(nurse):
     nurse.groups.add(Group.objects.get(name="admin"))
     told()
     nurse.groups.set(nurse.groups.all())
@@ -104,7 +104,7 @@ def test_nothing_is_told_of_what_does_not_change_a_person(nurse):
     assert told() == []
 
 
-def test_that_a_person_left_for_elsewhere(nurse):
+def test_move_to_another_organisation_is_recorded(nurse):
     told()
     nurse.member.organisation = organisation_named("elsewhere")
     save_member(nurse.member, by=COMMAND)
@@ -115,7 +115,7 @@ def test_that_a_person_left_for_elsewhere(nurse):
     ]
 
 
-def test_whose_place_another_person_took(nurse):
+def test_replaced_member_is_recorded(nurse):
     member = nurse.member
     member.user = User.objects.create_user("doctor")
     told()
@@ -126,7 +126,7 @@ def test_whose_place_another_person_took(nurse):
     ]
 
 
-def test_that_a_person_went(nurse):
+def test_deleted_person_is_recorded(nurse):
     told()
     nurse.delete()
     assert told() == [
@@ -153,7 +153,7 @@ def test_removed_member_stays_a_user_and_is_on_record(nurse):
     ],
     ids=["add member", "save member", "remove member", "add organisation", "rename organisation"],
 )
-def test_nothing_changes_where_its_event_cannot_be_written(nurse, clinic, change, monkeypatch):
+def test_nothing_changes_if_event_cannot_be_written(nurse, clinic, change, monkeypatch):
     def fail(*_: object) -> None:
         raise OperationalError("the disk is full")
 
@@ -167,7 +167,7 @@ def test_nothing_changes_where_its_event_cannot_be_written(nurse, clinic, change
     assert rows() == before
 
 
-def test_that_an_organisation_changed_and_went(clinic):
+def test_changed_and_deleted_organisation_is_recorded(clinic):
     told()
     clinic.is_active = False
     save_organisation(clinic, by=COMMAND)
@@ -177,13 +177,13 @@ def test_that_an_organisation_changed_and_went(clinic):
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nclinic", "a clinic\x1b[2J", "\u2028", "a" * 201])
-def test_what_is_no_line_of_text_is_no_name(name):
+def test_name_of_several_lines_is_refused(name):
     with pytest.raises(ValidationError):
         organisation_named(name)
     assert not Organisation.objects.exists()
 
 
-def test_roles_are_changed_in_code_alone():
+def test_roles_cannot_be_edited_in_admin():
     assert not admin.site.is_registered(Group)
 
 

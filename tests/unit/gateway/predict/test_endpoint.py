@@ -62,24 +62,24 @@ def headers():
     ]
 
 
-async def test_a_stranger_is_refused_before_the_body_is_read():
+async def test_invalid_key_is_refused_before_body_is_read():
     status, answered, told = await call()
     assert status == 401
     assert answered[b"x-request-id"].decode() == told["request_id"]
 
 
-async def test_a_mounted_gateway_keeps_its_door():
+async def test_mounted_gateway_answers_predict():
     status, _, _ = await call(path="/lesions/predict/", root_path="/lesions")
     assert status == 401
 
 
 @pytest.mark.parametrize("length", [b"-1", b"+4", b"4, 4", b"1e3", b"0x4", b"\xb2"])
-async def test_a_length_that_is_no_number_is_refused(headers, length):
+async def test_malformed_content_length_is_refused(headers, length):
     status, _, _ = await call(headers=[*headers[:2], (b"content-length", length)])
     assert status == 400
 
 
-async def test_two_lengths_are_refused(headers):
+async def test_two_content_lengths_are_refused(headers):
     status, _, _ = await call(headers=[*headers, (b"content-length", b"5")])
     assert status == 400
 
@@ -126,7 +126,7 @@ async def test_crash_is_a_problem_and_a_failed_record(headers, monkeypatch, capl
     assert (record.state, record.error_code) == ("failed", "internal_error")
 
 
-async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
+async def test_malformed_query_is_refused_and_recorded(headers):
     messages = []
 
     async def receive():
@@ -152,14 +152,14 @@ async def test_a_query_that_is_no_text_is_a_problem_and_a_row(headers):
 @pytest.mark.parametrize(
     "header", [(b"content-type", b";" * 2000), (b"x-anything", b"a" * 40_000)], ids=["type", "any"]
 )
-async def test_headers_too_long_to_be_read_are_refused_unread(path, header):
+async def test_headers_beyond_the_limits_are_refused(path, header):
     status, _, told = await call(path=path, headers=[header])
     assert (status, told["code"]) == (431, "headers_too_large")
     assert await in_database(Record.objects.count) == (path == "/predict/")
 
 
 @pytest.mark.parametrize("name", [b"x-api-key", b"authorization"])
-async def test_a_key_in_plain_text_is_refused_on_every_path(settings, name):
+async def test_key_over_plain_http_is_refused_on_every_path(settings, name):
     settings.HTTPS_ONLY = True
     status, _, told = await call(path="/usage/", headers=[(name, b"a key")])
     assert (status, told["code"]) == (403, "forbidden")

@@ -34,7 +34,7 @@ async def only() -> Record:
     return await in_database(Record.objects.get)
 
 
-async def test_an_admitted_request_is_on_record_before_it_is_answered(recorder, caller):
+async def test_admitted_request_is_recorded_before_its_answer(recorder, caller):
     await recorder.admit(caller)
     assert (await only()).state == "received"
 
@@ -48,7 +48,7 @@ async def test_an_admitted_request_is_on_record_before_it_is_answered(recorder, 
         (DeadlineExceeded("x"), "failed"),
     ],
 )
-async def test_the_error_decides_the_final_state(recorder, caller, error, state):
+async def test_error_decides_final_state(recorder, caller, error, state):
     await recorder.admit(caller)
     assert await recorder.finish(error) is error
     record = await only()
@@ -56,7 +56,7 @@ async def test_the_error_decides_the_final_state(recorder, caller, error, state)
     assert record.error_code == (error.code if error else "")
 
 
-async def test_a_refused_request_is_one_row_too(recorder):
+async def test_refused_request_is_one_row(recorder):
     await recorder.finish(BadRequest("x"))
     assert (await only()).state == "rejected"
 
@@ -70,7 +70,7 @@ async def test_first_final_state_stands_when_the_client_leaves(recorder, caller)
     assert (record.state, record.status) == ("succeeded", 200)
 
 
-async def test_client_that_left_got_no_status(recorder, caller):
+async def test_aborted_request_has_no_status(recorder, caller):
     async with recorder:
         await recorder.admit(caller)
         raise ClientDisconnected
@@ -147,7 +147,7 @@ async def test_late_admission_leaves_a_row_for_the_sweeper(recorder, caller, mon
     assert (await in_database(Record.objects.get, within_s=30)).state == "received"
 
 
-async def test_an_answer_that_cannot_be_recorded_is_withheld(recorder, caller, monkeypatch, caplog):
+async def test_answer_that_cannot_be_recorded_is_withheld(recorder, caller, monkeypatch, caplog):
     await recorder.admit(caller)
 
     def fail(*arguments):
@@ -175,7 +175,7 @@ async def test_abort_that_cannot_be_recorded_is_logged(recorder, caller, monkeyp
     assert line["record"]["request_id"] == recorder.record.request_id
 
 
-async def test_a_request_id_is_recorded_once(recorder, caller):
+async def test_request_id_is_recorded_once(recorder, caller):
     await recorder.admit(caller)
     twin = Record(request_id=recorder.record.request_id)
     with pytest.raises(DatabaseUnavailable) as refusal:

@@ -93,7 +93,7 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(302, location="http://evil"), UpstreamFault),
     ],
 )  # fmt: skip
-async def test_every_failure_of_the_ingress_is_one_of_our_errors(handler, error):
+async def test_every_failure_of_ingress_has_an_error(handler, error):
     assert type(await outcome(handler)) is error
 
 
@@ -108,7 +108,7 @@ async def test_every_failure_of_the_ingress_is_one_of_our_errors(handler, error)
         (raising(httpx.ReadError("alert"), ssl.SSLError("bad")), 1),
     ],
 )
-async def test_only_an_ingress_that_was_lost_with_the_request_is_asked_again_and_once(first, times):
+async def test_only_a_lost_connection_is_retried_once(first, times):
     asked = []
 
     async def handler(request):
@@ -122,19 +122,19 @@ async def test_only_an_ingress_that_was_lost_with_the_request_is_asked_again_and
     assert all(second <= first - 10 for first, second in itertools.pairwise(asked))
 
 
-async def test_a_request_that_is_asked_again_is_answered():
+async def test_retried_request_is_answered():
     given = [answering(500), answering(422, "broken_image")]
     assert isinstance(await outcome(lambda request: given.pop(0)(request)), BrokenImage)
 
 
-async def test_every_attempt_is_told():
+async def test_every_attempt_is_reported():
     attempts: list[int] = []
     with pytest.raises(PoisonImage):
         await ask(upstream(answering(500)), attempts)
     assert len(attempts) == 2
 
 
-async def test_retries_have_a_budget():
+async def test_retries_are_limited_by_budget():
     asked = []
 
     def handler(request):
@@ -166,7 +166,7 @@ def clock(monkeypatch) -> Clock:
     return Clock(monkeypatch)
 
 
-async def test_an_ingress_that_is_gone_is_left_alone_for_a_while(clock):
+async def test_open_circuit_spares_the_ingress(clock):
     asked = []
 
     def handler(request):
@@ -186,7 +186,7 @@ async def test_an_ingress_that_is_gone_is_left_alone_for_a_while(clock):
     assert len(asked) == 11
 
 
-async def test_after_a_while_one_request_alone_is_the_test(clock):
+async def test_half_open_circuit_lets_one_request_through(clock):
     answers, asked, goes_on = [httpx.ConnectError("refused")] * 8, [], asyncio.Event()
 
     async def handler(request):
@@ -212,7 +212,7 @@ async def test_after_a_while_one_request_alone_is_the_test(clock):
             await request
 
 
-async def test_a_want_of_our_own_connections_is_no_answer_of_the_ingress(clock):
+async def test_lack_of_own_connections_does_not_open_circuit(clock):
     errors = [*[httpx.ConnectError("refused")] * 7, httpx.PoolTimeout("full")] * 2
     one, asked = upstream(lambda request: raising(errors.pop())(request)), []
     for _ in range(12):
@@ -221,7 +221,7 @@ async def test_a_want_of_our_own_connections_is_no_answer_of_the_ingress(clock):
     assert len(asked) == 10  # the eighth loss opens it
 
 
-async def test_a_client_that_leaves_is_no_answer_of_the_ingress(clock):
+async def test_disconnected_client_does_not_close_circuit(clock):
     leaves = True
 
     async def handler(request):
@@ -258,7 +258,7 @@ async def test_a_client_that_leaves_is_no_answer_of_the_ingress(clock):
     ("status", "code"),
     [(503, "overloaded"), (503, "unavailable"), (504, "deadline_exceeded"), (502, "")],
 )
-async def test_what_the_ingress_says_leaves_the_circuit_closed(status, code):
+async def test_any_response_keeps_circuit_closed(status, code):
     one, asked = upstream(answering(status, code)), []
     for _ in range(20):
         with pytest.raises(LesionserveError):
@@ -266,7 +266,7 @@ async def test_what_the_ingress_says_leaves_the_circuit_closed(status, code):
     assert len(asked) == 20
 
 
-async def test_an_ingress_that_gives_up_at_its_deadline_is_still_heard():
+async def test_deadline_answer_of_ingress_is_received():
     async def handler(request):
         await asyncio.sleep(int(request.headers["X-Deadline-Ms"]) / 1000)
         return answering(503, "unavailable")(request)
@@ -275,7 +275,7 @@ async def test_an_ingress_that_gives_up_at_its_deadline_is_still_heard():
 
 
 @pytest.mark.parametrize(("deadline_s", "most"), [(30, 29_000), (600, 599_000), (0.2, 180)])
-async def test_the_ingress_has_a_little_less_time_than_the_gateway(deadline_s, most):
+async def test_deadline_of_ingress_is_shorter_than_gateway(deadline_s, most):
     sent = []
 
     def handler(request):
@@ -287,7 +287,7 @@ async def test_the_ingress_has_a_little_less_time_than_the_gateway(deadline_s, m
     assert 0 < sent[0] <= most
 
 
-async def test_an_endless_answer_is_cut_off(monkeypatch):
+async def test_endless_answer_is_cut_off(monkeypatch):
     monkeypatch.setattr(module, "_MAX_ANSWER_BYTES", 1000)
     sent = 0
 
@@ -302,7 +302,7 @@ async def test_an_endless_answer_is_cut_off(monkeypatch):
     assert sent == 1100
 
 
-async def test_ready_names_the_model():
+async def test_ready_upstream_names_its_model():
     def handler(request):
         body = {"status": "ready"}
         if request.url.path == "/model":
@@ -314,7 +314,7 @@ async def test_ready_names_the_model():
     assert manifest.bundle_sha256 == "d" * 64
 
 
-async def test_however_many_ask_whether_it_is_ready_one_question_is_asked():
+async def test_concurrent_readiness_checks_share_one_call():
     asked = []
 
     async def handler(request):
@@ -333,26 +333,26 @@ async def test_however_many_ask_whether_it_is_ready_one_question_is_asked():
     "handler",
     [answering(503, "unavailable"), answering(200), raising(httpx.ConnectError("refused"))],
 )
-async def test_a_model_that_does_not_answer_is_not_ready(handler):
+async def test_silent_model_is_not_ready(handler):
     with pytest.raises(NotReady):
         await upstream(handler).ready()
 
 
-async def test_the_client_trusts_only_the_authority_it_is_given(tmp_path):
+async def test_client_trusts_only_configured_authority(tmp_path):
     nobody = tmp_path / "ca.pem"
     nobody.write_text("no certificate")
     with pytest.raises(ssl.SSLError):
         Upstream.connect("https://up", "token", deadline_s=1, ca=nobody)
 
 
-async def test_the_client_takes_nothing_from_the_environment(monkeypatch):
+async def test_client_ignores_environment(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     upstream = Upstream.connect("http://up", "token", deadline_s=1)
     assert upstream._client.trust_env is False
     await upstream.close()
 
 
-async def test_the_client_keeps_no_cookie_of_the_ingress():
+async def test_client_stores_no_cookies():
     one = Upstream.connect("http://up", "token", deadline_s=1)
     setting = httpx.Response(
         200, headers={"Set-Cookie": "a=b"}, request=httpx.Request("GET", "http://up/")

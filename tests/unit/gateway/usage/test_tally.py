@@ -47,7 +47,7 @@ def some_records(organisation: Organisation, count: int) -> list[Record]:
     ]
 
 
-def test_the_numbers_are_those_of_the_records(monkeypatch):
+def test_counts_match_the_records(monkeypatch):
     monkeypatch.setattr(tally, "_ROWS", 7)  # several folds, the last one not full
     ours, theirs = organisation_named("ours"), organisation_named("theirs")
     records = some_records(ours, 40)
@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_the_records(monkeypatch):
     assert (day.day, day.requests, day.outcomes) == (today(), 40, told.outcomes)
 
 
-def test_each_record_counts_once_however_often_is_asked():
+def test_each_record_counts_once():
     organisation = organisation_named("ours")
     some_records(organisation, 3)
     for _ in range(3):
@@ -87,14 +87,14 @@ def test_other_days_are_not_counted():
     assert summarise(organisation, yesterday, yesterday).requests == 0
 
 
-def test_an_answer_that_was_replayed_found_nothing_new():
+def test_replayed_answer_counts_no_detections():
     organisation = organisation_named("ours")
     close(organisation, state=State.SUCCEEDED, replayed=True, class_counts={"LSIL": 3})
     told = summarise(organisation, today(), today())
     assert (told.requests, told.classes) == (1, {})
 
 
-def test_the_chart_of_callers_names_keys_and_people():
+def test_chart_of_callers_names_keys_and_people():
     key, _ = issue_key("a viewer")
     for caller in ({"key_id": key.id}, {"user": "ada"}):
         record = Record(request_id=uuid4(), state="succeeded", **caller)
@@ -105,13 +105,13 @@ def test_the_chart_of_callers_names_keys_and_people():
     assert [bar.label for bar in chart.bars] == [f"a viewer (key:{key.id})", "user:ada"]
 
 
-def test_a_model_may_have_the_longest_name_and_version():
+def test_longest_model_name_and_version_are_counted():
     ours = organisation_named("ours")
     close(ours, state=State.SUCCEEDED, model_name="n" * 200, model_version="v" * 100)
     assert summarise(ours, today(), today()).model_versions == {"n" * 200: 1}
 
 
-def test_a_count_may_be_large():
+def test_large_counts_are_stored():
     organisation = organisation_named("ours")
     some_records(organisation, 1)
     fold()
@@ -123,7 +123,7 @@ def test_a_count_may_be_large():
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=300))
-def test_a_percentile_is_at_most_nine_per_cent_too_high(latencies):
+def test_percentile_is_at_most_nine_percent_too_high(latencies):
     told = percentiles(Counter(map(latency_bin, latencies)))
     ordered = sorted(latencies)
     for percent in (50, 90, 95, 99):
@@ -132,5 +132,5 @@ def test_a_percentile_is_at_most_nine_per_cent_too_high(latencies):
 
 
 @given(st.floats(0, 1e7))
-def test_a_latency_lies_below_the_end_of_its_bin(ms):
+def test_latency_is_below_upper_end_of_its_bin(ms):
     assert ms <= latency_ms(latency_bin(ms)) * 1.000001
