@@ -13,7 +13,7 @@ from pipeline.errors import (
     ImageTooLarge,
     LesionserveError,
     Overloaded,
-    Poison,
+    PoisonImage,
     Unauthorized,
     Unavailable,
     UnsupportedImage,
@@ -100,7 +100,7 @@ RELAYED = (
     ImageTooLarge,
     Overloaded,
     Unavailable,
-    Poison,
+    PoisonImage,
     DeadlineExceeded,
 )
 
@@ -120,7 +120,7 @@ def test_relays_the_ingress_own_refusal(kind: type[LesionserveError], detail: st
 @pytest.mark.parametrize(
     ("status", "content"),
     [
-        (401, problem(Unauthorized("x"))),
+        (401, problem(Unauthorized("x", "Bearer"))),
         (BadRequest.status + 1, problem(BadRequest("x"))),
         (BadRequest.status, problem(BadRequest("x"), request_id="another")),
         (BadRequest.status, problem(BadRequest("x\x1b[2J"))),
