@@ -14,7 +14,7 @@ def counters() -> tuple[float, float]:
 def spent(budget: RetryBudget) -> int:
     """Spend all that the budget has, and return how much that was."""
     count = 0
-    while budget.spend():
+    while budget.take():
         count += 1
     return count
 
