@@ -129,7 +129,7 @@ def test_reads_bits_whose_array_lies_at_offset_12(order):
     ("changed", "words"),
     [
         ({"t258": (3, (12,))}, "12 bits per sample; 8 or 16 are needed"),
-        ({"t258": (3, (8, 12, 8))}, "differ in their bits"),
+        ({"t258": (3, (8, 12, 8))}, "different numbers of bits"),
         ({"t258": (3, (32,))}, "32 bits per sample"),
         ({"t339": (3, (2,))}, "signed samples"),
         ({"t339": (3, (3, 3, 3))}, "floating-point"),

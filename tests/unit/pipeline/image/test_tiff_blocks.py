@@ -252,7 +252,7 @@ def test_names_several_slices(tag):
 @pytest.mark.parametrize(
     ("samples", "extra", "words"),
     [
-        (2, (1,), "grey that is multiplied with its transparency"),
+        (2, (1,), "grey premultiplied with its transparency"),
         (2, None, "describes 0 extra samples per pixel and has 1"),
         (1, (2,), "describes 1 extra samples per pixel and has 0"),
         (3, (0,), "describes 1 extra samples per pixel and has 0"),
