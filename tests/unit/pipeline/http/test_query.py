@@ -105,7 +105,7 @@ def test_a_wrong_option_is_refused_in_plain_english(pairs, told):
         ([("kind", "other")], "The option 'kind' must be only."),
         (
             [("from", "2026-02-01")],
-            "The options do not fit each other: 'from' must not lie after 'to'.",
+            "The options contradict each other: 'from' must not lie after 'to'.",
         ),
     ],
 )
