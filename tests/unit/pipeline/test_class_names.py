@@ -46,7 +46,7 @@ def test_two_options_at_once_are_misuse(tmp_path: Path) -> None:
         (["a", "b", "a"], "class names 1 and 3 are both 'a'"),
         (["a", " "], "class name 2 of 2 is empty"),
         (["a\nb"], "one line"),
-        (["x" * 201], "200 letters"),
+        (["x" * 201], "200 characters"),
     ],
 )
 def test_names_that_no_answer_can_carry_are_refused(names: list[str], text: str) -> None:
