@@ -40,5 +40,5 @@ def count_mismatch(num_classes: int, names: Sequence[str]) -> str:
             ". If the training counted a root class of the dataset (exports of Roboflow begin "
             "with one), name that, too"
         )
-    listed = few([quoted(name, 40) for name in names], 8)
-    return f"the model has {num_classes} classes, but {len(names)} names were given: {listed}{hint}"
+    quotes = few([quoted(name, 40) for name in names], 8)
+    return f"the model has {num_classes} classes, but {len(names)} names were given: {quotes}{hint}"

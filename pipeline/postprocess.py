@@ -72,11 +72,11 @@ def postprocess(
     input_shape: (height, width) of the model input. class_names: names by class id.
     """
     shape = source.info.height, source.info.width
-    reported = to_source(instances, input_shape, shape)
-    selected = above(reported, options.score_threshold)
-    run_masks = paste(selected, shape)
+    source_instances = to_source(instances, input_shape, shape)
+    selection = above(source_instances, options.score_threshold)
+    run_masks = paste(selection, shape)
     detections = [
-        to_detection(index, selected, class_names, mask, options.masks)
+        to_detection(index, selection, class_names, mask, options.masks)
         for index, mask in enumerate(run_masks)
     ]
     picture = None
@@ -88,7 +88,7 @@ def postprocess(
         image=source.info,
         options=options,
         detections=detections,
-        below_threshold=len(reported) - len(selected),
+        below_threshold=len(source_instances) - len(selection),
         metrics=Metrics.of(detections, class_names),
         visualization=picture,
     )

@@ -33,9 +33,9 @@ def quoted(value: Any, limit: int = MAX_VALUE) -> str:
 
 def few(names: Iterable[object], count: int = 3) -> str:
     """Return the first `count` names, separated by commas, and the number of the others."""
-    listed = [one_line(str(name), 100) for name in names]
-    more = f" and {len(listed) - count} more" if len(listed) > count else ""
-    return ", ".join(listed[:count]) + more
+    texts = [one_line(str(name), 100) for name in names]
+    more = f" and {len(texts) - count} more" if len(texts) > count else ""
+    return ", ".join(texts[:count]) + more
 
 
 def nearest(name: str, candidates: Sequence[str]) -> str | None:

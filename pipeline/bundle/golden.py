@@ -57,21 +57,21 @@ def compare(
     above it may be missing or additional.
     """
     certain_score = threshold + SCORE_TOLERANCE
-    unmatched = list(actual)
+    candidates = list(actual)
     for lesion in expected:
         match = max(
-            (candidate for candidate in unmatched if _same_lesion(lesion, candidate)),
+            (candidate for candidate in candidates if _same_lesion(lesion, candidate)),
             key=lambda candidate: _box_iou(lesion, candidate),
             default=None,
         )
         if match is not None:
-            unmatched.remove(match)
+            candidates.remove(match)
         elif lesion.score > certain_score:
             raise BundleError(
                 f"golden case {case}: {_describe(lesion)} was not found again"
-                + _nearest(lesion, unmatched)
+                + _nearest(lesion, candidates)
             )
-    for lesion in unmatched:
+    for lesion in candidates:
         if lesion.score > certain_score:
             raise BundleError(f"golden case {case}: {_describe(lesion)} was found unexpectedly")
 

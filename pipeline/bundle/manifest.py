@@ -49,7 +49,7 @@ class Manifest(Schema):
     def _fields(self) -> dict[str, Any]:
         """Return the fields, with `remarks` only where there are any.
 
-        Bundles that were packed before `remarks` existed so keep their digest.
+        So bundles that were packed before `remarks` existed keep their digest.
         """
         return self.model_dump(exclude=None if self.remarks else {"remarks"})
 
@@ -69,18 +69,25 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValidationError, UnicodeDecodeError) as error:
         raise BundleError(f"{MANIFEST_FILE} is damaged: {summary(error)}") from error
     if manifest.digest != manifest.compute_digest():
-        raise BundleError(f"{MANIFEST_FILE} was changed since the bundle was packed")
+        raise BundleError(
+            f"{MANIFEST_FILE} was changed since the bundle was packed; copy it again, or pack anew"
+        )
     return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raise BundleError unless the folder holds exactly the files of the manifest, unchanged."""
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    listed = set(manifest.files) | {MANIFEST_FILE}
-    if missing := sorted(listed - present):
-        raise BundleError(f"the bundle lacks {', '.join(missing)}")
-    if stray := sorted(present - listed):
-        raise BundleError(f"the bundle holds files that its manifest does not: {', '.join(stray)}")
+    file_names = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    }
+    manifest_names = set(manifest.files) | {MANIFEST_FILE}
+    if missing := sorted(manifest_names - file_names):
+        raise BundleError(f"the bundle lacks {', '.join(missing)}; copy the whole folder again")
+    if stray := sorted(file_names - manifest_names):
+        raise BundleError(
+            f"the bundle holds files that its manifest does not list: {', '.join(stray)}; remove "
+            "them"
+        )
     for name, expected in manifest.files.items():
         if sha256_of(folder / name) != expected:
             raise BundleError(f"{name} is damaged: its SHA-256 is not the manifest's")

@@ -46,7 +46,7 @@ def load(data: bytes, name: str, image: Image.Image) -> None:
     """Load the pixels of a PNG or TIFF; do nothing for the other formats.
 
     Pillow knows the orientation of these two only after it has loaded them, and it turns a TIFF
-    upright. Raise BrokenImage or one of `PILLOW_ERRORS`.
+    upright. Raise BrokenImage or one of `decode.PILLOW_ERRORS`.
     """
     if name == "PNG":
         load_png(data, image)
@@ -60,7 +60,7 @@ def load(data: bytes, name: str, image: Image.Image) -> None:
 def read_pixels(data: bytes, name: str, image: Image.Image, rows: Pixels) -> None:
     """Write the stored picture into `rows`, (H, W, 3) uint8 BGR of any strides.
 
-    Raise BrokenImage or one of `PILLOW_ERRORS`.
+    Raise BrokenImage or one of `decode.PILLOW_ERRORS`.
     """
     if name == "JPEG":
         _read_jpeg(data, image, rows)

@@ -76,11 +76,11 @@ def paste(
     across = np.maximum(1 - np.abs(columns[:, None] - cells), 0)
     values = np.pad(across @ probabilities.T.astype(np.float64), ((0, 0), (1, 1)))
     stride, origin = height + 1, left * (height + 1) + top
-    sure = origin + _crossings(values, rows, threshold + _TOLERANCE, stride)
-    possible = origin + _crossings(values, rows, threshold - _TOLERANCE, stride)
-    inside = [sure]
+    certain_edges = origin + _crossings(values, rows, threshold + _TOLERANCE, stride)
+    possible_edges = origin + _crossings(values, rows, threshold - _TOLERANCE, stride)
+    inside = [certain_edges]
     # For pixels this near to the threshold the order of rounding decides: sample as PyTorch does.
-    for places in _pixels(_xor(sure, possible)):
+    for places in _pixels(_xor(certain_edges, possible_edges)):
         x, y = np.divmod(places - origin, stride)
         pixels = places[_sample(probabilities, rows[y], columns[x]) >= np.float32(threshold)]
         inside += (pixels, pixels + 1)
@@ -235,28 +235,28 @@ def _loops(mask: RunMask, cuts: _Ints, *, joined: bool) -> _Loops:
     cuts: the columns before which the mask is cut, rising. joined: whether mask pixels that touch
     at a corner only belong to one part; otherwise the hole pixels there belong to one hole.
     """
-    corners, down, filled, touches = _corners(mask, cuts, joined)
+    corners, down, is_filled, touches = _corners(mask, cuts, joined)
     # In reading order, corners 2k and 2k + 1 are the ends of one horizontal side. From a corner,
     # follow its horizontal side, and then the vertical side from there.
-    following = down[np.arange(len(corners)) ^ 1].tolist()
+    next_corner = down[np.arange(len(corners)) ^ 1].tolist()
     path: list[int] = []
     firsts: list[int] = []
     starts: list[int] = []
-    seen = bytearray(len(corners))
+    visited = bytearray(len(corners))
     for first in range(0, len(corners), 2):
-        if seen[first >> 1]:
+        if visited[first >> 1]:
             continue
         firsts.append(first)
         starts.append(2 * len(path))
         corner = first
-        while not seen[corner >> 1]:
-            seen[corner >> 1] = 1
+        while not visited[corner >> 1]:
+            visited[corner >> 1] = 1
             path.append(corner)
-            corner = following[corner]
+            corner = next_corner[corner]
     sides = np.array(path, dtype=np.int64)
     ends = np.stack((sides, sides ^ 1), axis=1).ravel()
     # The first corner is the loop's upper left, and the pixel to its lower right lies inside.
-    outer = filled[np.array(firsts, dtype=np.int64)]
+    outer = is_filled[np.array(firsts, dtype=np.int64)]
     return _Loops(corners[ends], np.array(starts, dtype=np.int64), outer, touches)
 
 
@@ -277,13 +277,13 @@ def _corners(
     west = mask.edges + strips * stride
     place = np.concatenate((west, west + stride))
     east = np.arange(len(place)) < len(west)  # whether a horizontal side leads east from there
-    filled = (np.arange(len(place)) % 2 == 0) == east
+    is_filled = (np.arange(len(place)) % 2 == 0) == east
     # Where two neighbouring columns both begin or both end a run, the side continues straight, and
     # there is no corner. Where one begins and the other ends a run, four pixels form a checkerboard
     # with two corners at its centre. If mask pixels are kept apart, each corner belongs to a mask
     # pixel, and that of the upper one comes first. If they are joined, each corner belongs to a
     # hole pixel, and the order is reversed.
-    key = 2 * place + ((east == filled) != joined)
+    key = 2 * place + ((east == is_filled) != joined)
     order = np.argsort(key, kind="stable")
     changes = np.diff(key[order]) != 0
     corner = np.ones(len(order), dtype=np.bool_)
@@ -297,4 +297,4 @@ def _corners(
     number = np.empty_like(reading)
     number[reading] = np.arange(len(reading))
     corners = np.stack((x - np.tile(strips, 2)[order], y), axis=1)
-    return corners[reading], number[reading ^ 1], filled[order][reading], touches
+    return corners[reading], number[reading ^ 1], is_filled[order][reading], touches

@@ -13,7 +13,7 @@ _SIDES_SWAPPED = frozenset({5, 6, 7, 8})
 # The errors that `getexif` raises for damaged metadata.
 _EXIF_ERRORS = (
     SyntaxError,  # no TIFF header
-    struct.error,  # a TIFF header cut short
+    struct.error,  # a truncated TIFF header
     ValueError,  # the text of a PNG's raw profile is not hexadecimal
     TypeError,  # Exif or XMP stored as text of a PNG
 )

@@ -21,8 +21,8 @@ def load_png(data: bytes, image: Image.Image) -> None:
     """
     if not _keeps_filling(image, PATTERN):
         return
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as again:
-        if _keeps_filling(again, _INVERSE):
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as second_image:
+        if _keeps_filling(second_image, _INVERSE):
             raise cut_off("PNG")
 
 

@@ -131,14 +131,15 @@ def _sub_directories(data: bytes, directory: Directory) -> Iterator[Directory]:
 
 
 def _following(data: bytes, directory: Directory) -> Iterator[Directory]:
-    """Yield the directories after the first. Raise BrokenImage where their chain is a circle."""
-    seen: set[int] = set()
+    """Yield the directories after the first. Raise BrokenImage for a circle or too many."""
+    offsets: set[int] = set()
     while directory.following:
-        if directory.following in seen or len(seen) > _MAX_DIRECTORIES:
+        if directory.following in offsets or len(offsets) > _MAX_DIRECTORIES:
             raise BrokenImage(
-                "The TIFF image is damaged: its chain of directories has no end. Export it again."
+                "The TIFF image is damaged: its chain of directories is a circle or too long. "
+                "Export it again."
             )
-        seen.add(directory.following)
+        offsets.add(directory.following)
         directory = Directory.read(data, directory.following)
         yield directory
 
