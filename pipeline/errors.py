@@ -1,48 +1,48 @@
-"""The errors of lesionserve, each with the HTTP status that it becomes.
+"""The errors of lesionserve, each with its HTTP status.
 
 LesionserveError
 ├── ClientError                     the request is at fault
-│   ├── BadRequest             400  an option or a body does not fit the contract
+│   ├── BadRequest             400  an option or the body violates the contract
 │   ├── Unauthorized           401  the credential is missing or invalid
 │   └── ImageError                  the image is at fault
-│       ├── UnsupportedImage   415  it has none of the allowed formats
-│       ├── BrokenImage        422  it is damaged, or out of bounds
+│       ├── UnsupportedImage   415  it is not of an accepted format
+│       ├── BrokenImage        422  it is damaged, or its sides are out of bounds
 │       └── ImageTooLarge      413  it has more bytes or pixels than allowed
-├── ModelError                 500  what was handed over as a model is at fault
+├── ModelError                 500  the files of the model are at fault
 │   ├── UnreadableConfig            the configuration is not a YAML mapping
-│   ├── UnsupportedConfig           the engine cannot honour the value of a key
-│   ├── CheckpointMismatch          weights and configuration do not fit each other
+│   ├── UnsupportedConfig           the engine does not support the value of a key
+│   ├── CheckpointMismatch          weights and configuration do not match
 │   ├── BundleError                 a bundle is incomplete, damaged or incompatible
 │   └── EngineUnavailable           no installed engine can run the configuration
-└── ServiceError                    the request was fine, the service was not
+└── ServiceError                    the request is valid, the service is at fault
     ├── Overloaded             503  the service is at capacity; try again
     ├── Unavailable            503  no replica can answer now; try again
     ├── PredictionFailed       500  the model failed on this image
-    ├── PoisonImage            502  two replicas were lost while they worked on this image
+    ├── PoisonImage            502  two replicas died while they processed this image
     └── DeadlineExceeded       504  the answer was not ready within the time allowed
 
-An error's text may reach the client: it never holds a file name, a path of the
-server, or anything read from the image's metadata.
+The text of an error may reach the client. It never contains the name of an uploaded
+file, a path of the server, or metadata of the image.
 """
 
 from typing import ClassVar
 
 from pipeline.text import one_line
 
-# How soon a request may be sent again that the service could not take.
+# The seconds after which a client may retry a request that the service could not accept.
 RETRY_AFTER_S = 2
 
 
 class LesionserveError(Exception):
-    """Base of every error raised on purpose. `str(error)` is one clear sentence."""
+    """The base of every error that is raised on purpose. `str(error)` is plain English."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
 
-    retry_after_s: int | None = None  # when to send the request again, in seconds from now
-    challenge: str | None = None  # the credential to send: scheme and realm
-    allow: str | None = None  # the methods that the address allows
+    retry_after_s: int | None = None  # seconds after which the client may send the request again
+    challenge: str | None = None  # scheme and realm of the credential to send
+    allow: str | None = None  # the HTTP methods that the address allows
 
     def headers(self) -> dict[str, str]:
         """Return the response headers that tell a client what to do about the error."""
@@ -87,7 +87,7 @@ class ImageTooLarge(ImageError):
 
 
 class ModelError(LesionserveError):
-    """A model that is at fault. The text is one line of at most about 1 kB, whatever it quotes."""
+    """The files of a model are at fault. The text is one line of at most about 1 kB."""
 
     status, code, title = 500, "model_error", "Model error"
 
@@ -100,7 +100,7 @@ class UnreadableConfig(ModelError):
 
 
 class UnsupportedConfig(ModelError):
-    """A configuration that an engine cannot run. `other_engine` is the one that can, if any."""
+    """A configuration that an engine cannot run. `other_engine` names one that can, if any."""
 
     def __init__(self, message: str, other_engine: str | None = None) -> None:
         super().__init__(message)

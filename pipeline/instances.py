@@ -6,12 +6,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """What the network found in one image, sorted by falling score, on the host.
+    """The instances that a model detected in one image, by descending score, in host memory.
 
-    boxes: (N, 4) float32, XYXY in pixels of the model input (not yet of the source image).
+    boxes: (N, 4) float32, XYXY in pixels of the model input (not of the source image).
     scores: (N,) float32 in 0..1.
-    classes: (N,) int64, 0-based.
-    masks: (N, M, M) float32 foreground probabilities within each box, or None without masks.
+    classes: (N,) int64, from 0.
+    masks: (N, M, M) float32 foreground probabilities within each box; None where the model predicts
+    no masks.
     """
 
     boxes: NDArray[np.float32]
@@ -25,9 +26,9 @@ class Instances:
 
 @dataclass(frozen=True, slots=True)
 class MaskCrop:
-    """A binary mask that covers only its box.
+    """A binary mask, cropped to its bounds.
 
-    `pixels` is (h, w) bool; its top left pixel lies at column `x`, row `y` of the source image.
+    `pixels` is (h, w) bool; its top left pixel is at column `x`, row `y` of the source image.
     """
 
     x: int
@@ -37,7 +38,7 @@ class MaskCrop:
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One instance in source pixels. `box` is XYXY, clipped to the image."""
+    """An instance in the source image. `box` is XYXY in its pixels, clipped to the image."""
 
     class_id: int
     label: str

@@ -25,10 +25,10 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The part of an answer that depends on the image and the options alone.
+    """The part of an answer that depends only on the image, the model and the options.
 
-    `below_threshold` counts the detections that `options.score_threshold` dropped;
-    `visualization` is base64.
+    `below_threshold` is the number of detections that `options.score_threshold` dropped.
+    `visualization` is the picture in base64, or None.
     """
 
     image: ImageInfo
@@ -45,7 +45,7 @@ class Findings:
         model: ModelInfo,
         timings_ms: dict[str, float],
     ) -> Prediction:
-        """Return the findings as the answer to one request."""
+        """Return the answer to a request, which adds its ids, the model and the timings."""
         return Prediction(
             request_id=request_id,
             correlation_id=correlation_id,
@@ -67,36 +67,39 @@ def postprocess(
     class_names: Sequence[str],
     options: PredictOptions,
 ) -> Findings:
-    """Instances in model-input pixels -> what the client gets, in pixels of the source image.
+    """Return the findings, in pixels of the source image, from instances in the model input.
 
-    input_shape: (height, width) of the model input. class_names: by class id.
+    input_shape: (height, width) of the model input. class_names: names by class id.
     """
     shape = source.info.height, source.info.width
-    reported = to_source(instances, input_shape, shape)
-    found = above(reported, options.score_threshold)
-    pasted = paste(found, shape)
+    source_instances = to_source(instances, input_shape, shape)
+    selection = above(source_instances, options.score_threshold)
+    run_masks = paste(selection, shape)
     detections = [
-        to_detection(index, found, class_names, mask, options.masks)
-        for index, mask in enumerate(pasted)
+        to_detection(index, selection, class_names, mask, options.masks)
+        for index, mask in enumerate(run_masks)
     ]
     picture = None
     if options.visualization != "none":
-        overlay = draw.draw(source.pixels, to_lesions(detections, pasted))
+        overlay = draw.draw(source.pixels, to_lesions(detections, run_masks))
         encoded = draw.encode(overlay, options.visualization)
         picture = base64.b64encode(encoded).decode("ascii")
     return Findings(
         image=source.info,
         options=options,
         detections=detections,
-        below_threshold=len(reported) - len(found),
+        below_threshold=len(source_instances) - len(selection),
         metrics=Metrics.of(detections, class_names),
         visualization=picture,
     )
 
 
 def to_source(instances: Instances, input_shape: Shape, shape: Shape) -> Instances:
-    """Scales and clips boxes as Detectron2's `detector_postprocess` does, in float32, to pixels of
-    the source image, and drops the empty ones."""
+    """Return the instances with boxes in pixels of the source image, clipped to it.
+
+    Boxes are scaled in float32 as by Detectron2's `detector_postprocess`; empty ones are dropped.
+    input_shape, shape: (height, width) of the model input and of the source image.
+    """
     height, width = shape
     scale = np.array([width / input_shape[1], height / input_shape[0]] * 2, dtype=np.float32)
     limit = np.array([width, height] * 2, dtype=np.float32)
@@ -106,7 +109,7 @@ def to_source(instances: Instances, input_shape: Shape, shape: Shape) -> Instanc
 
 
 def above(instances: Instances, score_threshold: float | None) -> Instances:
-    """Return the instances with at least this score, compared in the scores' float32."""
+    """Return the instances with a score of at least `score_threshold`, compared in float32."""
     if score_threshold is None:
         return instances
     return select(instances, instances.scores >= np.float32(score_threshold))
@@ -121,44 +124,49 @@ def select(instances: Instances, keep: NDArray[np.bool_]) -> Instances:
     )
 
 
-def paste(found: Instances, shape: Shape) -> list[RunMask | None]:
-    """Each one's mask in the source image, or None where the model predicts no masks."""
-    if found.masks is None:
-        return [None] * len(found)
+def paste(instances: Instances, shape: Shape) -> list[RunMask | None]:
+    """Return the mask of each instance in a source image of `shape`, or None without masks.
+
+    The boxes of the instances are in pixels of the source image.
+    """
+    if instances.masks is None:
+        return [None] * len(instances)
     return [
         masks.paste(probabilities, box, *shape)
-        for probabilities, box in zip(found.masks, found.boxes, strict=True)
+        for probabilities, box in zip(instances.masks, instances.boxes, strict=True)
     ]
 
 
 def to_detection(
     index: int,
-    found: Instances,
+    instances: Instances,
     class_names: Sequence[str],
-    pasted: RunMask | None,
+    run_mask: RunMask | None,
     mask_format: MaskFormat,
 ) -> Detection:
-    class_id = int(found.classes[index])
-    x1, y1, x2, y2 = found.boxes[index].tolist()
+    class_id = int(instances.classes[index])
+    x1, y1, x2, y2 = instances.boxes[index].tolist()
     mask: Mask | None = None
-    if pasted is not None and mask_format == "rle":
-        mask = masks.encode_rle(pasted)
-    elif pasted is not None and mask_format == "polygon":
-        mask = masks.encode_polygons(pasted)
+    if run_mask is not None and mask_format == "rle":
+        mask = masks.encode_rle(run_mask)
+    elif run_mask is not None and mask_format == "polygon":
+        mask = masks.encode_polygons(run_mask)
     return Detection(
         id=index,
         class_id=class_id,
         label=class_names[class_id],
-        score=float(found.scores[index]),
+        score=float(instances.scores[index]),
         box=(x1, y1, x2, y2),
         box_area=(x2 - x1) * (y2 - y1),
-        mask_area=None if pasted is None else pasted.area(),
+        mask_area=None if run_mask is None else run_mask.area(),
         mask=mask,
     )
 
 
-def to_lesions(detections: Sequence[Detection], pasted: Sequence[RunMask | None]) -> list[Lesion]:
-    """What is drawn of them: now the pixels of each mask are wanted, within its bounds."""
+def to_lesions(
+    detections: Sequence[Detection], run_masks: Sequence[RunMask | None]
+) -> list[Lesion]:
+    """Return the lesions to draw, with the pixels of each mask within its bounds."""
     return [
         Lesion(
             class_id=detection.class_id,
@@ -167,5 +175,5 @@ def to_lesions(detections: Sequence[Detection], pasted: Sequence[RunMask | None]
             box=detection.box,
             mask=None if mask is None else mask.crop(),
         )
-        for detection, mask in zip(detections, pasted, strict=True)
+        for detection, mask in zip(detections, run_masks, strict=True)
     ]

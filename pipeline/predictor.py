@@ -12,7 +12,7 @@ from pipeline.schemas import ModelInfo, Prediction, PredictOptions
 
 
 class LesionPredictor:
-    """The whole way from an image file's bytes to the answer, in this process."""
+    """All stages from the bytes of an image file to the answer, in this process."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class LesionPredictor:
     def __call__(
         self, data: bytes, options: PredictOptions, request_id: str = "local"
     ) -> Prediction:
-        """Raises ImageError for an image that is not accepted."""
+        """Return the prediction for an image file. Raise ImageError for one that is refused."""
         started = perf_counter()
         source = decode(data, self.limits)
         model_input = self.resize(source.pixels)

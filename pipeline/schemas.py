@@ -13,14 +13,14 @@ from pydantic import (
 from pipeline.errors import LesionserveError
 from pipeline.http import correlation
 
-# Scores are float32, and so is the threshold that they are compared with: in JSON's float64 a
-# score of 0.7 lies this little below a threshold of 0.7.
+# Scores and the threshold are compared in float32. Written as float64 in JSON, a score that equals
+# a threshold such as 0.7 is smaller by up to this difference.
 _FLOAT32_STEP = 1e-7
 
 MaskFormat = Literal["rle", "polygon", "none"]
 VisualizationFormat = Literal["jpeg", "png", "none"]
 
-# Names travel into records, logs, tables and pages: one line of text, of bounded length.
+# Names appear in records, logs, tables and pages, so they are one line of bounded length.
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 Name = Annotated[str, StringConstraints(max_length=100, pattern=_ONE_LINE)]
 Label = Annotated[str, StringConstraints(max_length=200, pattern=_ONE_LINE)]
@@ -30,18 +30,18 @@ CorrelationId = Annotated[
 
 
 class Schema(BaseModel):
-    """A frozen part of the public contract: unknown fields and NaN are refused."""
+    """A frozen part of the public contract, which refuses unknown fields and NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _without_sign(value: float | None) -> float | None:
-    # Databases and JSON keep -0.0 as 0, so a seal over it would not hold.
+    # Databases store -0.0 as 0, and the seal over the record would no longer match.
     return None if value is None else value + 0.0
 
 
 class PredictOptions(Schema):
-    """What a client may ask for, as query parameters of both halves."""
+    """The options of a prediction, sent as query parameters to the gateway or the ingress."""
 
     masks: MaskFormat = Field(default="rle", description="how each lesion's mask is written")
     visualization: VisualizationFormat = Field(
@@ -56,7 +56,7 @@ class PredictOptions(Schema):
 
 
 class ModelInfo(Schema):
-    """The model that answered. Both digests are SHA-256 in hex."""
+    """The model that made a prediction. Both digests are SHA-256 in hex."""
 
     name: Name
     version: Name
@@ -83,7 +83,7 @@ class ImageInfo(Schema):
 
 
 class RleMask(Schema):
-    """COCO's compressed run-length encoding; `pycocotools.mask.decode` reads it as it is."""
+    """A mask in COCO's compressed run-length encoding, which `pycocotools.mask.decode` reads."""
 
     format: Literal["rle"] = "rle"
     size: tuple[int, int] = Field(description="height and width of the source image")
@@ -91,7 +91,7 @@ class RleMask(Schema):
 
 
 class PolygonMask(Schema):
-    """COCO's segmentation lists: each polygon [x1, y1, x2, y2, ...] in source pixels.
+    """A mask as COCO's segmentation lists: each polygon is [x1, y1, x2, y2, ...] in source pixels.
 
     Every polygon is simple and has no hole; together they are exactly the mask.
     """
@@ -104,7 +104,7 @@ Mask = Annotated[RleMask | PolygonMask, Field(discriminator="format")]
 
 
 class Detection(Schema):
-    """One lesion. `box` is XYXY in pixels of the upright source image, areas are in pixels."""
+    """A lesion. `box` is XYXY in pixels of the upright source image; areas are in pixels."""
 
     id: int = Field(description="position in the answer, by falling score, from 0")
     class_id: int
@@ -122,7 +122,7 @@ class Detection(Schema):
 
 
 class Metrics(Schema):
-    """What goes into the record; `scores` and `box_areas` are in the order of the detections."""
+    """The metrics for the record. `scores` and `box_areas` are in the order of the detections."""
 
     class_distribution: dict[Label, int] = Field(
         max_length=10_000, description="every class of the model, 0 included"
@@ -143,7 +143,7 @@ class Metrics(Schema):
 
 
 class Prediction(Schema):
-    """The answer of both halves."""
+    """The answer of the ingress, which the gateway passes on."""
 
     request_id: str
     correlation_id: CorrelationId | None = Field(
@@ -170,23 +170,24 @@ class Prediction(Schema):
     timings_ms: dict[str, float] = Field(description="milliseconds spent in each stage")
 
     @model_validator(mode="after")
-    def _is_of_one_piece(self) -> Self:
+    def _check_metrics(self) -> Self:
         if self.metrics != Metrics.of(self.detections, self.metrics.class_distribution):
-            raise ValueError("the metrics are not those of the detections")
+            raise ValueError("the metrics do not match the detections")
         return self
 
     @model_validator(mode="after")
-    def _follows_its_options(self) -> Self:
-        asked = self.options
-        if asked.score_threshold is None and self.below_threshold:
+    def _check_options(self) -> Self:
+        options = self.options
+        if options.score_threshold is None and self.below_threshold:
             raise ValueError("detections were dropped without a threshold")
-        lowest = (asked.score_threshold or 0) - _FLOAT32_STEP
-        if any(score < lowest for score in self.metrics.scores):
+        lowest_score = (options.score_threshold or 0) - _FLOAT32_STEP
+        if any(score < lowest_score for score in self.metrics.scores):
             raise ValueError("a detection is below the threshold")
-        if {one.mask.format for one in self.detections if one.mask} - {asked.masks}:
-            raise ValueError("a mask is not in the format that was asked for")
-        if asked.visualization == "none" and self.visualization is not None:
-            raise ValueError("there is a picture that was not asked for")
+        formats = {detection.mask.format for detection in self.detections if detection.mask}
+        if formats - {options.masks}:
+            raise ValueError("a mask is not in the requested format")
+        if options.visualization == "none" and self.visualization is not None:
+            raise ValueError("the answer has a picture that was not requested")
         return self
 
 

@@ -1,6 +1,6 @@
-"""Detectron2's reading of an image file, whose steps these are (`detection_utils.read_image`).
+"""Read an image file by the steps of Detectron2's `detection_utils.read_image`.
 
-It runs in a process of its own, since the product changes how Pillow reads TIFF.
+The reader runs in a process of its own, since the product changes how Pillow reads TIFF.
 """
 
 import io
@@ -28,7 +28,7 @@ _processes: list[Popen[bytes]] = []
 
 
 def read_image(data: bytes) -> np.ndarray:
-    """Return `read_image(path, "BGR")`: (H, W, 3) uint8. Raise what Pillow raises."""
+    """Return the picture of `read_image(path, "BGR")`, (H, W, 3) uint8. Raise Pillow's errors."""
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -41,7 +41,7 @@ def read_image(data: bytes) -> np.ndarray:
 
 
 def _process() -> "Popen[bytes]":
-    """Return the reader's process; a new one where Ray, which leaves no child, has ended it."""
+    """Return the reader's process; start a new one where Ray's shutdown has ended the last one."""
     if not _processes or _processes[-1].poll() is not None:
         command = [sys.executable, "-m", "tests.detectron2_reader"]
         _processes.append(Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT))
@@ -49,7 +49,7 @@ def _process() -> "Popen[bytes]":
 
 
 def _serve() -> None:
-    """Read images from stdin, and write their pixels or errors to stdout, until stdin ends."""
+    """Read pickled image files from stdin, and write pixels or errors to stdout, until EOF."""
     while True:
         try:
             data = pickle.load(sys.stdin.buffer)

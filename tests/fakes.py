@@ -1,8 +1,8 @@
-"""A bundle without weights, for tests of everything around the model.
+"""A fake bundle without weights, for tests of the code around the model.
 
-`open_fake_bundle` has the signature of `open_bundle`; tests/integration holds
-the fake to what the demo bundle does. The fake model finds one lesion in the left half of each
-image, and an image's first pixel (BGR) can make it misbehave.
+`open_fake_bundle` has the signature of `open_bundle`; tests/integration compares its behaviour with
+that of the demo bundle. The fake model detects one lesion in the left half of each image. The first
+pixel of an image (BGR) can make the model fail, exit or wait.
 """
 
 import io
@@ -48,7 +48,7 @@ class FakeEngine:
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         self.batch_sizes.append(len(inputs))
-        return [self._find(one.pixels) for one in inputs]
+        return [self._find(model_input.pixels) for model_input in inputs]
 
     def _find(self, pixels: np.ndarray) -> Instances:
         first = tuple(pixels[0, 0].tolist())
@@ -93,7 +93,7 @@ def open_unreproducible_bundle(path: Path) -> Bundle:
 
 
 def png(first: tuple[int, int, int] = (9, 9, 9), width: int = 40, height: int = 20) -> bytes:
-    """An image whose first pixel is `first` (BGR)."""
+    """Return a PNG file whose first pixel is `first` (BGR)."""
     pixels = np.full((height, width, 3), 120, np.uint8)
     pixels[0, 0] = first[::-1]
     file = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Images of every kind, ordinary and hostile, made on the spot.
+"""Image files of every kind, valid and hostile, which this module generates.
 
-ORDINARY decode; BROKEN are refused with a reason; FOREIGN are no images of ours; BOMBS claim more
-pixels than are allowed.
+ORDINARY images decode. BROKEN ones are refused; each has a pattern of the message. FOREIGN files
+have other formats. The headers of BOMBS claim more pixels than are allowed.
 """
 
 import io
@@ -103,7 +103,7 @@ def compressed_zeros():
 
 
 def lossy_jpegs():
-    """JPEG files that lost pixels, which most decoders fill with grey and say nothing of."""
+    """Yield JPEG files that lost pixels, which most decoders fill with grey without an error."""
     reason = "lost pixel data|belong to no row|cut off"
     for kind, options in JPEG_KINDS.items():
         mode = {"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB")
@@ -143,28 +143,28 @@ JPEG_KINDS = {
 
 
 def broken_images():
-    whole = encoded(picture(), "PNG")
+    image = encoded(picture(), "PNG")
     tiff, webp, bmp = (encoded(picture(), format) for format in ("TIFF", "WEBP", "BMP"))
     yield "nothing", b"", "empty"
-    for name, magic in (("JPEG", b"\xff\xd8\xff"), ("PNG", whole[:8]), ("BMP", b"BM")):
+    for name, magic in (("JPEG", b"\xff\xd8\xff"), ("PNG", image[:8]), ("BMP", b"BM")):
         yield f"only the magic of {name}", magic, "cut off"
     yield "only the magic of WebP", webp[:12], "cut off"
     yield "only the magic of TIFF", tiff[:4], "cut off"
-    halved = {"JPEG": jpeg(), "PNG": whole, "TIFF": tiff, "WebP": webp, "BMP": bmp}
+    halved = {"JPEG": jpeg(), "PNG": image, "TIFF": tiff, "WebP": webp, "BMP": bmp}
     for name, data in halved.items():
         yield f"half a {name}", data[: len(data) // 2], "cut off"
     yield "JPEG less two bytes", jpeg()[:-2], "cut off"
     yield "JPEG without pixel data", jpeg()[:20] + b"\xff\xd9", "no pixel data"
-    yield "PNG without its end", whole[:-12], "cut off"
-    yield "PNG with a wrong checksum in its pixels", corrupted(whole, -20), "checksum"
-    yield "PNG with a wrong checksum in its header", corrupted(whole, 30), "checksum"
+    yield "PNG without its end", image[:-12], "cut off"
+    yield "PNG with a wrong checksum in its pixels", corrupted(image, -20), "checksum"
+    yield "PNG with a wrong checksum in its header", corrupted(image, 30), "checksum"
     yield "PNG whose pixels are no zlib stream", png(32, 32, chunk(b"IDAT", b"x" * 99)), "damaged"
     yield "PNG with too few pixels", png(32, 32, chunk(b"IDAT", zlib.compress(b"1"))), "cut off"
     for kind, prefix in ((b"zTXt", b"key\0\0"), (b"iCCP", b"icc\0\0"), (b"iTXt", b"k\0\1\0\0\0")):
-        bomb = with_chunk(whole, kind, prefix + compressed_zeros())
+        bomb = with_chunk(image, kind, prefix + compressed_zeros())
         yield f"{kind.decode()} bomb", bomb, "expands beyond"
     many = chunk(b"zTXt", b"k\0\0" + zlib.compress(b"v")) * 100
-    yield "PNG with a hundred texts", whole[:33] + many + whole[33:], "expands beyond"
+    yield "PNG with a hundred texts", image[:33] + many + image[33:], "expands beyond"
     yield "PNG of countless parts", png(32, 32, chunk(b"IDAT", b"") * 70_000), "more parts"
     comments = b"\xff\xfe\0\x02" * 70_000
     yield "JPEG of countless parts", jpeg()[:2] + comments + jpeg()[2:], "more parts"
@@ -237,7 +237,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 
 def png_passes(width, height, colour, bits, interlaced):
-    """Return the rows of each pass of a PNG of 0x55, as bytes that compress to its pixel data."""
+    """Return the rows of each pass of a PNG filled with 0x55, each with its filter byte."""
     passes = (*_PASSES, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),)
     sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
     row_bytes = [-(-across * bits * PNG_SAMPLES[colour] // 8) for across, _ in sizes]
@@ -247,7 +247,7 @@ def png_passes(width, height, colour, bits, interlaced):
 
 
 def png_of_rows(width, height, colour, bits, interlaced, rows):
-    """Return a PNG file whose pixel data are these rows, each with its filter's byte."""
+    """Return a PNG file with these rows as its pixel data, each with its filter byte."""
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
     palette = chunk(b"PLTE", bytes([9]) * (3 * 2**bits)) * (colour == 3)
     pixels = chunk(b"IDAT", zlib.compress(b"".join(rows)))

@@ -1,6 +1,6 @@
-"""JPEG files with odd headers, as cameras and old encoders write them, around whole pixels.
+"""JPEG files with complete pixels and odd headers, such as cameras and old encoders write.
 
-What is odd is written here, into files that Pillow wrote.
+This module writes the oddities into files that Pillow wrote.
 """
 
 import struct
@@ -17,7 +17,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def kinds(pixels: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    """Yield each coding of the picture by its name."""
+    """Yield the name and the file of each coding of the picture."""
     rgb = Image.fromarray(pixels)
     yield "baseline", encoded(rgb, "JPEG")
     yield "baseline 4:4:4", encoded(rgb, "JPEG", subsampling=0)
@@ -28,7 +28,7 @@ def kinds(pixels: np.ndarray) -> Iterator[tuple[str, bytes]]:
 
 
 def oddities(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the file with each oddity that libjpeg warns of, and that no pixel depends on."""
+    """Yield the name of each oddity that libjpeg warns of and no pixel needs, and the odd file."""
     profile = b"ICC_PROFILE\0"
     if b"\xff\xc2" not in data:
         for bounds in (b"\0\0\0", b"\0\x3e\0", b"\1\x3f\0", b"\0\x3f\1", b"\0\x3f\x10"):
@@ -39,8 +39,8 @@ def oddities(data: bytes) -> Iterator[tuple[str, bytes]]:
     for numbers in ((1, 2), (0, 1), (1, 0), (3, 1)):
         part = segment(0xE2, profile + bytes(numbers) + bytes(200))
         yield f"part of a profile {numbers}", data[:2] + part + data[2:]
-    whole = segment(0xE2, profile + b"\1\1" + bytes(200))
-    yield "a profile twice", data[:2] + whole * 2 + data[2:]
+    profile_segment = segment(0xE2, profile + b"\1\1" + bytes(200))
+    yield "a profile twice", data[:2] + profile_segment * 2 + data[2:]
     for transform in (1, 2, 3, 7, 9, 255):
         yield f"Adobe {transform}", with_adobe_transform(data, transform)
     for junk in (b"\0", b"junk" * 10, bytes(608), b"\xff\0" * 9):
@@ -62,7 +62,7 @@ def with_jfif_version(data: bytes, version: int) -> bytes:
 
 
 def with_adobe_transform(data: bytes, transform: int) -> bytes:
-    """Return the file without JFIF, so that libjpeg asks Adobe's segment for the colours."""
+    """Return the file without JFIF, so that libjpeg takes the colours from Adobe's segment."""
     adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
     if data[2:4] in (b"\xff\xe0", b"\xff\xee"):
         data = data[:2] + data[4 + struct.unpack_from(">H", data, 4)[0] :]

@@ -47,7 +47,7 @@ SMALL: dict[str, Any] = {
 
 
 def tree(**changes: Any) -> dict[str, Any]:
-    """SMALL with dotted keys changed: tree(**{"MODEL.FPN.NORM": "GN"})."""
+    """Return SMALL with changed dotted keys, such as tree(**{"MODEL.FPN.NORM": "GN"})."""
     result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(SMALL))
     for dotted, value in changes.items():
         *sections, key = dotted.split(".")
@@ -59,7 +59,7 @@ def tree(**changes: Any) -> dict[str, Any]:
 
 
 def weights(config: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random weights whose class scores spread far enough apart to give detections."""
+    """Return random weights, whose class scores differ enough to give detections."""
     torch.manual_seed(seed)
     model = build_model(parse_config(config))
     torch.nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=2.0)
@@ -67,7 +67,7 @@ def weights(config: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def write_model(folder: Path, **changes: Any) -> tuple[Path, Path]:
-    """Writes config.yaml and model.pth; returns their paths."""
+    """Write config.yaml and model.pth, and return their paths."""
     content = tree(**changes)
     config, checkpoint = folder / "config.yaml", folder / "model.pth"
     config.write_text(yaml.safe_dump(content))

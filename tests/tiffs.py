@@ -1,4 +1,4 @@
-"""TIFF files in any layout, whose bytes are written here and by no library that reads them."""
+"""TIFF files in any layout, written byte by byte, without a library that also reads them."""
 
 import struct
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Values = tuple[int, ...]
 
 @dataclass
 class Page:
-    """One directory: type and values by tag, its pixel data, and its sub-directories."""
+    """A directory: type and values by tag, the pixel data, and the sub-directories."""
 
     tags: dict[int, tuple[int, Values]]
     strips: list[bytes] = field(default_factory=list)
@@ -20,7 +20,10 @@ class Page:
 
 
 def page(pixels: np.ndarray, order: str = "<", **changes: tuple[int, Values] | None) -> Page:
-    """Return an uncompressed page of (H, W) or (H, W, C) whole numbers; `t262=None` drops a tag."""
+    """Return an uncompressed page of (H, W) or (H, W, C) integers.
+
+    Changes are named by tag, such as `t262=(3, (0,))`; `t262=None` removes the tag.
+    """
     height, width = pixels.shape[:2]
     samples = pixels.shape[2] if pixels.ndim == 3 else 1
     bits = pixels.dtype.itemsize * 8
@@ -42,34 +45,34 @@ def page(pixels: np.ndarray, order: str = "<", **changes: tuple[int, Values] | N
 
 
 def tiff(*pages: Page, order: str = "<", before: bytes = b"") -> bytes:
-    """Return the file of these pages; `before` lies between the header and the first strip."""
+    """Return the file of these pages, with `before` between the header and the first strip."""
     data = bytearray((b"II*\0" if order == "<" else b"MM\0*") + bytes(4) + before)
     link = 4
-    for each in pages:
-        start, following = _write_page(data, each, order)
+    for page_ in pages:
+        start, following = _write_page(data, page_, order)
         struct.pack_into(order + "I", data, link, start)
         link = following
     return bytes(data)
 
 
-def _write_page(data: bytearray, each: Page, order: str) -> tuple[int, int]:
-    """Append a page, and return where its directory and the offset of the next one lie."""
-    tags = dict(each.tags)
-    if each.strips:
+def _write_page(data: bytearray, page_: Page, order: str) -> tuple[int, int]:
+    """Append a page; return the offset of its directory, and that of the link to the next one."""
+    tags = dict(page_.tags)
+    if page_.strips:
         offsets = []
-        for strip in each.strips:
+        for strip in page_.strips:
             offsets.append(len(data))
             data += strip + bytes(len(strip) % 2)
         tags.setdefault(273, (4, tuple(offsets)))
-        tags.setdefault(279, (4, tuple(len(strip) for strip in each.strips)))
-    if each.parts:
-        tags[330] = (4, tuple(_write_page(data, part, order)[0] for part in each.parts))
+        tags.setdefault(279, (4, tuple(len(strip) for strip in page_.strips)))
+    if page_.parts:
+        tags[330] = (4, tuple(_write_page(data, part, order)[0] for part in page_.parts))
     start = len(data)
     return start, _write_directory(data, tags, order)
 
 
 def _write_directory(data: bytearray, tags: dict[int, tuple[int, Values]], order: str) -> int:
-    """Append a directory, and return where the offset of the next one lies."""
+    """Append a directory, and return the offset of its link to the next one."""
     start = len(data)
     data += bytes(2 + 12 * len(tags) + 4)
     struct.pack_into(order + "H", data, start, len(tags))

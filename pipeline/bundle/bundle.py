@@ -18,13 +18,13 @@ WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
 GOLDEN_FOLDER = "golden"
 QUANTIZED_FOLDER = "int8"
-DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's, where the configuration names none
+DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's default, for a configuration without a threshold
 GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified model bundle. Use `open_bundle` to get one."""
+    """A verified model bundle. Use `open_bundle` to create one."""
 
     path: Path
     manifest: Manifest
@@ -64,8 +64,8 @@ class Bundle:
         device: DeviceName = "auto",
         precision: Precision = "float32",
     ) -> Engine:
-        """Raises ModelError."""
-        # Here, so that a process which only needs the names and sizes carries no PyTorch.
+        """Return the model in an engine. Raise ModelError where no engine can run it."""
+        # Imported here, so that a process that needs only names and sizes does not load PyTorch.
         from pipeline.engines.select import ModelFiles, open_engine
 
         files = ModelFiles(
@@ -78,21 +78,21 @@ class Bundle:
         return LesionPredictor(engine, self.resize, self.class_names, info)
 
     def check_golden(self, engine: Engine) -> int:
-        """Runs the golden cases and returns how many. Raises BundleError where one differs."""
+        """Run the golden cases, and return their number. Raise BundleError where a case differs."""
         predictor = self.predictor(engine)
         cases = list(self.golden(engine.precision))
         for image, expected in cases:
-            found = detect(predictor, image)
-            compare(image.name, expected, found, self.score_threshold)
+            detections = detect(predictor, image)
+            compare(image.name, expected, detections, self.score_threshold)
         return len(cases)
 
     def golden(self, precision: Precision = "float32") -> Iterator[tuple[Path, list[Detection]]]:
-        """The golden images with the detections expected on them. Raises BundleError."""
+        """Yield each golden image with its expected detections. Raise BundleError."""
         return read_golden(self.path / GOLDEN_FOLDER, precision)
 
 
 def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:
-    """The detections on a golden image. Raises BundleError, which names the image."""
+    """Return the detections on a golden image. Raise BundleError, which names the image."""
     try:
         return predictor(image.read_bytes(), GOLDEN_OPTIONS).detections
     except (OSError, ImageError) as error:
@@ -100,14 +100,14 @@ def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Verifies a bundle's manifest, versions and every file's hash, and opens nothing else.
+    """Return the bundle in the folder `path`, after its manifest, versions and hashes are verified.
 
-    Raises BundleError, which says what is wrong.
+    No other file is opened. Raise BundleError, which says what is wrong.
     """
     manifest = read_manifest(path)
     check_versions(manifest)
     try:
         check_files(path, manifest)
-    except OSError as error:  # no permission, a disk or a network share that fails
+    except OSError as error:  # no permission, or a failing disk or network share
         raise BundleError(f"the bundle cannot be read: {error.strerror or error}") from error
     return Bundle(path, manifest)

@@ -9,15 +9,16 @@ from pipeline.errors import BundleError
 from pipeline.schemas import Detection, Mask, RleMask
 
 EXPECTED_FILE = "expected.json"
-# Eight bits change more than the tolerances below allow, so they answer for themselves.
+# Quantization to int8 changes answers by more than the tolerances below, so an int8 engine has
+# expectations of its own.
 EXPECTED_INT8_FILE = "expected.int8.json"
 
-# What other processors, libraries and float16 may change without changing the finding. Where a
-# lesion is small, a pixel is a large part of it: then pixels decide instead of parts.
+# The differences that other processors, libraries and float16 may cause in an unchanged finding. In
+# a small lesion one pixel is a large share of the area, so a difference in pixels is accepted, too.
 SCORE_TOLERANCE = 0.02
 MIN_IOU = 0.95
-SIDE_TOLERANCE = 1.0  # pixels of the source image, for each side of a box
-BORDER_TOLERANCE = 0.25  # of the box's perimeter, in pixels of the mask that may differ
+SIDE_TOLERANCE = 1.0  # pixels of the source image by which each side of a box may move
+BORDER_TOLERANCE = 0.25  # mask pixels that may differ, per pixel of the box's perimeter
 
 Expected = TypeAdapter(dict[str, list[Detection]])
 
@@ -29,7 +30,7 @@ def expected_file(precision: Precision) -> str:
 def write_golden(
     folder: Path, cases: dict[str, list[Detection]], precision: Precision = "float32"
 ) -> None:
-    """Records, for each image file of the folder, the detections to expect."""
+    """Write the expected detections of each image file in the folder, by file name."""
     content = Expected.dump_json(dict(sorted(cases.items())), indent=1)
     (folder / expected_file(precision)).write_bytes(content + b"\n")
 
@@ -37,7 +38,7 @@ def write_golden(
 def read_golden(
     folder: Path, precision: Precision = "float32"
 ) -> Iterator[tuple[Path, list[Detection]]]:
-    """Each image file with the detections expected on it. Raises BundleError."""
+    """Yield each image file of the folder with its expected detections. Raise BundleError."""
     path = folder / expected_file(precision)
     try:
         cases = Expected.validate_json(path.read_bytes())
@@ -48,33 +49,34 @@ def read_golden(
 
 
 def compare(
-    case: str, expected: Sequence[Detection], found: Sequence[Detection], threshold: float
+    case: str, expected: Sequence[Detection], actual: Sequence[Detection], threshold: float
 ) -> None:
-    """Raises BundleError unless both hold the same lesions within the tolerances.
+    """Raise BundleError unless both sequences hold the same lesions within the tolerances.
 
-    threshold: the model's own score threshold. A lesion this near to it may come or go.
+    threshold: the model's own score threshold. A lesion whose score is at most SCORE_TOLERANCE
+    above it may be missing or additional.
     """
-    certain = threshold + SCORE_TOLERANCE
-    free = list(found)
-    for wanted in expected:
+    certain_score = threshold + SCORE_TOLERANCE
+    candidates = list(actual)
+    for lesion in expected:
         match = max(
-            (one for one in free if _same(wanted, one)),
-            key=lambda one: _box_iou(wanted, one),
+            (candidate for candidate in candidates if _same_lesion(lesion, candidate)),
+            key=lambda candidate: _box_iou(lesion, candidate),
             default=None,
         )
         if match is not None:
-            free.remove(match)
-        elif wanted.score > certain:
+            candidates.remove(match)
+        elif lesion.score > certain_score:
             raise BundleError(
-                f"golden case {case}: {_describe(wanted)} was not found again"
-                + _nearest(wanted, free)
+                f"golden case {case}: {_describe(lesion)} was not found again"
+                + _nearest(lesion, candidates)
             )
-    for extra in free:
-        if extra.score > certain:
-            raise BundleError(f"golden case {case}: {_describe(extra)} was found unexpectedly")
+    for lesion in candidates:
+        if lesion.score > certain_score:
+            raise BundleError(f"golden case {case}: {_describe(lesion)} was found unexpectedly")
 
 
-def _same(a: Detection, b: Detection) -> bool:
+def _same_lesion(a: Detection, b: Detection) -> bool:
     return (
         a.class_id == b.class_id
         and abs(a.score - b.score) <= SCORE_TOLERANCE
@@ -84,8 +86,8 @@ def _same(a: Detection, b: Detection) -> bool:
 
 
 def _boxes_agree(a: Detection, b: Detection) -> bool:
-    moved = max(abs(left - right) for left, right in zip(a.box, b.box, strict=True))
-    return moved <= SIDE_TOLERANCE or _box_iou(a, b) >= MIN_IOU
+    distance = max(abs(left - right) for left, right in zip(a.box, b.box, strict=True))
+    return distance <= SIDE_TOLERANCE or _box_iou(a, b) >= MIN_IOU
 
 
 def _masks_agree(a: Detection, b: Detection) -> bool:
@@ -93,17 +95,19 @@ def _masks_agree(a: Detection, b: Detection) -> bool:
         return a.mask is b.mask
     x1, y1, x2, y2 = a.box
     border = BORDER_TOLERANCE * 2 * (x2 - x1 + y2 - y1)
-    common, either = _overlap(a.mask, b.mask)
-    return either - common <= max((1 - MIN_IOU) * either, border)
+    intersection, union = _overlap(a.mask, b.mask)
+    return union - intersection <= max((1 - MIN_IOU) * union, border)
 
 
 def _overlap(a: Mask, b: Mask) -> tuple[int, int]:
-    """Pixels in both masks, and in either."""
+    """Return the areas of the intersection and of the union, in pixels."""
     assert isinstance(a, RleMask)
     assert isinstance(b, RleMask)
     pair = [a.model_dump(), b.model_dump()]
-    common, either = (int(coco.area(coco.merge(pair, intersect=both))) for both in (True, False))
-    return common, either
+    intersection, union = (
+        int(coco.area(coco.merge(pair, intersect=intersect))) for intersect in (True, False)
+    )
+    return intersection, union
 
 
 def _box_iou(a: Detection, b: Detection) -> float:
@@ -115,12 +119,12 @@ def _xywh(detection: Detection) -> list[float]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _describe(one: Detection) -> str:
-    return f"{one.label} with score {one.score:.3f}"
+def _describe(detection: Detection) -> str:
+    return f"{detection.label} with score {detection.score:.3f}"
 
 
-def _nearest(wanted: Detection, found: Sequence[Detection]) -> str:
-    nearest = max(found, key=lambda one: _box_iou(wanted, one), default=None)
+def _nearest(lesion: Detection, candidates: Sequence[Detection]) -> str:
+    nearest = max(candidates, key=lambda candidate: _box_iou(lesion, candidate), default=None)
     if nearest is None:
         return ""
-    return f"; nearest is {_describe(nearest)}, box IoU {_box_iou(wanted, nearest):.3f}"
+    return f"; nearest is {_describe(nearest)}, box IoU {_box_iou(lesion, nearest):.3f}"

@@ -14,9 +14,9 @@ MANIFEST_FILE = "manifest.json"
 
 
 class Manifest(Schema):
-    """What a bundle is: names, versions, and the SHA-256 (hex) of each of its files.
+    """The description of a bundle: names, versions, and the SHA-256 (hex) of each file.
 
-    `digest` is the SHA-256 of the manifest itself, written as canonical JSON without it.
+    `digest` is the SHA-256 of the manifest itself, as canonical JSON without the digest.
     """
 
     format: Literal[1] = 1
@@ -47,12 +47,18 @@ class Manifest(Schema):
         (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields; without remarks where there are none, as before there were any."""
+        """Return the fields, with `remarks` only where there are any.
+
+        So bundles that were packed before `remarks` existed keep their digest.
+        """
         return self.model_dump(exclude=None if self.remarks else {"remarks"})
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads and checks the manifest alone. Raises BundleError where it is absent or damaged."""
+    """Return the manifest of a bundle. Raise BundleError where it is missing or damaged.
+
+    The other files of the bundle are not read.
+    """
     try:
         text = (folder / MANIFEST_FILE).read_text(encoding="utf-8")
         manifest = Manifest.model_validate_json(text)
@@ -63,32 +69,39 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValidationError, UnicodeDecodeError) as error:
         raise BundleError(f"{MANIFEST_FILE} is damaged: {summary(error)}") from error
     if manifest.digest != manifest.compute_digest():
-        raise BundleError(f"{MANIFEST_FILE} was changed since the bundle was packed")
+        raise BundleError(
+            f"{MANIFEST_FILE} was changed since the bundle was packed; copy it again, or pack anew"
+        )
     return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compares the folder with the manifest, file by file. Raises BundleError."""
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    listed = set(manifest.files) | {MANIFEST_FILE}
-    if missing := sorted(listed - present):
-        raise BundleError(f"the bundle lacks {', '.join(missing)}")
-    if stray := sorted(present - listed):
-        raise BundleError(f"the bundle holds files that its manifest does not: {', '.join(stray)}")
+    """Raise BundleError unless the folder holds exactly the files of the manifest, unchanged."""
+    file_names = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    }
+    manifest_names = set(manifest.files) | {MANIFEST_FILE}
+    if missing := sorted(manifest_names - file_names):
+        raise BundleError(f"the bundle lacks {', '.join(missing)}; copy the whole folder again")
+    if stray := sorted(file_names - manifest_names):
+        raise BundleError(
+            f"the bundle holds files that its manifest does not list: {', '.join(stray)}; remove "
+            "them"
+        )
     for name, expected in manifest.files.items():
         if sha256_of(folder / name) != expected:
             raise BundleError(f"{name} is damaged: its SHA-256 is not the manifest's")
 
 
 def check_versions(manifest: Manifest) -> None:
-    """Refuses a bundle of another major version of Python or torch. Raises BundleError."""
-    here = {"Python": platform.python_version(), "torch": metadata.version("torch")}
-    made = {"Python": manifest.python, "torch": manifest.torch}
-    for what, version in made.items():
-        if version.split(".")[0] != here[what].split(".")[0]:
+    """Raise BundleError for a bundle of another major version of Python or torch."""
+    installed = {"Python": platform.python_version(), "torch": metadata.version("torch")}
+    packed = {"Python": manifest.python, "torch": manifest.torch}
+    for name, version in packed.items():
+        if version.split(".")[0] != installed[name].split(".")[0]:
             raise BundleError(
-                f"the bundle was made by {what} {version}, which {what} {here[what]} cannot be "
-                "trusted to read; pack it again from the checkpoint"
+                f"the bundle was made by {name} {version}, which {name} {installed[name]} cannot "
+                "be trusted to read; pack it again from the checkpoint"
             )
 
 
@@ -98,6 +111,7 @@ def sha256_of(path: Path) -> str:
 
 
 def summary(error: Exception) -> str:
+    """Return the first fault of a ValidationError with its place, or the error's own text."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -39,7 +39,12 @@ Dtype = Literal["float32", "float16"]
 
 @dataclass(frozen=True)
 class Source:
-    """What an ML engineer hands over. `detectron2` is the version that trained it, if known."""
+    """The files, names and options from which a bundle is packed.
+
+    golden: images whose detections are recorded as golden cases. half: store the weights in
+    float16. int8: add quantized layers. trust_pickle: open files that hold more than tensors.
+    detectron2: the version that trained the model, if known.
+    """
 
     weights: Path
     config: Path
@@ -54,17 +59,18 @@ class Source:
 
 
 def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
-    """Writes a bundle into `target`, which must not exist, and proves it by its golden cases.
+    """Write a bundle into `target`, which must not exist; return it after its golden cases pass.
 
-    On one kind of processor and with the same versions, the same source gives the same bytes.
-    Optimizer state and everything else of the training is dropped; the manifest's remarks say what
-    else is not used. Raises ModelError; nothing is left behind then.
+    The same source gives the same bytes on the same kind of processor, with the same versions.
+    Optimizer state and all other data of the training are dropped; the remarks of the manifest say
+    what else is not used. Raise ModelError, and then leave no file behind.
     """
     check_class_names(source.class_names)
     if target.exists():
         raise BundleError(f"{target.name} exists already; a bundle is never overwritten")
     try:
-        # A folder beside the target, so that the finished bundle appears there at once.
+        # Write beside the target, on the same file system, so that the finished bundle can be moved
+        # there in one step.
         with TemporaryDirectory(prefix=".pack-", dir=target.resolve().parent) as parent:
             draft = Path(parent) / "bundle"
             _write(source, draft, engine)
@@ -93,8 +99,11 @@ def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
 
 
 def _write_quantized(source: Source, files: ModelFiles) -> None:
-    """Calibrated on the golden images. Raises BundleError where there are none."""
-    # Here, so that only who asks for it needs OpenVINO and NNCF.
+    """Write the layers in int8, calibrated on the golden images.
+
+    Raise BundleError where there are no golden images.
+    """
+    # Imported here, so that only packing with int8 needs OpenVINO and NNCF.
     from pipeline.bundle.quantization import quantize
     from pipeline.engines.openvino import write_graphs
 
@@ -107,7 +116,7 @@ def _write_quantized(source: Source, files: ModelFiles) -> None:
 
 
 def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:
-    """Write weights and configuration. Return the narrowest type of the weights, and remarks."""
+    """Write weights and configuration; return the narrowest dtype of the weights, and remarks."""
     checkpoint = open_checkpoint(source.weights, trust_pickle=source.trust_pickle)
     state = halved(checkpoint.weights) if source.half else compact(checkpoint.weights)
     torch.save(state, draft / WEIGHTS_FILE)
@@ -119,9 +128,10 @@ def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:
 
 
 def config_text(tree: dict[str, Any], name: str) -> str:
-    """Return the YAML of a bundle's configuration. Raises UnreadableConfig, which names the file.
+    """Return the YAML of a bundle's configuration.
 
-    Where the training wrote to is nobody's business, and changes the bytes: it is left out.
+    OUTPUT_DIR is left out: it is a path of the training machine, and would change the bytes of the
+    bundle. Raise UnreadableConfig, which names the file.
     """
     model = tree.get("MODEL", {})
     if not isinstance(model, dict):
@@ -135,25 +145,26 @@ def config_text(tree: dict[str, Any], name: str) -> str:
 
 
 def compact(state: State) -> State:
-    """Each tensor with storage of its own, so that a view does not drag its whole base along."""
+    """Return the tensors as contiguous copies, so that no view keeps its whole base in the file."""
     return {key: value.detach().clone().contiguous() for key, value in sorted(state.items())}
 
 
 def halved(state: State) -> State:
-    """float16 wherever every value stays finite; the rest as it is."""
+    """Return the tensors in float16, except integers and those with a value beyond float16."""
 
-    def half(value: torch.Tensor) -> torch.Tensor:
-        if not value.is_floating_point():
-            return value
-        small = value.half()
-        return small if bool(small.isfinite().all()) else value
+    def half(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        halved_tensor = tensor.half()
+        return halved_tensor if bool(halved_tensor.isfinite().all()) else tensor
 
-    return compact({key: half(value) for key, value in state.items()})
+    return compact({key: half(tensor) for key, tensor in state.items()})
 
 
 def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
-    """Record what the engine finds, in one thread: sums of several threads differ in their last
-    digits.
+    """Record the engine's detections on the golden images, computed in one thread.
+
+    Sums that several threads compute differ in their last digits, and with them the bytes.
     """
     with one_torch_thread():
         _record_cases(source, draft, engine)
@@ -165,7 +176,7 @@ def _record_cases(source: Source, draft: Path, engine: Engine) -> None:
         name=source.name,
         version=source.version,
         sha256=sha256_of(draft / WEIGHTS_FILE),
-        bundle_sha256="",  # there is no manifest yet
+        bundle_sha256="",  # the manifest is written later
         engine=engine.name,
         precision=engine.precision,
     )

@@ -17,70 +17,76 @@ from pipeline.engines.portable.networks import Features, Networks, Prediction
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
 
-# The likeliest of an image's boxes: their ranges are the others', and 1000 would fill the memory.
+# The number of boxes with the highest scores that are recorded of each image. Their ranges are
+# those of the other boxes, too, and all 1000 would fill the memory.
 _BOXES_PER_IMAGE = 64
 
 
 def quantize(model: MaskRCNN, inputs: Sequence[ModelInput]) -> Graphs:
-    """The model's layers in int8, by NNCF's post-training quantization.
+    """Return the model's layers in int8, by NNCF's post-training quantization.
 
-    inputs: what the ranges of the activations are taken from; images like those to come.
-    Raises EngineUnavailable where OpenVINO or NNCF is not installed.
+    inputs: images from which the ranges of the activations are taken; they should be like those
+    that the model will get. Raise EngineUnavailable where OpenVINO or NNCF is not installed.
     """
     require_openvino("cpu")
     if find_spec("nncf") is None:
         raise EngineUnavailable("NNCF is not installed: pip install nncf")
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    seen = _record(model, inputs)
-    return {name: _quantized(graph, seen[name]) for name, graph in convert(model).items()}
+    samples = _record(model, inputs)
+    return {name: _quantized(graph, samples[name]) for name, graph in convert(model).items()}
 
 
-def _quantized(graph: Any, seen: Sequence[NDArray[np.float32]]) -> Any:
+def _quantized(graph: Any, samples: Sequence[NDArray[np.float32]]) -> Any:
     import nncf
 
-    if not seen:  # the mask head, where no image has an instance
+    if not samples:  # the mask head, where no image has an instance
         return graph
-    with redirect_stdout(sys.stderr):  # its progress is no output of ours
+    with redirect_stdout(sys.stderr):  # NNCF prints its progress to stdout
         return nncf.quantize(
             graph,
-            nncf.Dataset(seen),
-            # Activations that no ReLU cuts at zero keep both signs.
+            nncf.Dataset(samples),
+            # MIXED gives activations asymmetric ranges: those without a ReLU have both signs.
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(seen),
+            subset_size=len(samples),
         )
 
 
 def _record(model: MaskRCNN, inputs: Sequence[ModelInput]) -> dict[str, list[NDArray[np.float32]]]:
-    """What each part is given while the model runs on the inputs, one at a time."""
+    """Return the inputs of each network, by its name, while the model runs image by image.
+
+    Each sample is (N, H, W, C) float32.
+    """
     recorder = _Recorder(model.networks)
     model.networks = recorder
     try:
         engine = PortableEngine(model, "cpu")
-        for one in inputs:
-            engine.predict([one])
+        for model_input in inputs:
+            engine.predict([model_input])
     finally:
         model.networks = recorder.networks
-    return recorder.seen
+    return recorder.samples
 
 
 class _Recorder:
+    """The networks of a model, which record their inputs while they run."""
+
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
-        self.seen: dict[str, list[NDArray[np.float32]]] = {"dense": [], "box": [], "mask": []}
+        self.samples: dict[str, list[NDArray[np.float32]]] = {"dense": [], "box": [], "mask": []}
 
     def dense(self, images: Tensor) -> tuple[Features, list[Prediction]]:
-        self._keep("dense", images)
+        self._record("dense", images)
         return self.networks.dense(images)
 
     def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        self._keep("box", pooled)
+        self._record("box", pooled)
         return self.networks.box(pooled)
 
     def mask(self, pooled: Tensor) -> Tensor:
-        self._keep("mask", pooled)
+        self._record("mask", pooled)
         return self.networks.mask(pooled)
 
-    def _keep(self, part: str, x: Tensor) -> None:
+    def _record(self, name: str, x: Tensor) -> None:
         if len(x):
-            kept = x[:_BOXES_PER_IMAGE].permute(0, 2, 3, 1)
-            self.seen[part].append(torch.clone(kept).numpy())
+            sample = x[:_BOXES_PER_IMAGE].permute(0, 2, 3, 1)
+            self.samples[name].append(torch.clone(sample).numpy())

@@ -10,9 +10,9 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 class Engine(Protocol):
-    """A model that can be run. Stateless; safe to call from one thread at a time.
+    """A model that can be run. It has no state, and is called from one thread at a time.
 
-    `remarks` says, for the person who opened it, what of its files was accepted and not used.
+    `remarks` tells the person who opens the model which parts of its files are not used.
     """
 
     name: str
@@ -21,7 +21,9 @@ class Engine(Protocol):
     remarks: tuple[str, ...]
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        """Detect in each input. What else is in the batch does not change what is found; it may
-        change the last digits, since layers sum in another order.
+        """Return the instances in each input, in the order of the inputs.
+
+        The other inputs of a batch do not change which instances are found. They may change the
+        last digits, since layers then sum in another order.
         """
         ...

@@ -7,7 +7,7 @@ Shape = tuple[int, int]
 
 
 def padded_size(height: int, width: int, divisibility: int) -> Shape:
-    """The next (height, width) whose sides `divisibility` divides."""
+    """Return (height, width), each rounded up to a multiple of `divisibility`."""
     return -(-height // divisibility) * divisibility, -(-width // divisibility) * divisibility
 
 
@@ -16,17 +16,18 @@ def predict_by_shape(
     divisibility: int,
     predict: Callable[[Sequence[ModelInput]], list[Instances]],
 ) -> list[Instances]:
-    """Runs together only inputs that are padded to the same size, and keeps their order.
+    """Call `predict` once per padded size, and return the instances in the order of the inputs.
 
-    Padding an image to the size of a larger neighbour would change what convolutions see beyond
-    its border, and with it the answer; so an image's answer never depends on its batch.
+    Only inputs that are padded to the same size form a batch. Padding an image to the size of a
+    larger one would change the pixels that convolutions read beyond its border, and so its result.
     """
     groups: dict[Shape, list[int]] = {}
-    for index, one in enumerate(inputs):
-        shape = padded_size(one.pixels.shape[0], one.pixels.shape[1], divisibility)
+    for index, model_input in enumerate(inputs):
+        height, width = model_input.pixels.shape[:2]
+        shape = padded_size(height, width, divisibility)
         groups.setdefault(shape, []).append(index)
-    answers: dict[int, Instances] = {}
+    results: dict[int, Instances] = {}
     for indices in groups.values():
-        found = predict([inputs[i] for i in indices])
-        answers.update(zip(indices, found, strict=True))
-    return [answers[i] for i in range(len(inputs))]
+        batch = predict([inputs[i] for i in indices])
+        results.update(zip(indices, batch, strict=True))
+    return [results[i] for i in range(len(inputs))]

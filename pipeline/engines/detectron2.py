@@ -9,17 +9,21 @@ from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint
 from pipeline.engines.files.config_file import read_config_file
 from pipeline.engines.files.unread import TRAINING, without
-from pipeline.engines.portable.config import remarks_on, require_detectron2_runs, trainers_own
+from pipeline.engines.portable.config import (
+    remarks_on,
+    require_detectron2_runs,
+    trainer_sections,
+)
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
 
 
 class Detectron2Engine:
-    """Detectron2's own model, in float32. Use `open` to read one from files.
+    """Detectron2's own model, in float32. Use `open` to load it from files.
 
-    It runs what yields upright boxes, scores, classes and at most one mask per box, since no more
-    fits `Instances`: `require_detectron2_runs` says which configurations those are.
+    It runs models that return upright boxes, scores, classes and at most one mask per box, which is
+    all that `Instances` can hold. `require_detectron2_runs` checks a configuration for that.
     """
 
     name = "detectron2"
@@ -32,14 +36,17 @@ class Detectron2Engine:
 
     @classmethod
     def open(cls, config: Path, weights: Path, device: str) -> "Detectron2Engine":
-        """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
+        """Load a Detectron2 YAML and checkpoint.
+
+        Raise EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError.
+        """
         file = read_config_file(config)
         cfg = to_cfg(file.tree)
         cfg.MODEL.DEVICE = device
         resnets = cfg.MODEL.RESNETS
         if device == "cpu" and resnets.DEFORM_MODULATED and any(resnets.DEFORM_ON_PER_STAGE):
             raise UnsupportedConfig(
-                "MODEL.RESNETS.DEFORM_MODULATED = True: Detectron2 runs it on a GPU alone"
+                "MODEL.RESNETS.DEFORM_MODULATED = True: Detectron2 runs it only on a GPU"
             )
         model = build_model(cfg)
         checkpoint = open_checkpoint(weights)
@@ -50,40 +57,43 @@ class Detectron2Engine:
         return cls(model, section.NUM_CLASSES, remarks)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        # A backbone that takes any size says 0.
+        # The divisibility of a backbone that takes any size is 0.
         divisibility = max(1, self.model.backbone.size_divisibility)
         return predict_by_shape(inputs, divisibility, self._predict_same_shape)
 
     @torch.inference_mode()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        batch = [{"image": torch.tensor(one.pixels).permute(2, 0, 1)} for one in inputs]
+        batch = [{"image": torch.tensor(item.pixels).permute(2, 0, 1)} for item in inputs]
         if hasattr(self.model, "roi_heads"):
-            found = self.model.inference(batch, do_postprocess=False)
+            results = self.model.inference(batch, do_postprocess=False)
         else:
-            # A dense detector has no masks to paste; without a wanted size, boxes keep theirs.
-            found = [one["instances"] for one in self.model(batch)]
-        return [to_instances(one) for one in found]
+            # A dense detector has no masks to paste. Without an output size in the batch, its boxes
+            # stay in pixels of the model input.
+            results = [output["instances"] for output in self.model(batch)]
+        return [to_instances(result) for result in results]
 
 
 def to_cfg(tree: Mapping[str, Any]) -> Any:
-    """Return Detectron2's defaults with the tree laid over them, as its CfgNode.
+    """Return the configuration as Detectron2's CfgNode, with its defaults for missing keys.
 
-    What only the training reads is left out, since trainers add keys of their own there.
-    Raises UnsupportedConfig, which names the key, or EngineUnavailable.
+    Keys that only the training reads are left out, since trainers add keys of their own there.
+    Raise UnsupportedConfig, which names the key, or EngineUnavailable.
     """
     require_detectron2_runs(tree)
     cfg = default_config()
-    own = trainers_own(tree)
-    read = {key: value for key, value in without(TRAINING, tree).items() if key not in own}
+    extra_keys = trainer_sections(tree)
+    sections = without(TRAINING, tree)
+    relevant_tree = {key: value for key, value in sections.items() if key not in extra_keys}
     try:
-        # Not merge_from_file: that one runs whatever Python the YAML asks for.
-        cfg.merge_from_other_cfg(type(cfg)(read))
+        # merge_from_file would run any Python that the YAML names.
+        cfg.merge_from_other_cfg(type(cfg)(relevant_tree))
     except (KeyError, ValueError, AssertionError) as error:
         raise UnsupportedConfig(f"Detectron2 refuses the configuration: {reason(error)}") from error
     return cfg
 
 
 def default_config() -> Any:
+    """Return Detectron2's default CfgNode. Raise EngineUnavailable where it is not installed."""
     try:
         from detectron2.config import get_cfg
     except ImportError as error:
@@ -96,10 +106,13 @@ def default_config() -> Any:
 
 
 def build_model(cfg: Any) -> Any:
-    """In inference mode, with fresh weights. Raises UnsupportedConfig where Detectron2 cannot."""
+    """Return Detectron2's model with fresh weights, in inference mode.
+
+    Raise UnsupportedConfig where Detectron2 cannot build it.
+    """
     from detectron2.modeling import build_model as build
 
-    # Only training has this loss, and it looks for the training set.
+    # Only the training uses this loss, which would look up the training set.
     cfg.MODEL.ROI_BOX_HEAD.USE_FED_LOSS = False
     try:
         return build(cfg).eval()
@@ -108,15 +121,15 @@ def build_model(cfg: Any) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """The first line; a KeyError's own text would come in quotes."""
+    """Return the first line of the error's argument, which `str` would quote for a KeyError."""
     return str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
 
 
-def to_instances(found: Any) -> Instances:
-    """found: Detectron2's Instances, with masks as (N, 1, M, M) probabilities."""
+def to_instances(result: Any) -> Instances:
+    """Return our Instances for Detectron2's, whose masks are (N, 1, M, M) probabilities."""
     return Instances(
-        boxes=found.pred_boxes.tensor.cpu().numpy(),
-        scores=found.scores.cpu().numpy(),
-        classes=found.pred_classes.cpu().numpy(),
-        masks=found.pred_masks[:, 0].cpu().numpy() if found.has("pred_masks") else None,
+        boxes=result.pred_boxes.tensor.cpu().numpy(),
+        scores=result.scores.cpu().numpy(),
+        classes=result.pred_classes.cpu().numpy(),
+        masks=result.pred_masks[:, 0].cpu().numpy() if result.has("pred_masks") else None,
     )

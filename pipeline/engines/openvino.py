@@ -18,14 +18,14 @@ from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
 
-# A part of the model as OpenVINO's intermediate representation, by name.
+# OpenVINO models ("dense", "box" and perhaps "mask"), by the name of the network.
 Graphs = dict[str, Any]
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 class OpenVinoEngine(PortableEngine):
-    """The portable engine with its layers run by OpenVINO, on a CPU."""
+    """The portable engine with its layers run by OpenVINO, on a CPU. Use `open` to load it."""
 
     name = "openvino"
 
@@ -38,9 +38,10 @@ class OpenVinoEngine(PortableEngine):
         precision: Precision = "float32",
         quantized: Path | None = None,
     ) -> Self:
-        """quantized: the folder of the layers in int8, for that precision.
+        """Load a Detectron2 YAML and checkpoint.
 
-        Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError.
+        quantized: the folder of the layers in int8, needed for precision 'int8' only. Raise
+        EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError.
         """
         require_openvino(device)
         model, remarks = load_model(config, weights)
@@ -51,7 +52,10 @@ class OpenVinoEngine(PortableEngine):
     def of(
         cls, model: MaskRCNN, graphs: Graphs, precision: Precision, remarks: tuple[str, ...] = ()
     ) -> Self:
-        """Takes the model over: its layers' weights are dropped, since OpenVINO holds its own."""
+        """Return the engine that runs `graphs` as the layers of `model`.
+
+        The model is changed: its weights are dropped, since OpenVINO holds a copy of them.
+        """
         names = model.roi_heads.in_features
         model.networks = OpenVinoNetworks(graphs, names, precision)
         for layers in layers_of(model):
@@ -59,14 +63,17 @@ class OpenVinoEngine(PortableEngine):
         return cls(model, "cpu", precision, remarks)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        # What is between the layers is little, and PyTorch's threads, which spin while they wait
-        # for more of it, would keep OpenVINO's from the cores.
+        # PyTorch computes little between the layers, and its idle threads spin while they wait,
+        # which would keep OpenVINO's threads from the cores.
         with one_torch_thread():
             return super().predict(inputs)
 
 
 class OpenVinoNetworks:
-    """The three parts, compiled for this processor and for any size of image or number of boxes."""
+    """The networks of a model, compiled by OpenVINO for this processor.
+
+    They take images of any size and any number of boxes.
+    """
 
     def __init__(self, graphs: Graphs, feature_names: Sequence[str], precision: Precision) -> None:
         self._names = tuple(feature_names)
@@ -88,23 +95,25 @@ class OpenVinoNetworks:
         return logits, deltas
 
     def mask(self, pooled: Tensor) -> Tensor:
-        assert self._mask is not None, "a model without masks pools none"
+        assert self._mask is not None, "a model without a mask head pools no masks"
         (logits,) = self._mask(pooled)
         return logits
 
 
 class _Compiled:
+    """A graph, compiled for a CPU."""
+
     def __init__(self, graph: Any, precision: Precision) -> None:
         self._openvino = runtime()
         compiled = self._openvino.Core().compile_model(
             graph,
             "CPU",
             {
-                # Its own choice would be bfloat16 wherever the processor has it.
+                # By default OpenVINO takes bfloat16 where the processor supports it.
                 "INFERENCE_PRECISION_HINT": _HINTS[precision],
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                # Other replicas may sit on the same cores.
+                # Other replicas may be pinned to the same cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )
@@ -112,7 +121,10 @@ class _Compiled:
         self._count = len(compiled.outputs)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """x: (N, C, H, W), in channels-last memory. The results are views, until the next call."""
+        """Return the outputs for `x`, (N, C, H, W) float32 in channels-last memory.
+
+        The outputs are views that are valid until the next call.
+        """
         pixels = x.permute(0, 2, 3, 1).contiguous().numpy()
         self._request.infer([self._openvino.Tensor(pixels, shared_memory=True)])
         outputs = (self._request.get_output_tensor(i).data for i in range(self._count))
@@ -120,7 +132,10 @@ class _Compiled:
 
 
 def convert(model: MaskRCNN) -> Graphs:
-    """The model's layers, channels last; their weights are shared until a graph is compiled."""
+    """Return the model's layers as graphs, which share its weights until they are compiled.
+
+    Their inputs and feature maps are (N, H, W, C).
+    """
     heads, channels = model.roi_heads, model.backbone.out_channels
     side = 2 * model.backbone.size_divisibility
     box_side = heads.box_pooler.resolution
@@ -135,7 +150,7 @@ def convert(model: MaskRCNN) -> Graphs:
 
 
 def write_graphs(graphs: Graphs, folder: Path) -> None:
-    """As OpenVINO's files, an .xml and a .bin for each part."""
+    """Write each graph as OpenVINO's two files, an .xml and a .bin, into the new folder."""
     folder.mkdir()
     for name, graph in graphs.items():
         _name_by_place(graph, name)
@@ -143,14 +158,18 @@ def write_graphs(graphs: Graphs, folder: Path) -> None:
 
 
 def _name_by_place(graph: Any, name: str) -> None:
-    """The names OpenVINO gives count on and on; the same model must be the same bytes."""
+    """Rename the graph and its operations by their type and position.
+
+    OpenVINO's own names count across all graphs of a process, but the same model must give the same
+    bytes.
+    """
     graph.set_friendly_name(name)
     for place, operation in enumerate(graph.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
 
 
 def read_graphs(folder: Path | None) -> Graphs:
-    """Raises EngineUnavailable where there are none, or none that can be read."""
+    """Return the graphs in a folder. Raise EngineUnavailable where it holds none to read."""
     files = sorted(folder.glob("*.xml")) if folder is not None else []
     if not files:
         raise EngineUnavailable(
@@ -199,18 +218,22 @@ class _Mask(nn.Module):
 
 @torch.no_grad()
 def _graph(part: nn.Module, shape: tuple[int, int, int, int]) -> Any:
-    """Traced on zeros of `shape`; any number, height and width is taken afterwards."""
+    """Return the graph of a module, traced on zeros of `shape`, (N, H, W, C).
+
+    The graph takes any N; that of images (C = 3) also takes any H and W.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: it sees shapes become numbers
+        warnings.simplefilter("ignore")  # tracing warns where a shape becomes a number
         graph = runtime().convert_model(part.eval(), example_input=torch.zeros(shape))
     graph.reshape([-1, -1, -1, shape[3]] if shape[3] == 3 else [-1, *shape[1:]])
     return graph
 
 
 def runtime() -> Any:
-    """The module `openvino`. Nothing may leave the house, so its telemetry is kept out.
+    """Return the module `openvino`, imported without its telemetry.
 
-    Without being asked it would report each conversion; not finding the package, it does not.
+    With the package `openvino_telemetry` it would report each conversion over the network. It sends
+    nothing where that package cannot be imported.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return import_module("openvino")
@@ -221,6 +244,7 @@ def is_installed() -> bool:
 
 
 def require_openvino(device: str) -> None:
+    """Raise EngineUnavailable unless OpenVINO is installed and the device is a CPU."""
     if not is_installed():
         raise EngineUnavailable("OpenVINO is not installed: pip install openvino")
     if device != "cpu":

@@ -13,7 +13,10 @@ from pipeline.errors import EngineUnavailable, UnsupportedConfig
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A Detectron2 YAML and checkpoint, and perhaps a folder of the same layers in int8."""
+    """The files of a model: a Detectron2 YAML, a checkpoint, and perhaps its layers in int8.
+
+    `quantized` is the folder of the int8 layers.
+    """
 
     config: Path
     weights: Path
@@ -26,29 +29,29 @@ def open_engine(
     device: DeviceName = "auto",
     precision: Precision = "float32",
 ) -> Engine:
-    """Opens a model in an engine that can honour it.
+    """Return the model in an engine that supports its configuration.
 
-    'auto' takes OpenVINO on a CPU where it is installed, else the portable engine, and Detectron2
-    for the models that these do not support. Raises ModelError.
+    'auto' chooses OpenVINO on a CPU where it is installed, else the portable engine, and Detectron2
+    for models that these two do not support. Raise ModelError.
     """
-    chosen = pick_device(device)
+    device_name = pick_device(device)
     if engine == "detectron2":
-        return _open_detectron2(files, chosen, precision)
+        return _open_detectron2(files, device_name, precision)
     try:
         if engine == "openvino" or (
-            engine == "auto" and chosen == "cpu" and openvino.is_installed()
+            engine == "auto" and device_name == "cpu" and openvino.is_installed()
         ):
             return OpenVinoEngine.open(
-                files.config, files.weights, chosen, precision, files.quantized
+                files.config, files.weights, device_name, precision, files.quantized
             )
-        return PortableEngine.open(files.config, files.weights, chosen, precision)
-    except UnsupportedConfig as reason:
-        if engine != "auto" or reason.other_engine != Detectron2Engine.name:
+        return PortableEngine.open(files.config, files.weights, device_name, precision)
+    except UnsupportedConfig as refusal:
+        if engine != "auto" or refusal.other_engine != Detectron2Engine.name:
             raise
         try:
-            return _open_detectron2(files, chosen, precision)
-        except EngineUnavailable as absent:
-            raise EngineUnavailable(f"{reason}; {absent}") from absent
+            return _open_detectron2(files, device_name, precision)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(f"{refusal}; {error}") from error
 
 
 def _open_detectron2(files: ModelFiles, device: str, precision: Precision) -> Engine:
@@ -58,8 +61,11 @@ def _open_detectron2(files: ModelFiles, device: str, precision: Precision) -> En
 
 
 def pick_device(device: DeviceName) -> str:
+    """Return 'cpu' or 'cuda'. Raise EngineUnavailable for 'cuda' on a host without a GPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise EngineUnavailable("device 'cuda' was asked for, but PyTorch sees no GPU here")
+        raise EngineUnavailable(
+            "device 'cuda' was requested, but PyTorch finds no GPU on this machine; choose 'cpu'"
+        )
     return device

@@ -6,7 +6,10 @@ import torch
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let PyTorch compute in one thread, so that its sums do not depend on how many there are."""
+    """Let PyTorch compute in one thread within the block.
+
+    Its sums then do not depend on the number of threads.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

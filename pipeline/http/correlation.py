@@ -1,4 +1,4 @@
-"""The client's own id of a case or request: optional, short, and of no person."""
+"""Read the client's own id of a case or request: an optional short pseudonym."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from pipeline.errors import BadRequest
 
 HEADER = "X-Correlation-Id"
 
-# Room for a UUID, a DICOM UID or a ULID, and none for a name, an address, markup or a formula.
+# The pattern fits a UUID, a DICOM UID or a ULID, and excludes most names, addresses, markup and
+# formulas.
 PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 MAX_LENGTH = 64
 
@@ -15,14 +16,17 @@ _WELL_FORMED = re.compile(PATTERN.removesuffix("$") + r"\Z")
 
 
 def well_formed(values: Sequence[str]) -> str | None:
-    """Return the id, given every value of the request's header; None unless it is one good id."""
+    """Return the id, or None unless the header has exactly one well-formed value.
+
+    values: all values of the request's header.
+    """
     return values[0] if len(values) == 1 and _WELL_FORMED.match(values[0]) else None
 
 
 def read_correlation_id(values: Sequence[str]) -> str | None:
-    """Return the id, given every value of the request's header; None where there is none.
+    """Return the id, or None where the request has no such header.
 
-    Raise BadRequest for a malformed or repeated one.
+    values: all values of the request's header. Raise BadRequest for a malformed or repeated id.
     """
     if not values:
         return None

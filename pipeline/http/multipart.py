@@ -1,9 +1,9 @@
-"""Read the image out of a `multipart/form-data` body (RFC 7578).
+"""Read the image from a `multipart/form-data` body (RFC 7578).
 
-Both halves read a form with this module, so they give the same verdict. It takes what RFC 2046 and
-RFC 7578 allow of a form with one part, and refuses every body that two readers could understand in
-two ways: a second boundary line anywhere, lines that do not end with CRLF, and repeated headers or
-parameters.
+The gateway and the ingress both use this module, so they accept the same forms: all that RFC 2046
+and RFC 7578 allow of a form with one part. Every body that two readers could interpret differently
+is refused: a second boundary line anywhere, lines that do not end with CRLF, and repeated headers
+or parameters.
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import NoReturn
 
 from pipeline.errors import BadRequest
 
-# Bytes of a body that may surround the image: preamble, boundaries, the part's headers, epilogue.
+# The bytes around the image that a body may have: preamble, boundaries, headers, epilogue.
 FRAME_BYTES = 16 * 1024
 
-_MAX_BOUNDARY = 128  # RFC 2046 allows 70; Android and Windows samples send 75
+_MAX_BOUNDARY = 128  # RFC 2046 allows 70 characters; samples for Android and Windows send 75
 _MAX_HEADER_BYTES = 4096
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # nosec B105, a pattern of RFC 9110
 _HEADER = re.compile(rf"({_TOKEN}):(.*)")
-# A quoted value, one whose last character is a backslash that the browser did not escape, or
-# a value without quotes.
+# The value is in quotes; or in quotes with a last backslash that the browser did not escape; or
+# without quotes.
 _PARAMETER = re.compile(
     rf'[ \t]*({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|"([^"]*\\)"(?=[ \t]*\Z)|([^";]*))'
     r"[ \t]*(?:;|\Z)"
@@ -30,7 +30,7 @@ _SEPARATORS = re.compile(r"[ \t;]*")  # always matches
 _BOUNDARY = re.compile(r"[!#-\[\]-~]+")
 _QUOTED_BOUNDARY = re.compile(r"[ !#-\[\]-~]*[!#-\[\]-~]")
 
-# Padding without end would cost time.
+# Padding is limited, since matching it without a limit takes time.
 _LINE_END = re.compile(rb"[ \t]{0,256}\r\n")
 _CLOSING_END = re.compile(rb"--[ \t]{0,256}(?:[\r\n]|\Z)")
 
@@ -48,7 +48,7 @@ class _Value:
 def read_file(content_type: str, body: bytes) -> bytes:
     """Return the content of the part named `file`, the only part that a form may have.
 
-    The file's name and type are not looked at. Raises BadRequest, which names what is wrong.
+    The name and type of the file are ignored. Raise BadRequest, which says what is wrong.
     """
     boundary = b"--" + _boundary(content_type)
     start, end = _part(body, boundary)
@@ -58,12 +58,12 @@ def read_file(content_type: str, body: bytes) -> bytes:
 
 
 def media_type(header: str) -> str:
-    """Return the type of a Content-Type header in lower case, without its parameters."""
+    """Return the media type of a Content-Type header, in lower case and without parameters."""
     return header.partition(";")[0].strip(" \t").lower()
 
 
 def _part(body: bytes, boundary: bytes) -> tuple[int, int]:
-    """Return where the only part, headers included, begins and ends."""
+    """Return the start and end offset of the only part, which includes its headers."""
     starts = _boundary_lines(body, boundary)
     if not starts:
         _refuse("the body holds no line with the boundary of its Content-Type")
@@ -72,14 +72,15 @@ def _part(body: bytes, boundary: bytes) -> tuple[int, int]:
     after = [start + len(boundary) for start in starts]
     opening = _LINE_END.match(body, after[0])
     if opening is None:
-        what = "no part" if _CLOSING_END.match(body, after[0]) else "no CRLF after its boundary"
-        _refuse(f"the body holds {what}")
+        if _CLOSING_END.match(body, after[0]):
+            _refuse("the body holds no part")
+        _refuse("the body holds no CRLF after its boundary")
     if len(starts) == 1:
         _refuse("the body is cut off before its closing boundary")
     if _CLOSING_END.match(body, after[1]) is None:
         if _LINE_END.match(body, after[1]):
-            _refuse("it holds more than one part; options belong into the address")
-        _refuse("the boundary is also in the content, or has other characters behind it")
+            _refuse("it holds more than one part; send options as query parameters")
+        _refuse("the boundary is also in the content, or is followed by other characters")
     if len(starts) > 2:
         _refuse("the boundary appears again after the closing boundary")
     end = starts[1] - 2
@@ -89,23 +90,23 @@ def _part(body: bytes, boundary: bytes) -> tuple[int, int]:
 
 
 def _boundary_lines(body: bytes, boundary: bytes) -> list[int]:
-    """Return the first places, at most three, where a line begins with the boundary.
+    """Return the offsets of the first lines, at most three, that begin with the boundary.
 
-    A lone CR or LF counts as the end of a line here: other readers take it for one.
+    A lone CR or LF ends a line here, since some other readers treat it so.
     """
     starts = [0] if body.startswith(boundary) else []
     for line_end in (b"\r", b"\n"):
-        found = -1
+        offset = -1
         for _ in range(3):
-            found = body.find(line_end + boundary, found + 1)
-            if found < 0:
+            offset = body.find(line_end + boundary, offset + 1)
+            if offset < 0:
                 break
-            starts.append(found + 1)
+            starts.append(offset + 1)
     return sorted(starts)[:3]
 
 
 def _content_start(body: bytes, start: int, end: int) -> int:
-    """Return where the content begins, after the part's headers and an empty line."""
+    """Return the offset of the content, after the part's headers and an empty line."""
     if body.startswith(b"\r\n", start, end):
         return start + 2
     empty_line = body.find(b"\r\n\r\n", start, min(end, start + _MAX_HEADER_BYTES + 4))
@@ -124,7 +125,7 @@ def _boundary(content_type: str) -> bytes:
         _refuse(f"its boundary has more than {_MAX_BOUNDARY} characters")
     pattern = _QUOTED_BOUNDARY if boundary.quoted else _BOUNDARY
     if not pattern.fullmatch(boundary.text):
-        _refuse("its boundary holds a character that none may hold")
+        _refuse("its boundary holds a character that is not allowed in one")
     return boundary.text.encode("ascii")
 
 
@@ -146,11 +147,11 @@ def _check_headers(text: str) -> None:
     if "name" not in parameters or parameters["name"].text != "file":
         _refuse("the part is not named 'file'")
     if headers.get("content-transfer-encoding", "binary").lower() not in _ENCODINGS:
-        _refuse("the part has a Content-Transfer-Encoding; send its bytes as they are")
+        _refuse("the part has a Content-Transfer-Encoding; send its bytes without an encoding")
 
 
 def _parameters(header: str, value: str) -> tuple[str, dict[str, _Value]]:
-    """Return what stands before the parameters, in lower case, and the parameters by name."""
+    """Return the value before the parameters, in lower case, and the parameters by name."""
     parameters: dict[str, _Value] = {}
     position = len(value.partition(";")[0])
     while (position := _SEPARATORS.match(value, position).end()) < len(value):  # type: ignore[union-attr]
@@ -161,7 +162,7 @@ def _parameters(header: str, value: str) -> tuple[str, dict[str, _Value]]:
         if name in parameters:
             _refuse(f"{header} has a parameter twice")
         if name.partition("*")[0] in ("name", "boundary") and "*" in name:
-            _refuse(f"{header} has an extended parameter ('*') where a form may have none")
+            _refuse(f"{header} has an extended parameter ('*'), which is not allowed in a form")
         text = match[3] if match[2] is None else re.sub(r"\\(.)", r"\1", match[2])
         quoted = match[4] is None
         parameters[name] = _Value(text if quoted else match[4].strip(" \t"), quoted)

@@ -1,4 +1,4 @@
-"""Read the options of a request from its query, the same way in both halves."""
+"""Read the options of a request from its query, in the gateway and in the ingress."""
 
 import re
 from collections import Counter
@@ -13,17 +13,17 @@ from pipeline.errors import BadRequest
 
 M = TypeVar("M", bound=BaseModel)
 
-_MAX_SHOWN = 40  # characters of a name that came from the client
+_MAX_SHOWN = 40  # the characters of an unknown name that an error quotes
 
-# Pydantic reads more: "0_1" as 1, and a number where a date is wanted as seconds since 1970.
+# Pydantic accepts more: "0_1" as 1, and for a date a number as seconds since 1970.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def read_query(pairs: Iterable[tuple[str, str]], model: type[M]) -> M:
-    """Return the query's names and values as an object of `model`.
+    """Return the options of a query, given as pairs of name and value, as a `model`.
 
-    Raises BadRequest, which names the option and what it may be, for one that is unknown, repeated
-    or wrong.
+    Raise BadRequest for an option that is unknown, repeated or wrong. It names the option and the
+    values that are allowed.
     """
     query = list(pairs)
     counts = Counter(name for name, _ in query)
@@ -35,7 +35,7 @@ def read_query(pairs: Iterable[tuple[str, str]], model: type[M]) -> M:
             raise BadRequest(f"The option '{name}' is given {count} times; give it once.")
     for name, value in query:
         if not _is_plain(value, schemas[name]):
-            raise BadRequest(f"The option '{name}' must be {_wanted(schemas[name])}.")
+            raise BadRequest(f"The option '{name}' must be {_allowed(schemas[name])}.")
     try:
         return model.model_validate(dict(query))
     except ValidationError as error:
@@ -50,7 +50,7 @@ def _schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 
 
 def _is_plain(value: str, schema: dict[str, Any]) -> bool:
-    """Return False for a number that is not written as one, and for a number instead of a date."""
+    """Return False for a number in another notation, such as '0_1', or in place of a date."""
     kinds = schema.get("anyOf", [schema])
     is_number = _NUMBER.fullmatch(value) is not None
     if any(kind.get("format") in ("date", "date-time") for kind in kinds):
@@ -58,25 +58,26 @@ def _is_plain(value: str, schema: dict[str, Any]) -> bool:
     return is_number or not any(kind.get("type") in ("number", "integer") for kind in kinds)
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    guess = get_close_matches(name[:_MAX_SHOWN], known, n=1)
+def _unknown(name: str, options: list[str]) -> str:
+    guess = get_close_matches(name[:_MAX_SHOWN], options, n=1)
     hint = f" Did you mean '{guess[0]}'?" if guess else ""
-    options = " and ".join([", ".join(known[:-1]), known[-1]] if known[1:] else known)
-    return f"There is no option {name[:_MAX_SHOWN]!a}; the options are {options}.{hint}"
+    names = " and ".join([", ".join(options[:-1]), options[-1]] if options[1:] else options)
+    return f"There is no option {name[:_MAX_SHOWN]!a}; the options are {names}.{hint}"
 
 
 def _wrong(error: ValidationError, schemas: dict[str, dict[str, Any]]) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
-    if first["type"] == "value_error":  # one of our own validators, whose words are its own
-        return f"The options do not fit each other: {first['ctx']['error']}."
+    if first["type"] == "value_error":  # raised by a validator of the model, with its own text
+        return f"The options contradict each other: {first['ctx']['error']}."
     name = str(first["loc"][0])
-    return f"The option '{name}' must be {_wanted(schemas[name])}."
+    return f"The option '{name}' must be {_allowed(schemas[name])}."
 
 
-def _wanted(schema: dict[str, Any]) -> str:
-    """Return in plain English what a JSON schema asks of a text in a query."""
+def _allowed(schema: dict[str, Any]) -> str:
+    """Return in plain English the values of a query parameter that a JSON schema allows."""
     if "anyOf" in schema:  # null stands for an option that is not given
-        return " or ".join(_wanted(one) for one in schema["anyOf"] if one.get("type") != "null")
+        types = [option for option in schema["anyOf"] if option.get("type") != "null"]
+        return " or ".join(_allowed(option) for option in types)
     if "enum" in schema:
         *others, last = schema["enum"]
         return f"{', '.join(others)} or {last}"
@@ -86,12 +87,12 @@ def _wanted(schema: dict[str, Any]) -> str:
         return "a date such as 2026-11-30"
     if schema.get("format") == "date-time":
         return "a date and time such as 2026-11-30T08:00:00Z"
-    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    wanted = kind.get(schema.get("type", ""), "text")
+    names = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    name = names.get(schema.get("type", ""), "text")
     if "minimum" in schema and "maximum" in schema:
-        return f"{wanted} from {schema['minimum']:g} to {schema['maximum']:g}"
+        return f"{name} from {schema['minimum']:g} to {schema['maximum']:g}"
     if "minimum" in schema:
-        return f"{wanted} of at least {schema['minimum']:g}"
+        return f"{name} of at least {schema['minimum']:g}"
     if "maxLength" in schema:
-        return f"{wanted} of at most {schema['maxLength']} characters"
-    return wanted
+        return f"{name} of at most {schema['maxLength']} characters"
+    return name

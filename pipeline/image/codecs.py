@@ -1,6 +1,6 @@
-"""Pixels of each format, written into the rows of the stored picture.
+"""Read the pixels of each format into the rows of the stored picture.
 
-Which library reads which format, and why: docs/adr/0017-decoding.md.
+docs/adr/0017-decoding.md says which library reads which format, and why.
 """
 
 import numpy as np
@@ -16,19 +16,19 @@ from pipeline.image.orientation import Pixels
 from pipeline.image.png_codec import load_png
 from pipeline.image.tiff_jpeg import check_jpeg_blocks
 
-# libtiff for uncompressed files, too: Pillow's own reader takes planes of 16 bits for 8.
+# Read uncompressed files with libtiff, too: Pillow's own reader reads 16-bit planes as 8-bit ones.
 TiffImagePlugin.READ_LIBTIFF = True
-# Pillow knows no big-endian twin of its (little-endian, WhiteIsZero, 16 bits).
+# Pillow lists 16-bit WhiteIsZero for little-endian files only. This adds it for big-endian ones.
 TiffImagePlugin.OPEN_INFO[(TiffImagePlugin.MM, GREY_FROM_WHITE, (1,), 1, (16,), ())] = (
     "I;16B",
     "I;16B",
 )
 
-_BAND_PIXELS = 1 << 20  # what is converted at a time, so that no second picture is held
+_BAND_PIXELS = 1 << 20  # pixels converted at a time, so that no second whole picture is in memory
 
 
 def check_integrity(data: bytes, name: str) -> None:
-    """Raise BrokenImage for lost data that the library which decodes the file does not notice."""
+    """Raise BrokenImage for lost data that the decoding library would not notice."""
     if name == "PNG":
         png.check_checksums(data)
     if name == "TIFF":
@@ -38,28 +38,29 @@ def check_integrity(data: bytes, name: str) -> None:
 
 
 def padded(data: bytes, name: str) -> bytes:
-    """Return the file with the bytes after its end that it counts as its own."""
+    """Return the file, with zeros for those bytes after its end that a TIFF counts as its own."""
     return data + bytes(missing_bytes(Directory.read(data))) if name == "TIFF" else data
 
 
 def load(data: bytes, name: str, image: Image.Image) -> None:
-    """Load a PNG or TIFF file, whose orientation Pillow knows only with the pixels.
+    """Load the pixels of a PNG or TIFF; do nothing for the other formats.
 
-    A TIFF is turned upright at that. Raise BrokenImage, or what Pillow raises.
+    Pillow knows the orientation of these two only after it has loaded them, and it turns a TIFF
+    upright. Raise BrokenImage or one of `decode.PILLOW_ERRORS`.
     """
     if name == "PNG":
         load_png(data, image)
     if name == "TIFF":
         exif = image.getexif()
         for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
-            exif.pop(tag, None)  # or Pillow reads them all, whatever it costs
+            exif.pop(tag, None)  # otherwise Pillow reads these directories at any cost
         image.load()
 
 
 def read_pixels(data: bytes, name: str, image: Image.Image, rows: Pixels) -> None:
-    """Write the picture into `rows`, (H, W, 3) uint8 BGR of any strides, turned as it is stored.
+    """Write the stored picture into `rows`, (H, W, 3) uint8 BGR of any strides.
 
-    Raise BrokenImage, or what Pillow raises.
+    Raise BrokenImage or one of `decode.PILLOW_ERRORS`.
     """
     if name == "JPEG":
         _read_jpeg(data, image, rows)
@@ -80,8 +81,8 @@ def _read_jpeg(data: bytes, image: Image.Image, rows: Pixels) -> None:
 
 
 def _read_webp(data: bytes, rows: Pixels) -> None:
-    # The picture alone: libwebp fills a cut one up from whatever chunk follows it. By OpenCV, since
-    # Pillow would hold the picture five times.
+    # Decode the chunk of the picture alone: libwebp would complete a truncated picture with bytes
+    # of the next chunk. OpenCV decodes it, since Pillow would hold the picture five times.
     picture = _decode_webp(webp.picture_alone(data))
     if picture is None or picture.shape != rows.shape:
         raise BrokenImage(
@@ -91,7 +92,7 @@ def _read_webp(data: bytes, rows: Pixels) -> None:
 
 
 def _decode_webp(data: bytes) -> Pixels | None:
-    import cv2  # here, since only WebP needs it
+    import cv2  # imported here, since only WebP needs it
 
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -99,9 +100,10 @@ def _decode_webp(data: bytes) -> Pixels | None:
 
 
 def _check_webp_complete(data: bytes) -> None:
-    """Raise BrokenImage where the picture does not need its last bytes: it was cut and padded.
+    """Raise BrokenImage where the picture decodes without its last 16 bytes.
 
-    The codec has no checksum, but it reads a whole picture to its end.
+    The codec has no checksum, but it reads a complete picture to its end. A picture that does not
+    need its last bytes was truncated and padded.
     """
     if _decode_webp(webp.picture_alone(data, less=16)) is not None:
         raise BrokenImage(
@@ -111,14 +113,14 @@ def _check_webp_complete(data: bytes) -> None:
 
 def _read_with_pillow(image: Image.Image, rows: Pixels, inverted: bool = False) -> None:
     image.load()
-    image.info.pop("transparency", None)  # dropped either way; Pillow warns of it
+    image.info.pop("transparency", None)  # dropped in any case; with it Pillow would warn
     step = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, step):
         band = image.crop((0, top, image.width, min(top + step, image.height)))
         if band.mode.startswith("I;16"):
             grey = np.asarray(band)
             band = Image.fromarray(((~grey if inverted else grey) >> 8).astype(np.uint8))
-        # Pillow turns the channels while it unpacks its own; NumPy would take four times as long.
+        # Pillow reverses the channels while it packs them; NumPy would take four times as long.
         pixels = np.frombuffer(band.convert("RGB").tobytes("raw", "BGR"), dtype=np.uint8)
         rows[top : top + band.height] = pixels.reshape(band.height, band.width, 3)
 

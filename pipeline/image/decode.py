@@ -1,7 +1,8 @@
-"""Bytes of an image file -> the upright BGR picture; the one decoder of the product.
+"""Decode the bytes of an image file to an upright BGR picture.
 
-`inspect` judges the file's structure first, so the decoders see only files whose size, frames and
-metadata are bounded. The pixels are those of Detectron2's reader.
+Every image that the product reads is decoded here. `inspect` checks the structure of the file
+first, so the codecs only see files with a bounded size and number of frames and bounded metadata.
+The pixels are those of Detectron2's reader.
 """
 
 import io
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Each plugin is imported here, so that Pillow never loads its other plugins during a request.
+# Import each plugin that is used, so that Pillow never loads its other plugins during a request.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     Image,
@@ -32,44 +33,46 @@ from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
 from pipeline.image.orientation import UPRIGHT, Pixels, as_stored, orientation_of, upright_size
 from pipeline.schemas import ImageInfo
 
-# At DEBUG Pillow logs the values of EXIF tags, which may name a patient. Its warnings differ with
-# each damaged file, and Python remembers every text it has shown: a leak under hostile load.
+# At level DEBUG Pillow logs the values of EXIF tags, which may name a patient. The texts of its
+# warnings differ for each damaged file, and Python keeps every text that it has shown: hostile
+# files would fill the memory.
 logging.getLogger("PIL").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-# What Pillow raises on damaged files. MemoryError is not among them: behind our own size check
-# it means that the host is short of memory, which is not the image's fault.
+# The errors that Pillow raises for damaged files. MemoryError is left out: after our own check of
+# the size it means that the host is short of memory, which is not a fault of the image.
 PILLOW_ERRORS = (
     OSError,  # truncated or undecodable data; UnidentifiedImageError
     SyntaxError,  # malformed structure
-    ValueError,  # metadata bombs, impossible tiles; UnicodeDecodeError; simplejpeg's only error
+    ValueError,  # metadata bombs, impossible tiles, UnicodeDecodeError; all errors of simplejpeg
     TypeError,  # TIFF tags of the wrong type
-    KeyError,  # TIFF tags that are missing
-    IndexError,  # segments shorter than their kind
+    KeyError,  # missing TIFF tags
+    IndexError,  # segments that are too short
     EOFError,  # frames that end early
     OverflowError,  # offsets beyond C's integers
-    struct.error,  # numbers cut short
+    struct.error,  # numbers that are cut off
     zlib.error,
-    Image.DecompressionBombError,  # a second, larger size hidden behind the first
+    Image.DecompressionBombError,  # a second, larger size after the first
 )
 
 
-LARGE = 16 * 1024 * 1024  # bytes
+# A picture of more bytes than this gets a memory mapping of its own.
+LARGE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """`pixels` is (H, W, 3) uint8, BGR, upright, contiguous and writable."""
+    """A decoded picture. `pixels` is (H, W, 3) uint8 BGR, upright, contiguous and writable."""
 
     pixels: Pixels
     info: ImageInfo
 
 
 def new_pixels(height: int, width: int) -> Pixels:
-    """Return memory for a picture, (height, width, 3) uint8.
+    """Return uninitialized memory for a picture, (height, width, 3) uint8.
 
-    That of a large one is mapped, so that the system has it back when the picture is gone,
-    whatever the process's allocator keeps.
+    The memory of a large picture is mapped, so that it returns to the system as soon as the picture
+    is deleted, even where the allocator of the process keeps freed memory.
     """
     size = height * width * 3
     if size <= LARGE:
@@ -82,13 +85,14 @@ def decode(
     limits: ImageLimits = DEFAULT_LIMITS,
     allocate: Callable[[int, int], Pixels] = new_pixels,
 ) -> DecodedImage:
-    """Decode as Detectron2's `read_image(path, "BGR")` does, bit for bit, and more strictly.
+    """Return the picture with exactly the pixels of Detectron2's `read_image(path, "BGR")`.
 
-    It differs where that reader errs: 16-bit samples are scaled by 1/256, not clipped; 16-bit
-    WhiteIsZero is inverted; a TIFF is turned upright once, not twice; a picture that lost pixels
-    is refused. Transparency is dropped, not composed. Of a JPEG with several pictures (MPO, as
-    phones write) the first is taken. `allocate` gives the memory for (height, width, 3) pixels.
-    Raise what `inspect` raises.
+    The result differs where that reader is wrong: 16-bit samples are scaled by 1/256 instead of
+    clipped; 16-bit WhiteIsZero is inverted; a TIFF is turned upright once instead of twice; a
+    picture that lost pixels is refused. An alpha channel is dropped without blending. Of a JPEG
+    with several pictures (MPO, written by phones) the first one is decoded. `allocate` returns the
+    memory for (height, width, 3) uint8 pixels.
+    Raise UnsupportedImage, ImageTooLarge or BrokenImage.
     """
     header = inspect(data, limits)
     try:
@@ -103,7 +107,8 @@ def decode(
 def _decode(
     data: bytes, header: Header, image: Image.Image, allocate: Callable[[int, int], Pixels]
 ) -> DecodedImage:
-    # Both sizes were judged only as our own reader saw them; nothing is allocated for another.
+    # The limits were checked for the size that our own header reader read. Pillow must have read
+    # the same one before memory is allocated.
     if image.size not in ((header.width, header.height), (header.height, header.width)):
         raise BrokenImage("The image is damaged: its header contradicts its content.")
     codecs.load(data, header.format, image)
@@ -115,10 +120,12 @@ def _decode(
 
 
 def _damage(error: BaseException) -> str:
-    """Return one plain sentence; Pillow's own text stays behind, since it may quote metadata."""
+    """Return what is wrong in plain English, without Pillow's text, which may quote metadata."""
     text = str(error)
     if "runcated" in text or "not enough image data" in text:
         return "The image is cut off: its pixel data ends too early. Export or transfer it again."
     if "too large" in text or "Too much memory" in text:
-        return "The image's compressed metadata expands beyond all bounds."
+        return (
+            "The image's compressed metadata expands beyond the limit. Export it without metadata."
+        )
     return "The image is damaged: its content cannot be decoded. Export or transfer it again."

@@ -26,7 +26,7 @@ from pipeline.schemas import ImageInfo
 
 DEFAULT_CPU_SECONDS = 10
 
-# What a decoder may take in all, however little of it on a processor, to start or to answer.
+# The longest time, waiting for a processor included, in which a decoder must start or answer.
 _STUCK_AFTER_S = 60.0
 
 _ERRORS: dict[str, type[ImageError]] = {
@@ -36,16 +36,16 @@ _INSTALLATION = Path(__file__).resolve().parents[2]
 
 
 class DecoderPool:
-    """Decode images in a few processes, each of which ends with the image that it cannot stand.
+    """A pool of processes that decode images, apart from the caller's process.
 
-    An image that takes too long, takes too much memory, or crashes the decoder costs its own
-    request and a new process: the caller's process goes on.
+    An image that takes too long, takes too much memory or crashes its decoder fails its own request
+    only: the pool replaces the decoder, and the caller's process goes on.
     """
 
     def __init__(
         self, size: int, limits: ImageLimits, cpu_seconds: int = DEFAULT_CPU_SECONDS
     ) -> None:
-        """Start `size` decoders. Raise PredictionFailed where one does not start."""
+        """Start `size` decoders. Raise PredictionFailed where a decoder does not start."""
         self._limits = limits
         self._cpu_seconds = cpu_seconds
         self._idle: queue.SimpleQueue[_Decoder | None] = queue.SimpleQueue()
@@ -55,15 +55,15 @@ class DecoderPool:
             self._idle.put(decoder)
 
     def decode(self, data: bytes) -> DecodedImage:
-        """Do what `decode.decode` does, in a process of its own; wait for a free one.
+        """Return what `decode.decode` returns, from the first decoder that is free.
 
-        Raise ImageError, Overloaded where the host has no room to decode now, or
-        PredictionFailed. Any number of threads may call this.
+        Raise ImageError; Overloaded where the host has no memory or time for the image now;
+        PredictionFailed where the decoder itself fails. Any number of threads may call this.
         """
         check_bytes(data, self._limits)
         decoder = self._idle.get()
         try:
-            if decoder is None or not decoder.is_usable():  # the system ended it while it was idle
+            if decoder is None or not decoder.is_usable():  # the system may have ended an idle one
                 decoder = _Decoder(self._limits, self._cpu_seconds)
                 decoder.wait_until_ready()
             return decoder.decode(data)
@@ -73,7 +73,7 @@ class DecoderPool:
     def _put_back(self, decoder: "_Decoder | None") -> None:
         if decoder is not None and not decoder.is_usable():
             decoder.end()
-            decoder = None  # the next image starts another
+            decoder = None  # the next image starts a new one
         self._idle.put(decoder)
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class _Decoder:
                     *map(str, descriptors),
                     *(json.dumps(asdict(limits)), str(cpu_seconds)),
                 ],
-                # Nothing of the parent's environment, which holds its secrets.
+                # Pass nothing of the parent's environment, which holds secrets.
                 env={"PYTHONPATH": str(_INSTALLATION), "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 pass_fds=descriptors,
@@ -120,7 +120,7 @@ class _Decoder:
         self._memory.write_file(data)
         self._send({"number": self._number, "size": len(data)})
         answer = self._receive()
-        # Or somebody else's picture would be taken for this one.
+        # An answer to an earlier request would be another patient's picture.
         assert answer.pop("number") == self._number, "an answer belongs to its request"
         if "code" in answer:
             raise _ERRORS[answer["code"]](answer["detail"])
@@ -132,7 +132,7 @@ class _Decoder:
         return DecodedImage(pixels, info)
 
     def is_usable(self) -> bool:
-        """Return whether it lives and owes no answer."""
+        """Return whether the process runs and has answered every request."""
         return not self._owes_answer and self._process.poll() is None
 
     def end(self) -> None:
@@ -142,12 +142,12 @@ class _Decoder:
 
     def _send(self, message: dict[str, int]) -> None:
         self._owes_answer = True
-        # Where it was ended while it was idle, its exit status says why.
+        # If the process has ended meanwhile, `_receive` raises the reason from its exit status.
         with suppress(BrokenPipeError):
             self._channel.send(json.dumps(message).encode())
 
     def _receive(self) -> dict[str, Any]:
-        """Return the next message. Raise the reason where there is none."""
+        """Return the next message. Raise Overloaded, or the reason for which the process ended."""
         try:
             message = self._channel.recv(MAX_MESSAGE)
         except TimeoutError as error:
@@ -166,8 +166,10 @@ class _Decoder:
                 f"Decoding the image takes more than {self._cpu_seconds} s of processor time. "
                 "Export it anew as JPEG or PNG."
             )
-        if status == -signal.SIGKILL:  # the kernel, short of memory, or an operator
-            return Overloaded("The decoder was ended with the image; try again.")
+        if status == -signal.SIGKILL:  # by the kernel, short of memory, or by an operator
+            return Overloaded("The decoder was killed while it read the image; try again.")
         if status < 0:
-            return BrokenImage("The image is damaged: it crashed the decoder.")
+            return BrokenImage(
+                "The image is damaged: it crashed the decoder. Export or transfer it again."
+            )
         return PredictionFailed("The decoder failed on this image.")

@@ -13,8 +13,8 @@ _Picture = NDArray[np.uint8]
 _Rectangle = tuple[int, int, int, int]  # x, y, width, height
 _Color = tuple[int, int, int]
 
-# Okabe and Ito's colours, told apart with any colour vision, as BGR. One for each class id, in
-# turn; those that stand out from pink tissue come first.
+# The palette of Okabe and Ito as BGR, which can be told apart with any colour vision. Class ids
+# take the colours in turn; those that stand out from pink tissue come first.
 _PALETTE: tuple[_Color, ...] = (
     (233, 180, 86),  # sky blue
     (66, 228, 240),  # yellow
@@ -26,17 +26,17 @@ _PALETTE: tuple[_Color, ...] = (
 )
 _DARK: _Color = (32, 32, 32)
 _LIGHT: _Color = (255, 255, 255)
-_FILL = 0.3  # faint enough to see the tissue through it
+_FILL = 0.3  # opacity of a mask's fill: the tissue stays visible
 _BOLD = 600
 
 
 def draw(image: _Picture, lesions: Sequence[Lesion]) -> _Picture:
-    """A copy of `image` ((H, W, 3) uint8 BGR) with each lesion's mask, box and name on it.
+    """Return a copy of `image`, (H, W, 3) uint8 BGR, with each lesion's mask, box and label.
 
-    Of two lesions in one place the earlier, surer one lies on top.
+    Where lesions overlap, the earlier one, which has the higher score, lies on top.
     """
     picture = np.array(image, order="C")
-    # One pixel for every 480 of the shorter side: the lines of 1280x960 are two pixels wide.
+    # Lines are one pixel wide per 480 pixels of the shorter side: two pixels in 1280x960.
     line = max(1, round(min(picture.shape[:2]) / 480))
     for lesion in reversed(lesions):
         _fill_mask(picture, lesion)
@@ -49,7 +49,7 @@ def draw(image: _Picture, lesions: Sequence[Lesion]) -> _Picture:
 
 
 def encode(image: _Picture, format: Literal["jpeg", "png"]) -> bytes:
-    """The file's bytes; `image` is (H, W, 3) uint8 BGR."""
+    """Return `image`, (H, W, 3) uint8 BGR, as the bytes of a JPEG or PNG file."""
     if format == "jpeg":
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     else:
@@ -72,7 +72,7 @@ def _fill_mask(picture: _Picture, lesion: Lesion) -> None:
 
 @lru_cache(maxsize=len(_PALETTE))
 def _tints(color: _Color) -> _Picture:
-    """(1, 256, 3): what each value of each channel becomes below a fill of `color`."""
+    """Return the (1, 256, 3) uint8 table that blends each channel value with a fill of `color`."""
     values = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=2)
     tinted = cv2.addWeighted(values, 1 - _FILL, np.full_like(values, color), _FILL, 0)
     return tinted.astype(np.uint8, copy=False)
@@ -90,16 +90,16 @@ def _outline(picture: _Picture, lesion: Lesion, line: int) -> None:
         cv2.CHAIN_APPROX_NONE,
         offset=(lesion.mask.x, lesion.mask.y),
     )
-    # Within half a pixel of the mask's steps runs a smoother line of far fewer points.
+    # Replace the stepped outline by a smoother line of far fewer points, at most 0.7 pixels away.
     lines = [cv2.approxPolyDP(contour, 0.7, True) for contour in contours]
-    # A dark edge keeps the line visible on any tissue.
+    # A dark border keeps the line visible on any tissue.
     cv2.polylines(picture, lines, True, _DARK, 2 * line, cv2.LINE_AA)
     cv2.polylines(picture, lines, True, _color(lesion), line, cv2.LINE_AA)
 
 
 def _tag(picture: _Picture, lesion: Lesion, placed: Sequence[_Rectangle]) -> _Rectangle:
-    """Writes the lesion's class and score beside its box; returns where."""
-    # Control characters and lone surrogates must not reach the font renderer: it crashes on them.
+    """Write the lesion's label and score beside its box, and return the rectangle of the text."""
+    # The font renderer crashes on control characters and lone surrogates.
     label = "".join(sign if sign.isprintable() else "?" for sign in lesion.label)
     text = f"{label} {percent(lesion.score)}"
     tag = _render(text, _color(lesion), *picture.shape[:2])
@@ -110,17 +110,17 @@ def _tag(picture: _Picture, lesion: Lesion, placed: Sequence[_Rectangle]) -> _Re
 
 
 def _render(text: str, color: _Color, height: int, width: int) -> _Picture:
-    """The text on a plate of `color`, sized for a picture of `height` by `width` pixels."""
-    font = cv2.FontFace("sans")  # Hershey fonts, and Pillow's, know little beyond ASCII
+    """Return the text on a plate of `color`, sized for a picture of `height` by `width` pixels."""
+    font = cv2.FontFace("sans")  # Hershey fonts and Pillow's font hold little beyond ASCII
     size = max(11, round(min(height, width) / 44))
-    endless = (0, 1 << 24)  # the text must not be wrapped
-    text_width = cv2.getTextSize((0, 0), text, (0, 0), font, size, _BOLD, 0, endless)[2]
+    no_wrap = (0, 1 << 24)  # the line length from which text is wrapped
+    text_width = cv2.getTextSize((0, 0), text, (0, 0), font, size, _BOLD, 0, no_wrap)[2]
     pad = size // 3
     plate = np.full((size + 2 * pad, text_width + 2 * pad, 3), color, dtype=np.uint8)
-    # Dark text on the bright colours, by their luminance.
+    # Take dark text on bright colours, by their luminance (BT.601).
     ink = _DARK if np.dot(color, (0.114, 0.587, 0.299)) > 110 else _LIGHT
     baseline = pad + round(0.86 * size)
-    cv2.putText(plate, text, (pad, baseline), ink, font, size, _BOLD, 0, endless)
+    cv2.putText(plate, text, (pad, baseline), ink, font, size, _BOLD, 0, no_wrap)
     shrink = min(1.0, width / plate.shape[1], height / plate.shape[0])
     if shrink == 1.0:
         return plate
@@ -134,7 +134,10 @@ def _place(
     picture: tuple[int, ...],
     placed: Sequence[_Rectangle],
 ) -> tuple[int, int]:
-    """The tag's upper left corner: within the picture, and where it covers other tags least."""
+    """Return the tag's upper left corner: in the picture, where it covers other tags least.
+
+    tag, picture: shapes, (height, width).
+    """
     height, width = tag
     x1, y1, x2, y2 = (round(side) for side in box)
     places = [
@@ -142,7 +145,9 @@ def _place(
         for y in (y1 - height, y2, y1, y2 - height)
         for x in (x1, x2 - width)
     ]
-    return min(places, key=lambda at: sum(_overlap((*at, width, height), it) for it in placed))
+    return min(
+        places, key=lambda place: sum(_overlap((*place, width, height), other) for other in placed)
+    )
 
 
 def _overlap(a: _Rectangle, b: _Rectangle) -> int:

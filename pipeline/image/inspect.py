@@ -1,7 +1,7 @@
-"""What an image file claims to hold, from its structure alone.
+"""Read the format and size of an image file from its structure, without decoding it.
 
-No codec runs and nothing is allocated, so the gateway may inspect hostile bytes. Orientation is
-left to the decoder, the one place that reads metadata: `Header` has the sides as they are stored.
+No codec runs and no memory for pixels is allocated, so the gateway can inspect hostile bytes. The
+orientation is left to the decoder, which alone reads metadata: `Header` has the stored sides.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from pipeline.schemas import ImageInfo
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The format's name, and the sides in pixels of the picture as it is stored."""
+    """The name of the format, and the sides of the stored picture in pixels."""
 
     format: str
     width: int
     height: int
 
     def agrees_with(self, info: ImageInfo) -> bool:
-        """Return whether `info`, which is upright, may be of this image."""
+        """Return whether the upright image that `info` describes can be this one, in any turn."""
         stored = (self.width, self.height)
         return info.format == self.format and stored in (
             (info.width, info.height),
@@ -32,7 +32,7 @@ class Header:
 
 
 def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
-    """Return what the file claims to hold.
+    """Return the header of an image file.
 
     Raise UnsupportedImage, ImageTooLarge or BrokenImage, with the reason and the remedy.
     """
@@ -43,15 +43,16 @@ def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Header:
     if name is None or name not in limits.formats:
         accepted = f"Accepted are {', '.join(limits.formats)}."
         kind = foreign.description(data) if name is None else f"This is a {name} image."
-        raise UnsupportedImage(f"{kind or 'This is no image that can be read here.'} {accepted}")
+        raise UnsupportedImage(f"{kind or 'This is not an image of a known format.'} {accepted}")
     return Header(name, *_READERS[name](data, limits))
 
 
 def check_bytes(data: bytes, limits: ImageLimits) -> None:
-    """Raise ImageTooLarge for a file of more bytes than are accepted."""
+    """Raise ImageTooLarge for a file with more than `limits.max_bytes` bytes."""
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
-            f"The image has {len(data)} bytes; at most {limits.max_bytes} are accepted."
+            f"The image has {len(data)} bytes; at most {limits.max_bytes} are accepted. Export it "
+            "in a smaller size or as JPEG."
         )
 
 

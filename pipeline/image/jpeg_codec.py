@@ -1,4 +1,4 @@
-"""Decoding of JPEG by libjpeg, with an error for every pixel that it would have to make up."""
+"""Decode JPEG with libjpeg, and raise an error where it would have to invent pixels."""
 
 import simplejpeg
 
@@ -11,11 +11,11 @@ _LEFT_OVER = "it holds bytes that belong to no row of pixels, so that data may h
 
 
 def decode_jpeg(data: bytes, colours: str, buffer: Pixels | None = None) -> Pixels:
-    """Return the pixels as simplejpeg's colour space `colours`, in `buffer` where one is given.
+    """Return the pixels, (H, W, C) uint8, in simplejpeg's colour space `colours`.
 
-    Raise BrokenImage where libjpeg warns, which Pillow hides. Some of its warnings are of headers
-    alone, and it ends at the first; so a file is tried again without the headers that no pixel
-    needs, just as strictly.
+    They are written into `buffer`, if any. Raise BrokenImage where libjpeg warns; Pillow hides its
+    warnings. Some warnings concern headers only, and decoding stops at the first warning. So a file
+    that fails is decoded once more, equally strictly, without the headers that no pixel needs.
     """
     try:
         return _decode(data, colours, buffer)

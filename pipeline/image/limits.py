@@ -5,7 +5,11 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Which images are accepted; sides and pixels are those of the stored image."""
+    """The bounds of an accepted image file.
+
+    `min_side`, `max_pixels` and `max_aspect` (longer side / shorter side) apply to the image as it
+    is stored, before EXIF orientation.
+    """
 
     formats: tuple[str, ...] = FORMATS
     max_bytes: int = 32 * 1024 * 1024

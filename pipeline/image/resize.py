@@ -10,11 +10,11 @@ from pipeline.errors import BrokenImage
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """One image as the network takes it.
+    """An image in the form that an engine takes.
 
-    `pixels` is (H, W, 3) uint8, already resized, channels in the order the configuration
-    names (INPUT.FORMAT). `source_height` and `source_width` are those of the upright source.
-    `resize` made it; None where that is not known.
+    `pixels` is (H, W, 3) uint8, already resized, with the channel order of the configuration
+    (INPUT.FORMAT). `source_height` and `source_width` are the sides of the upright source image in
+    pixels. `resize` is the resize that produced `pixels`, or None where it is not known.
     """
 
     pixels: NDArray[np.uint8]
@@ -25,11 +25,11 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Detectron2's `ResizeShortestEdge` at test time, to the pixel.
+    """A resize with the same pixels as Detectron2's `ResizeShortestEdge` at test time.
 
-    shortest_edge: wanted length of the shorter side in pixels (INPUT.MIN_SIZE_TEST), 0 keeps the
-    size. longest_edge: the longer side's limit (MAX_SIZE_TEST). channel_order: of the output
-    (INPUT.FORMAT).
+    shortest_edge: target length of the shorter side in pixels (INPUT.MIN_SIZE_TEST); 0 keeps the
+    size. longest_edge: upper limit of the longer side in pixels (INPUT.MAX_SIZE_TEST).
+    channel_order: channel order of the result (INPUT.FORMAT).
     """
 
     shortest_edge: int
@@ -37,24 +37,31 @@ class Resize:
     channel_order: Literal["BGR", "RGB"]
 
     def __call__(self, image: NDArray[np.uint8]) -> ModelInput:
-        """image: (H, W, 3) uint8 BGR, upright. Raises BrokenImage for a strip that vanishes."""
+        """Return the model input of `image`, (H, W, 3) uint8 BGR, upright.
+
+        Raise BrokenImage where a side would have no pixels after the resize.
+        """
         height, width = image.shape[:2]
         size = self.output_size(height, width)
         if 0 in size:
-            raise BrokenImage("The image is too narrow for the model's input size.")
+            raise BrokenImage(
+                "The image is too narrow for the model: resized to its input size, one side has no "
+                "pixels. Crop the image."
+            )
         if size != (height, width):
-            # Pillow's bilinear filter averages when it shrinks, and so did the training.
+            # Pillow's bilinear filter averages pixels when it shrinks an image, as in training.
             resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
-            # It takes each channel for itself, so they may be turned on the way out.
-            turned = "BGR" if self.channel_order == "RGB" else "RGB"
-            pixels = np.frombuffer(resized.tobytes("raw", turned), dtype=np.uint8)
+            # The filter treats each channel alone, so the channels can be reordered afterwards.
+            # Pillow takes `image` for RGB: its "BGR" is the reverse of the order that came in.
+            raw_mode = "BGR" if self.channel_order == "RGB" else "RGB"
+            pixels = np.frombuffer(resized.tobytes("raw", raw_mode), dtype=np.uint8)
             return ModelInput(pixels.reshape(*size, 3), height, width, self)
         if self.channel_order == "RGB":
             image = image[:, :, ::-1]
         return ModelInput(np.ascontiguousarray(image), height, width, self)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after the resize; rounds as Detectron2 does, half up."""
+        """Return (height, width) after the resize, rounded half up as in Detectron2."""
         if self.shortest_edge == 0:
             return height, width
         scale = self.shortest_edge * 1.0 / min(height, width)

@@ -1,8 +1,4 @@
-"""Image files of every variant that independent encoders write, with the picture they hold.
-
-A case's `truth` is the picture, (H, W, 3) uint8 RGB, as it went in; None where the coding loses
-some of it, or where the encoder has a freedom: then Detectron2's reader says what it holds.
-"""
+"""Image files of every variant that independent encoders write, with their pictures."""
 
 import itertools
 import shutil
@@ -28,13 +24,19 @@ SIZES = ((56, 40), (57, 41), (17, 8), (130, 33))
 
 @dataclass(frozen=True)
 class Case:
+    """An image file.
+
+    `truth` is the picture that was encoded, (H, W, 3) uint8 RGB. It is None where the coding loses
+    information or leaves the encoder a choice: then Detectron2's reader gives the expected pixels.
+    """
+
     name: str
     data: bytes
     truth: np.ndarray | None = None
 
 
 def run(*command: object) -> None:
-    """Run a program; raise CalledProcessError where it refuses."""
+    """Run a program. Raise CalledProcessError where it fails."""
     subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=60)
 
 
@@ -145,7 +147,7 @@ def webps(folder: Path) -> Iterator[Case]:
     transparent = folder / "transparent.png"
     for size in SIZES:
         Image.fromarray(picture(*size, 4)).save(transparent)
-        for given, quality, method, more in itertools.product(
+        for source_file, quality, method, more in itertools.product(
             (source(folder, *size), transparent),
             ("0", "50", "100"),
             ("0", "4", "6"),
@@ -158,8 +160,8 @@ def webps(folder: Path) -> Iterator[Case]:
                 ("-strong",),
             ),
         ):
-            run("cwebp", "-quiet", "-q", quality, "-m", method, *more, given, "-o", out)
-            name = f"cwebp {given.suffix} {quality} {method} {more} {size}"
+            run("cwebp", "-quiet", "-q", quality, "-m", method, *more, source_file, "-o", out)
+            name = f"cwebp {source_file.suffix} {quality} {method} {more} {size}"
             yield Case(name, out.read_bytes())
         for options in ((), ("-lossless",)):
             run("cwebp", "-quiet", *options, source(folder, *size), "-o", out)
@@ -173,7 +175,7 @@ def tiffs(folder: Path) -> Iterator[Case]:
 
 
 def _tiffs_of_tiffcp(folder: Path) -> Iterator[Case]:
-    given, out = folder / "in.tif", folder / "out.tif"
+    source_file, out = folder / "in.tif", folder / "out.tif"
     layouts = [("minisblack", 1), ("miniswhite", 1), ("rgb", 3), ("rgb", 4)]
     for (photometric, samples), dtype, order, planar in itertools.product(
         layouts, (np.uint8, np.uint16), "<>", ("contig", "separate")
@@ -185,7 +187,7 @@ def _tiffs_of_tiffcp(folder: Path) -> Iterator[Case]:
         stored = wide[..., 0] if samples == 1 else wide
         options = {"extrasamples": ["UNASSALPHA"]} if samples == 4 else {}
         tifffile.imwrite(
-            given,
+            source_file,
             np.moveaxis(stored, -1, 0) if planar == "separate" else stored,
             photometric=photometric,
             planarconfig=None if samples == 1 else planar,
@@ -204,7 +206,7 @@ def _tiffs_of_tiffcp(folder: Path) -> Iterator[Case]:
             ("msb2lsb", "lsb2msb"),
         ):
             command = f"tiffcp -c {compression} {shape} -f {fill} {'-B' if order == '>' else '-L'}"
-            run(*command.split(), given, out)
+            run(*command.split(), source_file, out)
             name = f"{command} {photometric} {samples} {np.dtype(dtype)} {planar}"
             yield Case(name, out.read_bytes(), truth)
 
@@ -237,7 +239,7 @@ def _tiffs_of_convert(folder: Path) -> Iterator[Case]:
 
 
 def _grey_of(path: Path) -> np.ndarray:
-    """Return what ImageMagick itself reads: Detectron2's reader does not invert 16-bit samples."""
+    """Return the picture that ImageMagick reads: Detectron2's reader inverts no 16-bit samples."""
     plain = path.with_suffix(".pgm")
     run(CONVERT, path, "-depth", "16", plain)
     grey = cv2.imread(str(plain), cv2.IMREAD_UNCHANGED)
@@ -252,7 +254,7 @@ def turned(folder: Path) -> Iterator[Case]:
         run(CONVERT, picture_, plain)
         for orientation in range(1, 10):
             out = folder / f"turned-{orientation}.{suffix}"
-            if suffix == "webp":  # which this exiftool does not write
+            if suffix == "webp":  # exiftool does not write WebP in all versions
                 tags = Image.Exif()
                 tags[274] = orientation
                 exif.write_bytes(tags.tobytes())
@@ -261,5 +263,5 @@ def turned(folder: Path) -> Iterator[Case]:
                 run("exiftool", "-q", "-n", f"-Orientation={orientation}", plain, "-o", out)
             yield Case(f"exiftool {orientation} {suffix}", out.read_bytes())
             again = folder / f"again-{orientation}.{suffix}"
-            run(CONVERT, out, again)  # writes PNG's profile in its own way
+            run(CONVERT, out, again)  # ImageMagick has its own form of a profile in PNG
             yield Case(f"convert {orientation} {suffix}", again.read_bytes())

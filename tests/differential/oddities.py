@@ -1,4 +1,4 @@
-"""Files of independent encoders with what is odd about them but harms no pixel, and with losses."""
+"""Files of independent encoders with harmless oddities, or with lost pixels."""
 
 import struct
 import zlib
@@ -32,7 +32,7 @@ def _jpegs(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def broken_exif(folder: Path) -> Iterator[Case]:
-    """Yield files whose Exif block has one wrong byte, or ends early."""
+    """Yield files whose Exif block has a wrong byte, or ends early."""
     tags = Image.Exif()
     tags[274] = 6
     block = tags.tobytes().removeprefix(b"Exif\0\0")
@@ -64,7 +64,7 @@ def _damaged(block: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def lossy(folder: Path) -> Iterator[Case]:
-    """Yield files that lost pixels, of which their containers say nothing."""
+    """Yield files that lost pixels although their containers are intact."""
     yield from _webps_that_were_cut(folder)
     yield from _pngs_that_lack_rows(folder)
     yield from _tiffs_of_short_blocks(folder)
@@ -121,7 +121,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _tiffs_of_short_blocks(folder: Path) -> Iterator[Case]:
-    """Yield TIFF files of three strips of JPEG, of which one has too few rows or columns."""
+    """Yield TIFF files of three JPEG strips, one of which has too few rows or columns."""
     pixels = picture(64, 48)
     for number in range(3):
         for height, width in ((8, 64), (15, 64), (16, 32), (16, 63)):
@@ -137,7 +137,7 @@ def _tiffs_of_short_blocks(folder: Path) -> Iterator[Case]:
 
 
 def _jpeg_of(folder: Path, pixels: np.ndarray) -> bytes:
-    given, out = folder / "block.ppm", folder / "block.jpg"
-    Image.fromarray(np.ascontiguousarray(pixels)).save(given)
-    run("cjpeg", "-sample", "1x1", "-outfile", out, given)
+    source_file, out = folder / "block.ppm", folder / "block.jpg"
+    Image.fromarray(np.ascontiguousarray(pixels)).save(source_file)
+    run("cjpeg", "-sample", "1x1", "-outfile", out, source_file)
     return out.read_bytes()

@@ -1,4 +1,4 @@
-"""Thousands of files by independent encoders: each is read as Detectron2 reads it, or refused."""
+"""Test thousands of files by independent encoders: each is read like in Detectron2, or refused."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     bool(encoders.MISSING), reason=f"not installed: {', '.join(encoders.MISSING)}"
 )
 
-# What is refused, by what its message says; everything else has to be read.
+# Patterns of the messages of files that may be refused, by family. All other files must be read.
 REFUSED = {
     "jpegs": ("arithmetic-coded", "unusual chroma sampling"),
     "pngs": (),
@@ -38,7 +38,7 @@ AT_LEAST = {"jpegs": 600, "pngs": 200, "bmps": 90, "webps": 400, "turned": 50, "
 
 
 @pytest.mark.parametrize(("family", "count"), [("odd_jpegs", 170), ("broken_exif", 300)])
-def test_oddities_that_harm_no_pixel_are_read_right(family, count, tmp_path):
+def test_reads_harmless_oddities_correctly(family, count, tmp_path):
     cases = list(getattr(oddities, family)(tmp_path))
     outcomes = {case.name: judge(case, ()) for case in cases}
     wrong = [f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome != "read"]
@@ -46,7 +46,7 @@ def test_oddities_that_harm_no_pixel_are_read_right(family, count, tmp_path):
     assert len(cases) >= count
 
 
-def test_files_that_lost_pixels_are_refused(tmp_path):
+def test_rejects_files_that_lost_pixels(tmp_path):
     cases = list(oddities.lossy(tmp_path))
     outcomes = {case.name: judge(case, ("damaged", "cut off")) for case in cases}
     wrong = [f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome != "refused"]
@@ -55,7 +55,7 @@ def test_files_that_lost_pixels_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("family", REFUSED)
-def test_files_of_other_encoders_are_read_right_or_refused(family, tmp_path):
+def test_reads_or_rejects_files_of_other_encoders(family, tmp_path):
     results: Counter[str] = Counter()
     wrong: list[str] = []
     for case in getattr(encoders, family)(tmp_path):
@@ -68,7 +68,10 @@ def test_files_of_other_encoders_are_read_right_or_refused(family, tmp_path):
 
 
 def judge(case: Case, refused: tuple[str, ...]) -> str:
-    """Return `read` or `refused`, or what is wrong."""
+    """Return `read` or `refused` for a correct outcome, and otherwise what is wrong.
+
+    refused: patterns of the messages with which a case may be refused.
+    """
     try:
         pixels = decode(case.data).pixels
     except ImageError as error:

@@ -1,9 +1,10 @@
-"""Coverage-guided fuzzing of `pipeline.image`, the code that every stranger's bytes reach.
+"""Fuzz `pipeline.image`, which reads the bytes of any client, guided by coverage.
 
     python -m tests.fuzz.decode CORPUS -runs=20000 -seed=1      # any option of libFuzzer
 
-CORPUS is a folder, filled with real and broken images on first use. Whatever comes in: either our
-own error or the picture that the header promised, in both halves alike.
+CORPUS is a folder, filled with real and broken images on first use. For any input, the result must
+be one of our own errors or the picture that the header describes, and `inspect` must accept every
+image that `decode` reads.
 """
 
 import sys
@@ -19,7 +20,7 @@ with atheris.instrument_imports(include=["pipeline", "PIL"]):
 
 from tests.images import BOMBS, BROKEN, FOREIGN, ORDINARY
 
-# Small, so that a picture that is allowed is soon decoded.
+# The limits are small, so that an accepted picture is decoded quickly.
 LIMITS = ImageLimits(max_bytes=1 << 20, max_pixels=250_000)
 
 
@@ -27,16 +28,16 @@ def check(data: bytes) -> None:
     try:
         header = inspect(data, LIMITS)
     except ImageError as error:
-        told = error
+        refusal = error
     else:
-        told = None
+        refusal = None
     try:
         decoded = decode(data, LIMITS)
     except ImageError:
         return
-    assert told is None, "the gateway refuses what the replica decodes"
+    assert refusal is None, "the gateway refuses an image that the replica decodes"
     info = decoded.info
-    assert header.agrees_with(info), "the halves disagree about the image"
+    assert header.agrees_with(info), "gateway and replica disagree about the image"
     assert decoded.pixels.shape == (info.height, info.width, 3)
     assert decoded.pixels.dtype == "uint8"
 

@@ -1,10 +1,10 @@
-"""Coverage-guided fuzzing of what reads a model's files: configurations and checkpoints.
+"""Fuzz the code that reads configurations and checkpoints, guided by coverage.
 
     python -m tests.fuzz.model_files config CORPUS -runs=20000 -seed=1
 
-`config` reads bytes as a YAML, `checkpoint` reads bytes as a checkpoint's file, and `structure`
-makes of bytes what such a file may hold. CORPUS is a folder, filled on first use. Whatever comes
-in: either it loads, or a ModelError says why in one line of at most 1 kB.
+`config` reads the input as a YAML file, `checkpoint` reads it as a checkpoint file, and `structure`
+builds from it the content of a checkpoint. CORPUS is a folder, filled on first use. Any input must
+load, or raise a ModelError whose text is one line of at most 1 kB.
 """
 
 import pickle
@@ -62,8 +62,8 @@ def check_checkpoint(data: bytes) -> None:
     FILE.write_bytes(data)
     for trust in (False, True):
         try:
-            found = open_checkpoint(FILE, trust_pickle=trust)
-            for remark in found.remarks + load_strictly(MODEL, found.weights):
+            checkpoint_ = open_checkpoint(FILE, trust_pickle=trust)
+            for remark in checkpoint_.remarks + load_strictly(MODEL, checkpoint_.weights):
                 check_text(remark)
         except ModelError as error:
             check_text(str(error))
@@ -72,15 +72,15 @@ def check_checkpoint(data: bytes) -> None:
 def check_structure(data: bytes) -> None:
     content = made(atheris.FuzzedDataProvider(data), 0)
     try:
-        found = weights_in(content, "file.pth", 4096)
-        for remark in found.remarks + load_strictly(MODEL, found.weights):
+        checkpoint_ = weights_in(content, "file.pth", 4096)
+        for remark in checkpoint_.remarks + load_strictly(MODEL, checkpoint_.weights):
             check_text(remark)
     except ModelError as error:
         check_text(str(error))
 
 
 def made(source: atheris.FuzzedDataProvider, depth: int) -> Any:
-    """Return a tensor, a container of the same, or anything else that unpickling gives."""
+    """Return a tensor, a container of tensors, or another object that unpickling can return."""
     kind = source.ConsumeIntInRange(0, 15 if depth < 6 else 8)
     match kind:
         case 0:
@@ -168,7 +168,7 @@ def seed_checkpoints(corpus: Path) -> None:
 
 
 def seed_structures(corpus: Path) -> None:
-    """Begin with bytes of any kind: they have no format of their own."""
+    """Write random bytes, since the inputs of `structure` have no format."""
     for number in range(32):
         (corpus / f"seed-{number:03d}").write_bytes(Random(number).randbytes(200))
 

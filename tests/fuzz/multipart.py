@@ -1,10 +1,10 @@
-"""Coverage-guided fuzzing of `pipeline.http.multipart`, which reads every stranger's form.
+"""Fuzz `pipeline.http.multipart`, which reads the forms of any client, guided by coverage.
 
     python -m tests.fuzz.multipart CORPUS -runs=20000 -seed=1      # any option of libFuzzer
 
-An input is a Content-Type up to the first NUL, and then a body. The reader returns a piece of the
-body, or raises BadRequest; nothing else, and never
-slowly. CORPUS is a folder, filled with good and bad forms on first use.
+An input is a Content-Type up to the first NUL, and then a body. The reader must quickly return a
+part of the body, or raise BadRequest. CORPUS is a folder, filled with valid and invalid forms on
+first use.
 """
 
 import sys
@@ -32,13 +32,13 @@ def check(data: bytes) -> None:
     try:
         content = read_file(content_type.decode("latin-1"), body)
     except BadRequest as error:
-        content, told = None, str(error)
+        content, message = None, str(error)
     if content is None:
-        assert len(told) < 300
-        assert told.isprintable()
+        assert len(message) < 300
+        assert message.isprintable()
         return
     assert isinstance(content, bytes)
-    assert b"\r\n" + content + b"\r\n--" in body, "the content is not a piece of the body"
+    assert b"\r\n" + content + b"\r\n--" in body, "the content is not a part of the body"
 
 
 def seed(corpus: Path) -> None:

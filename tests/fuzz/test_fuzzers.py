@@ -1,4 +1,4 @@
-"""Each fuzzer for a moment; `make fuzz` runs them for an hour."""
+"""Run each fuzzer briefly; `make fuzz` runs them for an hour."""
 
 import re
 import subprocess
@@ -21,18 +21,18 @@ pytest.importorskip("atheris", reason="atheris is not installed")
         ("model_files structure", 10_000, 8_192),
     ],
 )
-def test_any_bytes_bring_a_right_result_or_our_own_error(tmp_path, fuzzer, runs, max_bytes):
+def test_fuzzer_finds_no_unexpected_error(tmp_path, fuzzer, runs, max_bytes):
     module, *target = fuzzer.split()
     options = [f"-runs={runs}", "-seed=1", "-rss_limit_mb=2048", f"-max_len={max_bytes}"]
     command = [sys.executable, "-m", f"tests.fuzz.{module}", *target, str(tmp_path / "corpus")]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, *options, "-timeout=60", f"-artifact_prefix={tmp_path}/"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=900,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    ran = re.search(r"Done (\d+) runs", done.stderr)
-    assert ran is not None
-    assert int(ran[1]) >= runs
+    assert process.returncode == 0, process.stderr[-3000:]
+    match = re.search(r"Done (\d+) runs", process.stderr)
+    assert match is not None
+    assert int(match[1]) >= runs

@@ -20,7 +20,7 @@ from pipeline.schemas import Detection, PredictOptions, RleMask
 HERE = Path(__file__).parent
 IMAGES = sorted((HERE / "images").iterdir())
 
-# How near a faithful engine in float32 comes.
+# The largest differences of a correct engine in float32.
 BOX_TOLERANCE = 0.05  # pixels of the source image
 SCORE_TOLERANCE = 1e-3
 MIN_MASK_IOU = 0.995
@@ -28,7 +28,7 @@ MIN_MASK_IOU = 0.995
 
 @dataclass(frozen=True)
 class Case:
-    """A folder below `cases/`: a Detectron2 model and what Detectron2 answered with it."""
+    """A folder below `cases/`, with a Detectron2 model and Detectron2's recorded results."""
 
     folder: Path
 
@@ -38,14 +38,14 @@ class Case:
 
     @property
     def expected(self) -> dict[str, dict[str, Any]]:
-        """By image, as in `images/`, the boxes, scores, classes and masks in source pixels."""
+        """Return boxes, scores, classes and masks in source pixels, by the name of the image."""
         results: dict[str, dict[str, Any]] = json.loads(
             (self.folder / "expected.json").read_text()
         )["results"]
         return {Path(name).name: result for name, result in results.items()}
 
     def weights(self, scratch: Path) -> Path:
-        """The checkpoint; one too large to keep is written to `scratch` from its seed."""
+        """Return the checkpoint. One that is too large to keep is generated in `scratch`."""
         seed = self.folder / "weights.seed"
         if not seed.exists():
             return self.folder / "model.pth"
@@ -55,7 +55,7 @@ class Case:
         return path
 
     def inputs(self) -> dict[str, tuple[DecodedImage, ModelInput]]:
-        """Each image by name, as decoded and as the model takes it."""
+        """Return the decoded image and the model input of each image, by its name."""
         resize = read_resize(load_config_file(self.config))
         sources = {path.name: decode(path.read_bytes()) for path in IMAGES}
         return {name: (source, resize(source.pixels)) for name, source in sources.items()}
@@ -65,9 +65,9 @@ CASES = [Case(folder) for folder in sorted((HERE / "cases").iterdir())]
 
 
 def generate(config: Path, seed: int) -> dict[str, torch.Tensor]:
-    """Weights that are the same wherever they are made.
+    """Return random weights that are the same on every machine.
 
-    NumPy froze the stream of `RandomState` (NEP 19), unlike that of `default_rng`.
+    NumPy keeps the stream of `RandomState` fixed (NEP 19), unlike that of `default_rng`.
     """
     state = build_model(parse_config(load_config_file(config))).state_dict()
     random = np.random.RandomState(seed)
@@ -81,19 +81,19 @@ def generate(config: Path, seed: int) -> dict[str, torch.Tensor]:
 
 
 def gain(key: str) -> float:
-    """The spread of a layer's output where its input has a spread of 1."""
+    """Return the standard deviation of a layer's output for inputs of standard deviation 1."""
     spreads = {"cls_score": 3.0, "objectness_logits": 3.0, "anchor_deltas": 0.3, "predictor": 3.0}
     return spreads.get(key.split(".")[-2], 2**0.5)
 
 
 def assert_expected(
-    expected: dict[str, Any], source: DecodedImage, model_input: ModelInput, found: Instances
+    expected: dict[str, Any], source: DecodedImage, model_input: ModelInput, instances: Instances
 ) -> None:
-    """Asserts that the engine's instances give, in source pixels, what Detectron2 gave."""
+    """Assert that the instances, in source pixels, equal Detectron2's result."""
     shape = model_input.pixels.shape
     names = [str(i) for i in range(100)]
     options = PredictOptions(masks="rle", visualization="none", score_threshold=None)
-    detections = postprocess(source, (shape[0], shape[1]), found, names, options).detections
+    detections = postprocess(source, (shape[0], shape[1]), instances, names, options).detections
     assert [d.class_id for d in detections] == expected["classes"]
     assert [d.score for d in detections] == pytest.approx(expected["scores"], abs=SCORE_TOLERANCE)
     for detection, box in zip(detections, expected["boxes"], strict=True):

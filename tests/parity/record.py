@@ -1,9 +1,9 @@
-"""Records what Detectron2 answers in parity cases. Needs Detectron2.
+"""Record Detectron2's results of parity cases. Needs Detectron2.
 
     python -m tests.parity.record CASE...
 
-Stops at a case whose answers hang on the last bits of the arithmetic, for those differ between
-processors.
+It stops at a case whose results depend on the last bits of the arithmetic, since these differ
+between processors.
 """
 
 import json
@@ -24,7 +24,7 @@ from tests.parity.case import BOX_TOLERANCE, CASES, IMAGES, MIN_MASK_IOU, SCORE_
 
 Answers = dict[str, dict[str, Any]]
 
-NOISE = 1e-6  # relative, in every weight
+NOISE = 1e-6  # relative change of every weight
 TRIALS = 3
 
 
@@ -48,7 +48,7 @@ def record(case: Case) -> None:
         for name, disturbed in answers(predictor).items():
             if not same(results[name], disturbed):
                 sys.exit(
-                    f"{case.folder.name}: {name} hangs on the last bits; change its thresholds"
+                    f"{case.folder.name}: {name} depends on the last bits; change its thresholds"
                 )
     content = {
         "detectron2": detectron2.__version__,

@@ -36,7 +36,7 @@ ONE_MAP = GN | {
     "MODEL.ANCHOR_GENERATOR.SIZES": [[16, 32, 64]],
     "MODEL.ROI_MASK_HEAD.CONV_DIM": 32,
 }
-# What the portable engine refuses, and Detectron2 runs.
+# Models that the portable engine refuses, and Detectron2 runs.
 OTHERS: dict[str, dict[str, Any]] = {
     "cascade": GN
     | {
@@ -72,19 +72,17 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 @needs_detectron2
 @pytest.mark.parametrize("case", CASES, ids=[case.folder.name for case in CASES])
-def test_a_batch_gets_the_answers_recorded_one_by_one(case: Case, tmp_path: Path) -> None:
+def test_batch_gives_recorded_results_of_single_images(case: Case, tmp_path: Path) -> None:
     engine = Detectron2Engine.open(case.config, case.weights(tmp_path), "cpu")
     inputs = case.inputs()
     batch = engine.predict([model_input for _, model_input in inputs.values()])
-    for (name, (source, model_input)), found in zip(inputs.items(), batch, strict=True):
-        assert_expected(case.expected[name], source, model_input, found)
+    for (name, (source, model_input)), instances in zip(inputs.items(), batch, strict=True):
+        assert_expected(case.expected[name], source, model_input, instances)
 
 
 @needs_detectron2
 @pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
-def test_a_model_beyond_the_portable_engine_gets_the_default_predictors_answer(
-    changes: dict[str, Any], tmp_path: Path
-) -> None:
+def test_other_models_match_default_predictor(changes: dict[str, Any], tmp_path: Path) -> None:
     from detectron2.engine import DefaultPredictor
 
     from tests.parity.record import to_json
@@ -97,14 +95,14 @@ def test_a_model_beyond_the_portable_engine_gets_the_default_predictors_answer(
     count = 0
     for source, model_input in case.inputs().values():
         expected = to_json(predictor(source.pixels)["instances"])
-        (found,) = engine.predict([model_input])
-        assert_expected(expected, source, model_input, found)
-        count += len(found)
+        (instances,) = engine.predict([model_input])
+        assert_expected(expected, source, model_input, instances)
+        count += len(instances)
     assert count > 0
 
 
 def write_other(folder: Path, changes: dict[str, Any]) -> tuple[Case, Any]:
-    """Writes a model with random weights that find something; with Detectron2's CfgNode for it."""
+    """Write a model with random weights that detect something; return it with its CfgNode."""
     from detectron2.config import get_cfg
     from detectron2.modeling import build_model
 
@@ -118,7 +116,7 @@ def write_other(folder: Path, changes: dict[str, Any]) -> tuple[Case, Any]:
     spreads = {"cls_score": 3.0, "objectness_logits": 3.0, "predictor": 3.0, "bbox_pred": 0.5}
     spreads |= {"anchor_deltas": 0.2, "conv2_offset": 1.0}
     for name, layer in model.named_modules():
-        # Cascade numbers its predictors; the layer's own name is the last part.
+        # A cascade numbers its predictors, but the last part is always the name of the layer.
         if (spread := spreads.get(name.split(".")[-1])) and hasattr(layer, "weight"):
             torch.nn.init.normal_(layer.weight, std=spread / layer.weight[0].numel() ** 0.5)
             torch.nn.init.zeros_(layer.bias)
@@ -138,36 +136,36 @@ def write_other(folder: Path, changes: dict[str, Any]) -> tuple[Case, Any]:
         ("MODEL.MASK_ON", "perhaps"),
     ],
 )
-def test_a_key_that_no_engine_honours_is_named(tmp_path: Path, key: str, value: object) -> None:
+def test_names_key_that_no_engine_supports(tmp_path: Path, key: str, value: object) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**{key: value})))
-    # Before Detectron2 is looked for: nobody installs it in vain.
+    # The check comes before the import of Detectron2, so that nobody installs it in vain.
     with pytest.raises(UnsupportedConfig, match=key):
         Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
 
 
 @needs_detectron2
-def test_what_detectron2_cannot_build_says_why(tmp_path: Path) -> None:
+def test_reports_why_detectron2_cannot_build_model(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**{"MODEL.RESNETS.DEPTH": 18})))
     with pytest.raises(UnsupportedConfig, match="RES2_OUT_CHANNELS = 64"):
         Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
 
 
 @needs_detectron2
-def test_what_only_a_gpu_runs_is_refused_on_a_cpu(tmp_path: Path) -> None:
+def test_rejects_gpu_only_model_on_cpu(tmp_path: Path) -> None:
     changes = OTHERS["deformable"] | {"MODEL.RESNETS.DEFORM_MODULATED": True}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**changes)))
     with pytest.raises(UnsupportedConfig, match="DEFORM_MODULATED"):
         Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
 
 
-def test_yaml_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+def test_rejects_yaml_with_python_code(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("VERSION: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(UnreadableConfig, match="VERSION is Python code"):
         Detectron2Engine.open(tmp_path / "config.yaml", tmp_path / "model.pth", "cpu")
 
 
 @needs_detectron2
-def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+def test_rejects_checkpoint_of_another_model(tmp_path: Path) -> None:
     config, checkpoint = write_model(tmp_path)
     torch.save(weights(tree(**{"MODEL.ROI_HEADS.NUM_CLASSES": 5})), checkpoint)
     with pytest.raises(CheckpointMismatch, match="cls_score"):
@@ -175,7 +173,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 @needs_detectron2
-def test_keys_of_the_trainers_own_are_left_out(tmp_path: Path) -> None:
+def test_leaves_out_keys_of_trainer(tmp_path: Path) -> None:
     changes = OTHERS["cascade"] | {"SOLVER.OPTIMIZER": "AdamW", "SEMISUPNET.ON": True}
     case, _ = write_other(tmp_path, OTHERS["cascade"])
     case.config.write_text(yaml.safe_dump(tree(**changes)))
@@ -185,10 +183,8 @@ def test_keys_of_the_trainers_own_are_left_out(tmp_path: Path) -> None:
 
 @needs_detectron2
 @pytest.mark.parametrize("lacks", ["running_", "nothing"])
-def test_a_checkpoint_that_is_nearly_whole_loads_as_in_detectron2(
-    lacks: str, tmp_path: Path
-) -> None:
-    """Frozen norms without statistics, and a weight too many."""
+def test_loads_nearly_complete_checkpoint_as_detectron2(lacks: str, tmp_path: Path) -> None:
+    """Load frozen norms without statistics, and a weight too many."""
     from detectron2.engine import DefaultPredictor
 
     case, cfg = write_other(tmp_path, {})
@@ -205,7 +201,7 @@ def test_a_checkpoint_that_is_nearly_whole_loads_as_in_detectron2(
         assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
 
-def test_without_detectron2_the_error_names_what_to_install(
+def test_error_without_detectron2_names_installation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "detectron2.config", None)

@@ -17,20 +17,18 @@ def engine(
     return request.param.open(case.config, case.weights(tmp_path_factory.mktemp("weights")))
 
 
-def test_each_image_gets_detectron2s_answer(case: Case, engine: PortableEngine) -> None:
+def test_single_image_matches_detectron2(case: Case, engine: PortableEngine) -> None:
     for name, (source, model_input) in case.inputs().items():
-        (found,) = engine.predict([model_input])
-        assert_expected(case.expected[name], source, model_input, found)
+        (instances,) = engine.predict([model_input])
+        assert_expected(case.expected[name], source, model_input, instances)
 
 
-def test_one_batch_of_all_images_gets_detectron2s_answers(
-    case: Case, engine: PortableEngine
-) -> None:
+def test_batch_of_all_images_matches_detectron2(case: Case, engine: PortableEngine) -> None:
     inputs = case.inputs()
     batch = engine.predict([model_input for _, model_input in inputs.values()])
-    for (name, (source, model_input)), found in zip(inputs.items(), batch, strict=True):
-        assert_expected(case.expected[name], source, model_input, found)
+    for (name, (source, model_input)), instances in zip(inputs.items(), batch, strict=True):
+        assert_expected(case.expected[name], source, model_input, instances)
 
 
-def test_detectron2_found_something_in_the_case(case: Case) -> None:
+def test_recorded_case_has_detections(case: Case) -> None:
     assert sum(len(result["scores"]) for result in case.expected.values()) >= 5

@@ -1,9 +1,9 @@
-"""Trains the checkpoint of a parity case with Detectron2, for a few minutes on a CPU.
+"""Train the checkpoint of a parity case with Detectron2, for a few minutes on a CPU.
 
     python -m tests.parity.train CASE STEPS [--half]
 
-The images are drawn as they are needed: ellipses, quadrilaterals and triangles (one class in a
-model of one class) on noise, as in `images/`.
+The images are generated: ellipses, quadrilaterals and triangles (a single class in a model of one
+class) on noise, as in `images/`.
 """
 
 import argparse
@@ -48,7 +48,8 @@ def training_config(case: Path) -> Any:
     cfg.MODEL.RPN.PRE_NMS_TOPK_TRAIN = 500
     cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = 200
     cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 64
-    # The frozen and the synchronized norms have the names of the plain one, which a CPU can train.
+    # Frozen and synchronized norms have weights of the same names as plain ones, which a CPU can
+    # train.
     for section in (cfg.MODEL.RESNETS, cfg.MODEL.FPN, cfg.MODEL.ROI_BOX_HEAD):
         section.NORM = section.NORM.replace("FrozenBN", "BN").replace("SyncBN", "BN")
     return cfg
@@ -76,7 +77,7 @@ def train(cfg: Any, steps: int) -> torch.nn.Module:
 
 @torch.no_grad()
 def settle_norms(model: torch.nn.Module, random: np.random.Generator, cfg: Any) -> None:
-    """Batch norm's running statistics lag behind so short a training: averages them anew."""
+    """Average the statistics of batch norms anew, which lag behind in such a short training."""
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.reset_running_stats()
@@ -101,7 +102,7 @@ def example(random: np.random.Generator, cfg: Any) -> dict[str, Any]:
 
 
 def draw(kind: int, random: np.random.Generator) -> np.ndarray:
-    """A (SIZE, SIZE) bool mask of an ellipse (0), a quadrilateral (1) or a triangle (2)."""
+    """Return a (SIZE, SIZE) bool mask: an ellipse (0), a quadrilateral (1) or a triangle (2)."""
     canvas = np.zeros((SIZE, SIZE), np.uint8)
     center, axes = random.uniform(20, SIZE - 20, 2), random.uniform(8, 28, 2)
     angle = random.uniform(0, 360)

@@ -1,4 +1,4 @@
-"""What a set of weights looks like, by the names and shapes of its tensors."""
+"""Recognize the model of a set of weights by the names and shapes of its tensors."""
 
 import re
 from collections import Counter
@@ -21,12 +21,15 @@ _FAMILIES = (
     (r"^(backbone\.)?(bottom_up\.|net\.)?(patch_embed|blocks)\.", "a transformer's"),
     (r"^backbone\.bottom_up\.(patch_embed|layers|stages)\.", "a transformer's"),
     (r"^(conv1|bn1|layer[1-4])\.", "a ResNet classifier's, of torchvision"),
-    (r"^(stem|res[2-5])\.", "those of a backbone alone, for training to begin with"),
+    (r"^(stem|res[2-5])\.", "those of a backbone alone, from which a training starts"),
 )
 
 
 def describe(shapes: Shapes) -> dict[str, str]:
-    """Return what the weights of a Detectron2 detector are of, by feature."""
+    """Return descriptions of a Detectron2 detector ('backbone', 'classes' and 'heads').
+
+    The result is empty for the weights of any other model.
+    """
     if not any(key.startswith("backbone.") for key in shapes):
         return {}
     features = {"backbone": _backbone(shapes)}
@@ -37,21 +40,24 @@ def describe(shapes: Shapes) -> dict[str, str]:
     return {name: text for name, text in features.items() if text}
 
 
-def difference(found: Shapes, expected: Shapes) -> str:
-    """Return a guess at what was mistaken for what, in one clause; '' where there is none."""
-    family = _family(found)
+def difference(actual: Shapes, expected: Shapes) -> str:
+    """Return a guess, in a clause, at how the model of the weights differs from the expected one.
+
+    The guess is '' where nothing differs that can be recognized.
+    """
+    family = _family(actual)
     if family:
         return f"its names look like {family}, not like those of a Detectron2 detector"
-    left, right = describe(found), describe(expected)
-    if "classes" not in left and not any(key.startswith("roi_heads.") for key in found):
-        if any(key.startswith("head.") for key in found):
+    left, right = describe(actual), describe(expected)
+    if "classes" not in left and not any(key.startswith("roi_heads.") for key in actual):
+        if any(key.startswith("head.") for key in actual):
             return "it looks like a RetinaNet; the configuration says Mask R-CNN"
-        return "it holds no box head, as a backbone that training begins with"
+        return "it has no box head, like a backbone from which a training starts"
     names = [name for name in right if left.get(name) != right[name]]
     if not names:
         return ""
-    seen = ", ".join(left.get(name, f"no {name}") for name in names)
-    return f"it looks like {seen}; the YAML says {', '.join(right[name] for name in names)}"
+    features = ", ".join(left.get(name, f"no {name}") for name in names)
+    return f"it looks like {features}; the YAML says {', '.join(right[name] for name in names)}"
 
 
 def _family(shapes: Shapes) -> str:

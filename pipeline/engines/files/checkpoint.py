@@ -19,11 +19,12 @@ from pipeline.text import few, one_line
 
 State = dict[str, Tensor]
 
-# Written by older Detectron2 or by training, and no part of the function that the model computes.
+# The names of values that older versions of Detectron2 or the training write, and that are no
+# weights of the model.
 IGNORED_SUFFIXES = ("num_batches_tracked", "pixel_mean", "pixel_std", "fed_loss_cls_weights")
 IGNORED_PARTS = ("anchor_generator.cell_anchors",)
 
-# What unpickling a damaged or foreign file raises.
+# The errors that unpickling a damaged or foreign file raises.
 UNPICKLING_ERRORS = (
     pickle.UnpicklingError,
     AssertionError,
@@ -42,30 +43,30 @@ UNPICKLING_ERRORS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of a checkpoint on the CPU, with remarks on what of it was left out."""
+    """The weights of a checkpoint on the CPU, with remarks on the parts that were left out."""
 
     weights: State
     remarks: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> State:
-    """Return the weights of `open_checkpoint`."""
+    """Return the weights of `open_checkpoint`, without the remarks."""
     return open_checkpoint(path, trust_pickle=trust_pickle).weights
 
 
 def open_checkpoint(path: Path, *, trust_pickle: bool = False) -> Checkpoint:
-    """Read a checkpoint's weights onto the CPU, without anything of the training.
+    """Return the weights in a checkpoint, on the CPU, without the data of the training.
 
-    Takes state dicts of any floating dtype, bare or under a usual name such as `model`, with or
-    without a prefix before all names, from files of `torch.save`. A file that holds other objects,
-    such as a whole module or a model zoo `.pkl`, is opened only with `trust_pickle`; even then
-    nothing that it names is run.
-    Raises ModelError where the file cannot be read, CheckpointMismatch where it holds no weights.
+    Files of `torch.save` are read that hold a state dict of any floating dtype, bare or under a
+    usual name such as `model`, with or without a prefix of all names. A file with other objects,
+    such as a whole module or a `.pkl` of the model zoo, is opened only with `trust_pickle`, and
+    even then no code that it names is run.
+    Raise ModelError where the file cannot be read, CheckpointMismatch where it holds no weights.
     """
     kind = kind_of(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch comments on files that it then refuses
+            warnings.simplefilter("ignore")  # torch warns before it refuses a file
             if kind == "pickle":
                 content = _open_pickle(path, trust_pickle)
             else:
@@ -78,7 +79,10 @@ def open_checkpoint(path: Path, *, trust_pickle: bool = False) -> Checkpoint:
 
 
 def weights_in(content: Any, file_name: str, size: int) -> Checkpoint:
-    """Return the weights of what a file of `size` bytes held. Raises CheckpointMismatch."""
+    """Return the weights in the unpickled content of a file. Raise CheckpointMismatch.
+
+    size: the size of the file in bytes, which limits that of the weights.
+    """
     state, remarks = find_state(content, file_name)
     return Checkpoint(_clean(state, file_name, size), remarks)
 
@@ -96,17 +100,17 @@ def _open_pickle(path: Path, trusted: bool) -> Any:
     if not trusted:
         raise ModelError(
             f"{path.name} is a pickle, which can run any code when it is opened. If you trust "
-            "where it came from, convert it once with `lesionserve pack --trust-pickle`"
+            "its source, convert it once with `lesionserve pack --trust-pickle`"
         )
     return load_pickle(path)
 
 
 def _why_refused(reason: str) -> str:
-    # torch's own text advises to open the file without safety.
-    if foreign := re.search(r"GLOBAL (\S+)", reason):
+    # torch's own text advises opening the file without protection, so it is not shown.
+    if match := re.search(r"GLOBAL (\S+)", reason):
         return (
-            f"holds {one_line(foreign[1], 100)} beside plain tensors, which could run code when it "
-            "is opened. If you trust where it came from, convert it once with "
+            f"holds {one_line(match[1], 100)} beside plain tensors, which could run code when it "
+            "is opened. If you trust its source, convert it once with "
             "`lesionserve pack --trust-pickle`"
         )
     return "is damaged, or not a checkpoint that torch.save wrote"
@@ -114,14 +118,14 @@ def _why_refused(reason: str) -> str:
 
 def _clean(state: Mapping[str, Any], file_name: str, size: int) -> State:
     weights: State = {}
-    room = 2 * size  # for weights that share
+    remaining_bytes = 2 * size  # twice, since weights may share their storage
     for key, value in state.items():
         if not is_ignored(key) and not _is_counter(value):
             name = f"{file_name}: {one_line(key, 100)}"
             tensor = _to_tensor(value, name)
-            # A few bytes can claim any shape, by strides of zero.
-            room -= tensor.numel() * tensor.element_size()
-            if room < 0:
+            # A tensor with strides of zero can have any shape in a file of a few bytes.
+            remaining_bytes -= tensor.numel() * tensor.element_size()
+            if remaining_bytes < 0:
                 raise CheckpointMismatch(f"{name} is larger than the file that holds it")
             if not bool(tensor.isfinite().all()):
                 raise CheckpointMismatch(
@@ -139,12 +143,12 @@ def _to_tensor(value: Any, name: str) -> Tensor:
         kind = value.name if isinstance(value, Inert) else type(value).__name__
         raise CheckpointMismatch(f"{name} is a {kind}, not a tensor")
     if tensor.layout is not torch.strided or tensor.is_meta or not tensor.is_floating_point():
-        raise CheckpointMismatch(f"{name} is no dense tensor of floating-point numbers")
+        raise CheckpointMismatch(f"{name} is not a dense tensor of floating-point numbers")
     return tensor.detach()
 
 
 def _is_counter(value: Any) -> bool:
-    """Whether a value is a single whole number, as layers and metrics count with in training."""
+    """Return whether a value is a single integer, such as layers and metrics count in training."""
     return isinstance(value, Tensor) and value.dim() == 0 and not value.is_floating_point()
 
 
@@ -153,48 +157,48 @@ def is_ignored(key: str) -> bool:
 
 
 def load_strictly(model: nn.Module, state: State) -> tuple[str, ...]:
-    """Copy the weights in; every name and shape must match. Return remarks.
+    """Copy the weights into the model, and return remarks. Every name and shape must match.
 
-    As in Detectron2, frozen batch norms without statistics take 0 and 1, and weights of parts that
-    the model does not have are left out; a remark says so. Weights too many within a part that it
-    has mean another model.
-    Raises CheckpointMismatch, which says how many are missing, unexpected and mis-shaped, and what
-    the checkpoint may be of.
+    As in Detectron2, frozen batch norms without statistics get mean 0 and variance 1, and the
+    weights of parts that the model does not have are left out; remarks say so. Additional weights
+    within a part that the model has are refused, since they belong to another model.
+    Raise CheckpointMismatch, which lists the missing, unexpected and mis-shaped weights, and says
+    of which model the checkpoint may be.
     """
     expected = {key: value for key, value in model.state_dict().items() if not is_ignored(key)}
     unexpected = [key for key in state if key not in expected]
-    spare = {key for key in unexpected if _is_spare(key, model)}
-    filled = {key: value for key, value in _statistics(model).items() if key not in state}
-    missing = [key for key in expected if key not in state and key not in filled]
+    unused_keys = {key for key in unexpected if _is_of_absent_part(key, model)}
+    defaults = {key: value for key, value in _statistics(model).items() if key not in state}
+    missing = [key for key in expected if key not in state and key not in defaults]
     misshaped = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
         for key, tensor in expected.items()
         if key in state and state[key].shape != tensor.shape
     ]
-    if missing or misshaped or len(spare) < len(unexpected):
-        listed = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
+    if missing or misshaped or len(unused_keys) < len(unexpected):
+        faults = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
         guess = difference(_shapes(state), _shapes(expected))
         raise CheckpointMismatch(
             f"the checkpoint does not fit the configuration; {f'{guess}; ' if guess else ''}"
-            + "; ".join(f"{len(keys)} {what}: {few(keys)}" for what, keys in listed.items() if keys)
+            + "; ".join(f"{len(keys)} {name}: {few(keys)}" for name, keys in faults.items() if keys)
         )
-    # Not strict a second time: a model of Detectron2's own has the ignored keys.
-    kept = {key: value for key, value in state.items() if key not in spare}
-    model.load_state_dict(kept | filled, strict=False)
-    return tuple(_remarks(sorted(spare), sorted(filled)))
+    # Not strict: Detectron2's own model also has the ignored keys.
+    weights = {key: value for key, value in state.items() if key not in unused_keys}
+    model.load_state_dict(weights | defaults, strict=False)
+    return tuple(_remarks(sorted(unused_keys), sorted(defaults)))
 
 
-def _remarks(spare: list[str], filled: list[str]) -> list[str]:
+def _remarks(unused_keys: list[str], defaults: list[str]) -> list[str]:
     remarks = []
-    if spare:
+    if unused_keys:
         remarks.append(
             "what the checkpoint holds for parts that the model does not have is left out "
-            f"({len(spare)}): {few(spare)}"
+            f"({len(unused_keys)}): {few(unused_keys)}"
         )
-    if filled:
+    if defaults:
         remarks.append(
             "statistics of frozen batch norms that the checkpoint lacks are taken as mean 0 and "
-            f"variance 1, as by Detectron2 ({len(filled)}): {few(filled)}"
+            f"variance 1, as by Detectron2 ({len(defaults)}): {few(defaults)}"
         )
     return remarks
 
@@ -203,11 +207,11 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
-def _is_spare(key: str, model: nn.Module) -> bool:
-    """Whether a weight belongs to a part that the model does not have.
+def _is_of_absent_part(key: str, model: nn.Module) -> bool:
+    """Return whether a weight belongs to a part that the model does not have.
 
-    Such a part hangs at the model itself, among the heads or beside the stages, and is no further
-    member of a series of layers, such as a stage or a block more.
+    Such a part is a child of the model itself, of its heads or of its backbone. It is not another
+    member of a numbered series, such as a further stage or block.
     """
     parts = key.split(".")
     depth, module = 0, model
@@ -220,10 +224,10 @@ def _is_spare(key: str, model: nn.Module) -> bool:
 
 
 def _statistics(model: nn.Module) -> State:
-    """Return what Detectron2 takes for the statistics of frozen batch norms that lack them."""
+    """Return the statistics that Detectron2 assumes for frozen batch norms without any."""
     statistics: State = {}
     for name, layer in model.named_modules():
-        if type(layer).__name__ == "FrozenBatchNorm2d":  # this engine's and Detectron2's
+        if type(layer).__name__ == "FrozenBatchNorm2d":  # our own class and Detectron2's
             for key, fill in (("running_mean", 0.0), ("running_var", 1.0)):
                 statistics[f"{name}.{key}"] = torch.full_like(getattr(layer, key), fill)
     return statistics

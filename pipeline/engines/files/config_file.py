@@ -14,7 +14,7 @@ BASE_KEY = "_BASE_"
 MAX_DEPTH = 10
 MAX_FILES = 50
 MAX_LITERAL = 10_000
-CURE = (
+REMEDY = (
     "Save the finished configuration where the model was trained, with cfg.dump(): "
     "Detectron2's trainer does so as config.yaml in its OUTPUT_DIR"
 )
@@ -22,24 +22,24 @@ CURE = (
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A configuration with its bases folded in, and remarks on how it was read."""
+    """A configuration merged with its base files, and remarks on how it was read."""
 
     tree: dict[str, Any]
     remarks: tuple[str, ...]
 
 
 def load_config_file(path: Path) -> dict[str, Any]:
-    """Return the tree of `read_config_file`."""
+    """Return the tree of `read_config_file`, without the remarks."""
     return read_config_file(path).tree
 
 
 def read_config_file(path: Path) -> ConfigFile:
-    """Read a Detectron2 YAML into a tree, laid over the files that `_BASE_` names.
+    """Read a Detectron2 YAML, and merge it over the files that its `_BASE_` key names.
 
-    A base is relative to the file that names it. Text that is a Python literal, such as
-    "(10.0, 10.0, 5.0, 5.0)", becomes its value, as in Detectron2. Nothing that a tag asks for is
-    run: such a value is left out where only the training reads its key, and refused elsewhere.
-    Raises UnreadableConfig, which names the file and what to do.
+    The path of a base file is relative to the file that names it. Text that is a Python literal,
+    such as "(10.0, 10.0, 5.0, 5.0)", becomes its value, as in Detectron2. No code that a tag names
+    is run: such a value is left out where only the training reads its key, and refused elsewhere.
+    Raise UnreadableConfig, which names the file and the remedy.
     """
     reader = _Reader()
     tree = reader.read(path, 0)
@@ -49,7 +49,7 @@ def read_config_file(path: Path) -> ConfigFile:
         if isinstance(value, ForeignValue):
             raise UnreadableConfig(
                 f"{value.place}: {key} is Python code ({value.tag}), which lesionserve does not "
-                f"run. {CURE}"
+                f"run. {REMEDY}"
             )
     if "_target_" in tree or any(_is_lazy(value) for value in tree.values()):
         raise UnreadableConfig(
@@ -60,7 +60,7 @@ def read_config_file(path: Path) -> ConfigFile:
 
 
 class _Reader:
-    """Reads a file and its bases, and counts them."""
+    """A reader of a file and its bases, which counts the files and collects the remarks."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -69,23 +69,27 @@ class _Reader:
     def read(self, path: Path, depth: int) -> dict[str, Any]:
         self.files += 1
         if depth > MAX_DEPTH:
-            raise UnreadableConfig(f"{path.name}: {BASE_KEY} goes round in a circle")
+            raise UnreadableConfig(
+                f"{path.name}: {BASE_KEY} forms a circle, or has more than {MAX_DEPTH} levels"
+            )
         if self.files > MAX_FILES:
             raise UnreadableConfig(f"{path.name}: {BASE_KEY} leads to more than {MAX_FILES} files")
-        tree = self._read_one(path)
+        tree = self._read_file(path)
         merged: dict[str, Any] = {}
         for base in _bases(tree.pop(BASE_KEY, []), path):
             merged = _merged(self.read(base, depth + 1), merged)
         return _merged(tree, merged)
 
-    def _read_one(self, path: Path) -> dict[str, Any]:
+    def _read_file(self, path: Path) -> dict[str, Any]:
         document = read_yaml(path)
         self.remarks.extend(document.remarks)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python comments on text that is nearly a literal
+            warnings.simplefilter("ignore")  # Python warns of some text that is almost a literal
             tree = _Decoder().decode(document.tree)
         if isinstance(tree, ForeignValue):
-            raise UnreadableConfig(f"{path.name} is a dump of a Python object ({tree.tag}). {CURE}")
+            raise UnreadableConfig(
+                f"{path.name} is a dump of a Python object ({tree.tag}). {REMEDY}"
+            )
         if not isinstance(tree, dict):
             raise UnreadableConfig(f"{path.name} is not a YAML mapping")
         return tree
@@ -99,11 +103,11 @@ def _bases(value: Any, path: Path) -> list[Path]:
 
 
 def _base(name: str, path: Path) -> Path:
-    """Return where a base lies. Raises UnreadableConfig where there is no such file."""
+    """Return the path of a base file. Raise UnreadableConfig where it does not exist."""
     if "://" in name:
         raise UnreadableConfig(
-            f"{path.name}: {BASE_KEY} names {quoted(name)}, and lesionserve fetches nothing. "
-            f"Put that file beside it and name it by its path. {CURE}"
+            f"{path.name}: {BASE_KEY} names {quoted(name)}, and lesionserve does not download "
+            f"files. Copy that file here and name it by its path. {REMEDY}"
         )
     try:
         base = path.parent / Path(name).expanduser()
@@ -113,12 +117,12 @@ def _base(name: str, path: Path) -> Path:
         raise UnreadableConfig(f"{path.name}: {BASE_KEY} = {quoted(name)}: {error}") from error
     raise UnreadableConfig(
         f"{path.name}: {BASE_KEY} names {quoted(name)}, but there is no file {base}. Copy it "
-        f"there, too. {CURE}"
+        f"there, too. {REMEDY}"
     )
 
 
 class _Decoder:
-    """Turns text into the literals that it holds; each text is read once."""
+    """A decoder of Python literals in text, which parses equal texts once."""
 
     def __init__(self) -> None:
         self._literals: dict[str, Any] = {}
@@ -146,7 +150,7 @@ def _literal(text: str) -> Any:
 
 
 def _merged(above: dict[str, Any], below: dict[str, Any]) -> dict[str, Any]:
-    """Return a tree with the values of both; those of `above` count."""
+    """Return the merged trees. Where both have a value, that of `above` is taken."""
     merged = dict(below)
     for key, value in above.items():
         lower = below.get(key)

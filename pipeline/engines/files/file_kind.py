@@ -1,4 +1,4 @@
-"""What a file is that should be a checkpoint, from its first bytes."""
+"""Recognize the kind of a checkpoint file by its first bytes."""
 
 import stat
 import zipfile
@@ -25,7 +25,10 @@ _OTHERS: dict[tuple[bytes, ...], str] = {
 
 
 def kind_of(path: Path) -> Kind:
-    """Return how the checkpoint is to be opened. Raises ModelError, which says what it is."""
+    """Return the kind of a checkpoint file, by which it is opened.
+
+    Raise ModelError for any other file; it says what the file is.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ModelError(f"cannot read {path}: it is not a regular file")
@@ -33,7 +36,7 @@ def kind_of(path: Path) -> Kind:
             head = file.read(512)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in the path
+    except ValueError as error:  # the path contains a NUL
         raise ModelError(f"no file has the name {str(path)!r}") from error
     if head.startswith(b"PK\x03\x04"):
         _check_zip(path)
@@ -58,7 +61,8 @@ def _check_zip(path: Path) -> None:
     if "constants.pkl" in ends:
         raise ModelError(
             f"{path.name} is a TorchScript program (torch.jit.save), not a checkpoint: it has no "
-            f"weights by Detectron2's names. Take the .pth of the training, or {_WRITE_STATE} there"
+            "weights with Detectron2's names. Take the .pth of the training, or save one there: "
+            f"{_WRITE_STATE}"
         )
     if "data.pkl" not in ends:
         raise ModelError(
@@ -81,5 +85,5 @@ def _what_else(head: bytes) -> str:
     if b"ustar" in head[257:265]:
         return "is a tar archive; unpack the checkpoint from it"
     if all(32 <= byte < 127 or byte in b"\t\n\r" for byte in head[:64]):
-        return "is text, not a checkpoint; were --config and --weights exchanged?"
+        return "is text, not a checkpoint; are --config and --weights swapped?"
     return "is damaged, or not a checkpoint that torch.save wrote"

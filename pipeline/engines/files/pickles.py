@@ -1,9 +1,8 @@
-"""Pickles opened without running anything that they name.
+"""Open pickles without running code that they name.
 
-A pickle says which functions and classes to call. Here only those that make tensors, arrays and
-plain containers are called; every other one becomes an Inert object, which keeps what the pickle
-gave it. So a checkpoint can be read whose training objects are not installed here, and one that
-was made to do harm does none.
+A pickle names the functions and classes to call. Here only those that create tensors, arrays and
+plain containers are called; every other one becomes an Inert object, which keeps its state. So a
+checkpoint can be read whose training classes are not installed, and a malicious one does no harm.
 """
 
 import _codecs
@@ -28,12 +27,12 @@ _REBUILD = (
 
 
 def _load_tensor_from_bytes(data: bytes) -> Any:
-    """Return the tensor that the bytes hold. torch's own function would open any pickle."""
+    """Return the tensor in the bytes. torch's function of this name would open any pickle."""
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 class Dtype:
-    """A data type of a NumPy array: a code such as "f4", and in its state the order of bytes."""
+    """The dtype of a pickled NumPy array: a code such as "f4", and a byte order."""
 
     def __init__(self, code: object = "", *_: object) -> None:
         self.code = str(code)
@@ -45,9 +44,9 @@ class Dtype:
 
 
 class Array:
-    """A NumPy array as its pickle describes it.
+    """A pickled NumPy array, as its pickle describes it.
 
-    NumPy itself would believe the description: of a few bytes it makes objects, and crashes.
+    NumPy itself trusts the description: it would make Python objects of arbitrary bytes, and crash.
     """
 
     def __init__(self, *_: object) -> None:
@@ -59,7 +58,7 @@ class Array:
             self._parts = (shape, dtype, "F" if is_fortran else "C", data)
 
     def tensor(self) -> torch.Tensor | None:
-        """Return the array as a tensor; None unless it is of floating-point numbers, all there."""
+        """Return the array as a tensor; None unless it holds floating-point numbers completely."""
         if not self._parts:
             return None
         shape, dtype, order, data = self._parts
@@ -75,12 +74,13 @@ class Array:
 
 
 def _array_from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *_: object) -> Array:
-    """Return an array as pickles of protocol 5 hold it."""
+    """Return the array that a pickle of protocol 5 describes."""
     array = Array()
     array.__setstate__((1, shape, dtype, order == "F", data))
     return array
 
 
+# What is called for each module and name that a pickle may name.
 CALLED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("builtins", "set"): set,
@@ -106,13 +106,14 @@ CALLED: dict[tuple[str, str], Any] = {
 
 
 class Inert(dict[Any, Any]):
-    """Stands for an object of a class that is not loaded: `name` is the class's, `state` its own.
+    """A stand-in for an object whose class is not loaded.
 
-    As a dict it holds the items of an object that was a mapping, such as a CfgNode.
+    `name` is the name of the class, `state` the state of the object. As a dict it holds the items
+    of an object that was a mapping, such as a CfgNode.
     """
 
     name = ""
-    dump_patches = False  # torch asks every class of a module for it
+    dump_patches = False  # torch reads this attribute of every class of a module
 
     state: Any = None
 
@@ -132,21 +133,21 @@ class Inert(dict[Any, Any]):
         return self is other
 
     def append(self, item: Any) -> None:
-        """Drop an item of an object that was a list."""
+        """Ignore an item of an object that was a list."""
 
     def extend(self, items: Any) -> None:
-        """Drop items of an object that was a list."""
+        """Ignore items of an object that was a list."""
 
 
-# The unpickler in Python: the one in C takes gigabytes where a few bytes name a large place in its
-# memo, and checkpoints have too few steps for its speed to matter.
+# The base is the unpickler in Python. The one in C allocates gigabytes where a few bytes name a
+# high index of its memo. Checkpoints have too few steps for the speed to matter.
 class Unpickler(pickle._Unpickler):  # type: ignore[misc,name-defined,unused-ignore]
-    """Opens a pickle as described above."""
+    """An unpickler that calls only the functions and classes in `CALLED`."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        called = CALLED.get((module_name.replace("__builtin__", "builtins"), global_name))
-        if called is not None:
-            return called
+        function = CALLED.get((module_name.replace("__builtin__", "builtins"), global_name))
+        if function is not None:
+            return function
         name = one_line(f"{module_name}.{global_name}", 100)
         return type("Inert", (Inert,), {"name": name})
 
@@ -155,18 +156,24 @@ def load(file: IO[bytes], **options: Any) -> Any:
     return Unpickler(file, **options).load()
 
 
-# What torch.load asks of the module that it unpickles with.
+# The attributes that torch.load uses of its `pickle_module`.
 _MODULE = SimpleNamespace(Unpickler=Unpickler, load=load, __name__="pipeline.engines.files.pickles")
 
 
 def load_torch_file(path: Path) -> Any:
-    """Return what torch.save wrote, on the CPU. Raises what unpickling a damaged file raises."""
-    return torch.load(  # nosec B614, the pickle module above calls nothing
+    """Return the content of a file of torch.save, on the CPU.
+
+    A damaged file raises one of `checkpoint.UNPICKLING_ERRORS`.
+    """
+    return torch.load(  # nosec B614, the pickle module above calls no foreign code
         path, map_location="cpu", weights_only=False, pickle_module=_MODULE
     )
 
 
 def load_pickle(path: Path) -> Any:
-    """Return what pickle.dump wrote. Raises what unpickling a damaged file raises."""
+    """Return the content of a file of pickle.dump.
+
+    A damaged file raises one of `checkpoint.UNPICKLING_ERRORS`.
+    """
     with path.open("rb") as file:
         return load(file, encoding="latin1")

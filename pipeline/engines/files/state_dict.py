@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps its weights, and under which prefix."""
+"""Find the weights in the content of a checkpoint, and remove a prefix of their names."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,10 @@ from pipeline.engines.files.pickles import Array, Inert
 from pipeline.errors import CheckpointMismatch
 from pipeline.text import few, one_line
 
-# By habit of Detectron2, Lightning and MMDetection, PyTorch's tutorials, pycls, DeepSpeed.
+# The keys under which Detectron2, Lightning, MMDetection, PyTorch's tutorials, pycls and DeepSpeed
+# save the weights.
 PLACES = ("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network")
-# Put between a module and its weights by torch.compile, FSDP and activation checkpointing.
+# The names that torch.compile, FSDP and activation checkpointing insert into those of weights.
 WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 MAX_NESTING = 4
 
@@ -20,13 +21,13 @@ State = Mapping[str, Any]
 
 
 def find_state(content: Any, file_name: str) -> tuple[State, tuple[str, ...]]:
-    """Return the state dict of a checkpoint's content, with remarks on what was left out.
+    """Return the state dict in the content of a checkpoint, with remarks on what was left out.
 
-    Raises CheckpointMismatch, which says what is there instead.
+    Raise CheckpointMismatch where there is none; it says what the file holds instead.
     """
     state, place = _find(content, file_name)
     if state is None:
-        raise CheckpointMismatch(f"{file_name} {_what_is_there(content)}")
+        raise CheckpointMismatch(f"{file_name} {_without_weights(content)}")
     remarks = []
     if place and (others := _other_states(content, place, state)):
         remarks.append(
@@ -37,7 +38,10 @@ def find_state(content: Any, file_name: str) -> tuple[State, tuple[str, ...]]:
 
 
 def _find(content: Any, file_name: str, depth: int = 0) -> tuple[State | None, str]:
-    """Return the state dict and the name that it lies under at the top, '' for the top itself."""
+    """Return the state dict and its top-level key; '' where the content itself is the state dict.
+
+    The state dict is None where there is none.
+    """
     if depth > MAX_NESTING or not isinstance(content, Mapping):
         return None, ""
     if isinstance(content, Inert) and _is_module(content):
@@ -45,7 +49,7 @@ def _find(content: Any, file_name: str, depth: int = 0) -> tuple[State | None, s
     for name in PLACES:
         if name in content:
             inner, _ = _find(content[name], file_name, depth + 1)
-            # What lies under `model` is the model, even where it is wrong.
+            # The value under `model` is taken as the model, even where it is not valid.
             if inner is not None or (name == "model" and _is_plain(content[name])):
                 return content[name] if inner is None else inner, name
     if any(isinstance(value, Tensor | Array) for value in content.values()):
@@ -53,8 +57,9 @@ def _find(content: Any, file_name: str, depth: int = 0) -> tuple[State | None, s
     states = [name for name, value in content.items() if _is_state(value)]
     if len(states) > 1:
         raise CheckpointMismatch(
-            f"{file_name} holds several sets of weights, {few([repr(one) for one in states], 6)}, "
-            "and none under 'model'. Save the one to serve alone: "
+            f"{file_name} holds several sets of weights, "
+            f"{few([repr(name) for name in states], 6)}, "
+            "and none under 'model'. Save only the one to serve: "
             "torch.save({'model': checkpoint[NAME]}, 'model.pth')"
         )
     return (content[states[0]], str(states[0])) if states else (None, "")
@@ -65,7 +70,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_state(value: Any) -> bool:
-    """Whether a value is a mapping that holds tensors under dotted names, and nothing else."""
+    """Return whether a value is a mapping of dotted names to tensors only."""
     if not isinstance(value, Mapping) or not value:
         return False
     return all(
@@ -99,17 +104,18 @@ def _weights_of(module: Inert, prefix: str = "", depth: int = 0) -> Iterator[tup
     if depth > 50 or not _is_module(module):
         return
     state = module.state
-    passing = state.get("_non_persistent_buffers_set") or ()
+    transient = state.get("_non_persistent_buffers_set") or ()
     for part in ("_parameters", "_buffers"):
         items = state.get(part)
         for name, value in items.items() if isinstance(items, Mapping) else ():
-            if value is not None and name not in passing:
+            if value is not None and name not in transient:
                 yield f"{prefix}{name}", value
     for name, child in state["_modules"].items():
         yield from _weights_of(child, f"{prefix}{name}.", depth + 1)
 
 
-def _what_is_there(content: Any) -> str:
+def _without_weights(content: Any) -> str:
+    """Return the predicate of a message that says what a file without weights holds."""
     save = "torch.save({'model': model.state_dict()}, 'model.pth')"
     if isinstance(content, Inert):
         module = content.name.rpartition(".")[0]
@@ -134,10 +140,10 @@ def _is_inert(value: Any) -> bool:
 
 
 def without_prefix(state: State, file_name: str) -> State:
-    """Return the state dict with the names that Detectron2's model gives.
+    """Return the state dict with the names of Detectron2's model.
 
-    A prefix that stands before all of a detector (`module.`, `model.`, ...) is dropped. Raises
-    CheckpointMismatch where several detectors have one each, as a teacher and its student.
+    A prefix of all names of a detector (`module.`, `model.`, ...) is removed. Raise
+    CheckpointMismatch for several detectors, each with a prefix, such as teacher and student.
     """
     renamed: dict[str, Any] = {}
     for key, value in state.items():
@@ -152,8 +158,8 @@ def without_prefix(state: State, file_name: str) -> State:
         sets = few([f"{prefix!r} ({count})" for prefix, count in prefixes.items()], 4)
         example = max(prefixes, key=lambda name: ("teacher" in name.lower(), prefixes[name]))
         raise CheckpointMismatch(
-            f"{file_name} holds several models, whose weights begin with {sets}. Save the one to "
-            f"serve alone, such as {{k.removeprefix({example!r}): v for k, v in state.items() if "
+            f"{file_name} holds several models, whose weights begin with {sets}. Save only the one "
+            f"to serve, such as {{k.removeprefix({example!r}): v for k, v in state.items() if "
             f"k.startswith({example!r})}}"
         )
     prefix = next(iter(prefixes), "module." if _all_begin(renamed, "module.") else "")
@@ -161,7 +167,7 @@ def without_prefix(state: State, file_name: str) -> State:
 
 
 def _prefixes(state: State) -> Counter[str]:
-    """Return what stands before `backbone.` in the names, with how many names have it."""
+    """Return the prefixes before `backbone.` in the names, each with the number of its names."""
     prefixes: Counter[str] = Counter()
     for key in state:
         before, dot, _ = f".{key}".partition(".backbone.")

@@ -1,12 +1,12 @@
-"""Keys of a Detectron2 configuration that cannot change an answer.
+"""List the keys of a Detectron2 configuration that do not affect a prediction.
 
-A name stands for all keys below it.
+The name of a section stands for all of its keys.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-# Read in training alone, by whatever engine.
+# The keys that only the training reads, for any engine.
 TRAINING = frozenset(
     {
         "DATASETS",
@@ -60,7 +60,7 @@ TRAINING = frozenset(
     }
 )
 
-# Read for architectures and heads that the portable engine does not have.
+# The keys of architectures and heads that the portable engine does not have.
 OTHER_ARCHITECTURES = frozenset(
     {
         "MODEL.RETINANET",
@@ -78,11 +78,14 @@ UNREAD = TRAINING | OTHER_ARCHITECTURES
 
 
 def without(names: frozenset[str], tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the tree without the named keys."""
-    kept: dict[str, Any] = {}
+    """Return a copy of the tree without the keys whose dotted names are in `names`.
+
+    prefix: the dotted name of the tree and a dot, where it is a section.
+    """
+    copy: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if name not in names:
             is_section = isinstance(value, Mapping)
-            kept[key] = without(names, value, f"{name}.") if is_section else value
-    return kept
+            copy[key] = without(names, value, f"{name}.") if is_section else value
+    return copy

@@ -1,4 +1,4 @@
-"""YAML as data: in bounded time and memory, and without running what its tags ask for."""
+"""Read YAML as data: in bounded time and memory, and without running code that its tags name."""
 
 import re
 import stat
@@ -13,15 +13,15 @@ import yaml
 from pipeline.errors import UnreadableConfig
 from pipeline.text import few, one_line
 
-# Detectron2's largest configurations are of 15 kB and 2000 values.
+# The largest configurations of Detectron2 have 15 kB and 2000 values.
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 50_000
 MAX_DIGITS = 100
 MAX_DEPTH = 50
 _PYTHON = "tag:yaml.org,2002:python/"
 
-# What PyYAML raises for text that it cannot read; for a tag that does not fit its value, as in
-# `!!int x`, whatever Python raises.
+# The errors that PyYAML raises for text that it cannot read. For a value that does not fit its tag,
+# such as `!!int x`, it passes on Python's own error.
 _YAML_ERRORS = (
     yaml.YAMLError,
     ValueError,
@@ -35,7 +35,10 @@ _YAML_ERRORS = (
 
 @dataclass(frozen=True)
 class ForeignValue:
-    """Stands for a value that would need Python code to be run. `tag` names the code."""
+    """A stand-in for a value that only Python code could create.
+
+    `tag` names the code, `place` the file and the line.
+    """
 
     tag: str
     place: str
@@ -43,7 +46,7 @@ class ForeignValue:
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML file holds, with remarks on how it was read."""
+    """The content of a YAML file, with remarks on how it was read."""
 
     tree: Any
     remarks: tuple[str, ...]
@@ -52,9 +55,9 @@ class Document:
 def read_yaml(path: Path) -> Document:
     """Read a YAML file in UTF-8, UTF-16 or Windows-1252.
 
-    Tuples and other plain values of Python's tags become data, as do the configuration nodes that
-    `yaml.dump(cfg)` writes; every other tag becomes a ForeignValue.
-    Raises UnreadableConfig.
+    Tuples and other plain values with Python's tags become data, and so do the configuration nodes
+    that `yaml.dump(cfg)` writes. A value with any other tag becomes a ForeignValue.
+    Raise UnreadableConfig.
     """
     text, encoding = read_text(path)
     remarks = []
@@ -73,7 +76,7 @@ def read_yaml(path: Path) -> Document:
 
 
 def read_text(path: Path) -> tuple[str, str]:
-    """Return a text file's content and its encoding. Raises UnreadableConfig."""
+    """Return the text of a file and its encoding. Raise UnreadableConfig."""
     data = _read_bytes(path)
     _refuse_other_kinds(path.name, data)
     return _decoded(data)
@@ -87,12 +90,12 @@ def _read_bytes(path: Path) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableConfig(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in the path
+    except ValueError as error:  # the path contains a NUL
         raise UnreadableConfig(f"no file has the name {str(path)!r}") from error
     if len(data) > MAX_BYTES and not data.startswith((b"PK", b"\x80")):
         raise UnreadableConfig(
-            f"{path.name} is larger than {MAX_BYTES // 1024} kB, which no configuration of "
-            "Detectron2 is"
+            f"{path.name} is larger than {MAX_BYTES // 1024} kB, and so larger than any "
+            "configuration of Detectron2"
         )
     return data
 
@@ -100,13 +103,13 @@ def _read_bytes(path: Path) -> bytes:
 def _refuse_other_kinds(name: str, data: bytes) -> None:
     if data.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         raise UnreadableConfig(
-            f"{name} is a checkpoint, not text; were --config and --weights exchanged?"
+            f"{name} is a checkpoint, not text; are --config and --weights swapped?"
         )
     if name.endswith(".py"):
         raise UnreadableConfig(
-            f"{name} is a configuration in Python (Detectron2's LazyConfig, or another "
-            "framework's), which lesionserve does not run. It reads the YAML of Detectron2's "
-            "get_cfg(): save the one that the training used with cfg.dump()"
+            f"{name} is a configuration in Python (Detectron2's LazyConfig, or that of another "
+            "framework), which lesionserve does not run. It reads the YAML of Detectron2's "
+            "get_cfg(): save the configuration of the training with cfg.dump()"
         )
 
 
@@ -117,7 +120,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
     ):
         if data.startswith(mark):
             return data.decode(encoding, "replace"), encoding
-    if len(data) > 1 and 0 in data[:2]:  # half of UTF-16's bytes, where the text is ASCII
+    if len(data) > 1 and 0 in data[:2]:  # in UTF-16 every second byte of ASCII text is 0
         encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
         return data.decode(encoding, "replace"), encoding
     try:
@@ -140,9 +143,10 @@ def _parsed(text: str, name: str) -> tuple[Any, set[str]]:
 
 
 def _count(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
-    """Return how many values the node stands for, each alias counted as what it repeats.
+    """Return the number of values in the node, where an alias counts as the values it repeats.
 
-    Raises ValueError where they are too many, too deep, or contain themselves.
+    sizes: the numbers of counted nodes, by identity. above: the identities of the nodes around this
+    one. Raise ValueError for too many values, too deep nesting, or an alias that contains itself.
     """
     identity = id(node)
     if identity in above:
@@ -165,19 +169,19 @@ def _count(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Return one line; PyYAML's own text has a drawing of the place."""
+    """Return the reason in one line; PyYAML's own text has several lines, which quote the file."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return one_line(f"{error.problem}, line {error.problem_mark.line + 1}", 200)
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, yaml.reader.ReaderError):
-        return f"it holds the character U+{error.character:04X}, which no text has"
+        return f"it holds the character U+{error.character:04X}, which YAML does not allow"
     text = str(error) if isinstance(error, ValueError) else "a value does not fit its tag"
     return one_line(text, 200)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also takes the plain values which Python's dumps hold."""
+    """A safe loader that also reads the plain values in dumps of Python objects."""
 
     def __init__(self, text: str, file_name: str) -> None:
         super().__init__(text)
@@ -185,7 +189,7 @@ class _Loader(yaml.SafeLoader):
         self.repeated: set[str] = set()
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        # Before `<<` brings in keys that the section's own may replace.
+        # Count before `<<` merges keys that those of the section may replace.
         names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         self.repeated |= {name for name, count in names.items() if count > 1 and name != "<<"}
         return super().construct_mapping(node, deep)
@@ -204,7 +208,7 @@ def _construct_mapping(loader: _Loader, node: yaml.Node) -> dict[Hashable, Any]:
 
 
 def _construct_number(loader: _Loader, node: yaml.ScalarNode) -> Any:
-    # A number of base 60, or of many digits, takes the square of its length.
+    # Parsing a number of base 60, or one of many digits, takes quadratic time.
     if len(str(node.value)) > MAX_DIGITS:
         return str(node.value)
     if node.tag.endswith("float"):
@@ -213,7 +217,7 @@ def _construct_number(loader: _Loader, node: yaml.ScalarNode) -> Any:
 
 
 def _construct_node_of_yacs(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
-    """Return the items of a CfgNode, whose other state is how it may be changed."""
+    """Return the items of a CfgNode; the rest of its state says how it may be changed."""
     if not suffix.endswith("CfgNode") or not isinstance(node, yaml.MappingNode):
         return _construct_foreign(loader, node)
     for key, value in node.value:
@@ -229,7 +233,7 @@ def _construct_foreign(loader: _Loader, node: yaml.Node) -> ForeignValue:
 
 
 def _construct_plain(loader: _Loader, node: yaml.ScalarNode) -> Any:
-    """Return the value of a tag of Python's for what YAML has a tag of its own."""
+    """Return a value whose Python tag has an equivalent YAML tag."""
     plain = yaml.ScalarNode(_PLAIN[str(node.tag)], node.value, node.start_mark, node.end_mark)
     return loader.construct_object(plain)
 

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class AnchorGenerator(nn.Module):
-    """Anchors of every position of every feature map (Faster R-CNN).
+    """A generator of anchors for every position of every feature map (Faster R-CNN).
 
-    sizes, aspect_ratios: one list per feature map; strides: pixels between positions;
-    offset: of the first anchor's center, in strides from the image's top left corner.
-    Every feature map has the same number of anchors per position (`per_position`).
+    sizes, aspect_ratios: a list of values for each feature map. strides: pixels between positions.
+    offset: distance of the first anchor's centre from the image's top left corner, in strides.
+    Every feature map has the same number of anchors per position, `per_position`.
     """
 
     def __init__(
@@ -29,11 +29,14 @@ class AnchorGenerator(nn.Module):
             self.register_buffer(f"cell_anchors_{level}", anchors, persistent=False)
 
     def forward(self, input_size: tuple[int, int]) -> list[Tensor]:
-        """(height, width) of the input -> for each feature map, (h * w * A, 4) XYXY anchors."""
+        """Return the (h * w * A, 4) XYXY anchors of each feature map, in input pixels.
+
+        input_size: (height, width) of the network's input.
+        """
         return [
             self.grid_anchors(
                 self.get_buffer(f"cell_anchors_{level}"),
-                # Each stride rounds up, as convolutions and pooling do.
+                # The size of each feature map is rounded up, as by convolutions and pooling.
                 (-(-input_size[0] // stride), -(-input_size[1] // stride)),
                 stride,
             )
@@ -41,7 +44,7 @@ class AnchorGenerator(nn.Module):
         ]
 
     def grid_anchors(self, anchors: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-        # Bounded by the grid's end, so that rounding of the offset never adds a position.
+        # The end of the range is that of the grid, so rounding of the offset adds no position.
         y, x = (
             torch.arange(self.offset * stride, n * stride, stride, dtype=torch.float32).to(anchors)
             for n in size
@@ -52,9 +55,9 @@ class AnchorGenerator(nn.Module):
 
 
 def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
-    """(len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
+    """Return (len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
 
-    A size is the square root of the area, an aspect ratio is height / width.
+    A size is the square root of the area in pixels; an aspect ratio is height / width.
     """
     anchors = []
     for size in sizes:

@@ -5,15 +5,16 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms as torchvision_batched_nms
 
-# Keeps exp() of a predicted log-size finite: at most 1000 pixels from an anchor of 16.
+# The limit of a predicted log scale, which keeps exp() finite: an anchor of 16 pixels grows to at
+# most 1000.
 SCALE_CLAMP = math.log(1000.0 / 16)
 
 
 def apply_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float]) -> Tensor:
-    """Moves and scales boxes by predicted deltas (Fast R-CNN, appendix C of R-CNN).
+    """Return the boxes moved and scaled by predicted deltas (R-CNN, appendix C; Fast R-CNN).
 
-    deltas: (N, K * 4), K sets of (dx, dy, dw, dh) for each box; boxes: (N, 4) XYXY.
-    Returns (N, K * 4) XYXY in float32.
+    deltas: (N, K * 4), K sets of (dx, dy, dw, dh) for each box. boxes: (N, 4) XYXY. weights: the
+    divisors of dx, dy, dw and dh. The result is (N, K * 4) XYXY in float32.
     """
     deltas = deltas.float()
     boxes = boxes.to(deltas.dtype)
@@ -36,7 +37,7 @@ def apply_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float]) -> Ten
 
 
 def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Clips (..., 4) XYXY boxes to an image of (height, width)."""
+    """Return the (..., 4) XYXY boxes, clipped to an image of (height, width) pixels."""
     height, width = image_size
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack(
@@ -45,15 +46,18 @@ def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 
 def nonempty(boxes: Tensor, threshold: float = 0.0) -> Tensor:
-    """(N,) bool: which (N, 4) XYXY boxes have both sides longer than `threshold`."""
+    """Return the (N,) bool mask of the boxes whose sides are both longer than `threshold` pixels.
+
+    boxes: (N, 4) XYXY.
+    """
     return (boxes[:, 2] - boxes[:, 0] > threshold) & (boxes[:, 3] - boxes[:, 1] > threshold)
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-    """Indices kept by non-maximum suppression within each group, by falling score.
+    """Return the indices of the boxes that non-maximum suppression keeps, by descending score.
 
-    boxes: (N, 4) XYXY; scores and groups: (N,).
+    Boxes suppress only boxes of their group. boxes: (N, 4) XYXY; scores and groups: (N,).
     """
-    # Suppression compares coordinates of different groups after an offset: float32 is the least.
+    # torchvision separates the groups by offsets of the coordinates, which need float32.
     keep: Tensor = torchvision_batched_nms(boxes.float(), scores, groups, iou_threshold)
     return keep

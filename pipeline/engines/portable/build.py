@@ -34,14 +34,15 @@ from pipeline.errors import UnsupportedConfig
 
 STAGES = ("res2", "res3", "res4", "res5")
 CHANNELS = 3
-# Detectron2's largest Mask R-CNN has a fifth of it; far more is a slip that would fill the memory.
+# Detectron2's largest Mask R-CNN has a fifth of this. A larger model is a typing error in the
+# configuration, and would fill the memory.
 MAX_WEIGHTS = 1_000_000_000
 
 
 def build_model(config: Config) -> MaskRCNN:
     """Return a Mask R-CNN with fresh weights, in inference mode.
 
-    Raises UnsupportedConfig where values contradict each other, as Detectron2 would refuse them.
+    Raise UnsupportedConfig where values contradict each other; Detectron2 refuses these, too.
     """
     with torch.device("meta"):
         weights = sum(weight.numel() for weight in _assemble(config).parameters())
@@ -66,6 +67,7 @@ def _assemble(config: Config) -> MaskRCNN:
 
 
 def build_backbone(model: Model) -> FPN:
+    """Return the ResNet with its feature pyramid. Raise UnsupportedConfig."""
     resnet = build_resnet(model.RESNETS)
     names = model.FPN.IN_FEATURES
     missing = [name for name in names if name not in model.RESNETS.OUT_FEATURES]
@@ -74,8 +76,8 @@ def build_backbone(model: Model) -> FPN:
     require(
         strides == [strides[0] * 2**i for i in range(len(strides))] and strides[-1] == 32,
         f"MODEL.FPN.IN_FEATURES = {names} have strides {strides} with RESNETS.RES5_DILATION = "
-        f"{model.RESNETS.RES5_DILATION}; a pyramid doubles them up to 32 (its top level is pooled "
-        "from p5). Detectron2 cannot run this either",
+        f"{model.RESNETS.RES5_DILATION}; in a pyramid each stride is twice the one before, up to "
+        "32 (the top level is pooled from p5). Detectron2 cannot run this either",
     )
     require_norm(model.FPN.NORM, model.FPN.OUT_CHANNELS, "MODEL.FPN")
     return FPN(resnet, names, model.FPN.OUT_CHANNELS, model.FPN.NORM, model.FPN.FUSE_TYPE)
@@ -106,7 +108,10 @@ def build_resnet(config: ResNets) -> ResNet:
 def build_stage(
     config: ResNets, index: int, in_channels: int, out_channels: int, stride: int, dilated: bool
 ) -> nn.Sequential:
-    """The blocks of one stage; only the first one strides and widens."""
+    """Return the blocks of stage `index`, from 0 (res2).
+
+    Only the first block has a stride and changes the number of channels.
+    """
     bottleneck_channels = config.NUM_GROUPS * config.WIDTH_PER_GROUP * 2**index
     if config.DEPTH >= 50:
         require_norm(config.NORM, bottleneck_channels, "MODEL.RESNETS")
@@ -159,7 +164,7 @@ def build_anchors(config: Anchors, rpn: Rpn, backbone: FPN) -> AnchorGenerator:
 
 
 def per_level(values: list[list[float]], levels: int, key: str) -> list[list[float]]:
-    """One list for each feature map; a single one serves all."""
+    """Return a list for each feature map, where a single list stands for all of them."""
     if len(values) == 1:
         return values * levels
     require(
@@ -174,7 +179,8 @@ def build_roi_heads(model: Model, backbone: FPN, topk: int) -> StandardROIHeads:
     strides = strides_of(config.IN_FEATURES, backbone, "MODEL.ROI_HEADS.IN_FEATURES")
     require(
         strides == [strides[0] * 2**i for i in range(len(strides))],
-        f"MODEL.ROI_HEADS.IN_FEATURES have strides {strides}, which form no pyramid",
+        f"MODEL.ROI_HEADS.IN_FEATURES have strides {strides}; in a pyramid each stride is twice "
+        "the one before",
     )
     box_head = build_box_head(model.ROI_BOX_HEAD, model.FPN.OUT_CHANNELS)
     return StandardROIHeads(
@@ -238,6 +244,10 @@ def build_mask_head(model: Model) -> MaskHead:
 
 
 def strides_of(names: list[str], backbone: FPN, key: str) -> list[int]:
+    """Return the strides of the named feature maps, in pixels.
+
+    Raise UnsupportedConfig for a name that the pyramid does not have; `key` is where it is written.
+    """
     missing = [name for name in names if name not in backbone.strides]
     require(not missing, f"{key} names {missing}; the pyramid has {list(backbone.strides)}")
     return [backbone.strides[name] for name in names]

@@ -19,7 +19,7 @@ Spread = Annotated[float, Field(gt=0)]
 Switch = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Positive = Annotated[int, Strict(), Field(ge=1)]
-# Far beyond any model, and small enough that none costs the machine its memory.
+# The limits are far above those of any model, and low enough that no model fills the memory.
 Side = Annotated[int, Strict(), Field(ge=0, le=20_000)]
 Channels = Annotated[int, Strict(), Field(ge=1, le=65_536)]
 Groups = Annotated[int, Strict(), Field(ge=1, le=4_096)]
@@ -29,7 +29,7 @@ Resolution = Annotated[int, Strict(), Field(ge=1, le=512)]
 
 
 def broadcastable(value: Any) -> Any:
-    """One list for all feature maps may be written without its outer list."""
+    """Return the value as a list of lists; a flat list is one list for all feature maps."""
     is_flat = isinstance(value, list | tuple) and not any(
         isinstance(item, list | tuple) for item in value
     )
@@ -44,10 +44,10 @@ PerLevel = Annotated[
 
 
 class Section(BaseModel):
-    """Keys as Detectron2 names them, with Detectron2's defaults.
+    """A section of the configuration, with Detectron2's names and defaults.
 
-    A type names every value that the portable engine honours. A key that changes no answer is
-    listed in `unread`; any other key is refused.
+    The type of a key allows exactly the values that the portable engine supports. Keys that do not
+    affect the result are listed in the module `unread`; all other keys are refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -180,26 +180,26 @@ class Config(Section):
 
 
 def read_config(path: Path) -> Config:
-    """Read a Detectron2 YAML, short with `_BASE_` or a full dump.
+    """Return the configuration in a Detectron2 YAML, with `_BASE_` files or as a full dump.
 
-    Raises UnreadableConfig, or UnsupportedConfig, which names each key and value that the portable
-    engine cannot honour, and the engine that can.
+    Raise UnreadableConfig, or UnsupportedConfig, which names each key and value that the portable
+    engine does not support, and the engine that does.
     """
     return parse_config(load_config_file(path))
 
 
 def parse_config(tree: Mapping[str, Any]) -> Config:
-    """Return the typed configuration. Raises UnsupportedConfig."""
+    """Return the typed configuration. Raise UnsupportedConfig."""
     try:
-        return Config.model_validate({"MODEL": {}, **what_counts(tree)})
+        return Config.model_validate({"MODEL": {}, **relevant_part(tree)})
     except ValidationError as error:
         raise refusal(error, Config) from error
 
 
 def require_detectron2_runs(tree: Mapping[str, Any]) -> None:
-    """Raise UnsupportedConfig where the Detectron2 engine would not run the configuration.
+    """Raise UnsupportedConfig where the Detectron2 engine cannot run the configuration.
 
-    Detectron2 itself need not be installed.
+    The check works without Detectron2.
     """
     try:
         parse_config(tree)
@@ -209,9 +209,9 @@ def require_detectron2_runs(tree: Mapping[str, Any]) -> None:
 
 
 def read_resize(tree: Mapping[str, Any]) -> Resize:
-    """Return the resize of the INPUT section, which all engines share.
+    """Return the resize that the INPUT section describes; all engines use it.
 
-    What the section leaves out has Detectron2's default. Raise UnsupportedConfig.
+    Missing keys have Detectron2's defaults. Raise UnsupportedConfig.
     """
     try:
         section = Input.model_validate(without(UNREAD, tree.get("INPUT", {}), "INPUT."))
@@ -222,17 +222,21 @@ def read_resize(tree: Mapping[str, Any]) -> Resize:
     return Resize(section.MIN_SIZE_TEST, section.MAX_SIZE_TEST, section.FORMAT)
 
 
-def what_counts(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tree without what changes no answer: keys of training, sections of a trainer."""
-    counted = without(UNREAD, tree)
-    return {key: value for key, value in counted.items() if key not in trainers_own(tree)}
+def relevant_part(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tree without the keys that do not affect the result.
+
+    These are the keys that only the training reads, and the sections that a trainer added.
+    """
+    sections = without(UNREAD, tree)
+    extra_keys = trainer_sections(tree)
+    return {key: value for key, value in sections.items() if key not in extra_keys}
 
 
-def trainers_own(tree: Mapping[str, Any]) -> list[str]:
-    """Return the names at the top of the tree that are no part of Detectron2's configuration.
+def trainer_sections(tree: Mapping[str, Any]) -> list[str]:
+    """Return the top-level names that are no part of Detectron2's configuration.
 
-    Detectron2's own classes read no such section. A name that may be a misspelt or misplaced key
-    is not among them.
+    Detectron2 reads no such section: a trainer added it. A name that may be a misspelt or misplaced
+    key of Detectron2 is not returned.
     """
     known = known_keys(Config)
     parts = sorted({part for key in known for part in key.split(".")})
@@ -244,7 +248,7 @@ def trainers_own(tree: Mapping[str, Any]) -> list[str]:
 
 
 def remarks_on(tree: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what of a configuration that loads is not honoured, and why."""
+    """Return a remark on each part of a valid configuration that is not used, with the reason."""
     remarks = []
     augmentation = tree.get("TEST", {}).get("AUG", {})
     if augmentation.get("ENABLED"):
@@ -252,8 +256,8 @@ def remarks_on(tree: Mapping[str, Any]) -> tuple[str, ...]:
             "TEST.AUG.ENABLED = True is ignored, as Detectron2's DefaultPredictor ignores it: "
             "each image is analysed once, without test-time augmentation"
         )
-    if names := trainers_own(tree):
+    if names := trainer_sections(tree):
         remarks.append(
-            f"{few(names)} in the configuration is not read: it is no section of Detectron2's"
+            f"{few(names)} in the configuration is not read, since Detectron2 has no such section"
         )
     return tuple(remarks)

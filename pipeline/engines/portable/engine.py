@@ -4,6 +4,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.engines.base import Precision
@@ -21,7 +22,7 @@ from pipeline.instances import Instances
 
 
 class PortableEngine:
-    """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to read one from files."""
+    """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to load it from files."""
 
     name = "portable"
 
@@ -42,13 +43,16 @@ class PortableEngine:
     def open(
         cls, config: Path, weights: Path, device: str = "cpu", precision: Precision = "float32"
     ) -> Self:
-        """Raises EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError."""
+        """Load a Detectron2 YAML and checkpoint.
+
+        Raise EngineUnavailable, UnsupportedConfig, CheckpointMismatch or ModelError.
+        """
         if precision == "int8":
             raise EngineUnavailable("precision 'int8' runs on a CPU, through OpenVINO")
         model, remarks = load_model(config, weights)
         if precision == "bfloat16":
             for layers in layers_of(model):
-                # It tells near scores apart, and is small.
+                # The box predictor stays in float32: scores differ by little, and it is small.
                 if layers is not model.roi_heads.box_predictor:
                     layers.to(torch.bfloat16)
         return cls(model.to(device), device, precision, remarks)
@@ -60,23 +64,27 @@ class PortableEngine:
 
     @torch.inference_mode()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        return [to_instances(found) for found in self.model([self._to_tensor(i) for i in inputs])]
+        images = [self._to_tensor(model_input.pixels) for model_input in inputs]
+        return [to_instances(detections) for detections in self.model(images)]
 
-    def _to_tensor(self, one: ModelInput) -> Tensor:
-        """(H, W, 3) uint8 on the device; arrays from a shared store may be read-only."""
-        pixels = torch.from_numpy(np.array(one.pixels, copy=not one.pixels.flags.writeable))
-        return pixels.to(self.device)
+    def _to_tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return the (H, W, 3) uint8 pixels on the device.
+
+        They are copied where they are read-only, as arrays from a shared store may be.
+        """
+        array = np.array(pixels, copy=not pixels.flags.writeable)
+        return torch.from_numpy(array).to(self.device)
 
 
 def open_model(config: Path, weights: Path) -> MaskRCNN:
-    """Return the model of `load_model`."""
+    """Return the model of `load_model`, without the remarks."""
     return load_model(config, weights)[0]
 
 
 def load_model(config: Path, weights: Path) -> tuple[MaskRCNN, tuple[str, ...]]:
-    """Return a model that is built, loaded and fused, on the CPU, with remarks on its files.
+    """Return the model on the CPU, loaded and fused, with remarks on its files.
 
-    Raises UnsupportedConfig, CheckpointMismatch or ModelError.
+    Raise UnsupportedConfig, CheckpointMismatch or ModelError.
     """
     file = read_config_file(config)
     model = build_model(parse_config(file.tree))
@@ -85,10 +93,12 @@ def load_model(config: Path, weights: Path) -> tuple[MaskRCNN, tuple[str, ...]]:
     return fused(model), file.remarks + remarks_on(file.tree) + checkpoint.remarks + remarks
 
 
-def to_instances(found: Detections) -> Instances:
+def to_instances(detections: Detections) -> Instances:
+    """Return the detections of one image as NumPy arrays in host memory."""
+    masks = detections.masks
     return Instances(
-        boxes=found.boxes.cpu().numpy(),
-        scores=found.scores.cpu().numpy(),
-        classes=found.classes.cpu().numpy(),
-        masks=None if found.masks is None else found.masks.cpu().numpy(),
+        boxes=detections.boxes.cpu().numpy(),
+        scores=detections.scores.cpu().numpy(),
+        classes=detections.classes.cpu().numpy(),
+        masks=None if masks is None else masks.cpu().numpy(),
     )

@@ -9,10 +9,10 @@ from pipeline.engines.portable.resnet import ResNet
 
 
 class FPN(nn.Module):
-    """Feature pyramid on top of a ResNet (Feature Pyramid Networks), with p6 pooled from p5.
+    """A feature pyramid on top of a ResNet (Feature Pyramid Networks), with p6 pooled from p5.
 
-    in_features: stages to use, from high to low resolution, contiguous in stride.
-    fuse_type: 'sum' or 'avg' of the lateral and the top-down features.
+    in_features: names of the stages to use, from high to low resolution, each of twice the stride
+    of the one before. fuse_type: 'sum' or 'avg' of the lateral and the top-down features.
     `strides` maps each output ('p2', 'p3', ...) to its stride in input pixels.
     """
 
@@ -38,7 +38,10 @@ class FPN(nn.Module):
         self.size_divisibility = 2 ** self.levels[-1]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W), sides divisible by `size_divisibility` -> {'p2': (N, C, h, w), ...}."""
+        """Run the backbone on (N, 3, H, W) and return {'p2': (N, C, h, w), 'p3': ...}.
+
+        H and W must be divisible by `size_divisibility`.
+        """
         features = self.bottom_up(x)
         coarsest, *finer = reversed(list(zip(self.levels, self.in_features, strict=True)))
         top_down = self.lateral(coarsest[0], features[coarsest[1]])

@@ -12,10 +12,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @torch.no_grad()
 def fused(model: Module) -> Module:
-    """The same function in fewer steps: batch norms become part of their convolutions, and weights
-    lie channels last, which is how oneDNN and tensor cores compute convolutions.
+    """Return the model, changed in place to compute the same function in fewer operations.
 
-    Changes the model in place; its state dict is no longer the checkpoint's.
+    Batch norms become part of their convolutions. Weights are stored channels last, the layout in
+    which oneDNN and tensor cores compute convolutions. The state dict is no longer that of the
+    checkpoint.
     """
     for module in model.modules():
         if isinstance(module, Conv2d) and isinstance(module.norm, BatchNorm2d):
@@ -26,14 +27,17 @@ def fused(model: Module) -> Module:
 
 
 class ChannelsLastFlatten(nn.Module):
-    """(N, C, H, W) -> (N, H * W * C): no copy of what already lies channels last."""
+    """A layer that flattens (N, C, H, W) to (N, H * W * C).
+
+    It copies no data of an input in channels-last memory.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
 def _flatten_channels_last(head: BoxHead) -> None:
-    """Reorders the first layer's weights instead of every pooled box."""
+    """Reorder the weights of the first linear layer, so that no pooled box needs reordering."""
     first = next((layer for layer in head if isinstance(layer, nn.Linear)), None)
     if first is None:
         return

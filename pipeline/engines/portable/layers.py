@@ -9,8 +9,8 @@ GROUP_NORM_GROUPS = 32
 class BatchNorm2d(nn.Module):
     """Batch normalization with fixed statistics, on (N, C, H, W).
 
-    In inference every kind of batch norm is this one, so BN, SyncBN and FrozenBN
-    checkpoints load alike (`num_batches_tracked` is dropped when they are read).
+    In inference all kinds of batch norm compute this function, so checkpoints with BN, SyncBN and
+    FrozenBN load in the same way (`num_batches_tracked` is dropped when they are read).
     """
 
     eps = 1e-5
@@ -34,20 +34,20 @@ class BatchNorm2d(nn.Module):
 
 
 class FrozenBatchNorm2d(BatchNorm2d):
-    """A batch norm that was not trained. Its statistics may be part of its weight and bias."""
+    """A batch norm that was not trained. Its weight and bias may include its statistics."""
 
 
 class GroupNorm(nn.GroupNorm):
-    """On (N, C, H, W) in any layout."""
+    """Group normalization on (N, C, H, W), in any memory layout."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # PyTorch's kernel for channels last takes the variance from sums of squares, which leaves
-        # nothing but rounding where an image is nearly flat.
+        # PyTorch's kernel for channels last computes the variance from sums of squares. In a nearly
+        # uniform image only rounding errors would remain of it.
         return super().forward(x.contiguous())
 
 
 def build_norm(name: str, channels: int) -> nn.Module | None:
-    """The normalization that Detectron2's `get_norm` gives; '' is none."""
+    """Return the normalization that Detectron2's `get_norm` returns for `name`; None for ''."""
     if not name:
         return None
     if name == "GN":
@@ -57,9 +57,9 @@ def build_norm(name: str, channels: int) -> nn.Module | None:
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution that owns its normalization (as `norm`) and ends in an optional ReLU.
+    """A convolution with an optional normalization (its module `norm`) and an optional ReLU.
 
-    There is a bias exactly where there is no normalization, unless `bias` says otherwise.
+    bias: whether it has a bias; by default, only where it has no normalization.
     """
 
     def __init__(

@@ -14,9 +14,9 @@ from pipeline.engines.portable.rpn import RPN
 class MaskRCNN(nn.Module):
     """Mask R-CNN on a feature pyramid, for inference.
 
-    Modules are named as in Detectron2's GeneralizedRCNN, so that its checkpoints load as they are.
-    pixel_mean, pixel_std: one value per channel, in the channel order of the input.
-    `networks` runs the layers: PyTorch, unless another runtime is put there.
+    Modules have the names of Detectron2's GeneralizedRCNN, so its checkpoints load unchanged.
+    pixel_mean, pixel_std: a value per channel, in the channel order of the input.
+    `networks` runs the layers: with PyTorch, unless it is replaced by another runtime.
     """
 
     pixel_mean: Tensor
@@ -39,7 +39,10 @@ class MaskRCNN(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(pixel_std), persistent=False)
 
     def forward(self, images: Sequence[Tensor]) -> list[Detections]:
-        """Each image: (H, W, 3) of 0..255, any dtype, on the model's device."""
+        """Return the detections in each image, with boxes in its pixels.
+
+        images: (H, W, 3) tensors of values 0..255, of any dtype, on the model's device.
+        """
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         batch = self.batch(images)
         features, predictions = self.networks.dense(batch)
@@ -49,9 +52,9 @@ class MaskRCNN(nn.Module):
         return detections
 
     def batch(self, images: Sequence[Tensor]) -> Tensor:
-        """Normalizes, then pads with zeros at the right and bottom to one (N, 3, H, W).
+        """Return the normalized images as one (N, 3, H, W), in channels-last memory.
 
-        Laid out channels last, as the images are.
+        Each image is padded with zeros at its right and bottom. images: (h, w, 3) tensors.
         """
         height, width = padded_size(
             max(image.shape[0] for image in images),
@@ -66,7 +69,7 @@ class MaskRCNN(nn.Module):
 
 @dataclass(frozen=True)
 class TorchNetworks:
-    """The model's own layers, run by PyTorch in the dtype that their weights have."""
+    """The layers of the model, run by PyTorch in the dtype of their weights."""
 
     backbone: FPN
     proposal_generator: RPN
@@ -78,18 +81,18 @@ class TorchNetworks:
         return features, [(logits.float(), deltas.float()) for logits, deltas in predictions]
 
     def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        # The last layer is in float32 whatever the others are: it decides by small differences.
+        # The last layer is always in float32, since it decides by small differences.
         logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled).float())
         return logits, deltas
 
     def mask(self, pooled: Tensor) -> Tensor:
-        assert self.roi_heads.mask_head is not None, "a model without masks pools none"
+        assert self.roi_heads.mask_head is not None, "a model without a mask head pools no masks"
         logits: Tensor = self.roi_heads.mask_head(pooled)
         return logits.float()
 
 
 def layers_of(model: MaskRCNN) -> list[nn.Module]:
-    """The modules that its `networks` run."""
+    """Return the modules that the `networks` of the model run."""
     heads = model.roi_heads
     parts = (model.backbone, model.proposal_generator.rpn_head, heads.box_head, heads.box_predictor)
     return [*parts, *([] if heads.mask_head is None else [heads.mask_head])]

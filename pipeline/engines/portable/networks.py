@@ -7,24 +7,31 @@ Prediction = tuple[Tensor, Tensor]
 
 
 class Networks(Protocol):
-    """The parts of a Mask R-CNN that are layers alone, without a decision between them.
+    """The three networks of a Mask R-CNN, which consist of layers only.
 
-    Nearly all of the arithmetic is here, and another runtime may do it. What is between them
-    (proposals, suppression, pooling) is the engine's own, whoever runs the layers.
+    They hold nearly all of the arithmetic, and any runtime may run them. The steps between them
+    (proposals, non-maximum suppression, pooling) are those of the portable engine in any case.
     """
 
     def dense(self, images: Tensor) -> tuple[Features, list[Prediction]]:
-        """Backbone, pyramid and RPN head on a padded batch (N, 3, H, W), normalized.
+        """Run backbone, pyramid and RPN head on a normalized, padded batch (N, 3, H, W).
 
-        Returns the feature maps that the heads pool from, by name (N, C, h, w), and for each of
-        the RPN's maps the logits (N, A) and deltas (N, A, 4) of its anchors, in float32.
+        Return the feature maps (N, C, h, w) that the heads pool from, by name; and for each feature
+        map of the RPN the logits (N, A) and deltas (N, A, 4) of its anchors, in float32.
         """
         ...
 
     def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, C, P, P) -> class logits (R, K + 1) and box deltas (R, K * 4) or (R, 4), float32."""
+        """Run the box head on pooled features (R, C, P, P).
+
+        Return class logits (R, K + 1) and box deltas (R, K * 4) or, class-agnostic, (R, 4), in
+        float32.
+        """
         ...
 
     def mask(self, pooled: Tensor) -> Tensor:
-        """(R, C, P, P) -> mask logits (R, K or 1, M, M), float32."""
+        """Run the mask head on pooled features (R, C, P, P).
+
+        Return mask logits (R, K, M, M) or, class-agnostic, (R, 1, M, M), in float32.
+        """
         ...

@@ -14,7 +14,7 @@ STEM_STRIDE = 4
 
 
 class Stem(nn.Module):
-    """7x7 convolution and max pooling, together of stride 4."""
+    """A 7x7 convolution and a max pooling, with a total stride of 4."""
 
     def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Stem(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions (ResNet-18 and 34)."""
+    """A residual block of two 3x3 convolutions (ResNet-18 and 34)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, norm: str) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class BasicBlock(nn.Module):
 
 
 class BottleneckBlock(nn.Module):
-    """1x1, grouped and dilated 3x3, 1x1 convolutions (ResNet-50 and deeper, ResNeXt).
+    """A residual block of 1x1, 3x3 and 1x1 convolutions (ResNet-50 and deeper, ResNeXt).
 
-    `stride_in_1x1` puts the stride into the first convolution, as in the MSRA models,
-    rather than into the 3x3 one.
+    groups, dilation: of the 3x3 convolution. stride_in_1x1: whether the first convolution has the
+    stride, as in the MSRA models, instead of the 3x3 one.
     """
 
     def __init__(
@@ -92,16 +92,17 @@ class BottleneckBlock(nn.Module):
 
 
 def build_shortcut(in_channels: int, out_channels: int, stride: int, norm: str) -> Conv2d | None:
-    """A projection where the channels change; the identity (None) where they do not."""
+    """Return the projection of a shortcut, or None (the identity) where the channels are equal."""
     if in_channels == out_channels:
         return None
     return Conv2d(in_channels, out_channels, 1, stride=stride, norm=norm, bias=False)
 
 
 class ResNet(nn.Module):
-    """Stem and residual stages; the forward pass returns every stage's output by name.
+    """A stem and residual stages.
 
-    stages: by name, in order. channels, strides: of each stage's output (strides in input pixels).
+    stages: the stages by name, in order. channels, strides: the channels and the stride in input
+    pixels of each stage's output, by name.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class ResNet(nn.Module):
         self.strides = strides
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) -> {stage: (N, C, H / stride, W / stride)}."""
+        """Run all stages on (N, 3, H, W) and return {stage: (N, C, H / stride, W / stride)}."""
         outputs = {}
         x = self.stem(x)
         for name in self.stage_names:

@@ -3,8 +3,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align as torchvision_roi_align
 
-# ROIs whose bins span about as many cells, along either side, share a pass: padding them all to the
-# largest would waste most of the work, a pass for each span would drown in calls.
+# The upper bounds of the classes of bin sides, in cells. ROIs are computed together where their bin
+# widths and bin heights have the same classes. Padding all ROIs to the largest bin would waste most
+# of the work, and a pass for each bin size would be dominated by the cost of calls.
 SPANS = (2, 4, 8, 16, 32)
 
 
@@ -17,14 +18,15 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """ROIAlign (Mask R-CNN), version 2 where `aligned`: (R, C, resolution, resolution).
+    """Return the ROIAlign (Mask R-CNN) of each box, (R, C, resolution, resolution).
 
-    feature: (N, C, H, W); boxes: (R, 4) XYXY in input pixels; images: (R,) int64, whose box it is;
-    stride: input pixels per cell; sampling_ratio: samples per bin and side, 0 adapts to the box.
+    feature: (N, C, H, W). boxes: (R, 4) XYXY in input pixels. images: (R,) int64 index of the image
+    of each box. stride: input pixels per cell. sampling_ratio: samples per bin along each side; 0
+    adapts to the box. aligned: version 2, which shifts by half a pixel.
     """
     if feature.is_cuda:
         rois = torch.cat((images[:, None].to(boxes.dtype), boxes), dim=1)
-        # Coordinates do not survive float16, and torchvision wants one type for both.
+        # Coordinates need more precision than float16, and torchvision takes a single dtype.
         pooled: Tensor = torchvision_roi_align(
             feature.float(), rois, resolution, 1.0 / stride, sampling_ratio, aligned
         )
@@ -41,10 +43,11 @@ def roi_align_cpu(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """As a sum of weighted cells, which `embedding_bag` computes in every thread and vector lane.
+    """Return the result of `roi_align` on a CPU, in channels-last memory.
 
-    torchvision's kernel runs in one thread and first copies a channels-last map. The result is
-    laid out channels last, for the convolutions and layers behind it.
+    Each bin is a weighted sum of cells, which `embedding_bag` computes with all threads and vector
+    instructions. torchvision's kernel uses one thread, and first copies a channels-last feature
+    map. The layers that follow work on channels-last memory.
     """
     channels = feature.shape[1]
     cells = feature.permute(0, 2, 3, 1).reshape(-1, channels)
@@ -74,7 +77,10 @@ def roi_align_cpu(
 
 
 def _by_span(bins: Tensor) -> list[Tensor]:
-    """Indices of the ROIs in each pair of classes of SPANS that occurs; bins: (R, 2) in cells."""
+    """Return the indices of the ROIs in each pair of classes of SPANS that occurs.
+
+    bins: (R, 2) width and height of the bins, in cells.
+    """
     spans = torch.bucketize(bins.contiguous(), torch.tensor(SPANS, dtype=bins.dtype))
     pairs = spans[:, 0] * (len(SPANS) + 1) + spans[:, 1]
     return [(pairs == pair).nonzero()[:, 0] for pair in torch.unique(pairs)]
@@ -83,28 +89,29 @@ def _by_span(bins: Tensor) -> list[Tensor]:
 def _axis(
     start: Tensor, bin_side: Tensor, resolution: int, sampling_ratio: int, size: int
 ) -> tuple[Tensor, Tensor]:
-    """Along one axis of `size` cells, which cells each bin takes, and how much of each.
+    """Return the cells of each bin along an axis of `size` cells, and their weights.
 
-    start, bin_side: (R,) in cells. Returns (R, resolution, T) int64 and float32.
+    start, bin_side: (R,) start of the box and side of its bins, in cells. The cells are
+    (R, resolution, T) int64, the weights (R, resolution, T) float32.
     """
-    adaptive = bin_side.ceil()  # none for a box without a side
+    adaptive = bin_side.ceil()  # 0 for a box with a side of 0
     samples = torch.full_like(bin_side, sampling_ratio) if sampling_ratio > 0 else adaptive
     divisor = samples.clamp(min=1)[:, None, None]
     offsets = torch.arange(int(divisor.max()))
     step = bin_side[:, None, None] / divisor
     first = start[:, None] + torch.arange(resolution) * bin_side[:, None]
-    at = first[:, :, None] + (offsets + 0.5) * step
-    # A sample beyond the map counts as nothing; within a cell of its edge, as the edge.
-    counts = (offsets < samples[:, None, None]) & (at >= -1) & (at <= size)
-    share = counts / divisor
-    at = at.clamp(0, size - 1)
-    low = at.floor()
-    above = at - low
-    # Neighbouring samples share cells: their weights are summed, so that each is read once.
+    position = first[:, :, None] + (offsets + 0.5) * step
+    # A sample more than a cell outside the map is 0; a nearer one takes the value at the border.
+    is_valid = (offsets < samples[:, None, None]) & (position >= -1) & (position <= size)
+    share = is_valid / divisor
+    position = position.clamp(0, size - 1)
+    low = position.floor()
+    above = position - low
+    # Neighbouring samples share cells. Their weights are summed, so that each cell is read once.
     base = low.amin(dim=2, keepdim=True)
-    cell = torch.where(counts, low - base, 0).to(torch.int64)
+    cell = torch.where(is_valid, low - base, 0).to(torch.int64)
     width = int(cell.max()) + 2
-    weights = at.new_zeros((*at.shape[:2], width))
+    weights = position.new_zeros((*position.shape[:2], width))
     weights.scatter_add_(2, cell, (1 - above) * share)
     weights.scatter_add_(2, cell + 1, above * share)
     cells = (base.to(torch.int64) + torch.arange(width)).clamp(max=size - 1)

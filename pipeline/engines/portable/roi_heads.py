@@ -12,14 +12,18 @@ from pipeline.engines.portable.roi_align import roi_align
 
 Size = tuple[int, int]
 
-# Eqn. (1) of Feature Pyramid Networks: a box of 224 pixels belongs to level 4.
+# Equation (1) of Feature Pyramid Networks: a box of 224 x 224 pixels belongs to level 4.
 CANONICAL_BOX_SIZE = 224
 CANONICAL_LEVEL = 4
 
 
 @dataclass(frozen=True)
 class Detections:
-    """boxes (N, 4) XYXY in model input pixels, scores (N,), classes (N,) int64, masks (N, M, M)."""
+    """The detections in one image.
+
+    boxes: (N, 4) XYXY in model input pixels. scores: (N,). classes: (N,) int64. masks: (N, M, M)
+    probabilities within each box, or None without masks.
+    """
 
     boxes: Tensor
     scores: Tensor
@@ -28,10 +32,10 @@ class Detections:
 
 
 class ROIPooler(nn.Module):
-    """ROIAlign of each box from the pyramid level that suits its size.
+    """A layer that pools each box by ROIAlign from the pyramid level for its size.
 
-    strides: of the feature maps, each twice the one before. aligned: ROIAlignV2, which shifts
-    by half a pixel. sampling_ratio: samples per bin and side; 0 or less adapts to the box.
+    strides: strides of the feature maps, each twice the one before. sampling_ratio: samples per bin
+    along each side; 0 or less adapts to the box. aligned: ROIAlignV2, which shifts by half a pixel.
     """
 
     def __init__(
@@ -44,13 +48,17 @@ class ROIPooler(nn.Module):
         self.aligned = aligned
 
     def forward(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Maps (N, C, h, w), boxes per image (R, 4) XYXY -> (all R, C, resolution, resolution)."""
+        """Return the pooled features of all boxes, (R, C, resolution, resolution).
+
+        maps: (N, C, h, w) of each level. boxes: (r, 4) XYXY of each image, in input pixels; R is
+        the sum of all r.
+        """
         rois = torch.cat(list(boxes))
         images = torch.cat(
             [torch.full_like(b[:, 0], i, dtype=torch.int64) for i, b in enumerate(boxes)]
         )
         levels = self.levels(rois)
-        # Channels last, as the pooled maps come on a CPU: nothing is turned round on the way.
+        # `roi_align` returns channels last on a CPU, so no memory is reordered on the way.
         output = torch.empty(
             (len(rois), maps[0].shape[1], self.resolution, self.resolution),
             dtype=maps[0].dtype,
@@ -58,11 +66,11 @@ class ROIPooler(nn.Module):
             memory_format=torch.channels_last,
         )
         for level, (feature, stride) in enumerate(zip(maps, self.strides, strict=True)):
-            (here,) = (levels == level).nonzero(as_tuple=True)
-            output[here] = roi_align(
+            (indices,) = (levels == level).nonzero(as_tuple=True)
+            output[indices] = roi_align(
                 feature,
-                rois[here],
-                images[here],
+                rois[indices],
+                images[indices],
                 self.resolution,
                 stride,
                 self.sampling_ratio,
@@ -71,7 +79,7 @@ class ROIPooler(nn.Module):
         return output
 
     def levels(self, boxes: Tensor) -> Tensor:
-        """(R,) index of the feature map for each of (R, 4) boxes."""
+        """Return the (R,) int64 index of the feature map for each of the (R, 4) XYXY boxes."""
         sides = boxes[:, 2:] - boxes[:, :2]
         size = (sides[:, 0] * sides[:, 1]).sqrt()
         level = (CANONICAL_LEVEL + torch.log2(size / CANONICAL_BOX_SIZE + 1e-8)).floor()
@@ -80,9 +88,9 @@ class ROIPooler(nn.Module):
 
 
 class BoxHead(nn.Sequential):
-    """3x3 convolutions, then fully connected layers, each with a ReLU.
+    """A head of 3x3 convolutions and then fully connected layers, each with a ReLU.
 
-    `out_features` is the number of values per box, flattened.
+    `out_features` is the number of output values per box.
     """
 
     def __init__(
@@ -108,7 +116,7 @@ class BoxHead(nn.Sequential):
 
 
 class BoxPredictor(nn.Module):
-    """Class scores and box deltas of each proposal, and the choice among them (Fast R-CNN)."""
+    """The last layers of the box head, and the selection of detections (Fast R-CNN)."""
 
     def __init__(
         self,
@@ -133,7 +141,10 @@ class BoxPredictor(nn.Module):
         self.topk = topk
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, in_features) -> class logits (R, K + 1) and box deltas (R, K * 4) or (R, 4)."""
+        """Return class logits (R, K + 1) and box deltas (R, K * 4) or (R, 4).
+
+        x: (R, in_features).
+        """
         return self.cls_score(x), self.bbox_pred(x)
 
     def choose(
@@ -143,19 +154,26 @@ class BoxPredictor(nn.Module):
         proposals: Sequence[Tensor],
         image_sizes: Sequence[Size],
     ) -> list[Detections]:
-        """logits, deltas: of all proposals; proposals: per image (r, 4) XYXY."""
+        """Return the detections of each image, without masks.
+
+        logits: (R, K + 1) and deltas: (R, K * 4) or (R, 4), of the proposals of all images.
+        proposals: (r, 4) XYXY of each image. image_sizes: (height, width) of each image.
+        """
         scores = logits.sigmoid() if self.sigmoid else logits.softmax(dim=-1)
         boxes = apply_deltas(deltas, torch.cat(list(proposals)), self.bbox_reg_weights)
         counts = [len(p) for p in proposals]
         return [
-            self.best_of_image(*one)
-            for one in zip(
+            self.best_of_image(image_boxes, image_scores, size)
+            for image_boxes, image_scores, size in zip(
                 torch.split(boxes, counts), torch.split(scores, counts), image_sizes, strict=True
             )
         ]
 
     def best_of_image(self, boxes: Tensor, scores: Tensor, image_size: Size) -> Detections:
-        """boxes: (R, K * 4) or (R, 4); scores: (R, K + 1), background last."""
+        """Return the detections that remain after the score threshold and suppression per class.
+
+        boxes: (R, K * 4) or (R, 4) XYXY. scores: (R, K + 1), the background last.
+        """
         finite = boxes.isfinite().all(dim=1) & scores.isfinite().all(dim=1)
         boxes, scores = boxes[finite], scores[finite, :-1]
         boxes = clip(torch.unflatten(boxes, 1, (-1, 4)), image_size)
@@ -170,7 +188,7 @@ class BoxPredictor(nn.Module):
 
 
 class MaskHead(nn.Sequential):
-    """3x3 convolutions, a 2x upsampling and one mask per class (Mask R-CNN)."""
+    """A head of 3x3 convolutions, a 2x upsampling and a mask per class (Mask R-CNN)."""
 
     def __init__(
         self, in_channels: int, num_convs: int, conv_dim: int, num_masks: int, norm: str
@@ -186,7 +204,10 @@ class MaskHead(nn.Sequential):
 
 
 class StandardROIHeads(nn.Module):
-    """Box head, then a mask head on the boxes found; None for both mask parts without masks."""
+    """The box head, and the mask head on the detected boxes.
+
+    mask_pooler, mask_head: None for a model without masks.
+    """
 
     def __init__(
         self,
@@ -213,7 +234,11 @@ class StandardROIHeads(nn.Module):
         proposals: Sequence[Tensor],
         image_sizes: Sequence[Size],
     ) -> list[Detections]:
-        """features: by name (N, C, h, w); proposals: per image (R, 4) XYXY."""
+        """Return the detections of each image, with masks where the model predicts them.
+
+        networks: what runs the layers. features: (N, C, h, w) feature maps by name. proposals:
+        (r, 4) XYXY of each image. image_sizes: (height, width) of each image.
+        """
         maps = [features[name] for name in self.in_features]
         logits, deltas = networks.box(self.box_pooler(maps, proposals))
         detections = self.box_predictor.choose(logits, deltas, proposals, image_sizes)
@@ -224,7 +249,10 @@ class StandardROIHeads(nn.Module):
 
 
 def add_masks(detections: Sequence[Detections], logits: Tensor) -> list[Detections]:
-    """logits: (all N, K, M, M), or one class-agnostic mask for each."""
+    """Return the detections with the mask of their class.
+
+    logits: (N, K, M, M) or, class-agnostic, (N, 1, M, M), of the N detections of all images.
+    """
     classes = torch.cat([d.classes for d in detections])
     channel = torch.zeros_like(classes) if logits.shape[1] == 1 else classes
     masks = logits[torch.arange(len(logits), device=logits.device), channel].sigmoid()

@@ -12,9 +12,9 @@ Size = tuple[int, int]
 
 
 class RPNHead(nn.Module):
-    """Objectness and box deltas of every anchor; the same convolutions on every feature map.
+    """The convolutions that predict objectness and box deltas of every anchor of a feature map.
 
-    conv_dims: channels of the hidden 3x3 convolutions; -1 keeps the number of the input.
+    conv_dims: output channels of the hidden 3x3 convolutions; -1 keeps the number of channels.
     """
 
     def __init__(self, in_channels: int, num_anchors: int, conv_dims: Sequence[int]) -> None:
@@ -25,13 +25,16 @@ class RPNHead(nn.Module):
             width = channels if dim == -1 else dim
             hidden.add_module(f"conv{i}", Conv2d(channels, width, 3, relu=True))
             channels = width
-        # A single convolution has no number in the checkpoint's names.
+        # In checkpoints the name of a single convolution has no number.
         self.conv = hidden[0] if len(conv_dims) == 1 else hidden
         self.objectness_logits = nn.Conv2d(channels, num_anchors, 1)
         self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, 1)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) -> logits (N, H * W * A) and deltas (N, H * W * A, 4), in anchor order."""
+        """Return logits (N, H * W * A) and deltas (N, H * W * A, 4), in the order of the anchors.
+
+        feature: (N, C, H, W).
+        """
         hidden = self.conv(feature)
         logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
         deltas = self.anchor_deltas(hidden).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)
@@ -39,7 +42,7 @@ class RPNHead(nn.Module):
 
 
 class RPN(nn.Module):
-    """Region proposal network (Faster R-CNN), on a feature pyramid."""
+    """A region proposal network (Faster R-CNN) on a feature pyramid."""
 
     def __init__(
         self,
@@ -64,15 +67,16 @@ class RPN(nn.Module):
         self.min_box_size = min_box_size
 
     def predict(self, features: dict[str, Tensor]) -> list[Prediction]:
-        """For each of `in_features`, in their order, what the head says of its anchors."""
+        """Return the head's logits and deltas for each of `in_features`, in their order."""
         return [self.rpn_head(features[name]) for name in self.in_features]
 
     def forward(
         self, predictions: Sequence[Prediction], input_size: Size, image_sizes: Sequence[Size]
     ) -> list[Tensor]:
-        """For each image, (R, 4) XYXY proposals by falling objectness, clipped to the image.
+        """Return the (R, 4) XYXY proposals of each image by descending objectness, clipped to it.
 
-        input_size: (height, width) of the padded batch.
+        predictions: the results of `predict`. input_size: (height, width) of the padded batch.
+        image_sizes: (height, width) of each image.
         """
         levels = [
             self.best_of_level(prediction, anchors)
@@ -90,9 +94,9 @@ class RPN(nn.Module):
             for i, size in enumerate(image_sizes)
         ]
 
-    def best_of_level(self, predicted: Prediction, anchors: Tensor) -> tuple[Tensor, Tensor]:
-        """The `pre_nms_topk` best proposals: scores (N, K) and boxes (N, K, 4) XYXY."""
-        logits, deltas = predicted
+    def best_of_level(self, prediction: Prediction, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the `pre_nms_topk` best proposals: scores (N, K) and boxes (N, K, 4) XYXY."""
+        logits, deltas = prediction
         scores, top = logits.topk(min(logits.shape[1], self.pre_nms_topk), dim=1)
         top_deltas = deltas.gather(1, top[..., None].expand(-1, -1, 4)).reshape(-1, 4)
         boxes = apply_deltas(top_deltas, anchors[top].reshape(-1, 4), self.bbox_reg_weights)
@@ -101,9 +105,10 @@ class RPN(nn.Module):
     def best_of_image(
         self, boxes: Tensor, scores: Tensor, level_ids: Tensor, image_size: Size
     ) -> Tensor:
+        """Return at most `post_nms_topk` (R, 4) XYXY proposals after suppression per level."""
         finite = boxes.isfinite().all(dim=1) & scores.isfinite()
         boxes = clip(boxes, image_size)
         keep = finite & nonempty(boxes, self.min_box_size)
         boxes, scores, level_ids = boxes[keep], scores[keep], level_ids[keep]
-        kept = batched_nms(boxes, scores, level_ids, self.nms_thresh)
-        return boxes[kept[: self.post_nms_topk]]
+        best = batched_nms(boxes, scores, level_ids, self.nms_thresh)
+        return boxes[best[: self.post_nms_topk]]

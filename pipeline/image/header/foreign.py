@@ -1,4 +1,4 @@
-"""What a file is that is no image for us, in words that tell its sender what to do."""
+"""Name the kind of a file that is not an accepted image, and say what its sender can do."""
 
 _EXPORT = "Export it as JPEG or PNG, and send that."
 _SEND = "Send the picture itself."
@@ -44,7 +44,7 @@ _OTHERS = (
 
 
 def description(data: bytes) -> str | None:
-    """Return what the file is and what to do with it, or None where its kind is not known."""
+    """Return the kind of the file and the remedy as two sentences, or None for an unknown kind."""
     if data[128:132] == b"DICM":
         return f"This is a DICOM file. {_EXPORT}"
     if data[4:8] == b"ftyp":

@@ -1,7 +1,7 @@
-"""Which TIFF images are read: one picture of whole numbers, in a layout that decodes right.
+"""Check that a TIFF file holds one picture, in a layout that is known to decode correctly.
 
-The tests compare each layout that is
-accepted with what independent writers put in.
+Its samples must be unsigned integers. The tests compare each accepted layout with the pixels that
+independent programs wrote.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from pipeline.image.limits import ImageLimits
 
 _SENSOR = (32803, 34892)  # colour filter array, linear raw
 
-# By photometric interpretation: samples of a pixel -> bits that each sample may have.
+# By photometric interpretation and samples per pixel: the accepted bits per sample.
 _LAYOUTS: dict[int, dict[int, tuple[int, ...]]] = {
     GREY_FROM_WHITE: {1: (1, 2, 4, 8, 16)},
     GREY: {1: (1, 2, 4, 8, 16), 2: (8,)},
@@ -43,7 +43,7 @@ _COMPRESSIONS = (NO_COMPRESSION, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS)
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65535)  # Sony, Epson, Samsung, Nikon, Pentax
 _NAMED_COMPRESSIONS = {2: "fax", 3: "fax", 4: "fax", 6: "old-style JPEG", 34712: "JPEG 2000"}
 
-_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_REDUCED, _MASK = 1, 4  # bit flags of NewSubfileType
 _MAX_DIRECTORIES = 64
 
 _RAW = (
@@ -55,18 +55,22 @@ _RAW = (
 def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     """Return the stored width and height in pixels of a TIFF file.
 
-    Raise UnsupportedImage for a raw camera file or a compression that is not read, ImageTooLarge,
-    or BrokenImage for a file that is damaged, has several pages, or a layout that is not read.
+    Raise UnsupportedImage for a raw camera file or a compression that is not accepted;
+    ImageTooLarge; BrokenImage for a file that is damaged, or has several pages or a layout that is
+    not accepted.
     """
     directory = Directory.read(data)
     _check_picture(data, directory)
     size = directory.number(Tag.WIDTH, 0), directory.number(Tag.HEIGHT, 0)
     check_size(*size, limits)
-    # A tile is decoded whole, however little of it the image uses.
+    # A tile is decoded as a whole, even where the image uses little of it.
     if directory.number(Tag.TILE_WIDTH, 0) * directory.number(Tag.TILE_HEIGHT, 0) > (
         limits.max_pixels
     ):
-        raise ImageTooLarge(f"The image has tiles of more than {limits.max_pixels} pixels.")
+        raise ImageTooLarge(
+            f"The TIFF image has tiles of more than {limits.max_pixels} pixels. Export it with "
+            "smaller tiles, or as PNG."
+        )
     _check_coding(directory)
     _check_layout(directory)
     directory.check_metadata()
@@ -75,7 +79,10 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 
 
 def _check_picture(data: bytes, directory: Directory) -> None:
-    """Raise where the first directory is not the one full picture of the file."""
+    """Raise UnsupportedImage for a raw camera file.
+
+    Raise BrokenImage where the first directory is not the only full picture of the file.
+    """
     photometric = directory.number(Tag.PHOTOMETRIC, -1)
     compression = directory.number(Tag.COMPRESSION, NO_COMPRESSION)
     if (
@@ -99,7 +106,7 @@ def _check_picture(data: bytes, directory: Directory) -> None:
 
 
 def _is_part(directory: Directory) -> bool:
-    """Whether a directory says that it is a reduced version or a mask of another."""
+    """Return whether a directory is a reduced version or a mask of another picture."""
     kind = directory.number(Tag.SUBFILE_TYPE, 0)
     return bool(kind & (_REDUCED | _MASK)) or directory.number(Tag.OLD_SUBFILE_TYPE, 0) == 2
 
@@ -107,26 +114,32 @@ def _is_part(directory: Directory) -> bool:
 def _is_larger(part: Directory, directory: Directory) -> bool:
     if part.number(Tag.PHOTOMETRIC, -1) in _SENSOR:
         return True
-    own, other = (
-        each.number(Tag.WIDTH, 0) * each.number(Tag.HEIGHT, 0) for each in (directory, part)
-    )
-    return other > own
+    return _pixels(part) > _pixels(directory)
+
+
+def _pixels(directory: Directory) -> int:
+    return directory.number(Tag.WIDTH, 0) * directory.number(Tag.HEIGHT, 0)
 
 
 def _sub_directories(data: bytes, directory: Directory) -> Iterator[Directory]:
     offsets = directory.numbers(Tag.SUB_DIRECTORIES)
     if len(offsets) > _MAX_DIRECTORIES:
-        raise BrokenImage("The TIFF image holds more directories than any real image.")
+        raise BrokenImage(
+            "The TIFF image holds more directories than any real image. Export the picture alone."
+        )
     return (Directory.read(data, offset) for offset in offsets)
 
 
 def _following(data: bytes, directory: Directory) -> Iterator[Directory]:
-    """Yield the directories after the first."""
-    seen: set[int] = set()
+    """Yield the directories after the first. Raise BrokenImage for a circle or too many."""
+    offsets: set[int] = set()
     while directory.following:
-        if directory.following in seen or len(seen) > _MAX_DIRECTORIES:
-            raise BrokenImage("The TIFF image is damaged: its directories have no end.")
-        seen.add(directory.following)
+        if directory.following in offsets or len(offsets) > _MAX_DIRECTORIES:
+            raise BrokenImage(
+                "The TIFF image is damaged: its chain of directories is a circle or too long. "
+                "Export it again."
+            )
+        offsets.add(directory.following)
         directory = Directory.read(data, directory.following)
         yield directory
 
@@ -140,10 +153,13 @@ def _check_coding(directory: Directory) -> None:
             "accepted. Export it with one of these, or as PNG."
         )
     if directory.number(Tag.PREDICTOR, 1) not in (1, 2):
-        raise BrokenImage("The TIFF image has a predictor for floating-point samples.")
+        raise BrokenImage(
+            "The TIFF image has a predictor for floating-point samples. Export it as an 8-bit or "
+            "16-bit image."
+        )
     if directory.number(Tag.FILL_ORDER, 1) != 1:
         raise BrokenImage(
-            "The TIFF image stores its bits in reverse (FillOrder 2). Export it as PNG."
+            "The TIFF image stores its bits in reverse order (FillOrder 2). Export it as PNG."
         )
 
 
@@ -157,11 +173,14 @@ def _check_layout(directory: Directory) -> None:
         raise BrokenImage(f"The TIFF image holds {name}; {_ACCEPTED}")
     if set(formats) != {1}:
         raise BrokenImage(
-            "The TIFF image holds floating-point or signed samples, not whole numbers of 8 or 16 "
+            "The TIFF image has floating-point or signed samples, not unsigned integers of 8 or 16 "
             "bits. Export it as an 8-bit or 16-bit image."
         )
     if len(set(bits)) != 1 or len(bits) not in (1, samples):
-        raise BrokenImage("The TIFF image is damaged: its samples differ in their bits.")
+        raise BrokenImage(
+            "The TIFF image has samples of different numbers of bits. Export it as an 8-bit or "
+            "16-bit image."
+        )
     if samples not in _LAYOUTS[photometric]:
         raise BrokenImage(f"The TIFF image has {samples} samples per pixel; {_ACCEPTED}")
     if bits[0] not in _LAYOUTS[photometric][samples]:
@@ -182,18 +201,21 @@ def _check_layout(directory: Directory) -> None:
         )
     is_jpeg = directory.number(Tag.COMPRESSION, NO_COMPRESSION) == JPEG
     if (photometric == YCBCR and not is_jpeg) or (is_jpeg and bits[0] != 8):
-        raise BrokenImage(f"The TIFF image holds YCbCr colours that are not JPEG; {_ACCEPTED}")
+        raise BrokenImage(
+            f"The TIFF image holds YCbCr colours without JPEG compression, or JPEG of other than 8 "
+            f"bits; {_ACCEPTED}"
+        )
 
 
 def _check_extra_samples(directory: Directory, photometric: int, samples: int) -> None:
-    """Raise BrokenImage for samples beyond the colours that are not described as Pillow needs."""
+    """Raise BrokenImage for samples beyond the colours that Pillow would misread."""
     extra = directory.numbers(Tag.EXTRA_SAMPLES)
     expected = samples - min(_LAYOUTS[photometric])
     if photometric == GREY and samples == 2 and extra == (1,):
         raise BrokenImage(
-            f"The TIFF image holds grey that is multiplied with its transparency; {_ACCEPTED}"
+            f"The TIFF image holds grey premultiplied with its transparency; {_ACCEPTED}"
         )
-    # Four samples of RGB that are not described are RGB and padding.
+    # RGB of four samples, the last of them without a description, is RGB and padding.
     if len(extra) != expected and not (photometric == RGB and expected == 1 and not extra):
         raise BrokenImage(
             f"The TIFF image describes {len(extra)} extra samples per pixel and has {expected}; "

@@ -1,4 +1,4 @@
-"""Tags of TIFF 6.0 and of Adobe's supplements, and values of theirs."""
+"""Tags of TIFF 6.0 and of Adobe's supplements, and the values of some of them."""
 
 from enum import IntEnum
 

@@ -5,13 +5,13 @@ from pipeline.errors import BrokenImage
 from pipeline.image.header.checks import check_exif, check_parts, check_size, cut_off, u16, u32
 from pipeline.image.limits import ImageLimits
 
-_FRAME_HEADER = 16  # bytes of an ANMF chunk before the chunks of its picture
+_FRAME_HEADER = 16  # bytes in an ANMF chunk before the chunks of its picture
 
 
 def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     """Return the stored width and height in pixels of a WebP file.
 
-    Raise ImageTooLarge or BrokenImage. An animation of one frame is a still picture.
+    An animation of one frame is accepted. Raise ImageTooLarge or BrokenImage.
     """
     if len(data) < (25 if data[12:16] == b"VP8L" else 30):
         raise cut_off("WebP")
@@ -34,26 +34,26 @@ def read_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
 
 
 def is_animation(data: bytes) -> bool:
-    """Return whether a WebP file is written as an animation, of however many frames."""
+    """Return whether a WebP file is an animation, of one frame or more."""
     return data[12:16] == b"VP8X" and bool(data[20] & 0x02)
 
 
 def picture_alone(data: bytes, less: int = 0) -> bytes:
-    """Return a WebP file of the picture's coded pixels, without the last `less` bytes of them.
+    """Return a WebP file of the coded pixels alone, without their last `less` bytes.
 
-    Nothing follows that the codec could take for pixels. Transparency that is coded on its own is
-    left out. Raise BrokenImage where there is no picture.
+    No bytes follow them that the codec could read as pixels. A separate alpha channel is left out.
+    Raise BrokenImage where there is no picture.
     """
     for kind, start, end in _pictures(data):
         content = data[start : max(start, end - less)]
         picture = kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
         width, height = _coded_size(kind, data, start)
         sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
-        # Not required, but OpenCV reads no file of fewer than 32 bytes.
+        # A VP8X chunk is optional, but OpenCV does not read files of fewer than 32 bytes.
         canvas = b"VP8X" + struct.pack("<I", 10) + bytes(4) + sides
         body = b"WEBP" + canvas + picture
         return b"RIFF" + struct.pack("<I", len(body)) + body
-    raise BrokenImage("The WebP image holds no picture.")
+    raise BrokenImage("The WebP image has no picture. Export or transfer it again.")
 
 
 def _pictures(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -66,7 +66,7 @@ _CODECS = (b"VP8 ", b"VP8L")
 
 
 def _chunks(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type, and the start and end of the content, of each chunk."""
+    """Yield (type, start of content, end of content) of each chunk before `end`."""
     while position + 8 <= end:
         start = position + 8
         length = u32(data, position + 4)
@@ -82,7 +82,7 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def _coded_size(kind: bytes, data: bytes, start: int) -> tuple[int, int]:
-    """Return the width and height of the coded picture of type `kind` that begins at `start`."""
+    """Return (width, height) of the coded picture of type `kind` whose content is at `start`."""
     if kind == b"VP8 " and data[start + 3 : start + 6] == b"\x9d\x01\x2a":
         width, height = u16(data, start + 6) & 0x3FFF, u16(data, start + 8) & 0x3FFF
         if width and height:
@@ -90,4 +90,4 @@ def _coded_size(kind: bytes, data: bytes, start: int) -> tuple[int, int]:
     if kind == b"VP8L" and data[start : start + 1] == b"\x2f":
         bits = u32(data, start + 1)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise BrokenImage("The WebP image holds no header.")
+    raise BrokenImage("The WebP image has no header. Export or transfer it again.")

@@ -31,59 +31,62 @@ def instances(boxes: list[list[float]], *, masks: bool = True) -> Instances:
     )
 
 
-def run(found: Instances, options: PredictOptions = PLAIN) -> Findings:
-    return postprocess(source(), (120, 160), found, CLASSES, options)
+def run(model_output: Instances, options: PredictOptions = PLAIN) -> Findings:
+    return postprocess(source(), (120, 160), model_output, CLASSES, options)
 
 
-def test_boxes_are_scaled_to_the_source_and_clipped_to_it() -> None:
+def test_boxes_are_scaled_and_clipped_to_source_image() -> None:
     findings = run(instances([[20, 10, 60, 50], [100, 100, 900, 900]]))
     assert findings.detections[0].box == (10, 5, 30, 25)
     assert findings.detections[0].box_area == 400
     assert findings.detections[1].box == (50, 50, 80, 60)
 
 
-def test_a_box_that_clipping_empties_is_dropped() -> None:
+def test_drops_box_that_is_empty_after_clipping() -> None:
     assert run(instances([[170, 10, 190, 50]])).detections == []
 
 
 def test_scores_and_boxes_are_not_rounded() -> None:
-    found = run(instances([[20.123, 10, 60, 50]])).detections[0]
-    assert found.score == float(np.float32(0.9))
-    assert found.box[0] == float(np.float32(20.123) * np.float32(0.5))
+    detection = run(instances([[20.123, 10, 60, 50]])).detections[0]
+    assert detection.score == float(np.float32(0.9))
+    assert detection.box[0] == float(np.float32(20.123) * np.float32(0.5))
 
 
-def test_detections_are_numbered_after_the_threshold() -> None:
+def test_detections_are_numbered_after_thresholding() -> None:
     options = PredictOptions(visualization="none", score_threshold=0.7)
-    found = run(instances([[0, 0, 40, 40]] * 3), options).detections
-    assert [(one.id, one.label) for one in found] == [(0, "LSIL"), (1, "HSIL")]
+    detections = run(instances([[0, 0, 40, 40]] * 3), options).detections
+    assert [(detection.id, detection.label) for detection in detections] == [
+        (0, "LSIL"),
+        (1, "HSIL"),
+    ]
 
 
-def test_a_score_at_the_threshold_stays() -> None:
+def test_keeps_detection_with_score_at_threshold() -> None:
     options = PredictOptions(visualization="none", score_threshold=float(np.float32(0.9)))
     assert len(run(instances([[0, 0, 40, 40]]), options).detections) == 1
 
 
-def test_what_the_asked_threshold_dropped_is_counted() -> None:
-    found = instances([[0, 0, 40, 40], [0, 0, 40, 40], [170, 10, 190, 50], [0, 0, 20, 20]])
+def test_below_threshold_counts_dropped_detections() -> None:
+    model_output = instances([[0, 0, 40, 40], [0, 0, 40, 40], [170, 10, 190, 50], [0, 0, 20, 20]])
     for threshold, count, below in [(None, 3, 0), (0.0, 3, 0), (0.6, 2, 1), (1.0, 0, 3)]:
         options = PredictOptions(visualization="none", score_threshold=threshold)
-        findings = run(found, options)  # the third one's box is outside the image
+        findings = run(model_output, options)  # the third box is outside the image
         assert (len(findings.detections), findings.below_threshold) == (count, below)
         assert findings.options == options
 
 
-def test_a_mask_without_pixels_is_null_as_polygons() -> None:
-    found = replace(instances([[20, 10, 60, 50]]), masks=np.zeros((1, 28, 28), np.float32))
-    polygon = run(found, PredictOptions(visualization="none", masks="polygon")).detections[0]
+def test_polygon_of_mask_without_pixels_is_null() -> None:
+    model_output = replace(instances([[20, 10, 60, 50]]), masks=np.zeros((1, 28, 28), np.float32))
+    polygon = run(model_output, PredictOptions(visualization="none", masks="polygon")).detections[0]
     assert (polygon.mask, polygon.mask_area) == (None, 0)
-    rle = run(found).detections[0]
+    rle = run(model_output).detections[0]
     assert coco.decode(rle.mask.model_dump()).sum() == rle.mask_area == 0
 
 
-def test_the_mask_covers_its_box_in_either_format() -> None:
-    found = instances([[20, 10, 60, 50]])
-    rle = run(found).detections[0]
-    polygon = run(found, PredictOptions(visualization="none", masks="polygon")).detections[0]
+def test_rle_and_polygon_masks_hold_the_same_pixels() -> None:
+    model_output = instances([[20, 10, 60, 50]])
+    rle = run(model_output).detections[0]
+    polygon = run(model_output, PredictOptions(visualization="none", masks="polygon")).detections[0]
     assert isinstance(rle.mask, RleMask)
     assert isinstance(polygon.mask, PolygonMask)
     dense = coco.decode(rle.mask.model_dump())
@@ -94,34 +97,36 @@ def test_the_mask_covers_its_box_in_either_format() -> None:
     np.testing.assert_array_equal(coco.decode(coco.merge(parts)), dense)
 
 
-def test_without_masks_areas_are_still_given() -> None:
-    found = run(instances([[20, 10, 60, 50]]), PredictOptions(visualization="none", masks="none"))
-    assert found.detections[0].mask is None
-    assert found.detections[0].mask_area == 400
+def test_mask_area_is_given_without_mask() -> None:
+    findings = run(
+        instances([[20, 10, 60, 50]]), PredictOptions(visualization="none", masks="none")
+    )
+    assert findings.detections[0].mask is None
+    assert findings.detections[0].mask_area == 400
 
 
-def test_a_model_without_masks_has_no_mask_area() -> None:
-    found = run(instances([[20, 10, 60, 50]], masks=False)).detections[0]
-    assert (found.mask, found.mask_area) == (None, None)
+def test_mask_area_is_null_for_model_without_masks() -> None:
+    detection = run(instances([[20, 10, 60, 50]], masks=False)).detections[0]
+    assert (detection.mask, detection.mask_area) == (None, None)
 
 
-def test_metrics_count_every_class_and_follow_the_detections() -> None:
+def test_metrics_count_every_class() -> None:
     metrics = run(instances([[0, 0, 40, 40], [0, 0, 20, 20]])).metrics
     assert metrics.class_distribution == {"LSIL": 1, "HSIL": 1, "carcinoma": 0}
     assert metrics.scores == [pytest.approx(0.9), pytest.approx(0.5)]
     assert metrics.box_areas == [400, 100]
 
 
-@pytest.mark.parametrize(("asked", "format_"), [("jpeg", "JPEG"), ("png", "PNG")])
-def test_the_picture_has_the_sources_size_in_the_format_asked(asked: str, format_: str) -> None:
-    options = PredictOptions.model_validate({"visualization": asked})
+@pytest.mark.parametrize(("encoding", "format_"), [("jpeg", "JPEG"), ("png", "PNG")])
+def test_visualization_has_source_size_and_requested_format(encoding: str, format_: str) -> None:
+    options = PredictOptions.model_validate({"visualization": encoding})
     picture = run(instances([[20, 10, 60, 50]]), options).visualization
     assert picture is not None
     opened = Image.open(io.BytesIO(base64.b64decode(picture)))
     assert (opened.format, opened.size) == (format_, (80, 60))
 
 
-def test_an_image_without_lesions_has_a_picture_and_empty_metrics() -> None:
+def test_image_without_lesions_has_visualization() -> None:
     findings = run(instances([]), PredictOptions())
     assert findings.detections == []
     assert findings.visualization

@@ -17,9 +17,9 @@ from pipeline.text import printable
         ("\U000e0041", r"\U000e0041"),
     ],
 )
-def test_what_does_not_print_is_escaped(text: str, expected: str) -> None:
+def test_printable_escapes_unprintable_characters(text: str, expected: str) -> None:
     assert printable(text) == expected
 
 
-def test_what_is_to_be_kept_stays() -> None:
+def test_printable_keeps_given_characters() -> None:
     assert printable("a\tb\n", keep="\t") == "a\tb\\n"

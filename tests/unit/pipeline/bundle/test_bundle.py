@@ -21,7 +21,7 @@ from tests.models import write_model
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    """A small model with one golden image."""
+    """Return a small model with one golden image."""
     config, weights = write_model(tmp_path)
     image = tmp_path / "case.png"
     pixels = np.random.default_rng(5).integers(0, 256, (80, 100, 3), dtype=np.uint8)
@@ -40,12 +40,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def rewrite(bundle: Path, **changes: object) -> None:
-    """Changes the manifest and seals it again, as another release would have written it."""
+    """Change the manifest and seal it again, as another release would have written it."""
     fields = read_manifest(bundle).model_dump() | changes
     Manifest.model_validate(fields).sealed().write(bundle)
 
 
-def test_a_bundle_holds_what_the_design_names(bundle: Path) -> None:
+def test_bundle_holds_the_files_of_the_design(bundle: Path) -> None:
     assert sorted(contents(bundle)) == [
         "golden/case.png",
         "golden/expected.json",
@@ -59,14 +59,14 @@ def test_a_bundle_holds_what_the_design_names(bundle: Path) -> None:
     assert manifest["torch"] == metadata.version("torch")
 
 
-def test_the_same_source_packs_to_the_same_bytes(source: Source, tmp_path: Path) -> None:
+def test_same_source_packs_to_same_bytes(source: Source, tmp_path: Path) -> None:
     pack(source, tmp_path / "one")
     pack(source, tmp_path / "two")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 @pytest.mark.parametrize("engine", ["portable", "openvino"])
-def test_the_number_of_threads_changes_no_byte(
+def test_number_of_threads_does_not_change_bytes(
     source: Source, tmp_path: Path, engine: EngineName
 ) -> None:
     threads = torch.get_num_threads()
@@ -79,7 +79,7 @@ def test_the_number_of_threads_changes_no_byte(
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
-def test_what_is_not_used_is_in_the_manifest(source: Source, tmp_path: Path) -> None:
+def test_manifest_remarks_on_unused_parts_of_source(source: Source, tmp_path: Path) -> None:
     state = torch.load(source.weights, weights_only=True)["model"]
     average = {key: value * 2 for key, value in state.items()}
     spare = {"roi_heads.keypoint_head.weight": torch.ones(1)}
@@ -97,7 +97,7 @@ def test_what_is_not_used_is_in_the_manifest(source: Source, tmp_path: Path) -> 
     assert bundle.load_engine("portable").remarks == tuple(remarks[1:])
 
 
-def test_manifest_without_remarks_has_no_key_for_them(bundle: Path) -> None:
+def test_manifest_omits_empty_remarks(bundle: Path) -> None:
     assert "remarks" not in json.loads((bundle / "manifest.json").read_text())
     rewrite(bundle, remarks=["a"])
     assert open_bundle(bundle).manifest.remarks == ["a"]
@@ -107,13 +107,13 @@ def test_manifest_without_remarks_has_no_key_for_them(bundle: Path) -> None:
         open_bundle(bundle)
 
 
-def test_class_names_must_be_distinct(source: Source, tmp_path: Path) -> None:
+def test_pack_rejects_repeated_class_names(source: Source, tmp_path: Path) -> None:
     twins = dataclasses.replace(source, class_names=["a", "a"])
     with pytest.raises(BundleError, match="both 'a'"):
         pack(twins, tmp_path / "bundle")
 
 
-def test_optimizer_state_is_dropped(source: Source, tmp_path: Path) -> None:
+def test_pack_drops_optimizer_state(source: Source, tmp_path: Path) -> None:
     state = torch.load(source.weights, weights_only=True)
     fat = tmp_path / "fat.pth"
     torch.save({**state, "optimizer": {"momentum": torch.zeros(1_000_000)}, "iteration": 9}, fat)
@@ -122,16 +122,16 @@ def test_optimizer_state_is_dropped(source: Source, tmp_path: Path) -> None:
     assert (packed / "model.pth").read_bytes() == (slim / "model.pth").read_bytes()
 
 
-def test_half_halves_the_weights_and_keeps_the_golden_cases(source: Source, tmp_path: Path) -> None:
+def test_pack_in_float16_passes_golden_cases(source: Source, tmp_path: Path) -> None:
     full = pack(source, tmp_path / "full")
     half = pack(dataclasses.replace(source, half=True), tmp_path / "half")
-    sizes = [(one.path / "model.pth").stat().st_size for one in (full, half)]
+    sizes = [(packed.path / "model.pth").stat().st_size for packed in (full, half)]
     assert sizes[1] < 0.75 * sizes[0]
     assert half.manifest.dtype == "float16"
     assert half.check_golden(half.load_engine()) == 1
 
 
-def test_a_value_beyond_float16_stays_in_float32(source: Source, tmp_path: Path) -> None:
+def test_pack_in_float16_keeps_tensor_with_larger_value(source: Source, tmp_path: Path) -> None:
     content = torch.load(source.weights, weights_only=True)
     key = "backbone.bottom_up.stem.conv1.norm.running_var"
     content["model"][key][0] = 1e6
@@ -142,7 +142,7 @@ def test_a_value_beyond_float16_stays_in_float32(source: Source, tmp_path: Path)
     assert state[key][0] == 1e6
 
 
-def test_the_configuration_stands_alone(source: Source, tmp_path: Path) -> None:
+def test_packed_configuration_needs_no_base_file(source: Source, tmp_path: Path) -> None:
     short = tmp_path / "short.yaml"
     short.write_text("_BASE_: config.yaml\nOUTPUT_DIR: /home/me\n")
     packed = pack(dataclasses.replace(source, config=short), tmp_path / "bundle")
@@ -164,16 +164,16 @@ def test_the_configuration_stands_alone(source: Source, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("where", [0.0, 0.4, 0.999])
-def test_a_changed_byte_is_refused_before_anything_is_opened(
+def test_open_rejects_changed_byte_before_loading(
     bundle: Path, name: str, where: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*args: object, **kwargs: object) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("opened a damaged checkpoint")
 
-    monkeypatch.setattr(torch, "load", never)
+    monkeypatch.setattr(torch, "load", fail)
     path = bundle / name
     content = bytearray(path.read_bytes())
-    # In the manifest, a byte within its text: white space around it means nothing.
+    # Change a byte before the last three: white space at the end of the manifest has no meaning.
     position = int(where * (len(content) - 3))
     content[position] ^= 0x01
     path.write_bytes(content)
@@ -181,7 +181,7 @@ def test_a_changed_byte_is_refused_before_anything_is_opened(
         open_bundle(bundle).load_engine()
 
 
-def test_a_missing_and_a_stray_file_are_named(bundle: Path) -> None:
+def test_open_names_missing_and_additional_files(bundle: Path) -> None:
     (bundle / "notes.txt").write_text("x")
     with pytest.raises(BundleError, match=r"notes\.txt"):
         open_bundle(bundle)
@@ -191,24 +191,24 @@ def test_a_missing_and_a_stray_file_are_named(bundle: Path) -> None:
         open_bundle(bundle)
 
 
-def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
+def test_open_rejects_folder_without_manifest(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle"):
         open_bundle(tmp_path)
 
 
-@pytest.mark.parametrize(("what", "version"), [("torch", "1.13.1"), ("python", "2.7.18")])
-def test_another_major_version_is_refused_by_name(bundle: Path, what: str, version: str) -> None:
-    rewrite(bundle, **{what: version})
+@pytest.mark.parametrize(("key", "version"), [("torch", "1.13.1"), ("python", "2.7.18")])
+def test_open_rejects_other_major_version(bundle: Path, key: str, version: str) -> None:
+    rewrite(bundle, **{key: version})
     with pytest.raises(BundleError, match=version):
         open_bundle(bundle)
 
 
-def test_another_minor_version_is_fine(bundle: Path) -> None:
+def test_open_accepts_other_minor_version(bundle: Path) -> None:
     rewrite(bundle, torch="2.0.0", python="3.9.1")
     assert open_bundle(bundle).manifest.name == "small"
 
 
-def test_golden_cases_reproduce_and_a_changed_model_does_not(bundle: Path) -> None:
+def test_golden_cases_fail_for_changed_model(bundle: Path) -> None:
     opened = open_bundle(bundle)
     engine = opened.load_engine("portable")
     assert opened.check_golden(engine) == 1
@@ -217,25 +217,25 @@ def test_golden_cases_reproduce_and_a_changed_model_does_not(bundle: Path) -> No
         opened.check_golden(engine)
 
 
-def test_class_names_must_be_as_many_as_the_models(source: Source, tmp_path: Path) -> None:
+def test_pack_rejects_wrong_number_of_class_names(source: Source, tmp_path: Path) -> None:
     wrong = dataclasses.replace(source, class_names=["a", "b", "c"])
     with pytest.raises(CheckpointMismatch, match="2 classes, but 3 names"):
         pack(wrong, tmp_path / "bundle")
 
 
-def test_a_failed_pack_leaves_nothing_behind(source: Source, tmp_path: Path) -> None:
+def test_failed_pack_leaves_no_files(source: Source, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ModelError):
         pack(dataclasses.replace(source, weights=tmp_path / "gone.pth"), tmp_path / "bundle")
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_bundle_is_never_overwritten(source: Source, bundle: Path) -> None:
+def test_pack_does_not_overwrite_bundle(source: Source, bundle: Path) -> None:
     with pytest.raises(BundleError, match="exists already"):
         pack(source, bundle)
 
 
-def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
+def test_model_info_has_hash_of_weights(bundle: Path) -> None:
     opened = open_bundle(bundle)
     info = opened.info("portable")
     assert (info.name, info.version, info.engine) == ("small", "1.0", "portable")
@@ -243,9 +243,7 @@ def test_the_model_info_names_the_weights_hash(bundle: Path) -> None:
     assert info.bundle_sha256 == opened.manifest.digest == read_manifest(bundle).digest
 
 
-def test_model_info_differs_for_swapped_class_names_or_configuration(
-    source: Source, tmp_path: Path
-) -> None:
+def test_model_info_differs_for_other_class_names_or_config(source: Source, tmp_path: Path) -> None:
     config = yaml.safe_load(source.config.read_text())
     config["MODEL"]["ROI_HEADS"]["SCORE_THRESH_TEST"] = 0.4
     stricter = tmp_path / "stricter.yaml"
@@ -256,32 +254,32 @@ def test_model_info_differs_for_swapped_class_names_or_configuration(
         dataclasses.replace(source, config=stricter),
     ]
     infos = [
-        pack(each, tmp_path / f"bundle-{number}").info("portable")
-        for number, each in enumerate(sources)
+        pack(variant, tmp_path / f"bundle-{number}").info("portable")
+        for number, variant in enumerate(sources)
     ]
     assert len({info.sha256 for info in infos}) == 1
     assert len({info.bundle_sha256 for info in infos}) == 3
 
 
-def test_the_answer_names_the_precision_of_its_engine(bundle: Path) -> None:
+def test_answer_has_precision_of_engine(bundle: Path) -> None:
     opened = open_bundle(bundle)
     engine = opened.load_engine("portable", precision="bfloat16")
     assert opened.predictor(engine).info.precision == "bfloat16"
 
 
-def test_reading_a_bundles_names_and_sizes_loads_no_pytorch() -> None:
+def test_reading_names_and_sizes_does_not_import_torch() -> None:
     code = "import sys, pipeline.bundle.bundle; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_manifests_dtype_is_that_of_the_weights(source: Source, tmp_path: Path) -> None:
+def test_manifest_dtype_is_that_of_weights(source: Source, tmp_path: Path) -> None:
     content = torch.load(source.weights, weights_only=True)
     halves = {key: value.half() for key, value in content["model"].items()}
     torch.save(halves, source.weights)
     assert pack(source, tmp_path / "bundle").manifest.dtype == "float16"
 
 
-def test_a_golden_image_that_is_none_is_named(source: Source, tmp_path: Path) -> None:
+def test_pack_names_golden_file_that_is_not_an_image(source: Source, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("no image")
     for golden in (notes, tmp_path / "gone.png"):
@@ -289,22 +287,20 @@ def test_a_golden_image_that_is_none_is_named(source: Source, tmp_path: Path) ->
             pack(dataclasses.replace(source, golden=[golden]), tmp_path / "bundle")
 
 
-def test_a_golden_image_can_not_take_the_place_of_the_expectations(
-    source: Source, tmp_path: Path
-) -> None:
+def test_pack_rejects_golden_image_named_like_expectations(source: Source, tmp_path: Path) -> None:
     image = source.golden[0].rename(tmp_path / "expected.json")
     with pytest.raises(BundleError, match=r"expected\.json"):
         pack(dataclasses.replace(source, golden=[image]), tmp_path / "bundle")
 
 
-def test_a_target_that_can_not_be_made_says_so(source: Source, tmp_path: Path) -> None:
+def test_pack_reports_target_that_cannot_be_created(source: Source, tmp_path: Path) -> None:
     for target in (tmp_path / "no" / "folder", source.weights / "bundle"):
         with pytest.raises(BundleError, match="cannot write"):
             pack(source, target)
     assert not (tmp_path / "no").exists()
 
 
-def test_a_dense_detectors_own_threshold_counts(bundle: Path) -> None:
+def test_score_threshold_of_dense_detector_is_its_own(bundle: Path) -> None:
     path = bundle / "mask_rcnn_config.yaml"
     path.write_text("MODEL: {META_ARCHITECTURE: RetinaNet, RETINANET: {SCORE_THRESH_TEST: 0.4}}\n")
     files = read_manifest(bundle).files | {path.name: sha256_of(path)}

@@ -37,8 +37,8 @@ def detection(
     )
 
 
-def check(expected: list[Detection], found: list[Detection]) -> None:
-    compare("a.png", expected, found, THRESHOLD)
+def check(expected: list[Detection], actual: list[Detection]) -> None:
+    compare("a.png", expected, actual, THRESHOLD)
 
 
 SMALL = (50.0, 50.0, 58.0, 58.0)
@@ -46,7 +46,7 @@ PAIR = [detection((20, 20, 120, 100)), detection((21, 20, 121, 100), score=0.89)
 
 
 @pytest.mark.parametrize(
-    ("expected", "found"),
+    ("expected", "actual"),
     [
         ([detection()], [detection()]),
         ([detection()], [detection(score=0.915)]),
@@ -60,12 +60,12 @@ PAIR = [detection((20, 20, 120, 100)), detection((21, 20, 121, 100), score=0.89)
         ([], []),
     ],
 )
-def test_what_another_processor_may_change_still_reproduces(expected, found) -> None:
-    check(expected, found)
+def test_compare_accepts_differences_within_tolerances(expected, actual) -> None:
+    check(expected, actual)
 
 
 @pytest.mark.parametrize(
-    ("expected", "found"),
+    ("expected", "actual"),
     [
         ([detection()], [detection(class_id=1)]),
         ([detection()], [detection(score=0.87)]),
@@ -78,17 +78,17 @@ def test_what_another_processor_may_change_still_reproduces(expected, found) -> 
         ([detection(), detection()], [detection()]),
     ],
 )
-def test_another_finding_is_named_with_its_case(expected, found) -> None:
+def test_compare_names_case_and_different_finding(expected, actual) -> None:
     with pytest.raises(BundleError, match=r"golden case a\.png: class"):
-        check(expected, found)
+        check(expected, actual)
 
 
-def test_the_nearest_lesion_is_told() -> None:
+def test_compare_names_nearest_lesion() -> None:
     with pytest.raises(BundleError, match=r"nearest is class 0 with score 0\.870, box IoU 1\.000"):
         check([detection()], [detection(score=0.87)])
 
 
-def test_a_model_without_masks_is_not_one_with_masks() -> None:
+def test_compare_rejects_missing_mask() -> None:
     bare = detection().model_copy(update={"mask": None, "mask_area": None})
     check([bare], [bare])
     with pytest.raises(BundleError):

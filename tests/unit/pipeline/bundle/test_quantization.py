@@ -1,4 +1,4 @@
-"""`pack --int8` adds layers in eight bits that answer nearly as the exact ones do."""
+"""Test that `pack --int8` adds quantized layers, whose results are close to the exact ones."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return pack(source(folder, image), folder / "bundle")
 
 
-def test_the_layers_are_files_of_the_bundle_and_reproduce_their_golden_cases(
+def test_int8_bundle_passes_its_golden_cases(
     bundle: Bundle,
 ) -> None:
     assert {"int8/dense.xml", "int8/dense.bin", "int8/box.bin"} <= set(bundle.manifest.files)
@@ -33,12 +33,12 @@ def test_the_layers_are_files_of_the_bundle_and_reproduce_their_golden_cases(
     assert bundle.check_golden(engine) == 1
 
 
-def test_packing_twice_gives_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
+def test_packing_int8_twice_gives_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
     again = pack(source(tmp_path, bundle.path / "golden" / "a.png"), tmp_path / "again")
     assert again.manifest.files == bundle.manifest.files
 
 
-def test_a_damaged_layer_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_rejects_damaged_int8_layer(bundle: Bundle, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     for name in (*bundle.manifest.files, "manifest.json"):
         (damaged / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,6 @@ def test_a_damaged_layer_is_refused(bundle: Bundle, tmp_path: Path) -> None:
         open_bundle(damaged)
 
 
-def test_without_golden_images_there_is_nothing_to_calibrate_on(tmp_path: Path) -> None:
+def test_rejects_int8_without_golden_images(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="calibrated on the golden images"):
         pack(source(tmp_path), tmp_path / "bundle")

@@ -1,4 +1,4 @@
-"""The OpenVINO engine answers as the portable one, whose decisions it shares."""
+"""Test that the OpenVINO engine returns the results of the portable engine."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def picture(height: int, width: int, seed: int = 0) -> ModelInput:
     return ModelInput(pixels, height, width)
 
 
-def both(folder: Path, **changes: object) -> tuple[PortableEngine, OpenVinoEngine]:
+def open_both(folder: Path, **changes: object) -> tuple[PortableEngine, OpenVinoEngine]:
     files = write_model(folder, **changes)
     return PortableEngine.open(*files), OpenVinoEngine.open(*files)
 
@@ -61,41 +61,41 @@ KINDS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
-def test_each_kind_of_model_is_answered_alike(tmp_path: Path, changes: dict[str, object]) -> None:
-    portable, compiled = both(tmp_path, **changes)
+def test_matches_portable_engine_for_each_model(tmp_path: Path, changes: dict[str, object]) -> None:
+    portable, compiled = open_both(tmp_path, **changes)
     inputs = [picture(64, 96, 1), picture(128, 64, 2), picture(50, 90, 3), picture(64, 96, 4)]
-    found = portable.predict(inputs)
-    assert sum(map(len, found)) > 0
-    for left, right in zip(found, compiled.predict(inputs), strict=True):
+    expected = portable.predict(inputs)
+    assert sum(map(len, expected)) > 0
+    for left, right in zip(expected, compiled.predict(inputs), strict=True):
         assert_same(left, right)
 
 
-def test_an_image_without_an_instance_finds_nothing(tmp_path: Path) -> None:
-    _, compiled = both(tmp_path, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
-    (found,) = compiled.predict([picture(64, 64)])
-    assert found.boxes.shape == (0, 4)
-    assert found.masks is not None
-    assert found.masks.shape == (0, 28, 28)
+def test_returns_no_instances_for_image_without_any(tmp_path: Path) -> None:
+    _, compiled = open_both(tmp_path, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
+    (instances,) = compiled.predict([picture(64, 64)])
+    assert instances.boxes.shape == (0, 4)
+    assert instances.masks is not None
+    assert instances.masks.shape == (0, 28, 28)
 
 
-def test_an_earlier_answer_outlives_a_later_one(tmp_path: Path) -> None:
-    _, compiled = both(tmp_path)
+def test_next_call_does_not_change_result(tmp_path: Path) -> None:
+    _, compiled = open_both(tmp_path)
     (first,) = compiled.predict([picture(64, 64, 1)])
-    kept = first.boxes.copy(), first.masks.copy()
+    copies = first.boxes.copy(), first.masks.copy()
     compiled.predict([picture(64, 64, 2)])
-    np.testing.assert_array_equal(first.boxes, kept[0])
-    np.testing.assert_array_equal(first.masks, kept[1])
+    np.testing.assert_array_equal(first.boxes, copies[0])
+    np.testing.assert_array_equal(first.masks, copies[1])
 
 
-def test_the_weights_are_held_once(tmp_path: Path) -> None:
-    _, compiled = both(tmp_path)
+def test_weights_are_in_memory_only_once(tmp_path: Path) -> None:
+    _, compiled = open_both(tmp_path)
     parameters = [p for layers in layers_of(compiled.model) for p in layers.parameters()]
     assert parameters
     assert all(parameter.is_meta for parameter in parameters)
 
 
 @torch.inference_mode()
-def test_bfloat16_is_close_and_not_the_same(tmp_path: Path) -> None:
+def test_bfloat16_is_close_to_float32_but_not_equal(tmp_path: Path) -> None:
     files = write_model(tmp_path)
     exact = PortableEngine.open(*files)
     image = torch.from_numpy(picture(64, 96).pixels)
@@ -106,13 +106,13 @@ def test_bfloat16_is_close_and_not_the_same(tmp_path: Path) -> None:
     ):
         other = engine.model.networks.dense(engine.model.batch([image]))[0]["p2"].float()
         error = float((other - features).norm() / features.norm())
-        # A processor without bfloat16 runs OpenVINO's in float32.
+        # On a processor without bfloat16, OpenVINO computes in float32.
         assert error < 0.05
         assert engine.precision == "bfloat16"
 
 
-def test_no_conversion_is_reported_to_anyone(tmp_path: Path) -> None:
-    """In a process of its own: whoever imports OpenVINO first decides."""
+def test_conversion_sends_no_telemetry(tmp_path: Path) -> None:
+    """Run in a new process, since the first import of OpenVINO decides about its telemetry."""
     config, weights = write_model(tmp_path)
     check = f"""
 import sys
@@ -126,7 +126,7 @@ assert sys.modules["openvino_telemetry"] is None
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
-def test_a_cpu_gets_openvino_where_it_is_installed(
+def test_auto_selects_openvino_on_cpu_where_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = ModelFiles(*write_model(tmp_path))
@@ -137,7 +137,7 @@ def test_a_cpu_gets_openvino_where_it_is_installed(
         open_engine(files, "openvino", "cpu")
 
 
-def test_what_cannot_run_in_a_precision_says_so(tmp_path: Path) -> None:
+def test_rejects_precision_that_engine_cannot_run(tmp_path: Path) -> None:
     files = ModelFiles(*write_model(tmp_path))
     with pytest.raises(EngineUnavailable, match="pack --int8"):
         open_engine(files, "openvino", "cpu", "int8")

@@ -34,23 +34,23 @@ BAD = [
 
 
 @pytest.mark.parametrize("id_", GOOD)
-def test_a_short_id_of_plain_characters_is_taken(id_):
+def test_accepts_short_id_of_plain_characters(id_):
     assert read_correlation_id([id_]) == well_formed([id_]) == id_
     assert re.fullmatch(PATTERN, id_)
 
 
 @pytest.mark.parametrize("id_", BAD)
-def test_any_other_id_is_refused(id_):
+def test_rejects_malformed_id(id_):
     assert well_formed([id_]) is None
     with pytest.raises(BadRequest, match="X-Correlation-Id must be"):
         read_correlation_id([id_])
 
 
-def test_without_the_header_there_is_no_id():
+def test_returns_no_id_without_header():
     assert read_correlation_id([]) is None
 
 
-def test_two_ids_are_refused_even_alike():
+def test_rejects_two_equal_ids():
     assert well_formed(["a", "a"]) is None
     with pytest.raises(BadRequest):
         read_correlation_id(["a", "a"])

@@ -22,12 +22,12 @@ def is_free_of_boundary(content: bytes) -> bool:
 
 
 @given(st.binary().filter(is_free_of_boundary))
-def test_returns_the_content_unchanged(content):
+def test_returns_content_unchanged(content):
     assert read_file(PLAIN, body(content)) == content
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_refused(content):
+def test_any_content_is_read_or_rejected(content):
     with suppress(BadRequest):
         assert isinstance(read_file(PLAIN, content), bytes)
 
@@ -35,13 +35,13 @@ def test_any_bytes_are_read_or_refused(content):
 @given(
     st.lists(st.sampled_from([b"--b", b"--", b"\r\n", b"\n", b"\r", b" ", DISPOSITION.encode()]))
 )
-def test_any_pieces_of_a_form_are_read_or_refused(pieces):
+def test_any_pieces_of_form_are_read_or_rejected(pieces):
     with suppress(BadRequest):
         assert read_file(PLAIN, b"".join(pieces)) in b"".join(pieces)
 
 
 @given(st.text())
-def test_any_content_type_is_read_or_refused(content_type):
+def test_any_content_type_is_read_or_rejected(content_type):
     with suppress(BadRequest):
         read_file(content_type, body())
 
@@ -95,7 +95,7 @@ ALLOWED_BODIES = {
 
 
 @pytest.mark.parametrize("name", ALLOWED_BODIES)
-def test_reads_what_the_standard_allows(name):
+def test_reads_forms_that_rfc_7578_allows(name):
     assert read_file(PLAIN, ALLOWED_BODIES[name]) == b"bytes"
 
 
@@ -113,7 +113,7 @@ BOUNDARIES = {
 
 @pytest.mark.parametrize("name", BOUNDARIES)
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_reads_any_usual_boundary(name, quote):
+def test_reads_usual_boundaries(name, quote):
     boundary = BOUNDARIES[name]
     content_type = f"multipart/form-data; boundary={quote}{boundary}{quote}"
     assert read_file(content_type, body(boundary=boundary)) == b"bytes"
@@ -129,12 +129,12 @@ def test_reads_any_usual_boundary(name, quote):
         'multipart/form-data; boundary="\\b"',
     ],
 )
-def test_reads_a_boundary_however_it_is_written(content_type):
+def test_reads_boundary_in_every_notation(content_type):
     assert read_file(content_type, body()) == b"bytes"
 
 
 @pytest.mark.parametrize("boundary", ["a b", "a,b", "a;b", " b"])
-def test_reads_special_characters_in_a_quoted_boundary(boundary):
+def test_reads_special_characters_in_quoted_boundary(boundary):
     assert read_file(f'multipart/form-data; boundary="{boundary}"', body(boundary=boundary))
 
 
@@ -160,7 +160,7 @@ def test_reads_special_characters_in_a_quoted_boundary(boundary):
         ("multipart/form-data; boundary=b; Boundary=b", "twice"),
     ],
 )
-def test_refuses_an_unusable_content_type(content_type, reason):
+def test_rejects_unusable_content_type(content_type, reason):
     with pytest.raises(BadRequest, match=reason):
         read_file(content_type, body())
 
@@ -194,7 +194,7 @@ def test_refuses_an_unusable_content_type(content_type, reason):
         ([DISPOSITION, "X: " + "a" * 5000], "4096 bytes"),
     ],
 )
-def test_refuses_a_part_with_other_headers(headers, reason):
+def test_rejects_part_with_wrong_headers(headers, reason):
     with pytest.raises(BadRequest, match=reason):
         read_file(PLAIN, body(b"x", *headers))
 
@@ -229,13 +229,13 @@ REFUSED_BODIES = {
 
 
 @pytest.mark.parametrize("name", REFUSED_BODIES)
-def test_refuses_a_body_of_another_form(name):
-    refused, reason = REFUSED_BODIES[name]
+def test_rejects_malformed_or_ambiguous_body(name):
+    form, reason = REFUSED_BODIES[name]
     with pytest.raises(BadRequest, match=reason):
-        read_file(PLAIN, refused)
+        read_file(PLAIN, form)
 
 
-def test_a_refusal_names_the_remedy():
+def test_rejection_names_remedy():
     with pytest.raises(BadRequest, match="Send the image as its one part, 'file'"):
         read_file(PLAIN, b"")
 

@@ -10,7 +10,7 @@ from pipeline.schemas import PredictOptions
 
 
 class Search(BaseModel):
-    """Options of every kind."""
+    """Options of every type."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,17 +35,17 @@ def test_reads_every_option():
 
 
 @pytest.mark.parametrize("value", ["0.1", "0", "1", "1.", ".1", "+0.1", "1e-1", "1E-1", "0.100"])
-def test_reads_a_number_however_it_is_written(value):
+def test_reads_number_in_every_notation(value):
     options = read_query([("score_threshold", value)], PredictOptions)
     assert options.score_threshold == float(value)
 
 
-def test_fills_in_what_is_not_given():
+def test_missing_options_get_defaults():
     assert read_query([], PredictOptions) == PredictOptions()
 
 
 @pytest.mark.parametrize(
-    ("pairs", "told"),
+    ("pairs", "message"),
     [
         ([("masks", "png")], "The option 'masks' must be rle, polygon or none."),
         ([("masks", "")], "The option 'masks' must be rle, polygon or none."),
@@ -86,14 +86,14 @@ def test_fills_in_what_is_not_given():
         ),
     ],
 )
-def test_a_wrong_option_is_refused_in_plain_english(pairs, told):
-    with pytest.raises(BadRequest) as refused:
+def test_rejects_wrong_option_in_plain_english(pairs, message):
+    with pytest.raises(BadRequest) as refusal:
         read_query(pairs, PredictOptions)
-    assert str(refused.value) == told
+    assert str(refusal.value) == message
 
 
 @pytest.mark.parametrize(
-    ("pairs", "told"),
+    ("pairs", "message"),
     [
         ([("from", "May")], "The option 'from' must be a date such as 2026-11-30."),
         ([("from", "1764460800")], "The option 'from' must be a date such as 2026-11-30."),
@@ -105,17 +105,17 @@ def test_a_wrong_option_is_refused_in_plain_english(pairs, told):
         ([("kind", "other")], "The option 'kind' must be only."),
         (
             [("from", "2026-02-01")],
-            "The options do not fit each other: 'from' must not lie after 'to'.",
+            "The options contradict each other: 'from' must not lie after 'to'.",
         ),
     ],
 )
-def test_every_kind_of_option_is_refused_in_plain_english(pairs, told):
-    with pytest.raises(BadRequest) as refused:
+def test_rejects_wrong_value_of_each_type_in_plain_english(pairs, message):
+    with pytest.raises(BadRequest) as refusal:
         read_query(pairs, Search)
-    assert str(refused.value) == told
+    assert str(refusal.value) == message
 
 
-def test_a_long_unknown_name_is_shortened():
-    with pytest.raises(BadRequest) as refused:
+def test_shortens_long_unknown_name():
+    with pytest.raises(BadRequest) as refusal:
         read_query([("x" * 10_000, "")], PredictOptions)
-    assert len(str(refused.value)) < 200
+    assert len(str(refusal.value)) < 200

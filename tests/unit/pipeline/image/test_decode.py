@@ -35,7 +35,7 @@ from tests.images import (
 )
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
-UPRIGHT = {  # how the stored picture is turned to make it upright, by EXIF's definition
+UPRIGHT = {  # the turn that makes the stored picture upright, as EXIF defines it
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -48,7 +48,7 @@ UPRIGHT = {  # how the stored picture is turned to make it upright, by EXIF's de
 
 
 @pytest.mark.parametrize("data", ORDINARY.values(), ids=ORDINARY)
-def test_an_ordinary_image_decodes_to_the_pixels_that_detectron2_reads(data):
+def test_decodes_to_pixels_of_detectron2_reader(data):
     decoded = decode(data)
     assert np.array_equal(decoded.pixels, read_image(data))
     assert inspect(data).agrees_with(decoded.info)
@@ -56,7 +56,7 @@ def test_an_ordinary_image_decodes_to_the_pixels_that_detectron2_reads(data):
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
-def test_pixels_are_blue_green_red_contiguous_and_writable(format):
+def test_pixels_are_bgr_contiguous_and_writable(format):
     pixels = decode(encoded(picture(), format, **LOSSLESS[format])).pixels
     assert np.array_equal(pixels[:, :, ::-1], picture())
     assert pixels.flags.c_contiguous
@@ -66,7 +66,7 @@ def test_pixels_are_blue_green_red_contiguous_and_writable(format):
 @pytest.mark.parametrize(
     ("format", "orientation"), list(itertools.product(["PNG", "TIFF", "WEBP"], UPRIGHT))
 )
-def test_every_orientation_comes_out_upright(format, orientation):
+def test_decodes_every_orientation_upright(format, orientation):
     data = encoded(picture(), format, exif=exif(orientation), **LOSSLESS[format])
     upright = UPRIGHT[orientation](picture())
     assert np.array_equal(decode(data).pixels[:, :, ::-1], upright)
@@ -74,12 +74,12 @@ def test_every_orientation_comes_out_upright(format, orientation):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 99])
-def test_an_orientation_that_does_not_exist_is_ignored(orientation):
+def test_ignores_invalid_orientation(orientation):
     info = decode(encoded(picture(), "JPEG", exif=exif(orientation))).info
     assert (info.width, info.height) == (WIDTH, HEIGHT)
 
 
-def test_exif_that_is_cut_short_is_ignored():
+def test_ignores_truncated_exif():
     data = encoded(picture(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01")
     assert decode(data).pixels.shape == (HEIGHT, WIDTH, 3)
 
@@ -96,37 +96,37 @@ def test_exif_that_is_cut_short_is_ignored():
     ],
     ids=["PNG", "TIFF", "compressed TIFF", "big-endian TIFF"],
 )
-def test_16_bit_grey_is_scaled_not_clipped(data):
+def test_scales_16_bit_grey_without_clipping(data):
     expected = (grey16() >> 8).astype(np.uint8)
     assert np.array_equal(decode(data).pixels, np.stack((expected,) * 3, axis=2))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_trailing_bytes_change_nothing(format):
+def test_ignores_trailing_bytes(format):
     data = encoded(picture(), format)
     assert np.array_equal(decode(data + b"GIF89a trailing").pixels, decode(data).pixels)
 
 
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_image_is_refused_and_the_damage_named(data, reason):
+def test_rejects_broken_image_and_names_damage(data, reason):
     with pytest.raises(BrokenImage, match=reason):
         decode(data)
 
 
 @pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN)
-def test_what_is_not_an_allowed_image_is_unsupported(data):
+def test_rejects_file_of_other_format(data):
     with pytest.raises(UnsupportedImage, match="JPEG, PNG, TIFF, WEBP, BMP"):
         inspect(data)
 
 
-def test_a_format_can_be_disallowed():
+def test_rejects_format_that_limits_exclude():
     limits = ImageLimits(formats=("JPEG",))
     assert inspect(jpeg(), limits).format == "JPEG"
     with pytest.raises(UnsupportedImage, match=r"This is a PNG image\. Accepted are JPEG\."):
         inspect(encoded(picture(), "PNG"), limits)
 
 
-def test_run_length_encoded_bmp_is_unsupported():
+def test_rejects_run_length_encoded_bmp():
     bmp = bytearray(encoded(Image.fromarray(picture()).convert("P"), "BMP"))
     bmp[30] = 1
     with pytest.raises(UnsupportedImage, match="run-length"):
@@ -134,22 +134,22 @@ def test_run_length_encoded_bmp_is_unsupported():
 
 
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
-def test_a_decompression_bomb_is_too_large_by_its_header_alone(data):
+def test_rejects_decompression_bomb_by_its_header(data):
     with pytest.raises(ImageTooLarge, match="pixels"):
         inspect(data)
 
 
-def test_too_many_bytes_are_refused_unread():
+def test_rejects_too_many_bytes_without_reading_them():
     with pytest.raises(ImageTooLarge, match="bytes"):
         inspect(b"anything", ImageLimits(max_bytes=7))
 
 
-def test_a_tiff_of_enormous_tiles_is_too_large():
+def test_rejects_tiff_of_enormous_tiles():
     with pytest.raises(ImageTooLarge, match="tiles"):
         inspect(tiff_claiming(WIDTH, HEIGHT, (322, 4, 1, 50_000), (323, 4, 1, 50_000)))
 
 
-def test_the_patients_name_is_never_logged(caplog):
+def test_never_logs_name_of_patient(caplog):
     images = [encoded(picture(), format, exif=exif(1)) for format in ("JPEG", "TIFF", "PNG")]
     caplog.set_level(logging.DEBUG)
     caplog.clear()
@@ -158,24 +158,24 @@ def test_the_patients_name_is_never_logged(caplog):
     assert "Jane" not in caplog.text
 
 
-def test_a_second_header_cannot_replace_the_first():
+def test_rejects_second_frame_header():
     frame = jpeg_claiming(64, 64)[2:]
     with pytest.raises(BrokenImage):
         decode(jpeg()[:2] + frame + jpeg()[2:])
 
 
-def test_messages_hold_nothing_of_the_metadata():
+def test_messages_contain_no_metadata():
     info = PngInfo()
     info.add_text("Patient", "Jane Doe", zip=True)
-    whole = encoded(picture(), "PNG", pnginfo=info, exif=exif(1))
-    for damaged in (whole[:-12], corrupted(whole, -20), corrupted(whole, 60)):
-        with pytest.raises(BrokenImage) as refused:
+    image = encoded(picture(), "PNG", pnginfo=info, exif=exif(1))
+    for damaged in (image[:-12], corrupted(image, -20), corrupted(image, 60)):
+        with pytest.raises(BrokenImage) as refusal:
             decode(damaged)
-        assert "Jane" not in str(refused.value)
-        assert "BytesIO" not in str(refused.value)
+        assert "Jane" not in str(refusal.value)
+        assert "BytesIO" not in str(refusal.value)
 
 
-def test_inspection_decodes_no_pixels(monkeypatch):
+def test_inspect_decodes_no_pixels(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("Pillow was called")
 
@@ -184,14 +184,14 @@ def test_inspection_decodes_no_pixels(monkeypatch):
     assert inspect(ORDINARY["lossy WebP"]).format == "WEBP"
 
 
-def test_decoding_warns_of_nothing():
+def test_decode_emits_no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for data in ORDINARY.values():
             decode(data)
 
 
-def test_damaged_metadata_fills_no_log(tmp_path):
+def test_decode_prints_nothing_for_damaged_metadata(tmp_path):
     damaged = tmp_path / "damaged"
     damaged.write_bytes(encoded(picture(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01"))
     script = (
@@ -204,7 +204,7 @@ def test_damaged_metadata_fills_no_log(tmp_path):
     assert run.stderr == b""
 
 
-def test_threads_may_decode_at_once():
+def test_threads_decode_concurrently():
     images = list(ORDINARY.values()) * 3
     with ThreadPoolExecutor(4) as pool:
         decoded = list(pool.map(decode, images))
@@ -218,7 +218,7 @@ def test_threads_may_decode_at_once():
     st.lists(st.tuples(st.integers(0, 5000), st.binary(min_size=1, max_size=4)), max_size=4),
     st.integers(0, 5000),
 )
-def test_whatever_is_damaged_only_our_own_errors_come_out(data, overwrites, end):
+def test_damaged_files_raise_only_image_errors(data, overwrites, end):
     damaged = bytearray(data)
     for offset, content in overwrites:
         offset %= len(damaged)

@@ -41,13 +41,13 @@ def processes_of(pool: DecoderPool) -> list[psutil.Process]:
 
 
 def process_of(pool: DecoderPool) -> psutil.Process:
-    """Return the process of an idle pool of one."""
+    """Return the only process of an idle pool."""
     (process,) = processes_of(pool)
     return process
 
 
 @pytest.mark.parametrize("data", ORDINARY.values(), ids=ORDINARY)
-def test_gives_what_decode_gives(pool, data):
+def test_pool_returns_same_pixels_as_decode(pool, data):
     decoded, expected = pool.decode(data), decode(data)
     assert decoded.info == expected.info
     assert np.array_equal(decoded.pixels, expected.pixels)
@@ -55,20 +55,20 @@ def test_gives_what_decode_gives(pool, data):
 
 
 @pytest.mark.parametrize("name", ["nothing", "half a PNG", "multi-page TIFF"])
-def test_raises_what_decode_raises(pool, name):
+def test_pool_raises_same_message_as_decode(pool, name):
     data, reason = BROKEN[name]
     with pytest.raises(BrokenImage, match=reason):
         pool.decode(data)
 
 
-def test_raises_the_class_of_the_error(pool):
+def test_pool_raises_class_of_error(pool):
     with pytest.raises(UnsupportedImage):
         pool.decode(b"GIF89a" + bytes(40))
     with pytest.raises(ImageTooLarge):
         pool.decode(bytes(DEFAULT_LIMITS.max_bytes + 1))
 
 
-def test_threads_share_the_decoders(pool):
+def test_threads_share_decoders(pool):
     images = list(ORDINARY.values()) * 3
     with ThreadPoolExecutor(8) as threads:
         decoded = list(threads.map(pool.decode, images))
@@ -76,13 +76,13 @@ def test_threads_share_the_decoders(pool):
         assert np.array_equal(result.pixels, decode(data).pixels)
 
 
-def test_a_picture_is_not_changed_by_the_next(single):
+def test_next_picture_does_not_change_earlier_one(single):
     first = single.decode(encoded(picture(), "PNG"))
     single.decode(encoded(255 - picture(), "PNG"))
     assert np.array_equal(first.pixels[:, :, ::-1], picture())
 
 
-def test_large_pictures_come_whole(single):
+def test_decodes_large_pictures_completely(single):
     large = np.asarray(Image.fromarray(noise()).resize((3000, 2000)))
     data = encoded(large, "BMP")
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_large_pictures_come_whole(single):
     ("number", "error"),
     [(signal.SIGKILL, Overloaded), (signal.SIGSEGV, BrokenImage), (signal.SIGXCPU, BrokenImage)],
 )
-def test_an_image_that_ends_its_decoder_fails_alone(single, number, error):
+def test_image_that_ends_its_decoder_fails_alone(single, number, error):
     decoder = process_of(single)
     decoder.suspend()
     with ThreadPoolExecutor(1) as threads:
@@ -106,7 +106,7 @@ def test_an_image_that_ends_its_decoder_fails_alone(single, number, error):
     assert process_of(single).pid != decoder.pid
 
 
-def test_a_decoder_that_ended_while_idle_is_replaced(single):
+def test_replaces_decoder_that_ended_while_idle(single):
     process = process_of(single)
     process.kill()
     while process.status() != psutil.STATUS_ZOMBIE:
@@ -114,13 +114,13 @@ def test_a_decoder_that_ended_while_idle_is_replaced(single):
     assert single.decode(jpeg()).info.format == "JPEG"
 
 
-def test_refuses_an_image_that_takes_too_much_processor_time():
+def test_rejects_image_that_takes_too_much_cpu_time():
     large = Image.effect_mandelbrot((4000, 4000), (-2, -2, 2, 2), 3).convert("RGB")
     data = encoded(large, "JPEG", progressive=True)
     pool = DecoderPool(1, DEFAULT_LIMITS, cpu_seconds=0)
 
     def decode_often() -> None:
-        # What is left of the second in which a decoder starts is soon used up.
+        # Small images soon use up the rest of the second of processor time that the start left.
         for _ in range(100):
             pool.decode(data)
 
@@ -130,7 +130,7 @@ def test_refuses_an_image_that_takes_too_much_processor_time():
     pool.close()
 
 
-def test_refuses_an_image_that_takes_too_much_memory(single):
+def test_rejects_image_that_takes_too_much_memory(single):
     process = process_of(single)
     size = process.memory_info().rss + 64 * 1024 * 1024
     process.rlimit(psutil.RLIMIT_DATA, (size, size))
@@ -138,7 +138,7 @@ def test_refuses_an_image_that_takes_too_much_memory(single):
         single.decode(encoded(np.zeros((6000, 6000, 3), np.uint8), "PNG"))
 
 
-def test_ends_a_decoder_that_does_not_answer(monkeypatch):
+def test_ends_decoder_that_does_not_answer(monkeypatch):
     monkeypatch.setattr(decoder_pool, "_STUCK_AFTER_S", 5.0)
     pool = DecoderPool(1, DEFAULT_LIMITS)
     stopped = process_of(pool)
@@ -150,7 +150,7 @@ def test_ends_a_decoder_that_does_not_answer(monkeypatch):
     pool.close()
 
 
-def test_a_call_that_is_broken_off_leaves_no_answer_behind(single, monkeypatch):
+def test_interrupted_call_leaves_no_answer_for_next_call(single, monkeypatch):
     decoder = single._idle.get()
     single._idle.put(decoder)
 
@@ -163,7 +163,7 @@ def test_a_call_that_is_broken_off_leaves_no_answer_behind(single, monkeypatch):
     assert np.array_equal(single.decode(encoded(picture(), "PNG")).pixels[:, :, ::-1], picture())
 
 
-def test_decoders_know_no_secret(monkeypatch):
+def test_decoders_do_not_inherit_secrets(monkeypatch):
     monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "secret" * 10)
     pool = DecoderPool(1, DEFAULT_LIMITS)
     environment = Path(f"/proc/{process_of(pool).pid}/environ").read_bytes()
@@ -171,7 +171,7 @@ def test_decoders_know_no_secret(monkeypatch):
     pool.close()
 
 
-def test_decoders_end_with_the_pool():
+def test_decoders_end_when_pool_is_closed():
     pool = DecoderPool(2, ImageLimits(max_pixels=1_000_000))
     processes = processes_of(pool)
     assert len(processes) == 2
@@ -199,7 +199,7 @@ def test_decoders_end_with_their_parent():
     os.close(reading)
 
 
-def test_one_costly_image_does_not_hold_up_the_others(pool):
+def test_costly_image_does_not_delay_others(pool):
     finished: list[str] = []
     large = encoded(np.zeros((6000, 6000, 3), np.uint8), "JPEG", progressive=True)
 

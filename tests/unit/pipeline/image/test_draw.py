@@ -34,28 +34,28 @@ def bounds(changes):
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
-def test_the_input_is_left_as_it_is():
+def test_draw_does_not_change_input():
     image = tissue()
     picture = draw(image, [lesion()])
     assert np.array_equal(image, tissue())
     assert changed(picture).any()
 
 
-def test_without_lesions_the_picture_is_a_copy():
+def test_draw_without_lesions_returns_copy():
     image = tissue()
     picture = draw(image, [])
     assert np.array_equal(picture, image)
     assert not np.shares_memory(picture, image)
 
 
-def test_only_the_lesion_and_its_tag_are_touched():
+def test_draw_changes_only_lesion_and_tag():
     x1, y1, x2, y2 = bounds(changed(draw(tissue(), [lesion()])))
     assert (x1, x2) == (99, 201) or (x1, x2) == (100, 200)
     assert y2 in (180, 181)
-    assert 50 < y1 < 80  # the tag stands on the box
+    assert 50 < y1 < 80  # the tag lies above the box
 
 
-def test_a_mask_is_tinted_so_that_the_tissue_shows_through():
+def test_mask_fill_keeps_tissue_visible():
     image = tissue()
     image[130, 150] = (0, 0, 0)
     picture = draw(image, [lesion()])
@@ -64,32 +64,32 @@ def test_a_mask_is_tinted_so_that_the_tissue_shows_through():
     assert (np.abs(inside - beside_it) > 50).any()
 
 
-def test_a_lesion_without_a_mask_has_a_box_and_a_tag_only():
+def test_lesion_without_mask_has_only_box_and_tag():
     changes = changed(draw(tissue(), [lesion(mask=False)]))
     assert changes[80:180, 100].all()
     assert not changes[90:170, 110:190].any()
 
 
-def test_each_class_keeps_its_color():
+def test_each_class_has_its_own_color():
     together = draw(tissue(), [lesion(class_id=1), lesion((220, 80, 300, 180), class_id=2)])
     alone = draw(tissue(), [lesion((220, 80, 300, 180), class_id=2)])
     assert np.array_equal(together[130, 260], alone[130, 260])
     assert not np.array_equal(together[130, 150], together[130, 260])
 
 
-def test_more_classes_than_colors_start_over():
+def test_colors_repeat_for_more_classes_than_colors():
     pictures = [draw(tissue(), [lesion(class_id=class_id)]) for class_id in range(50)]
     assert len({picture.tobytes() for picture in pictures}) == 7
 
 
-def test_the_surer_of_two_lesions_lies_on_top():
+def test_lesion_with_higher_score_lies_on_top():
     surer, other = lesion(class_id=1), lesion(class_id=2, score=0.6)
     both = draw(tissue(), [surer, other])
     alone = draw(tissue(), [surer])
     assert np.array_equal(both[100:160, 100], alone[100:160, 100])
 
 
-def test_the_tag_names_class_and_score():
+def test_tag_shows_class_and_score():
     tags = {
         draw(tissue(), [lesion(label=label, score=score)])[:80].tobytes()
         for label in ("HSIL", "LSIL")
@@ -98,7 +98,7 @@ def test_the_tag_names_class_and_score():
     assert len(tags) == 4
 
 
-def test_the_tag_rounds_the_score_half_up_below_certainty():
+def test_tag_rounds_score_half_up_and_below_100_percent():
     def picture(score):
         return draw(tissue(), [lesion(score=score)]).tobytes()
 
@@ -107,13 +107,13 @@ def test_the_tag_rounds_the_score_half_up_below_certainty():
 
 
 @pytest.mark.parametrize("label", ["Läsion", "поражение", "病変"])
-def test_a_label_beyond_ascii_is_written_out(label):
+def test_tag_shows_label_beyond_ascii(label):
     question_marks = draw(tissue(), [lesion(label="?" * len(label), mask=False)])
     assert not np.array_equal(draw(tissue(), [lesion(label=label, mask=False)]), question_marks)
 
 
 @pytest.mark.parametrize("label", ["", "\ud800", "a\x00b\n\t", "\u202eLISH", "x" * 3000, "😀"])
-def test_a_hostile_label_is_harmless(label):
+def test_draws_hostile_label_without_crash(label):
     assert changed(draw(tissue(), [lesion(label=label)])).any()
 
 
@@ -127,7 +127,7 @@ BORDERS = {
 
 
 @pytest.mark.parametrize("box", BORDERS.values(), ids=BORDERS)
-def test_a_tag_at_the_border_is_as_complete_as_one_in_the_middle(box):
+def test_tag_at_border_is_complete(box):
     tag_color = draw(tissue(), [lesion(mask=False)])[80, 100]
 
     def painted(box):
@@ -141,19 +141,19 @@ def _frame(box):
     return 2 * (box[2] - box[0]) + 2 * (box[3] - box[1]) - 4
 
 
-def test_tags_of_one_place_do_not_cover_each_other():
+def test_tags_at_same_place_do_not_overlap():
     boxes = [(100, 80, 200, 180), (102, 82, 202, 182), (98, 78, 198, 178)]
     lesions = [lesion(box, class_id=i, mask=False) for i, box in enumerate(boxes)]
     picture = draw(tissue(), lesions)
-    for each in lesions:
-        alone = draw(tissue(), [each])
-        color = alone[int(each.box[1]) + 40, int(each.box[0])]
+    for item in lesions:
+        alone = draw(tissue(), [item])
+        color = alone[int(item.box[1]) + 40, int(item.box[0])]
         own = (picture == color).all(axis=2).sum()
         assert own >= 0.7 * (alone == color).all(axis=2).sum()
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 400), (400, 8), (30, 40), (900, 1200)])
-def test_any_size_of_picture_can_be_drawn_on(size):
+def test_draws_on_picture_of_any_size(size):
     height, width = size
     box = (width // 4, height // 4, width // 2, height // 2)
     picture = draw(tissue(height, width), [lesion(box)])
@@ -162,33 +162,33 @@ def test_any_size_of_picture_can_be_drawn_on(size):
 
 
 @pytest.mark.parametrize("at", [(0, 0), (WIDTH - 1, HEIGHT - 1), (50, 60)])
-def test_a_mask_of_one_pixel_is_drawn(at):
+def test_draws_mask_of_one_pixel(at):
     x, y = at
     crop = MaskCrop(x=x, y=y, pixels=np.ones((1, 1), np.bool_))
-    one = Lesion(0, "HSIL", 0.9, (x, y, x + 1, y + 1), crop)
-    assert changed(draw(tissue(), [one])).any()
+    small_lesion = Lesion(0, "HSIL", 0.9, (x, y, x + 1, y + 1), crop)
+    assert changed(draw(tissue(), [small_lesion])).any()
 
 
-def test_an_empty_mask_is_left_out():
+def test_skips_empty_mask():
     empty = MaskCrop(x=0, y=0, pixels=np.zeros((0, 0), np.bool_))
     box = (100, 80, 200, 180)
     picture = draw(tissue(), [Lesion(0, "HSIL", 0.92, box, empty)])
     assert np.array_equal(picture, draw(tissue(), [lesion(mask=False)]))
 
 
-def test_lines_and_letters_grow_with_the_picture():
+def test_lines_and_text_scale_with_picture():
     small = changed(draw(tissue(), [lesion(mask=False)]))
     large = changed(draw(tissue(2400, 3200), [lesion((1000, 800, 2000, 1800), mask=False)]))
     assert large.sum() > 25 * small.sum()  # ten times longer, and several times wider
 
 
-def test_a_view_of_another_array_can_be_drawn_on():
+def test_draws_on_view_of_another_array():
     image = tissue()[:, ::-1]
     assert np.array_equal(draw(image, [lesion()]), draw(tissue(), [lesion()]))
 
 
 @pytest.mark.parametrize(("format", "tolerance"), [("jpeg", 12), ("png", 0)])
-def test_the_picture_is_encoded_in_its_own_colors(format, tolerance):
+def test_encode_keeps_colors(format, tolerance):
     data = encode(tissue(), format)
     image = Image.open(io.BytesIO(data))
     assert image.format == format.upper()

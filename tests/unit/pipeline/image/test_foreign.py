@@ -18,7 +18,7 @@ from pipeline.image.inspect import inspect
         (b"%PDF-1.7", "a PDF document. Send the picture itself"),
     ],
 )
-def test_says_what_the_file_is_and_what_to_do(data, words):
+def test_rejection_names_kind_of_file_and_remedy(data, words):
     with pytest.raises(UnsupportedImage, match=words) as refusal:
         inspect(data)
     assert "Accepted are JPEG, PNG, TIFF, WEBP, BMP." in str(refusal.value)

@@ -13,7 +13,7 @@ from tests.jpegs import segment
 
 
 def with_frame(marker: int, precision: int = 8) -> bytes:
-    """Return a JPEG file whose frame header says another coding or precision."""
+    """Return a JPEG file whose frame header names another coding or precision."""
     data = bytearray(jpeg())
     at = data.index(b"\xff\xc0")
     data[at + 1], data[at + 4] = marker, precision
@@ -24,18 +24,18 @@ def with_frame(marker: int, precision: int = 8) -> bytes:
     ("marker", "name"),
     [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic"), (0xCA, "arithmetic")],
 )
-def test_names_a_coding_that_is_not_read(marker, name):
+def test_rejects_unsupported_coding_by_name(marker, name):
     with pytest.raises(UnsupportedImage, match=f"JPEG image is {name}.*Export it"):
         inspect(with_frame(marker))
 
 
 @pytest.mark.parametrize("marker", [0xC1, 0xC2])
-def test_names_twelve_bits(marker):
+def test_rejects_samples_of_12_bits(marker):
     with pytest.raises(BrokenImage, match="12 bits per sample; 8 are needed"):
         inspect(with_frame(marker, precision=12))
 
 
-def test_refuses_more_exif_than_real_images_have():
+def test_rejects_too_much_exif():
     many = segment(0xE1, b"Exif\0\0" + bytes(534)) * 600
     with pytest.raises(BrokenImage, match="bytes of Exif metadata"):
         inspect(jpeg()[:2] + many + jpeg()[2:])
@@ -48,14 +48,14 @@ def test_reads_exif_and_xmp_of_ordinary_size():
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_refuses_scans_beyond_any_real_image(mode):
+def test_rejects_too_many_scans(mode):
     data = encoded(Image.fromarray(picture()).convert(mode), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     with pytest.raises(BrokenImage, match="more scans than any real image"):
         inspect(data[:-2] + data[last:-2] * 64 + b"\xff\xd9")
 
 
-def test_refuses_scans_that_pass_over_too_many_pixels():
+def test_rejects_scans_over_too_many_pixels():
     data = bytearray(encoded(picture(), "JPEG", progressive=True))
     at = data.index(b"\xff\xc2")
     struct.pack_into(">HH", data, at + 5, 7000, 7000)
@@ -64,8 +64,8 @@ def test_refuses_scans_that_pass_over_too_many_pixels():
         inspect(bytes(data[:-2]) + bytes(data[last:-2]) * 30 + b"\xff\xd9")
 
 
-def test_refuses_a_component_without_a_scan():
-    # Three scans of a component each, as `cjpeg -scans` writes them, less the last.
+def test_rejects_component_without_scan():
+    # The first two of three scans, each of one component, as `cjpeg -scans` writes them.
     data = encoded(noise(), "JPEG", progressive=True)
     start = data.index(b"\xff\xda")
     baseline = bytearray(data[:start])
@@ -75,11 +75,11 @@ def test_refuses_a_component_without_a_scan():
         inspect(bytes(baseline) + scan + b"\xff\xd9")
 
 
-def test_a_second_picture_behind_the_first_is_not_read():
+def test_ignores_second_picture_after_first():
     assert np.array_equal(decode(jpeg() + encoded(noise(), "JPEG")).pixels, read_image(jpeg()))
 
 
-def test_turned_picture_is_refused_when_it_lost_pixels():
+def test_rejects_turned_picture_that_lost_pixels():
     exif = Image.Exif()
     exif[274] = 6
     data = encoded(noise(), "JPEG", exif=exif)

@@ -54,7 +54,7 @@ def run_mask(pixels):
 
 
 def sampled(probabilities, box, height, width):
-    """The textbook formula, in float64 and one weight per pixel and cell, over the full image."""
+    """Return the (height, width) bilinear values in float64, with a weight per pixel and cell."""
 
     def weights(low, high, size):
         centres = (np.arange(size) + 0.5 - low) / (high - low) * len(probabilities) - 0.5
@@ -70,7 +70,7 @@ def annulus(size):
 
 
 @pytest.mark.parametrize("box", HOSTILE_BOXES.values(), ids=HOSTILE_BOXES)
-def test_a_pasted_mask_is_the_bilinear_formula_at_the_threshold(box):
+def test_pasted_mask_is_bilinear_formula_at_threshold(box):
     probabilities = np.random.default_rng(0).random((28, 28), dtype=np.float32)
     expected = sampled(probabilities, box, HEIGHT, WIDTH)
     decided = np.abs(expected - 0.5) > 1e-4
@@ -79,7 +79,7 @@ def test_a_pasted_mask_is_the_bilinear_formula_at_the_threshold(box):
     assert np.array_equal(actual[decided], expected[decided] >= 0.5)
 
 
-def test_a_sure_mask_fills_exactly_the_pixels_whose_centres_lie_in_its_box():
+def test_full_mask_fills_pixels_with_centres_in_its_box():
     crop = paste(np.ones((28, 28), np.float32), (10, 20, 31, 50), HEIGHT, WIDTH).crop()
     assert (crop.x, crop.y, crop.pixels.shape) == (10, 20, (30, 21))
     assert crop.pixels.all()
@@ -89,7 +89,7 @@ def test_a_sure_mask_fills_exactly_the_pixels_whose_centres_lie_in_its_box():
     torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="this CPU rounds otherwise"
 )
 @pytest.mark.parametrize("box", HOSTILE_BOXES.values(), ids=HOSTILE_BOXES)
-def test_a_pixel_too_close_to_call_is_called_as_pytorch_does(box):
+def test_pixel_near_threshold_is_decided_as_in_pytorch(box):
     noise = np.random.default_rng(0).standard_normal((28, 28))
     probabilities = (0.5 + 1e-7 * noise).astype(np.float32)
     box = np.float32(box)
@@ -104,18 +104,18 @@ def test_a_pixel_too_close_to_call_is_called_as_pytorch_does(box):
     assert np.array_equal(actual, expected)
 
 
-def test_a_probability_equal_to_the_threshold_belongs_to_the_mask():
+def test_probability_at_threshold_belongs_to_mask():
     crop = paste(np.full((4, 4), 0.5, np.float32), (8, 8, 16, 16), HEIGHT, WIDTH).crop()
     assert crop.pixels[1:-1, 1:-1].all()
 
 
-def test_the_threshold_can_be_chosen():
+def test_paste_uses_given_threshold():
     probabilities = np.full((28, 28), 0.6, np.float32)
     assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.7).area() == 0
     assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.3).area() >= 400
 
 
-def test_a_crop_is_trimmed_to_its_mask():
+def test_crop_is_trimmed_to_mask():
     probabilities = np.zeros((28, 28), np.float32)
     probabilities[14, 14] = 1
     crop = paste(probabilities, (0, 0, 56, 56), HEIGHT, WIDTH).crop()
@@ -129,7 +129,7 @@ def test_a_crop_is_trimmed_to_its_mask():
     [(0.1, (10, 10, 30, 30)), (1.0, (200, 200, 300, 300)), (1.0, (9, 9, 9, 30))],
     ids=["nothing sure", "outside the image", "an empty box"],
 )
-def test_a_mask_without_pixels_is_empty(probability, box):
+def test_mask_without_pixels_is_empty(probability, box):
     mask = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
     assert mask.area() == 0
     assert mask.crop().pixels.shape == (0, 0)
@@ -143,7 +143,7 @@ def _coco_counts(full):
 
 @settings(deadline=None, max_examples=300)
 @given(placed_masks())
-def test_runs_hold_exactly_the_pixels_they_were_made_of(full):
+def test_runs_hold_exactly_pixels_of_mask(full):
     mask = run_mask(full)
     assert np.array_equal(in_full(mask.crop(), *full.shape), full)
     assert mask.area() == full.sum()
@@ -151,7 +151,7 @@ def test_runs_hold_exactly_the_pixels_they_were_made_of(full):
 
 @settings(deadline=None, max_examples=300)
 @given(placed_masks())
-def test_runs_encode_to_the_run_lengths_of_the_full_mask(full):
+def test_rle_equals_that_of_full_mask(full):
     rle = encode_rle(run_mask(full))
     assert rle.size == full.shape
     assert rle.counts == _coco_counts(full)
@@ -164,13 +164,13 @@ def test_polygons_rasterize_to_exactly_their_mask(full):
 
 
 def visits(mask):
-    """How often each ring of the polygons visits each of its points."""
+    """Return how often each ring of the polygons visits each of its points."""
     for polygon in mask.polygons:
         yield Counter(zip(polygon[::2], polygon[1::2], strict=True)).values()
 
 
 def check_polygons(full):
-    """Every ring is simple, and together they are exactly the mask."""
+    """Assert that every ring is simple, and that together they are exactly the mask."""
     polygons = encode_polygons(run_mask(full))
     if not full.any():
         assert polygons is None
@@ -179,7 +179,7 @@ def check_polygons(full):
     for polygon in polygons.polygons:
         corners = np.array(polygon).reshape(-1, 2)
         steps = np.roll(corners, -1, axis=0) - corners
-        # Along the pixels' sides, a corner at every end: a right angle, and never back.
+        # Each line follows pixel sides, and at each of its ends is a right angle.
         assert ((steps == 0).sum(axis=1) == 1).all()
         assert ((steps[:, 0] == 0) != (np.roll(steps, 1, axis=0)[:, 0] == 0)).all()
     assert np.array_equal(rasterized(polygons, *full.shape), full)
@@ -227,20 +227,20 @@ def test_polygons_need_no_cut_where_parts_only_touch():
     ]
 
 
-def test_a_full_image_is_one_run_and_one_polygon():
+def test_full_image_is_one_run_and_one_polygon():
     full = np.ones((6, 9), np.uint8)
     assert encode_polygons(run_mask(full)).polygons == [[0, 0, 9, 0, 9, 6, 0, 6]]
     assert encode_rle(run_mask(full)).counts == _coco_counts(full)
 
 
-def test_a_ring_is_cut_through_its_hole():
+def test_ring_is_cut_through_its_hole():
     full = in_full(MaskCrop(x=7, y=5, pixels=annulus(40)), 60, 60)
     polygons = encode_polygons(run_mask(full))
     assert len(polygons.polygons) == 2
     assert np.array_equal(rasterized(polygons, 60, 60), full)
 
 
-def test_holes_below_each_other_share_a_cut():
+def test_holes_below_each_other_share_cut():
     full = np.ones((20, 20), np.uint8)
     full[3:6, 4:12] = full[9:12, 8:16] = full[14:17, 6:10] = 0
     polygons = encode_polygons(run_mask(full))
@@ -248,7 +248,7 @@ def test_holes_below_each_other_share_a_cut():
     assert np.array_equal(rasterized(polygons, 20, 20), full)
 
 
-def test_a_large_disc_needs_only_its_corners():
+def test_polygon_of_large_disc_has_only_corners():
     y, x = np.mgrid[:400, :400]
     disc = (x - 200) ** 2 + (y - 200) ** 2 < 190**2
     (polygon,) = encode_polygons(run_mask(disc)).polygons

@@ -1,4 +1,4 @@
-"""Each container's orientation, wherever and however it is written, against Detectron2's reader."""
+"""Test the orientation in each format, in every notation, against Detectron2's reader."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ UNTURNED, TURNED = (HEIGHT, WIDTH, 3), (WIDTH, HEIGHT, 3)
 
 
 def exif(value: int = 6, kind: str = "SHORT", count: int = 1, order: str = "<") -> bytes:
-    """Return a TIFF block with the orientation alone, `count` times, as an integer of `kind`."""
+    """Return a TIFF block with only the orientation, as `count` equal integers of type `kind`."""
     number, letter = TYPES[kind]
     values = struct.pack(f"{order}{count}{letter}", *[value] * count)
     entry = struct.pack(order + "HHI", 274, number, count)
@@ -40,7 +40,7 @@ def jpeg_with(*segments: bytes) -> bytes:
 
 
 def webp_with(*chunks: tuple[bytes, bytes], flags: int) -> bytes:
-    """Return a lossless WebP with the chunks behind the picture, and `flags` in its VP8X header."""
+    """Return a lossless WebP with the chunks after the picture, and `flags` in its VP8X header."""
     simple = encoded(picture(), "WEBP", lossless=True)
     sides = struct.pack("<I", WIDTH - 1)[:3] + struct.pack("<I", HEIGHT - 1)[:3]
     body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes([flags, 0, 0, 0]) + sides + simple[12:]
@@ -62,7 +62,7 @@ XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
 
 def tiff_with(value: int, kind: str = "SHORT", count: int = 1) -> bytes:
-    """Return an uncompressed RGB TIFF whose orientation is written as `kind`."""
+    """Return an uncompressed RGB TIFF whose orientation has the type `kind`."""
     data = encoded(picture(), "TIFF", tiffinfo={274: 1})
     at = data.index(struct.pack("<HHI", 274, 3, 1))
     number, letter = TYPES[kind]
@@ -129,7 +129,7 @@ FILES |= {
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
-def test_orientation_is_read_as_detectron2_does(data):
+def test_reads_orientation_as_detectron2_does(data):
     assert np.array_equal(decode(data).pixels, read_image(data))
 
 
@@ -146,13 +146,13 @@ def test_orientation_is_read_as_detectron2_does(data):
         ("JPEG, BYTE x 1, <", UNTURNED),
     ],
 )
-def test_shape_follows_the_orientation(name, shape):
+def test_shape_follows_orientation(name, shape):
     assert decode(FILES[name]).pixels.shape == shape
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["SHORT", "LONG"])
-def test_tiff_is_turned_once(orientation, kind):
+def test_turns_tiff_once(orientation, kind):
     upright = Image.open(io.BytesIO(encoded(picture(), "TIFF")))
     data = tiff_with(orientation, kind)
     turned = {
@@ -168,7 +168,7 @@ def test_tiff_is_turned_once(orientation, kind):
     assert np.array_equal(decode(data).pixels, np.asarray(turned)[:, :, ::-1])
 
 
-def test_tiff_orientation_of_another_type_is_ignored():
+def test_ignores_tiff_orientation_of_another_type():
     assert decode(tiff_with(6, "BYTE")).pixels.shape == UNTURNED
 
 
@@ -196,13 +196,13 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
-def test_exif_that_cannot_be_read_is_ignored(data):
+def test_ignores_unreadable_exif(data):
     pixels = decode(data).pixels
     assert np.array_equal(pixels, read_image(data))
     assert pixels.shape == UNTURNED
 
 
-def test_refuses_a_damaged_png_whose_exif_cannot_be_read():
+def test_rejects_damaged_png_with_unreadable_exif():
     pixels = chunk(b"IDAT", b"no pixels") + chunk(b"IEND", b"")
     with pytest.raises(BrokenImage, match="damaged"):
         decode(PNG[:33] + chunk(b"eXIf", HEADLESS) + pixels)

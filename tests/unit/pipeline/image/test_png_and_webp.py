@@ -31,14 +31,14 @@ def frame_control() -> bytes:
     return struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 10, 0, 0)
 
 
-def test_reads_an_animated_png_of_one_frame():
+def test_reads_animated_png_of_one_frame():
     still = encoded(picture(), "PNG")
     data = with_chunk(with_chunk(still, b"fcTL", frame_control()), b"acTL", ONE_FRAME)
     assert np.array_equal(decode(data).pixels, read_image(still))
     assert np.array_equal(decode(data).pixels, read_image(data))
 
 
-def test_refuses_a_png_whose_one_frame_is_another_picture():
+def test_rejects_png_whose_frame_is_another_picture():
     still = encoded(picture(), "PNG")
     frame = chunk(b"fcTL", frame_control()) + chunk(b"fdAT", bytes(4) + b"x")
     data = with_chunk(still[:-12] + frame + still[-12:], b"acTL", ONE_FRAME)
@@ -46,13 +46,13 @@ def test_refuses_a_png_whose_one_frame_is_another_picture():
         inspect(data)
 
 
-def test_reads_a_png_of_many_uncompressed_texts():
+def test_reads_png_with_many_uncompressed_texts():
     texts = b"".join(chunk(b"iTXt", b"Comment\0\0\0\0\0%d" % n) for n in range(100))
     data = encoded(picture(), "PNG")
     assert np.array_equal(decode(data[:33] + texts + data[33:]).pixels, read_image(data))
 
 
-def test_refuses_a_png_of_many_compressed_texts():
+def test_rejects_png_with_many_compressed_texts():
     text = zlib.compress(b"value")
     texts = b"".join(chunk(b"iTXt", b"Comment\0\1\0\0\0" + text) for _ in range(100))
     data = encoded(picture(), "PNG")
@@ -65,10 +65,10 @@ PNG_LAYOUTS = [(colour, bits) for colour in PNG_DEPTHS for bits in PNG_DEPTHS[co
 
 @pytest.mark.parametrize("side", [8, 40, 41])
 @pytest.mark.parametrize(("colour", "bits"), PNG_LAYOUTS)
-def test_refuses_a_png_that_lacks_rows(colour, bits, side):
+def test_rejects_png_with_missing_rows(colour, bits, side):
     (rows,) = png_passes(56, side, colour, bits, 0)
-    whole = png_of_rows(56, side, colour, bits, 0, rows)
-    assert decode(whole).pixels.any()
+    image = png_of_rows(56, side, colour, bits, 0, rows)
+    assert decode(image).pixels.any()
     for missing in (1, 2, side // 2, side - 1):
         with pytest.raises(BrokenImage, match="cut off"):
             decode(png_of_rows(56, side, colour, bits, 0, rows[:-missing]))
@@ -76,11 +76,11 @@ def test_refuses_a_png_that_lacks_rows(colour, bits, side):
 
 @pytest.mark.parametrize("side", [8, 40, 41])
 @pytest.mark.parametrize(("colour", "bits"), PNG_LAYOUTS)
-def test_refuses_an_interlaced_png_that_lacks_passes_or_rows(colour, bits, side):
+def test_rejects_interlaced_png_with_missing_rows(colour, bits, side):
     passes = png_passes(57, side, colour, bits, 1)
     rows = [row for each in passes for row in each]
-    whole = png_of_rows(57, side, colour, bits, 1, rows)
-    assert decode(whole).pixels.any()
+    image = png_of_rows(57, side, colour, bits, 1, rows)
+    assert decode(image).pixels.any()
     for missing in range(1, 7):
         with pytest.raises(BrokenImage, match="cut off"):
             decode(
@@ -96,7 +96,7 @@ def test_refuses_an_interlaced_png_that_lacks_passes_or_rows(colour, bits, side)
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("filling", ["zeros", "pattern", "inverse"])
 @pytest.mark.parametrize("side", [8, 9])
-def test_reads_a_png_whose_last_row_is_like_a_missing_one(mode, filling, side):
+def test_reads_png_whose_last_row_equals_the_filling(mode, filling, side):
     length = 64 * side
     pattern = bytes(islice(cycle(png_codec.PATTERN), length))
     content = {
@@ -131,14 +131,14 @@ def one_frame_webp(**options) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"lossless": True}])
-def test_reads_an_animated_webp_of_one_frame(options):
+def test_reads_animated_webp_of_one_frame(options):
     data = one_frame_webp(**options)
     assert np.array_equal(decode(data).pixels, read_image(data))
     assert np.array_equal(decode(data).pixels, decode(encoded(picture(), "WEBP", **options)).pixels)
 
 
 def cut_and_padded(data: bytes, share: float, padding: bytes) -> bytes:
-    """Return a WebP file whose picture ends early and is filled up to its size."""
+    """Return a WebP file whose picture is truncated, and padded to its former size."""
     end = int(len(data) * share)
     return data[:end] + padding * (len(data) - end)
 
@@ -147,7 +147,7 @@ def cut_and_padded(data: bytes, share: float, padding: bytes) -> bytes:
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("lossless", [True, False])
-def test_refuses_a_webp_that_lost_pixels(padding, share, orientation, lossless):
+def test_rejects_webp_that_lost_pixels(padding, share, orientation, lossless):
     smooth = np.asarray(Image.fromarray(noise()).resize((320, 240)))
     data = encoded(smooth, "WEBP", lossless=lossless)
     if orientation != 1:
@@ -161,7 +161,7 @@ def test_refuses_a_webp_that_lost_pixels(padding, share, orientation, lossless):
 
 
 def extended_webp(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """Return a WebP of VP8X, with every flag of metadata, and these chunks."""
+    """Return a WebP of these chunks after a VP8X chunk with every flag of metadata."""
     sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     body = b"WEBP"
     for kind, content in ((b"VP8X", b"\x0c\0\0\0" + sides), *chunks):
@@ -176,20 +176,20 @@ def picture_of(data: bytes) -> bytes:
 @pytest.mark.parametrize("kind", [b"EXIF", b"XMP ", b"ICCP", b"JUNK"])
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.95, 0.995])
 @pytest.mark.parametrize("lossless", [True, False])
-def test_metadata_do_not_fill_up_a_webp_that_was_cut(kind, share, lossless):
+def test_rejects_truncated_webp_followed_by_metadata(kind, share, lossless):
     smooth = np.asarray(Image.fromarray(noise()).resize((320, 240)))
     simple = encoded(smooth, "WEBP", lossless=lossless)
     coding, content = simple[12:16], picture_of(simple)
     metadata = kind, np.random.default_rng(0).bytes(60_000)
-    whole = extended_webp(320, 240, (coding, content), metadata)
-    assert np.array_equal(decode(whole).pixels, decode(simple).pixels)
+    image = extended_webp(320, 240, (coding, content), metadata)
+    assert np.array_equal(decode(image).pixels, decode(simple).pixels)
     cut = content[: int(len(content) * share)]
     with pytest.raises(BrokenImage, match="damaged"):
         decode(extended_webp(320, 240, (coding, cut), metadata))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95])
-def test_refuses_a_webp_of_one_frame_that_was_cut(share):
+def test_rejects_truncated_webp_of_one_frame(share):
     simple = encoded(noise(), "WEBP")
     content = picture_of(simple)
     content = content[: int(len(content) * share)]
@@ -204,7 +204,7 @@ def test_refuses_a_webp_of_one_frame_that_was_cut(share):
             decode(bytes(data))
 
 
-def test_refuses_a_webp_whose_canvas_is_not_the_picture():
+def test_rejects_webp_whose_canvas_differs_from_picture():
     simple = encoded(noise(), "WEBP")
     for width, height in ((129, 96), (128, 95), (96, 128)):
         with pytest.raises(BrokenImage, match="damaged"):
@@ -213,7 +213,7 @@ def test_refuses_a_webp_whose_canvas_is_not_the_picture():
 
 @pytest.mark.parametrize("side", [8, 40])
 @pytest.mark.parametrize("colour", [0, 255])
-def test_reads_a_webp_of_few_bytes_in_silence(side, colour, capfd):
+def test_reads_webp_of_few_bytes_without_output(side, colour, capfd):
     flat = np.full((side, side, 3), colour, np.uint8)
     data = encoded(flat, "WEBP", lossless=True, quality=100, method=6)
     assert len(data) <= 32
@@ -224,7 +224,7 @@ def test_reads_a_webp_of_few_bytes_in_silence(side, colour, capfd):
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("colour", [0, 77, 255])
 @pytest.mark.parametrize("side", [8, 100, 700])
-def test_reads_a_webp_that_ends_in_zeros_of_its_own(lossless, colour, side):
+def test_reads_webp_of_uniform_colour(lossless, colour, side):
     flat = np.full((side, side, 3), colour, np.uint8)
     half = flat.copy()
     half[: side // 2] = np.random.default_rng(0).integers(0, 256, (side // 2, side, 3))
@@ -233,7 +233,7 @@ def test_reads_a_webp_that_ends_in_zeros_of_its_own(lossless, colour, side):
         assert np.array_equal(decode(data).pixels, read_image(data))
 
 
-def test_webp_with_transparency_keeps_the_colours_below():
+def test_drops_transparency_of_webp_without_blending():
     rgba = np.dstack((picture(), np.arange(56, dtype=np.uint8)[None].repeat(40, 0)))
     for options in ({"lossless": True, "exact": True}, {}):
         data = encoded(rgba, "WEBP", **options)

@@ -16,25 +16,25 @@ from pipeline.image.resize import Resize
         ((256, 400), (97, 640), (61, 400)),
         ((800, 1333), (800, 800), (800, 800)),
         ((0, 1333), (3000, 4000), (3000, 4000)),
-        # Half up, not to even: 5 * 333 / 2 = 832.5.
+        # Rounded half up, not half to even: 5 * 333 / 2 = 832.5.
         ((5, 9999), (2, 333), (5, 833)),
     ],
 )
-def test_the_shorter_side_grows_until_the_longer_one_is_full(
+def test_output_size_is_bounded_by_longest_edge(
     edges: tuple[int, int], size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert Resize(*edges, "BGR").output_size(*size) == expected
 
 
-def test_pixels_are_those_of_pillows_bilinear_filter() -> None:
+def test_resizes_with_bilinear_filter_of_pillow() -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
-    found = Resize(32, 100, "BGR")(image)
-    wanted = np.asarray(Image.fromarray(image).resize((48, 32), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(found.pixels, wanted)
-    assert (found.source_height, found.source_width) == (60, 90)
+    model_input = Resize(32, 100, "BGR")(image)
+    expected = np.asarray(Image.fromarray(image).resize((48, 32), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(model_input.pixels, expected)
+    assert (model_input.source_height, model_input.source_width) == (60, 90)
 
 
-def test_rgb_models_get_their_channels_turned() -> None:
+def test_rgb_models_get_rgb_channels() -> None:
     image = np.zeros((40, 40, 3), dtype=np.uint8)
     image[..., 0] = 255
     assert Resize(20, 100, "RGB")(image).pixels[0, 0].tolist() == [0, 0, 255]
@@ -42,18 +42,18 @@ def test_rgb_models_get_their_channels_turned() -> None:
     assert Resize(20, 100, "BGR")(image).pixels[0, 0].tolist() == [255, 0, 0]
 
 
-def test_the_configuration_fills_in_detectron2s_defaults() -> None:
+def test_read_resize_uses_defaults_of_detectron2() -> None:
     assert read_resize({}) == Resize(800, 1333, "BGR")
     assert read_resize({"INPUT": {"FORMAT": "RGB", "MIN_SIZE_TRAIN": [640]}}) == Resize(
         800, 1333, "RGB"
     )
 
 
-def test_another_colour_space_is_refused_by_name() -> None:
+def test_rejects_other_colour_space() -> None:
     with pytest.raises(UnsupportedConfig, match="FORMAT = 'L'"):
         read_resize({"INPUT": {"FORMAT": "L"}})
 
 
-def test_a_strip_whose_width_would_round_to_nothing_is_refused() -> None:
+def test_rejects_image_whose_width_rounds_to_zero() -> None:
     with pytest.raises(BrokenImage, match="too narrow"):
         Resize(800, 1333, "BGR")(np.zeros((1, 4000, 3), dtype=np.uint8))

@@ -19,7 +19,7 @@ def bgr(pixels: np.ndarray) -> np.ndarray:
 
 
 def planes(pixels: np.ndarray, order: str = "<") -> Page:
-    """Return a page whose samples lie in separate planes."""
+    """Return a page whose samples are stored in separate planes."""
     written = page(pixels, order, t284=(3, (2,)))
     swapped = pixels.astype(pixels.dtype.newbyteorder(order))
     written.strips = [swapped[..., sample].tobytes() for sample in range(pixels.shape[2])]
@@ -27,20 +27,20 @@ def planes(pixels: np.ndarray, order: str = "<") -> Page:
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_reads_planes_of_8_bits_as_the_interleaved_twin(order):
+def test_reads_8_bit_planes_like_interleaved_samples(order):
     assert np.array_equal(
         decode(tiff(planes(picture(), order), order=order)).pixels, bgr(picture())
     )
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_names_planes_of_16_bits(order):
+def test_rejects_16_bit_planes(order):
     with pytest.raises(BrokenImage, match="16-bit samples in separate planes"):
         inspect(tiff(planes(RGB16, order), order=order))
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_16_bit_colour_is_scaled(order):
+def test_scales_16_bit_colour(order):
     data = tiff(page(RGB16, order), order=order)
     assert np.array_equal(decode(data).pixels[:, :, ::-1], picture())
 
@@ -48,7 +48,7 @@ def test_16_bit_colour_is_scaled(order):
 @pytest.mark.parametrize(
     ("order", "samples"), [*itertools.product("<>", [grey16(), grey16() >> 8])]
 )
-def test_white_is_zero_gives_the_picture_of_its_twin(order, samples):
+def test_white_is_zero_equals_inverted_black_is_zero(order, samples):
     samples = samples if samples.max() > 255 else samples.astype(np.uint8)
     white = page(~samples, order, t262=(3, (0,)))
     black = page(samples, order)
@@ -57,31 +57,31 @@ def test_white_is_zero_gives_the_picture_of_its_twin(order, samples):
     )
 
 
-def reduced(of: Page) -> Page:
-    return Page({**of.tags, 254: (4, (1,))}, of.strips)
+def reduced(original: Page) -> Page:
+    return Page({**original.tags, 254: (4, (1,))}, original.strips)
 
 
 THUMBNAIL, MASK = reduced(page(SMALL)), page(picture()[..., 0], t254=(4, (4,)), t262=(3, (4,)))
 
 
 @pytest.mark.parametrize("others", [[THUMBNAIL], [MASK], [THUMBNAIL, MASK], [THUMBNAIL] * 8])
-def test_reads_a_picture_that_thumbnails_and_masks_follow(others):
+def test_reads_picture_followed_by_thumbnails_and_masks(others):
     assert np.array_equal(decode(tiff(page(picture()), *others)).pixels, bgr(picture()))
 
 
 @pytest.mark.parametrize("others", [[page(picture())], [THUMBNAIL, page(SMALL)]])
-def test_names_several_pages(others):
+def test_rejects_several_pages(others):
     with pytest.raises(BrokenImage, match="several pages; one picture is needed"):
         inspect(tiff(page(picture()), *others))
 
 
-def test_names_a_reduced_picture_alone():
+def test_rejects_reduced_picture_alone():
     with pytest.raises(BrokenImage, match="begins with a reduced picture"):
         inspect(tiff(reduced(page(picture())), page(noise())))
 
 
 def with_part(first: Page, part: Page) -> bytes:
-    """Return a file whose one page has `part` as a sub-directory."""
+    """Return a file whose only page has `part` as a sub-directory."""
     return tiff(Page(first.tags, first.strips, [part]))
 
 
@@ -99,19 +99,19 @@ def with_part(first: Page, part: Page) -> bytes:
     ],
     ids=["NEF", "preview", "sensor", "DNG", "filter array", "linear raw", "Nikon", "CR2"],
 )
-def test_names_a_with_part(data):
+def test_rejects_raw_camera_file(data):
     with pytest.raises(UnsupportedImage, match=r"raw camera file .* Export it as JPEG"):
         inspect(data)
 
 
-def test_reads_a_picture_with_reduced_sub_directories():
+def test_reads_picture_with_reduced_sub_directories():
     data = with_part(page(picture()), reduced(page(SMALL)))
     assert np.array_equal(decode(data).pixels, bgr(picture()))
 
 
 @pytest.mark.parametrize("order", "<>")
-def test_reads_bits_whose_array_lies_at_offset_12(order):
-    # The offset itself, 12, is no number of bits.
+def test_reads_bits_per_sample_at_offset_12(order):
+    # A reader that takes the offset for the value would read 12 bits.
     bits = np.array([8, 8, 8], dtype=order + "u2").tobytes()
     data = bytearray(tiff(page(picture(), order), order=order, before=bytes(4) + bits))
     kind = "little" if order == "<" else "big"
@@ -129,7 +129,7 @@ def test_reads_bits_whose_array_lies_at_offset_12(order):
     ("changed", "words"),
     [
         ({"t258": (3, (12,))}, "12 bits per sample; 8 or 16 are needed"),
-        ({"t258": (3, (8, 12, 8))}, "differ in their bits"),
+        ({"t258": (3, (8, 12, 8))}, "different numbers of bits"),
         ({"t258": (3, (32,))}, "32 bits per sample"),
         ({"t339": (3, (2,))}, "signed samples"),
         ({"t339": (3, (3, 3, 3))}, "floating-point"),
@@ -144,7 +144,7 @@ def test_reads_bits_whose_array_lies_at_offset_12(order):
         ({"t273": None, "t279": (4, (1,))}, "missing"),
     ],
 )
-def test_names_a_layout_that_is_not_read(changed, words):
+def test_rejects_unsupported_layout_by_name(changed, words):
     written = page(
         picture(), **{name: change for name, change in changed.items() if name != "t273"}
     )
@@ -164,7 +164,7 @@ def test_names_a_layout_that_is_not_read(changed, words):
         (50000, "compression 50000"),
     ],
 )
-def test_names_a_compression_that_is_not_read(compression, name):
+def test_rejects_unsupported_compression_by_name(compression, name):
     with pytest.raises(UnsupportedImage, match=f"compressed with {name}; none, LZW"):
         inspect(tiff(page(picture(), t259=(3, (compression,)))))
 
@@ -191,14 +191,14 @@ def test_reads_strips():
         (273, (1 << 31,) * 4),
     ],
 )
-def test_refuses_strips_that_are_missing(tag, values):
+def test_rejects_missing_strips(tag, values):
     written = strips(4)
     written.tags[tag] = (4, values)
     with pytest.raises(BrokenImage, match=r"missing|cut off"):
         inspect(tiff(written))
 
 
-def test_refuses_a_strip_that_is_too_short():
+def test_rejects_too_short_strip():
     written = strips(4)
     written.strips[2] = written.strips[2][:-200]
     with pytest.raises(BrokenImage, match=r"damaged|cut off"):
@@ -206,7 +206,7 @@ def test_refuses_a_strip_that_is_too_short():
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
-def test_refuses_compressed_strips_that_lost_data(compression):
+def test_rejects_compressed_strips_that_lost_data(compression):
     data = encoded(noise(), "TIFF", compression=compression)
     start = 8
     lost = data[: start + 3000] + bytes(3000) + data[start + 6000 :]
@@ -214,7 +214,7 @@ def test_refuses_compressed_strips_that_lost_data(compression):
         decode(lost)
 
 
-def test_metadata_directories_are_not_read(monkeypatch):
+def test_does_not_read_metadata_directories(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("Pillow read a metadata directory")
 
@@ -224,19 +224,19 @@ def test_metadata_directories_are_not_read(monkeypatch):
     assert np.array_equal(decode(data).pixels, bgr(picture()))
 
 
-def test_refuses_more_metadata_than_real_images_have():
+def test_rejects_too_much_metadata():
     rationals = page(picture(), t42112=(5, (1, 1) * 100_000))
     with pytest.raises(BrokenImage, match="more metadata than any real image"):
         inspect(tiff(rationals))
 
 
-def test_refuses_directories_without_end():
+def test_rejects_circle_of_directories():
     data = bytearray(tiff(page(picture()), THUMBNAIL))
     first = int.from_bytes(data[4:8], "little")
     second = int.from_bytes(data[following_at(data, first) :][:4], "little")
     link = following_at(data, second)
     data[link : link + 4] = second.to_bytes(4, "little")
-    with pytest.raises(BrokenImage, match="no end"):
+    with pytest.raises(BrokenImage, match="circle or too long"):
         inspect(bytes(data))
 
 
@@ -245,6 +245,6 @@ def following_at(data: bytearray, directory: int) -> int:
     return directory + 2 + 12 * entries
 
 
-def test_sides_of_the_page_are_those_of_the_header():
+def test_header_has_sides_of_page():
     header = inspect(tiff(page(picture())))
     assert (header.width, header.height) == (WIDTH, HEIGHT)

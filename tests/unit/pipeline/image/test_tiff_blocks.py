@@ -1,4 +1,4 @@
-"""Strips and tiles that are too short, or hold fewer pixels than the picture needs of them."""
+"""Test strips and tiles that are too short, or hold fewer pixels than the picture needs."""
 
 import io
 import struct
@@ -57,12 +57,12 @@ def tiles() -> list[bytes]:
 
 
 @pytest.mark.parametrize("data", [jpeg_strips(strips()), jpeg_tiles(tiles())])
-def test_reads_blocks_of_jpeg(data):
+def test_reads_strips_and_tiles_of_jpeg(data):
     assert np.abs(decode(data).pixels[:, :, ::-1].astype(int) - SMOOTH).max() < 30
     assert np.array_equal(decode(data).pixels, read_image(data))
 
 
-def test_reads_a_last_strip_of_jpeg_with_rows_to_spare():
+def test_reads_last_jpeg_strip_with_surplus_rows():
     blocks = [coded(SMOOTH[:20]), coded(SMOOTH[20:40]), coded(SMOOTH[28:48])]
     pixels = decode(jpeg_strips(blocks, t278=(4, (20,)))).pixels[:, :, ::-1]
     assert np.abs(pixels[40:].astype(int) - SMOOTH[28:36]).max() < 30
@@ -78,7 +78,7 @@ PARTS = {
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
-def test_refuses_a_strip_of_jpeg_that_lacks_pixels(part, number):
+def test_rejects_jpeg_strip_with_missing_pixels(part, number):
     blocks = strips()
     blocks[number] = coded(part(SMOOTH[number * ROWS :][:ROWS]))
     with pytest.raises(BrokenImage, match="fewer pixels than it needs"):
@@ -87,7 +87,7 @@ def test_refuses_a_strip_of_jpeg_that_lacks_pixels(part, number):
 
 @pytest.mark.parametrize("number", [0, 5, 11])
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
-def test_refuses_a_tile_of_jpeg_that_lacks_pixels(part, number):
+def test_rejects_jpeg_tile_with_missing_pixels(part, number):
     blocks = tiles()
     blocks[number] = coded(part(SMOOTH[:16, :16]))
     with pytest.raises(BrokenImage, match="fewer pixels than it needs"):
@@ -95,19 +95,19 @@ def test_refuses_a_tile_of_jpeg_that_lacks_pixels(part, number):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_refuses_a_strip_of_jpeg_that_lacks_scans(number):
+def test_rejects_jpeg_strip_with_missing_scans(number):
     blocks = strips(progressive=True)
     assert np.abs(decode(jpeg_strips(blocks)).pixels[:, :, ::-1].astype(int) - SMOOTH).max() < 30
-    whole = blocks[number]
-    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    picture_data = blocks[number]
+    scans = [at for at in range(len(picture_data)) if picture_data[at : at + 2] == b"\xff\xda"]
     for end in scans[1:]:
-        blocks[number] = whole[:end] + b"\xff\xd9"
+        blocks[number] = picture_data[:end] + b"\xff\xd9"
         with pytest.raises(BrokenImage, match="scans of it are missing"):
             decode(jpeg_strips(blocks))
 
 
 @pytest.mark.parametrize("plane", [0, 1, 2])
-def test_refuses_a_plane_of_jpeg_that_lacks_rows(plane):
+def test_rejects_jpeg_plane_with_missing_rows(plane):
     planes = [encoded(np.ascontiguousarray(SMOOTH[..., n]), "JPEG") for n in range(3)]
     layout = {"t262": (3, (2,)), "t278": (4, (48,)), "t284": (3, (2,)), "t530": None}
     assert decode(jpeg_strips(planes, **layout)).pixels.shape == (48, 64, 3)
@@ -120,13 +120,13 @@ ODD = {name: data for name, data in odd_jpegs(SMOOTH) if name.startswith("baseli
 
 
 @pytest.mark.parametrize("data", ODD.values(), ids=ODD)
-def test_reads_a_strip_of_jpeg_with_an_odd_header(data):
+def test_reads_jpeg_strip_with_odd_header(data):
     written = jpeg_strips([data], t278=(4, (48,)))
     assert np.abs(decode(written).pixels.astype(int) - decode(data).pixels).max() <= 1
 
 
 def with_count(rows: int, stored: int, behind: bytes = b"", compression: int = 1) -> bytes:
-    """Return an uncompressed page of one strip of `rows` whose count is of `stored` of them."""
+    """Return a page of one uncompressed strip of `rows`, whose byte count is for `stored` rows."""
     written = page(picture(), t259=(3, (compression,)))
     content = picture()[:rows].tobytes()
     written.strips = [content]
@@ -137,16 +137,16 @@ def with_count(rows: int, stored: int, behind: bytes = b"", compression: int = 1
 
 
 @pytest.mark.parametrize("stored", [1, 20, HEIGHT - 1])
-@pytest.mark.parametrize("whole", [True, False])
-def test_refuses_a_strip_that_counts_too_few_bytes(stored, whole):
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_rejects_strip_with_too_small_byte_count(stored, is_complete):
     profile = np.random.default_rng(0).bytes(20_000)
     with pytest.raises(BrokenImage, match="pixel data ends too early"):
-        inspect(with_count(HEIGHT if whole else stored, stored, profile))
+        inspect(with_count(HEIGHT if is_complete else stored, stored, profile))
 
 
 @pytest.mark.parametrize(("bits", "dtype"), [(1, "?"), (8, "u1"), (16, "u2")])
 @pytest.mark.parametrize("samples", [1, 3])
-def test_reads_strips_that_count_what_they_need(bits, dtype, samples):
+def test_reads_strips_with_exact_byte_counts(bits, dtype, samples):
     if bits == 1 and samples == 3:
         pytest.skip("not read")
     pixels = np.full((41, 57, samples), 1, dtype=dtype).squeeze()
@@ -161,7 +161,7 @@ def test_reads_strips_that_count_what_they_need(bits, dtype, samples):
 
 @pytest.mark.parametrize("rows", [20, 24])
 @pytest.mark.parametrize("beyond", [1, 4 * WIDTH * 3, 8 * WIDTH * 3 + 1])
-def test_reads_a_last_strip_that_counts_bytes_beyond_the_file(rows, beyond):
+def test_reads_last_strip_with_byte_count_beyond_file(rows, beyond):
     data = strips_at_the_end(rows, beyond)
     if beyond > (-HEIGHT % rows) * WIDTH * 3 + 1:
         with pytest.raises(BrokenImage, match="cut off"):
@@ -171,7 +171,7 @@ def test_reads_a_last_strip_that_counts_bytes_beyond_the_file(rows, beyond):
 
 
 def strips_at_the_end(rows: int, beyond: int) -> bytes:
-    """Return a page whose strips are the end of the file, the last with `beyond` more bytes."""
+    """Return a page whose strips end the file; the last one counts `beyond` more bytes."""
     content = [picture()[top : top + rows].tobytes() for top in range(0, HEIGHT, rows)]
     lengths = [len(strip) for strip in content[:-1]] + [len(content[-1]) + beyond]
     offsets = np.cumsum([0, *lengths[:-1]]).tolist()
@@ -190,7 +190,7 @@ COMPRESSIONS = ("lzw", "zlib", "packbits", None)
 @pytest.mark.parametrize("predictor", [False, True])
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("rows", [1, 8, 15])
-def test_refuses_a_compressed_strip_that_lacks_rows(compression, rows, predictor):
+def test_rejects_compressed_strip_with_missing_rows(compression, rows, predictor):
     if predictor and compression in ("packbits", None):
         pytest.skip("has no predictor")
     blocks = [block_of(SMOOTH[top : top + ROWS], compression, predictor) for top in (0, 16, 32)]
@@ -210,7 +210,7 @@ def test_refuses_a_compressed_strip_that_lacks_rows(compression, rows, predictor
 
 
 def block_of(pixels: np.ndarray, compression: str | None, predictor: bool) -> bytes:
-    """Return the one strip that libtiff, by Pillow, writes of the pixels."""
+    """Return the single strip that Pillow's libtiff writes for the pixels."""
     if predictor:
         first = pixels[:, :1].astype(np.uint8)
         pixels = np.concatenate((first, np.diff(pixels.astype(np.int16), axis=1)), axis=1)
@@ -243,7 +243,7 @@ def value_of(data: bytes, tag: int) -> int:
 
 
 @pytest.mark.parametrize("tag", ["t32997", "t32998"])
-def test_names_several_slices(tag):
+def test_rejects_several_slices(tag):
     assert inspect(tiff(page(picture(), **{tag: (3, (1,))}))).width == WIDTH
     with pytest.raises(BrokenImage, match="several slices in one page; one picture is needed"):
         inspect(tiff(page(picture(), **{tag: (3, (16,))})))
@@ -252,14 +252,14 @@ def test_names_several_slices(tag):
 @pytest.mark.parametrize(
     ("samples", "extra", "words"),
     [
-        (2, (1,), "grey that is multiplied with its transparency"),
+        (2, (1,), "grey premultiplied with its transparency"),
         (2, None, "describes 0 extra samples per pixel and has 1"),
         (1, (2,), "describes 1 extra samples per pixel and has 0"),
         (3, (0,), "describes 1 extra samples per pixel and has 0"),
         (4, (0, 0), "describes 2 extra samples per pixel and has 1"),
     ],
 )
-def test_names_extra_samples_that_are_not_read(samples, extra, words):
+def test_rejects_unsupported_extra_samples_by_name(samples, extra, words):
     pixels = np.dstack((picture(), picture()))[..., :samples].squeeze()
     changes = {} if extra is None else {"t338": (3, extra)}
     with pytest.raises(BrokenImage, match=words):

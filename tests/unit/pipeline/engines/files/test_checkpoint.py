@@ -14,7 +14,7 @@ from tests.models import tree, weights
 
 
 class Payload:
-    """What a hostile pickle would hold."""
+    """An object that runs code when it is unpickled, as in a hostile file."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (print, ("run",))
@@ -29,19 +29,19 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-def test_a_bare_state_dict_and_one_below_model_read_alike(tmp_path: Path, state: dict) -> None:
+def test_reads_state_dict_bare_or_under_model(tmp_path: Path, state: dict) -> None:
     torch.save(state, tmp_path / "bare.pth")
     torch.save({"model": state, "optimizer": {"lr": 1}, "iteration": 5}, tmp_path / "full.pth")
     assert same(read_checkpoint(tmp_path / "bare.pth"), state)
     assert same(read_checkpoint(tmp_path / "full.pth"), state)
 
 
-def test_a_data_parallel_prefix_is_dropped(tmp_path: Path, state: dict) -> None:
+def test_drops_data_parallel_prefix(tmp_path: Path, state: dict) -> None:
     torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "m.pth")
     assert same(read_checkpoint(tmp_path / "m.pth"), state)
 
 
-def test_what_is_no_weight_is_dropped(tmp_path: Path, state: dict) -> None:
+def test_drops_values_that_are_not_weights(tmp_path: Path, state: dict) -> None:
     extra = {
         "pixel_mean": torch.zeros(3, 1, 1),
         "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
@@ -51,13 +51,13 @@ def test_what_is_no_weight_is_dropped(tmp_path: Path, state: dict) -> None:
     assert same(read_checkpoint(tmp_path / "m.pth"), state)
 
 
-def test_half_precision_weights_load_into_a_float32_model(state: dict) -> None:
+def test_loads_float16_weights_into_float32_model(state: dict) -> None:
     model = build_model(parse_config(tree()))
     load_strictly(model, {key: value.half() for key, value in state.items()})
     assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
 
 
-def test_a_mismatch_lists_missing_unexpected_and_misshaped(state: dict) -> None:
+def test_mismatch_lists_missing_unexpected_and_misshaped(state: dict) -> None:
     key = "roi_heads.box_predictor.cls_score.weight"
     state[key] = torch.zeros(9, 16)
     del state["roi_heads.mask_head.predictor.bias"]
@@ -71,7 +71,7 @@ def test_a_mismatch_lists_missing_unexpected_and_misshaped(state: dict) -> None:
     assert "\n" not in text
 
 
-def test_a_checkpoint_that_would_run_code_is_refused_unopened(
+def test_rejects_checkpoint_with_code_without_running_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"model": Payload()}, tmp_path / "evil.pth")
@@ -82,7 +82,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_unopened(
     assert capsys.readouterr().out == ""
 
 
-def test_a_model_zoo_pickle_is_read_when_trusted(tmp_path: Path, state: dict) -> None:
+def test_reads_model_zoo_pickle_when_trusted(tmp_path: Path, state: dict) -> None:
     arrays = {key: value.numpy() for key, value in state.items()}
     content = {"model": arrays, "__author__": "Detectron2 Model Zoo"}
     (tmp_path / "zoo.pkl").write_bytes(pickle.dumps(content))
@@ -90,18 +90,18 @@ def test_a_model_zoo_pickle_is_read_when_trusted(tmp_path: Path, state: dict) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken"])
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+def test_names_damaged_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pth").write_bytes(content)
     with pytest.raises(ModelError, match=r"m\.pth"):
         read_checkpoint(tmp_path / "m.pth")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_names_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.pth"):
         read_checkpoint(tmp_path / "gone.pth")
 
 
-def test_something_else_than_weights_is_refused(tmp_path: Path) -> None:
+def test_rejects_content_other_than_weights(tmp_path: Path) -> None:
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     torch.save({"model": {"a": "text"}}, tmp_path / "text.pth")
     for name in ("list.pth", "text.pth"):
@@ -109,9 +109,7 @@ def test_something_else_than_weights_is_refused(tmp_path: Path) -> None:
             read_checkpoint(tmp_path / name)
 
 
-def test_a_refusal_names_what_lies_beside_the_weights_and_how_to_convert_it(
-    tmp_path: Path, state: dict
-) -> None:
+def test_refusal_names_foreign_object_and_remedy(tmp_path: Path, state: dict) -> None:
     torch.save({"model": state, "best": np.float64(0.5), "path": tmp_path}, tmp_path / "m.pth")
     with pytest.raises(ModelError, match=r"holds \S+ beside plain tensors.*--trust-pickle"):
         read_checkpoint(tmp_path / "m.pth")
@@ -127,14 +125,14 @@ def test_a_refusal_names_what_lies_beside_the_weights_and_how_to_convert_it(
         torch.ones(2, 2).to_sparse(),
     ],
 )
-def test_weights_that_can_not_be_right_are_refused_by_name(tmp_path: Path, tensor) -> None:
+def test_rejects_invalid_tensor_by_name(tmp_path: Path, tensor) -> None:
     torch.save({"a.weight": tensor}, tmp_path / "m.pth")
     with pytest.raises(CheckpointMismatch, match=r"a\.weight"):
         read_checkpoint(tmp_path / "m.pth")
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_checkpoint_raises_only_our_own_errors(tmp_path: Path, seed: int) -> None:
+def test_damaged_checkpoint_raises_only_model_errors(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "m.pth"
     torch.save(
         {"a": torch.ones(4), "b": [1, {"c": 2}]}, path, _use_new_zipfile_serialization=seed % 2

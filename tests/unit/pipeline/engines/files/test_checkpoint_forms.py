@@ -1,4 +1,4 @@
-"""Checkpoints as people have them: by whatever wrote them, they load or say what they are."""
+"""Test that checkpoints of many programs load, or are refused by a message that names them."""
 
 import argparse
 import pickle
@@ -61,9 +61,7 @@ def refusal(path: Path, *, trust: bool = False) -> str:
 @pytest.mark.parametrize(
     "place", ["model", "state_dict", "model_state_dict", "model_state", "network"]
 )
-def test_a_state_dict_is_found_below_its_usual_names(
-    tmp_path: Path, state: State, place: str
-) -> None:
+def test_finds_state_dict_under_usual_names(tmp_path: Path, state: State, place: str) -> None:
     momenta = {"state": {0: {"momentum_buffer": torch.zeros(4)}}, "param_groups": [{"lr": 0.1}]}
     torch.save({"epoch": 3, place: state, "optimizer": momenta}, tmp_path / "m.pyth")
     assert assert_loads(tmp_path / "m.pyth", state) == ()
@@ -72,25 +70,25 @@ def test_a_state_dict_is_found_below_its_usual_names(
 @pytest.mark.parametrize(
     "prefix", ["module.", "_orig_mod.", "model.", "module.model.", "module._orig_mod.", "a.b."]
 )
-def test_a_prefix_of_all_names_is_dropped(tmp_path: Path, state: State, prefix: str) -> None:
+def test_drops_prefix_of_all_names(tmp_path: Path, state: State, prefix: str) -> None:
     torch.save({"state_dict": prefixed(prefix, state)}, tmp_path / "m.pth")
     assert assert_loads(tmp_path / "m.pth", state) == ()
 
 
-def test_a_wrapper_within_the_names_is_dropped(tmp_path: Path, state: State) -> None:
+def test_drops_wrapper_within_names(tmp_path: Path, state: State) -> None:
     wrapped = {key.replace("backbone.", "backbone._orig_mod."): state[key] for key in state}
     torch.save(wrapped, tmp_path / "m.pth")
     assert assert_loads(tmp_path / "m.pth", state) == ()
 
 
-def test_a_lightning_checkpoint_leaves_out_its_loss(tmp_path: Path, state: State) -> None:
+def test_leaves_out_loss_of_lightning_checkpoint(tmp_path: Path, state: State) -> None:
     content = prefixed("model.", state) | {"loss.weight": torch.ones(2), "steps": torch.tensor(5)}
     torch.save({"state_dict": content, "pytorch-lightning_version": "2.4"}, tmp_path / "m.ckpt")
     (remark,) = assert_loads(tmp_path / "m.ckpt", state)
     assert "loss.weight" in remark
 
 
-def test_a_teacher_and_its_student_are_both_named(tmp_path: Path, state: State) -> None:
+def test_names_teacher_and_student(tmp_path: Path, state: State) -> None:
     both = prefixed("modelStudent.", state) | prefixed("modelTeacher.", state)
     torch.save({"model": both}, tmp_path / "m.pth")
     text = refusal(tmp_path / "m.pth")
@@ -99,7 +97,7 @@ def test_a_teacher_and_its_student_are_both_named(tmp_path: Path, state: State) 
 
 
 @pytest.mark.parametrize("place", ["ema_state", "model_ema"])
-def test_an_average_beside_the_model_is_left_out_with_a_remark(
+def test_leaves_out_average_beside_model_with_remark(
     tmp_path: Path, state: State, place: str
 ) -> None:
     average = {key: value * 0.5 for key, value in state.items()}
@@ -109,19 +107,19 @@ def test_an_average_beside_the_model_is_left_out_with_a_remark(
     assert f"{place!r} (such as an average, EMA) are left out" in remark
 
 
-def test_an_average_alone_is_taken(tmp_path: Path, state: State) -> None:
+def test_loads_average_without_model_beside_it(tmp_path: Path, state: State) -> None:
     torch.save({"ema_state": state}, tmp_path / "m.pth")
     assert_loads(tmp_path / "m.pth", state)
 
 
-def test_several_sets_of_weights_are_named(tmp_path: Path, state: State) -> None:
+def test_names_several_sets_of_weights(tmp_path: Path, state: State) -> None:
     torch.save({"first": state, "second": dict(state)}, tmp_path / "m.pth")
     assert "'first', 'second'" in refusal(tmp_path / "m.pth")
 
 
 @pytest.mark.parametrize("is_zip", [True, False])
 @pytest.mark.parametrize("wrap", [lambda whole: whole, lambda whole: {"model": whole, "epoch": 1}])
-def test_a_whole_module_gives_its_weights_where_it_is_trusted(
+def test_loads_weights_of_whole_module_when_trusted(
     tmp_path: Path, model: MaskRCNN, wrap: Any, is_zip: bool
 ) -> None:
     path = tmp_path / "m.pth"
@@ -132,7 +130,7 @@ def test_a_whole_module_gives_its_weights_where_it_is_trusted(
 
 @pytest.fixture
 def gone() -> Iterator[types.ModuleType]:
-    """Yield a module that is not importable once its objects are pickled."""
+    """Yield a module `gone`, which cannot be imported after its objects are pickled."""
     module = types.ModuleType("gone")
     for name, base in (("CfgNode", dict), ("Net", nn.Module), ("Tool", object)):
         setattr(module, name, type(name, (base,), {"__module__": "gone"}))
@@ -142,7 +140,7 @@ def gone() -> Iterator[types.ModuleType]:
 
 
 @pytest.mark.parametrize("kind", ["torch", "pickle", "arrays"])
-def test_objects_of_missing_modules_beside_the_weights_are_inert(
+def test_objects_of_missing_modules_become_inert(
     tmp_path: Path, state: State, gone: Any, kind: str
 ) -> None:
     path = tmp_path / "m.pkl"
@@ -159,7 +157,7 @@ def test_objects_of_missing_modules_beside_the_weights_are_inert(
     assert assert_loads(path, state, trust=True) == ()
 
 
-def test_a_missing_module_is_named_where_no_weights_lie_beside(tmp_path: Path, gone: Any) -> None:
+def test_names_missing_module_where_weights_need_it(tmp_path: Path, gone: Any) -> None:
     torch.save(gone.Tool(), tmp_path / "tool.pth")
     torch.save({"model": gone.Tool()}, tmp_path / "model.pth")
     del sys.modules["gone"]
@@ -175,7 +173,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("name", ["m.pth", "m.pkl"])
-def test_trust_runs_nothing_that_a_file_names(
+def test_runs_no_code_of_trusted_file(
     tmp_path: Path, state: State, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = {"model": state, "hook": Payload()}
@@ -187,7 +185,7 @@ def test_trust_runs_nothing_that_a_file_names(
     assert capsys.readouterr().out == ""
 
 
-def test_frozen_norms_without_statistics_take_detectron2s(tmp_path: Path, state: State) -> None:
+def test_frozen_norms_without_statistics_get_defaults(tmp_path: Path, state: State) -> None:
     bare = {key: value for key, value in state.items() if "running_" not in key}
     torch.save(bare, tmp_path / "m.pth")
     fresh = build_model(parse_config(tree()))
@@ -205,7 +203,7 @@ def test_frozen_norms_without_statistics_take_detectron2s(tmp_path: Path, state:
     assert all(bool((value == 1).all()) for value in variances)
 
 
-def test_trained_norms_without_statistics_are_refused(tmp_path: Path, state: State) -> None:
+def test_rejects_trained_norms_without_statistics(tmp_path: Path, state: State) -> None:
     bare = {key: value for key, value in state.items() if "running_" not in key}
     trained = build_model(parse_config(tree(**{"MODEL.RESNETS.NORM": "BN"})))
     with pytest.raises(CheckpointMismatch, match=r"106 missing: .*running_mean"):
@@ -223,9 +221,7 @@ def test_trained_norms_without_statistics_are_refused(tmp_path: Path, state: Sta
         "ema.backbone.bottom_up.stem.conv1.weight",
     ],
 )
-def test_a_weight_of_a_part_that_is_absent_is_left_out(
-    model: MaskRCNN, state: State, name: str
-) -> None:
+def test_leaves_out_weight_of_absent_part(model: MaskRCNN, state: State, name: str) -> None:
     (remark,) = load_strictly(model, state | {name: torch.ones(1)})
     assert name in remark
 
@@ -246,9 +242,7 @@ def test_a_weight_of_a_part_that_is_absent_is_left_out(
         "roi_heads.box_predictor",
     ],
 )
-def test_a_layer_more_than_the_model_has_is_refused(
-    model: MaskRCNN, state: State, name: str
-) -> None:
+def test_rejects_additional_layer(model: MaskRCNN, state: State, name: str) -> None:
     with pytest.raises(CheckpointMismatch, match=f"1 unexpected: {name}"):
         load_strictly(model, state | {name: torch.ones(1)})
 
@@ -263,7 +257,7 @@ def test_a_layer_more_than_the_model_has_is_refused(
         ({"MODEL.ROI_BOX_HEAD.NUM_FC": 2}, "looks like a box head of 2 layers"),
     ],
 )
-def test_another_model_is_guessed(
+def test_mismatch_guesses_other_model(
     tmp_path: Path, changes: dict[str, object], guess: str, model: MaskRCNN
 ) -> None:
     torch.save(weights(tree(**changes)), tmp_path / "m.pth")
@@ -285,14 +279,12 @@ def test_another_model_is_guessed(
         (["backbone.bottom_up.res2.0.conv1.weight", "head.cls_score.weight"], "RetinaNet"),
     ],
 )
-def test_another_frameworks_weights_are_guessed(
-    tmp_path: Path, names: list[str], guess: str
-) -> None:
+def test_mismatch_guesses_other_framework(tmp_path: Path, names: list[str], guess: str) -> None:
     torch.save({name: torch.ones(1) for name in names}, tmp_path / "m.pth")
     assert guess in refusal(tmp_path / "m.pth")
 
 
-def test_thousands_of_long_names_make_one_short_line(tmp_path: Path) -> None:
+def test_mismatch_of_many_long_names_is_short(tmp_path: Path) -> None:
     torch.save({f"{'x' * 900}\n\x1b[2J{i}": torch.ones(1) for i in range(2000)}, tmp_path / "m.pth")
     assert "2000 unexpected" in refusal(tmp_path / "m.pth")
 
@@ -304,20 +296,22 @@ def test_thousands_of_long_names_make_one_short_line(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><title>Sign in</title>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\x1f\x8b\x08" + bytes(40), "compressed"),
-        (b"MODEL:\n  MASK_ON: true\n", "--config and --weights exchanged"),
+        (b"MODEL:\n  MASK_ON: true\n", "--config and --weights swapped"),
         (b"\x40" + bytes(7) + b'{"a.weight":{}}', "safetensors"),
         (bytes(range(128, 256)), "is damaged"),
     ],
 )
-def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, word: str) -> None:
+def test_names_kind_of_file_that_is_no_checkpoint(
+    tmp_path: Path, content: bytes, word: str
+) -> None:
     (tmp_path / "m.pth").write_bytes(content)
     assert word in refusal(tmp_path / "m.pth", trust=True)
 
 
-def test_a_file_cut_short_says_so(tmp_path: Path, state: State) -> None:
+def test_reports_truncated_file(tmp_path: Path, state: State) -> None:
     torch.save(state, tmp_path / "m.pth")
-    whole = (tmp_path / "m.pth").read_bytes()
-    (tmp_path / "m.pth").write_bytes(whole[: len(whole) // 2])
+    content = (tmp_path / "m.pth").read_bytes()
+    (tmp_path / "m.pth").write_bytes(content[: len(content) // 2])
     assert "copy it again" in refusal(tmp_path / "m.pth")
 
 
@@ -326,18 +320,18 @@ class Nothing(nn.Module):
         return x
 
 
-def test_torchscript_is_named(tmp_path: Path) -> None:
+def test_names_torchscript(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(Nothing()), str(tmp_path / "m.pth"))
     assert "TorchScript" in refusal(tmp_path / "m.pth", trust=True)
 
 
-def test_a_device_is_refused_unread(tmp_path: Path) -> None:
+def test_rejects_device_without_reading_it(tmp_path: Path) -> None:
     assert "not a regular file" in refusal(Path("/dev/zero"))
 
 
-def test_a_tensor_larger_than_its_file_is_refused(tmp_path: Path) -> None:
+def test_rejects_tensor_larger_than_its_file(tmp_path: Path) -> None:
     torch.save({"a.weight": torch.zeros(1).expand(1 << 40)}, tmp_path / "m.pth")
     assert "larger than the file" in refusal(tmp_path / "m.pth")
 
@@ -345,7 +339,7 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [{}, {"model": {}}, {"optimizer": {"state": {}}}, torch.zeros(3), [1], None]
 )
-def test_a_file_without_weights_says_what_it_holds(tmp_path: Path, content: object) -> None:
+def test_names_content_of_file_without_weights(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pth")
     text = refusal(tmp_path / "m.pth")
     assert "holds" in text

@@ -1,4 +1,4 @@
-"""Configurations as other programs write them. Each is made here, byte by byte."""
+"""Test configurations as other programs write them. The tests write each file byte by byte."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.models import SMALL, tree
 
 
 def refusal(path: Path) -> str:
-    """Return the text of the refusal, which is always one line of at most 1 kB."""
+    """Return the message that refuses a file. Assert that it is one line of at most 1 kB."""
     with pytest.raises(UnreadableConfig) as caught:
         load_config_file(path)
     assert len(str(caught.value)) <= 1000
@@ -22,7 +22,7 @@ def refusal(path: Path) -> str:
 
 
 def dumped(section: object, indent: str = "") -> str:
-    """Write a section as `yaml.dump(cfg)` writes a CfgNode."""
+    """Return a section as `yaml.dump(cfg)` writes a CfgNode."""
     if not isinstance(section, dict):
         text = yaml.safe_dump(section, default_flow_style=True)
         return f" {text.removesuffix('...' + chr(10)).strip()}\n"
@@ -32,21 +32,21 @@ def dumped(section: object, indent: str = "") -> str:
     return f"{lines}{indent}state:\n{indent}  __immutable__: false\n{indent}  __x__: !!set {{}}\n"
 
 
-def test_a_dump_of_a_cfgnode_reads_as_its_items(tmp_path: Path) -> None:
+def test_reads_dump_of_cfgnode_as_its_items(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(dumped(SMALL).lstrip())
     assert load_config_file(path) == tree()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_each_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+def test_reads_each_unicode_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(f"# Größe\n{yaml.safe_dump(SMALL)}".encode(encoding))
     assert read_config_file(path).tree == tree()
     assert read_config_file(path).remarks == ()
 
 
-def test_windows_1252_is_read_with_a_remark(tmp_path: Path) -> None:
+def test_reads_windows_1252_with_remark(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(f"OUTPUT_DIR: C:/Jürgen\n{yaml.safe_dump(SMALL)}".encode("cp1252"))
     file = read_config_file(path)
@@ -63,14 +63,14 @@ def test_windows_1252_is_read_with_a_remark(tmp_path: Path) -> None:
         "MODEL: {WEIGHTS: !mine x}",
     ],
 )
-def test_a_tag_in_a_key_of_the_training_is_left_out(tmp_path: Path, line: str) -> None:
+def test_leaves_out_training_key_with_python_tag(tmp_path: Path, line: str) -> None:
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
     path = tmp_path / "c.yaml"
     path.write_text(f"_BASE_: small.yaml\n{line}\n")
     assert parse_config(load_config_file(path)) == parse_config(tree())
 
 
-def test_code_in_a_key_that_counts_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_names_key_with_python_code_and_remedy(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(
         "MODEL:\n  ANCHOR_GENERATOR:\n"
         "    SIZES: !!python/object/apply:eval ['[[x] for x in (8, 16)]']\n"
@@ -82,9 +82,7 @@ def test_code_in_a_key_that_counts_is_named_with_the_way_out(tmp_path: Path) -> 
     assert "cfg.dump()" in text
 
 
-def test_nothing_that_a_tag_names_is_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_no_code_of_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("OUTPUT_DIR: !!python/object/apply:builtins.print [ran]\n")
     assert load_config_file(path) == {}
@@ -111,7 +109,7 @@ def test_nothing_that_a_tag_names_is_run(
         ("c.yaml", b"", "is not a YAML mapping"),
     ],
 )
-def test_what_is_no_configuration_is_named(
+def test_names_kind_of_file_that_is_no_configuration(
     tmp_path: Path, name: str, content: bytes, word: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -122,23 +120,21 @@ def test_what_is_no_configuration_is_named(
     ("base", "words"),
     [
         ("../Base-RCNN-FPN.yaml", ("Base-RCNN-FPN.yaml", "there is no file", "cfg.dump()")),
-        ("https://example.org/base.yaml", ("https://example.org", "fetches nothing")),
-        ("detectron2://base.yaml", ("fetches nothing",)),
+        ("https://example.org/base.yaml", ("https://example.org", "does not download")),
+        ("detectron2://base.yaml", ("does not download",)),
         ("x" * 5000, ("_BASE_",)),
         ("a\0b", ("_BASE_",)),
         (".", ("not a regular file",)),
     ],
 )
-def test_a_base_that_is_not_there_is_named(
-    tmp_path: Path, base: str, words: tuple[str, ...]
-) -> None:
+def test_names_missing_base(tmp_path: Path, base: str, words: tuple[str, ...]) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump({"_BASE_": base}))
     text = refusal(path)
     assert all(word in text for word in words)
 
 
-def test_bases_that_multiply_are_refused(tmp_path: Path) -> None:
+def test_rejects_bases_that_multiply(tmp_path: Path) -> None:
     for depth in range(8):
         (tmp_path / f"{depth}.yaml").write_text(f"_BASE_: [{f'{depth + 1}.yaml, ' * 9}]\n")
     (tmp_path / "8.yaml").write_text("VERSION: 2\n")
@@ -146,7 +142,7 @@ def test_bases_that_multiply_are_refused(tmp_path: Path) -> None:
 
 
 def aliases(line: str) -> str:
-    """Write nine levels, each nine times the level before."""
+    """Return YAML of nine levels of aliases, each nine times the size of the level before."""
     text = "a0: &a0 {k: v}\n"
     for depth in range(1, 10):
         text += line.format(depth, ", ".join([f"*a{depth - 1}"] * 9))
@@ -154,19 +150,19 @@ def aliases(line: str) -> str:
 
 
 @pytest.mark.parametrize("line", ["a{0}: &a{0} [{1}]\n", "a{0}: &a{0} {{<<: [{1}]}}\n"])
-def test_aliases_that_multiply_are_refused(tmp_path: Path, line: str) -> None:
+def test_rejects_aliases_that_multiply(tmp_path: Path, line: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(aliases(line))
     assert f"more than {yaml_text.MAX_VALUES} values" in refusal(path)
 
 
-def test_a_number_of_many_digits_costs_nothing(tmp_path: Path) -> None:
+def test_reads_number_of_many_digits_without_parsing_it(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"OUTPUT_DIR: [1{':59' * 50_000}, 0x{'f' * 50_000}, {'9' * 5000}]\n")
     assert len(load_config_file(path)["OUTPUT_DIR"]) == 3
 
 
-def test_a_key_given_twice_counts_once_with_a_remark(tmp_path: Path) -> None:
+def test_last_of_repeated_keys_counts_with_remark(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("MODEL: {MASK_ON: true}\nMODEL: {DEVICE: cpu}\n")
     file = read_config_file(path)
@@ -174,6 +170,6 @@ def test_a_key_given_twice_counts_once_with_a_remark(tmp_path: Path) -> None:
     assert "MODEL more than once" in file.remarks[0]
 
 
-def test_a_pipe_or_a_device_is_refused_unread(tmp_path: Path) -> None:
+def test_rejects_device_or_folder_without_reading_it(tmp_path: Path) -> None:
     assert "not a regular file" in refusal(Path("/dev/zero"))
     assert "not a regular file" in refusal(tmp_path)

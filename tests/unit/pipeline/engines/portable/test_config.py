@@ -15,14 +15,14 @@ from pipeline.errors import UnreadableConfig, UnsupportedConfig
 from tests.models import SMALL, tree
 
 
-def test_a_short_yaml_takes_detectron2s_defaults() -> None:
+def test_short_yaml_gets_defaults_of_detectron2() -> None:
     config = parse_config(tree())
     assert config.MODEL.RPN.NMS_THRESH == 0.7
     assert config.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS == (10.0, 10.0, 5.0, 5.0)
     assert config.MODEL.RESNETS.NORM == "FrozenBN"
 
 
-def test_empty_yaml_is_refused() -> None:
+def test_rejects_empty_yaml() -> None:
     with pytest.raises(UnsupportedConfig, match=r"MODEL.BACKBONE.NAME = 'build_resnet_backbone'"):
         parse_config({})
 
@@ -55,7 +55,7 @@ def test_empty_yaml_is_refused() -> None:
         ("MODEL.ROI_HEADS.SOME_NEW_KEY", 1),
     ],
 )
-def test_a_key_that_no_engine_honours_is_named(key: str, value: object) -> None:
+def test_names_key_that_no_engine_supports(key: str, value: object) -> None:
     for refuse in (parse_config, require_detectron2_runs):
         with pytest.raises(UnsupportedConfig) as caught:
             refuse(tree(**{key: value}))
@@ -89,7 +89,7 @@ RETINANET = {
         {"MODEL.ROI_BOX_HEAD.NORM": "LN"},
     ],
 )
-def test_a_model_for_the_detectron2_engine_is_sent_there(changes: dict[str, object]) -> None:
+def test_recommends_detectron2_for_its_models(changes: dict[str, object]) -> None:
     require_detectron2_runs(tree(**changes))
     with pytest.raises(UnsupportedConfig, match="Detectron2 is needed") as caught:
         parse_config(tree(**changes))
@@ -97,14 +97,14 @@ def test_a_model_for_the_detectron2_engine_is_sent_there(changes: dict[str, obje
     assert next(reversed(changes)) in str(caught.value)
 
 
-def test_what_detectron2_refuses_too_is_not_sent_there() -> None:
+def test_does_not_recommend_detectron2_where_it_fails() -> None:
     with pytest.raises(UnsupportedConfig, match=r"^no engine .*KEYPOINT_ON") as caught:
         parse_config(tree(**C4, **{"MODEL.KEYPOINT_ON": True}))
     assert "BACKBONE" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("key", "meant"),
+    ("key", "suggestion"),
     [
         ("MODEL.ROI_HEADS.SCORE_TRESH_TEST", "SCORE_THRESH_TEST"),
         ("MODEL.ROI_HEDS", "ROI_HEADS"),
@@ -116,25 +116,25 @@ def test_what_detectron2_refuses_too_is_not_sent_there() -> None:
         ("model", "MODEL"),
     ],
 )
-def test_a_misspelt_or_misplaced_key_is_named(key: str, meant: str | None) -> None:
-    with pytest.raises(UnsupportedConfig, match=f"{key} is no key of Detectron2") as caught:
+def test_suggests_name_for_misspelt_or_misplaced_key(key: str, suggestion: str | None) -> None:
+    with pytest.raises(UnsupportedConfig, match=f"{key} is not a key of Detectron2") as caught:
         parse_config(tree(**{key: 0.5}))
-    if meant is not None:
-        assert f"(did you mean {meant}?)" in str(caught.value)
+    if suggestion is not None:
+        assert f"(did you mean {suggestion}?)" in str(caught.value)
 
 
-def test_a_key_written_with_dots_is_not_taken_for_a_section() -> None:
+def test_rejects_key_written_with_dots() -> None:
     flat = tree() | {"MODEL.ROI_HEADS.NUM_CLASSES": 3}
-    with pytest.raises(UnsupportedConfig, match=r"NUM_CLASSES is one name with dots"):
+    with pytest.raises(UnsupportedConfig, match=r"NUM_CLASSES is a single name with dots"):
         parse_config(flat)
 
 
-def test_a_configuration_of_version_1_is_named() -> None:
+def test_names_configuration_of_version_1() -> None:
     with pytest.raises(UnsupportedConfig, match=r"version 1 .*cfg\.dump"):
         parse_config(tree(**{"MODEL.WEIGHT": "catalog://ImageNet"}))
 
 
-def test_a_section_of_the_trainers_own_is_left_out_with_a_remark() -> None:
+def test_leaves_out_section_of_trainer_with_remark() -> None:
     changed = tree(**{"SEMISUPNET.BURN_UP_STEP": 2000, "SOLVER.OPTIMIZER": "AdamW"})
     assert parse_config(changed) == parse_config(tree())
     (remark,) = remarks_on(changed)
@@ -142,14 +142,14 @@ def test_a_section_of_the_trainers_own_is_left_out_with_a_remark() -> None:
     assert remarks_on(tree()) == ()
 
 
-def test_test_time_augmentation_is_ignored_with_a_remark() -> None:
+def test_ignores_test_time_augmentation_with_remark() -> None:
     changed = tree(**{"TEST.AUG.ENABLED": True})
     parse_config(changed)
     require_detectron2_runs(changed)
     assert "TEST.AUG.ENABLED" in remarks_on(changed)[0]
 
 
-def test_a_refusal_is_short_whatever_it_quotes() -> None:
+def test_refusal_is_short_for_long_values() -> None:
     keys = {f"MODEL.{'X' * 500}{number}": "y" * 10_000 for number in range(100)}
     bad = {"MODEL.MASK_ON": "z" * 10_000, "MODEL.FPN.OUT_CHANNELS": 10**5000}
     with pytest.raises(UnsupportedConfig) as caught:
@@ -171,14 +171,14 @@ def test_a_refusal_is_short_whatever_it_quotes() -> None:
         ("MODEL.ROI_BOX_HEAD.NUM_CONV", 10**9, "must be at most 100"),
     ],
 )
-def test_a_reason_is_in_plain_words(key: str, value: object, reason: str) -> None:
+def test_refusal_gives_reason_in_plain_words(key: str, value: object, reason: str) -> None:
     with pytest.raises(UnsupportedConfig) as caught:
         parse_config(tree(**{key: value}))
     assert reason in str(caught.value)
     assert not any(word in str(caught.value) for word in ("Input", "validation", "pydantic"))
 
 
-def test_a_model_too_large_for_a_machine_is_refused_unbuilt() -> None:
+def test_rejects_too_large_model_without_building_it() -> None:
     changes = {"MODEL.RESNETS.RES2_OUT_CHANNELS": 65_536, "MODEL.FPN.OUT_CHANNELS": 65_536}
     with pytest.raises(UnsupportedConfig, match="weights"):
         build_model(parse_config(tree(**changes)))
@@ -196,17 +196,17 @@ def test_a_model_too_large_for_a_machine_is_refused_unbuilt() -> None:
         {"MODEL.FPN.NORM": "GN"},
     ],
 )
-def test_values_that_contradict_each_other_are_refused(changes: dict[str, object]) -> None:
+def test_rejects_contradictory_values(changes: dict[str, object]) -> None:
     with pytest.raises(UnsupportedConfig):
         build_model(parse_config(tree(**changes)))
 
 
-def test_training_keys_are_not_read() -> None:
+def test_ignores_keys_of_training() -> None:
     changes = {"SOLVER.BASE_LR": 1.0, "DATASETS.TRAIN": ["x"], "MODEL.DEVICE": "cuda"}
     assert parse_config(tree(**changes)) == parse_config(tree())
 
 
-def test_a_base_lies_beneath_the_file_that_names_it(tmp_path: Path) -> None:
+def test_file_overrides_its_base(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "deep.yaml").write_text(yaml.safe_dump(SMALL))
     (tmp_path / "base" / "mid.yaml").write_text(
@@ -218,20 +218,20 @@ def test_a_base_lies_beneath_the_file_that_names_it(tmp_path: Path) -> None:
     assert (heads.NUM_CLASSES, heads.SCORE_THRESH_TEST, heads.NAME) == (7, 0.9, "StandardROIHeads")
 
 
-def test_of_several_bases_the_later_wins(tmp_path: Path) -> None:
+def test_later_base_overrides_earlier_base(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("X: {P: 1, Q: 1}\n")
     (tmp_path / "b.yaml").write_text("X: {Q: 2}\n")
     (tmp_path / "c.yaml").write_text("_BASE_: [a.yaml, b.yaml]\n")
     assert load_config_file(tmp_path / "c.yaml") == {"X": {"P": 1, "Q": 2}}
 
 
-def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
+def test_rejects_circle_of_bases(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("_BASE_: a.yaml\n")
     with pytest.raises(UnreadableConfig, match="circle"):
         load_config_file(tmp_path / "a.yaml")
 
 
-def test_python_literals_in_text_become_their_values(tmp_path: Path) -> None:
+def test_text_of_python_literal_becomes_its_value(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
         "A: (10.0, 5.0)\nB: !!python/tuple [1, 2]\nC: BGR\nD: '[[8], [16]]'\nE: '{[1]: 2}'\n"
@@ -260,7 +260,7 @@ def test_python_literals_in_text_become_their_values(tmp_path: Path) -> None:
         "_BASE_: ~nosuchuser/x.yaml",
     ],
 )
-def test_what_is_no_plain_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
+def test_rejects_file_that_is_not_a_yaml_mapping(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UnreadableConfig, match=r"c\.yaml") as caught:
@@ -268,6 +268,6 @@ def test_what_is_no_plain_yaml_mapping_is_refused(tmp_path: Path, text: str) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_names_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UnreadableConfig, match=r"gone\.yaml"):
         load_config_file(tmp_path / "gone.yaml")
