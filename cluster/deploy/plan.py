@@ -85,7 +85,12 @@ def read_plan(path: Path, bundle: Path | None, *, stop_first: bool) -> Plan:
         manifest = open_deployed_bundle(pinned, folder).manifest
     except BundleError as error:
         raise refused(f"{folder}: {error}") from error
-    args = document["applications"][0]["args"]
+    application = document["applications"][0]
+    if "logging_config" in document:
+        # As Ray does, so that what it reports as deployed can be compared with the document.
+        logging = profile.logging_config.model_dump(mode="json", exclude_unset=True)
+        application["logging_config"] = logging
+    args = application["args"]
     args["model"] |= {"bundle": str(folder), "bundle_sha256": manifest.digest}
     args["deployment"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{secrets.token_hex(3)}"
     for name, size in profile.application.args.sizes.items():

@@ -60,7 +60,7 @@ class RayCluster:
         document = {
             "proxy_location": "HeadOnly",
             "http_options": {"host": "127.0.0.1", "port": port},
-            "logging_config": {"encoding": "JSON", "log_level": "info"},
+            "logging_config": {"encoding": "JSON", "log_level": "INFO"},
             "applications": [
                 {
                     "name": "lesionserve",

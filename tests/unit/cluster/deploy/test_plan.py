@@ -176,6 +176,17 @@ def test_each_plan_is_a_deployment_of_its_own():
     assert plans[0].args.deployment == plans[0].deployment
 
 
+def test_plan_names_logging_of_application_as_ray_does(tmp_path):
+    document = yaml.safe_load(LOCAL.read_text())
+    document["logging_config"] = {"encoding": "JSON", "log_level": "DEBUG"}
+    path = tmp_path / "profile.yaml"
+    path.write_text(yaml.safe_dump(document))
+    plan = read_plan(path, DEMO, stop_first=False)
+    deployed = ServeDeploySchema.model_validate(plan.document).applications[0]
+    assert deployed.logging_config is not None
+    assert deployed.model_dump(mode="json", exclude_unset=True) == plan.document["applications"][0]
+
+
 @pytest.mark.parametrize(
     ("status", "digest", "stop_first", "serves"),
     [
