@@ -96,10 +96,10 @@ def test_refuses_more_exif_than_real_images_have():
         read(webp(lossy(), part(b"EXIF", bytes(256 * 1024 + 1))))
 
 
-def test_refuses_more_parts_than_real_images_have():
-    assert read(webp(lossy(), part(b"JUNK", b"") * 65_536)) == (10, 8)
+def test_refuses_more_parts_than_real_images_have(most_parts: int):
+    assert read(webp(lossy(), part(b"JUNK", b"") * most_parts)) == (10, 8)
     with pytest.raises(BrokenImage, match="more parts"):
-        read(webp(lossy(), part(b"JUNK", b"") * 65_537))
+        read(webp(lossy(), part(b"JUNK", b"") * (most_parts + 1)))
 
 
 @pytest.mark.parametrize(
