@@ -121,7 +121,7 @@ def test_names_a_picture_without_a_header(picture: bytes):
 def test_animation_is_what_its_flag_says():
     assert is_animation(webp(canvas(flags=0x02), frame(lossy())))
     assert is_animation(webp(canvas(flags=0x3E), frame(lossy())))
-    assert not is_animation(webp(canvas(flags=0x3C), lossy()))
+    assert not is_animation(webp(canvas(flags=0x3D), lossy()))
     assert not is_animation(webp(lossy().replace(b"\0\0\0\x9d", b"\x02\0\0\x9d")))
 
 
@@ -138,6 +138,11 @@ def test_picture_alone_is_without_what_is_around_it(picture: bytes, around):
 def test_picture_alone_is_found_in_a_frame_behind_its_transparency():
     animation = webp(canvas(), part(b"ANIM", bytes(6)), frame(part(b"ALPH", b"odd"), lossy(30, 9)))
     assert picture_alone(animation) == alone(lossy(30, 9), 30, 9)
+
+
+def test_picture_alone_is_not_looked_for_in_metadata():
+    metadata = part(b"EXIF", bytes(16) + lossy(30, 9))
+    assert picture_alone(webp(canvas(), metadata, lossy(40, 9))) == alone(lossy(40, 9), 40, 9)
 
 
 def test_picture_alone_is_the_first():
