@@ -76,7 +76,9 @@ def test_reads_a_header_at_its_last_byte():
 @pytest.mark.parametrize("make", [bmp, core_bmp])
 @pytest.mark.parametrize("bits", [0, 2, 3, 48])
 def test_names_bits_that_bmp_does_not_have(make, bits: int):
-    with pytest.raises(BrokenImage, match=f"has {bits} bits per pixel, which BMP does not have"):
+    with pytest.raises(
+        BrokenImage, match=f"has {bits} bits per pixel, which the format does not allow"
+    ):
         read(make(bits=bits))
 
 

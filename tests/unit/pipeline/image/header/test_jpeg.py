@@ -140,15 +140,15 @@ def test_names_a_frame_header_without_its_numbers():
 
 
 def test_names_two_frames_and_a_scan_without_one():
-    with pytest.raises(BrokenImage, match="holds two headers"):
+    with pytest.raises(BrokenImage, match="has two frame headers"):
         read(jpeg(frame(), frame(), scan(1, 2, 3)))
-    with pytest.raises(BrokenImage, match="holds no header"):
+    with pytest.raises(BrokenImage, match="has no frame header"):
         read(jpeg(scan(1, 2, 3), frame()))
 
 
 @pytest.mark.parametrize("data", [jpeg(), jpeg(frame()), jpeg(segment(0xE0, b"x"))])
 def test_names_a_file_without_pixels(data: bytes):
-    with pytest.raises(BrokenImage, match="holds no pixel data"):
+    with pytest.raises(BrokenImage, match="has no pixel data"):
         read(data)
 
 
