@@ -88,7 +88,7 @@ def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError
 
 def error_for_status(status: int) -> LesionserveError:
     if status in _SHED:
-        return Overloaded("The inference service has no room for the request now; try again.")
+        return Overloaded("The inference service is at capacity; try again.")
     if status in _GAVE_UP:
         return DeadlineExceeded("The inference service did not finish in time.")
     if status in _UNREACHED:

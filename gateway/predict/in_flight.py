@@ -23,7 +23,7 @@ class InFlightLimit:
         """Hold one slot. Raise Overloaded at once where none is free."""
         own, slots = organisation.pk, settings.MAX_IN_FLIGHT
         if self._held.total() >= slots or self._held[own] >= max(1, floor(slots * _SHARE)):
-            raise Overloaded("The gateway has no room for the request now; try again.")
+            raise Overloaded("The gateway is at capacity; try again.")
         self._held[own] += 1
         try:
             yield

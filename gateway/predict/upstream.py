@@ -220,7 +220,7 @@ def _translated_errors() -> Iterator[None]:
     except TimeoutError as error:
         raise DeadlineExceeded("The inference service did not finish in time.") from error
     except httpx.PoolTimeout as error:
-        raise Overloaded("The gateway has no room for the request now; try again.") from error
+        raise Overloaded("The gateway is at capacity; try again.") from error
     except httpx.TimeoutException as error:
         raise Unavailable("The inference service cannot be reached.") from error
     except httpx.RemoteProtocolError as error:

@@ -143,8 +143,8 @@ def test_reads_the_status_alone_of_what_is_no_problem(content: bytes):
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (429, Overloaded, "has no room for the request now; try again"),
-        (503, Overloaded, "has no room for the request now; try again"),
+        (429, Overloaded, "is at capacity; try again"),
+        (503, Overloaded, "is at capacity; try again"),
         (408, DeadlineExceeded, "did not finish in time"),
         (504, DeadlineExceeded, "did not finish in time"),
         (502, Unavailable, "cannot be reached"),
