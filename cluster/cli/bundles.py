@@ -51,9 +51,7 @@ def pack(
             "--trust-pickle", help="open a pickle, or a checkpoint that holds more than weights"
         ),
     ] = False,
-    detectron2: Annotated[
-        str | None, typer.Option(help="the Detectron2 version that trained it")
-    ] = None,
+    detectron2: Annotated[str | None, typer.Option(help="its version of Detectron2")] = None,
     debug: Debug = False,
 ) -> None:
     """Make a model bundle of a Detectron2 checkpoint and its YAML."""
