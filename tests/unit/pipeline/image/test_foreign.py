@@ -11,7 +11,7 @@ from pipeline.image.inspect import inspect
         (b"\0\0\0\x1cftypavif" + bytes(50), "an AVIF image"),
         (b"\0\0\0\x20ftypisom" + bytes(50), "This is a video or an image in a video container"),
         (b"\xef\xbb\xbf" + b" \t\r\n" * 10 + b"<SVG>", "This is an SVG drawing"),
-        (b"X<svg>", "This is no image that can be read here"),
+        (b"X<svg>", "This is not an image of a known format"),
         (bytes(128) + b"DICM" + bytes(50), "a DICOM file"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50), "a JPEG XL image"),
         (b"II\x2b\0\x08\0\0\0" + bytes(50), "a BigTIFF image"),
