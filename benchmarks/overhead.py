@@ -111,7 +111,7 @@ def _cpu_seconds(driver: int) -> dict[psutil.Process, tuple[str, float]]:
         except psutil.NoSuchProcess:
             continue
         role = role_of(title)
-        name = "HAProxy" if "/haproxy" in title else role.name if role else "others"
+        name = "HAProxy" if "/haproxy" in title else role.name if role else "the rest of Ray"
         seconds[process] = name, times.user + times.system
     return seconds
 
