@@ -78,9 +78,12 @@ async def test_time_to_the_reset_is_at_least_a_second(monkeypatch):
 
 def test_redis_is_given_a_prefix_and_a_quarter_second(monkeypatch):
     arguments: dict[str, object] = {}
-    monkeypatch.setattr(limits, "RedisStorage", lambda url, **options: arguments.update(options))
+    monkeypatch.setattr(
+        limits, "RedisStorage", lambda url, **options: arguments.update(options, url=url)
+    )
     limits._redis("redis://localhost")
     assert arguments == {
+        "url": "async+redis://localhost",
         "implementation": "redispy",
         "wrap_exceptions": True,
         "key_prefix": "lesionserve",

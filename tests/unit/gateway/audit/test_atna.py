@@ -120,6 +120,15 @@ def test_outcome_tells_whose_fault_it_was(state: State, outcome: str):
     assert kind(record(state=state))[1] == outcome
 
 
+def test_event_names_the_address_and_the_organisation():
+    row = Event(
+        action="usage.read", actor="user:a", at=RECEIVED, address="::1", organisation=CLINIC
+    )
+    (participant,) = parsed(row).findall("ActiveParticipant")
+    assert participant.get("NetworkAccessPointID") == "::1"
+    assert participant.get("AlternativeUserID") == "a clinic"
+
+
 @pytest.mark.parametrize(("action", "outcome"), [("session.refused", "4"), ("session.began", "0")])
 def test_refused_sign_in_is_a_minor_failure(action: str, outcome: str):
     assert kind(Event(action=action, actor="unknown", at=RECEIVED)) == (

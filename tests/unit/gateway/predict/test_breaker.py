@@ -124,6 +124,7 @@ def test_closes_after_a_test_that_was_answered(breaker: Breaker, clock: Clock):
     clock.now += 5
     with breaker():
         pass
+    assert gauge() == 0
     clock.now = 100.0
     for _ in range(7):
         fail(breaker)

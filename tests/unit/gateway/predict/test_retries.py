@@ -11,8 +11,8 @@ def counters() -> tuple[float, float]:
     return granted, refused
 
 
-def spent(budget: RetryBudget) -> int:
-    """Spend all that the budget has, and return how much that was."""
+def take_all(budget: RetryBudget) -> int:
+    """Take all retries of the budget, and return how many there were."""
     count = 0
     while budget.take():
         count += 1
@@ -20,27 +20,27 @@ def spent(budget: RetryBudget) -> int:
 
 
 def test_starts_with_ten_retries():
-    assert spent(RetryBudget()) == 10
+    assert take_all(RetryBudget()) == 10
 
 
 # Not at 10 and 20: a tenth is not exact in binary.
 @pytest.mark.parametrize(("requests", "retries"), [(0, 0), (9, 0), (11, 1), (19, 1), (21, 2)])
 def test_earns_a_retry_with_ten_requests(requests: int, retries: int):
     budget = RetryBudget()
-    spent(budget)
+    take_all(budget)
     for _ in range(requests):
         budget.earn()
-    assert spent(budget) == retries
+    assert take_all(budget) == retries
 
 
 def test_saves_ten_retries_at_most():
     budget = RetryBudget()
     for _ in range(1000):
         budget.earn()
-    assert spent(budget) == 10
+    assert take_all(budget) == 10
 
 
 def test_counts_what_it_grants_and_refuses():
     granted, refused = counters()
-    assert spent(RetryBudget()) == 10
+    assert take_all(RetryBudget()) == 10
     assert counters() == (granted + 10, refused + 1)
