@@ -137,7 +137,7 @@ def test_difference_beyond_the_tolerance_is_another_finding(expected, other):
         check([expected], [other])
 
 
-def test_lesion_as_near_to_the_threshold_as_tolerated_may_come_or_go():
+def test_lesion_near_the_threshold_may_come_or_go():
     faint = detection(score=THRESHOLD + 0.02)
     check([faint], [])
     check([], [faint])

@@ -135,7 +135,7 @@ def test_picture_alone_is_without_what_is_around_it(picture: bytes, around):
     assert picture_alone(webp(*around(picture))) == alone(picture, 300, 9)
 
 
-def test_picture_alone_is_found_in_a_frame_behind_its_transparency():
+def test_picture_alone_is_found_behind_its_transparency():
     animation = webp(canvas(), part(b"ANIM", bytes(6)), frame(part(b"ALPH", b"odd"), lossy(30, 9)))
     assert picture_alone(animation) == alone(lossy(30, 9), 30, 9)
 
