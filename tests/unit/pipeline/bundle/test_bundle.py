@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -19,19 +20,31 @@ from pipeline.errors import BundleError, CheckpointMismatch, ModelError
 from tests.models import write_model
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Source:
-    """Return a small model with one golden image."""
-    config, weights = write_model(tmp_path)
-    image = tmp_path / "case.png"
+def write_source(folder: Path) -> Source:
+    """Write a small model with one golden image."""
+    config, weights = write_model(folder)
+    image = folder / "case.png"
     pixels = np.random.default_rng(5).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(image)
     return Source(weights, config, ["LSIL", "HSIL"], name="small", version="1.0", golden=[image])
 
 
 @pytest.fixture
-def bundle(source: Source, tmp_path: Path) -> Path:
-    return pack(source, tmp_path / "bundle").path
+def source(tmp_path: Path) -> Source:
+    return write_source(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle that no test may change: packing takes seconds."""
+    folder = tmp_path_factory.mktemp("packed")
+    return pack(write_source(folder), folder / "bundle").path
+
+
+@pytest.fixture
+def bundle(packed: Path, tmp_path: Path) -> Path:
+    """Return a copy of the packed bundle."""
+    return shutil.copytree(packed, tmp_path / "bundle")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
