@@ -256,7 +256,7 @@ def test_pages_refuse_unknown_host(gateway: Gateway, key):
         "filename=müller.jpg",
     ],
 )
-def test_hostile_file_name_is_discarded(gateway: Gateway, key, name):
+def test_hostile_file_name_is_discarded_and_answered(gateway: Gateway, key, name):
     response = gateway.predict(form(part(IMAGE, f'form-data; name="file"; {name}')), key)
     assert response.status == 200
     assert the_record().state == "succeeded"
