@@ -1,4 +1,4 @@
-"""Measure what a precision costs in average precision, on the demo model's held-out images."""
+"""Measure COCO's average precision in float32, bfloat16 and int8, on the demo's held-out images."""
 
 import subprocess
 import sys

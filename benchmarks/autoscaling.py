@@ -52,7 +52,7 @@ SPEC = Spec(
 
 @dataclass(slots=True)
 class Course:
-    """The course of one run, phase by phase. Times are time.monotonic()."""
+    """The recording of one run: answers, replicas and phases. Times are time.monotonic()."""
 
     answers: list[Answer] = field(default_factory=list)
     phases: list[tuple[float, int]] = field(default_factory=list)

@@ -20,7 +20,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A `lesionserve up` that was started.
+    """A running `lesionserve up`, which may not be ready yet.
 
     folder: holds all that it writes: `data`, temporary files, its output, the ready file.
     """

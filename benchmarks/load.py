@@ -20,10 +20,10 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of one request.
+    """The answer to one request, or the error in its place.
 
-    at: time.monotonic() when it came. status: the HTTP status; 0 where the connection broke or
-    nothing came in time, and `error` is the name of that error then.
+    at: time.monotonic() when it arrived. status: the HTTP status; 0 where the connection broke or
+    nothing arrived in time, and `error` is then the name of that error.
     """
 
     at: float
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Outcome:
-    """The answers to a load. `cpu_s` is what the clients themselves took of a core."""
+    """The answers to all requests of a load. cpu_s: seconds of a core that the clients used."""
 
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0

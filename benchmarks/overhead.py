@@ -1,4 +1,4 @@
-"""Measure how much of the model's own rate the graph, the ingress and the proxy leave.
+"""Measure the rate of the whole service as a share of the rate of its model alone.
 
 Also which processes take the cores meanwhile. The model is the stub: 100 images/s a replica when
 its batches are full.
@@ -39,7 +39,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The figures of one load.
+    """The result of one load.
 
     cores: by process, on average over the run, with those of the clients and of the machine's
     other programs.

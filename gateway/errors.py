@@ -2,6 +2,7 @@
 
 LesionserveError
 ├── ClientError
+│   ├── InvalidApiKey                   401  (an Unauthorized) the key is missing or invalid
 │   ├── Forbidden                       403
 │   ├── NotFound                        404
 │   ├── MethodNotAllowed                405

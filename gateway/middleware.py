@@ -1,4 +1,4 @@
-"""The gateway's ASGI middlewares around Django's pages."""
+"""The gateway's ASGI middlewares. gateway.asgi puts them around the routes."""
 
 import asyncio
 from typing import Any

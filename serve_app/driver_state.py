@@ -6,7 +6,7 @@ from serve_app.state_line import StateLine
 
 
 class DriverState(StrEnum):
-    """The states of a driver, in their order. Misuse of its command line reports none."""
+    """The states that the driver reports, in order; none if its command line is wrong."""
 
     ACCEPTED = "accepted"  # the profile and the bundle are right; the report has the ingress's URL
     RAY_STARTED = "ray_started"

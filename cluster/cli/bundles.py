@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _short(value: str) -> str:
     """Return what fits into a manifest. Raise typer.BadParameter."""
-    if not len(value.strip()) >= 1 or len(value) > 100 or not value.isprintable():
+    if not value.strip() or len(value) > 100 or not value.isprintable():
         raise typer.BadParameter("1 to 100 characters in one line are needed")
     return value
 

@@ -39,13 +39,13 @@ def deploy(
     from cluster.deploy.deploy import deploy as roll_out
 
     options = DeployOptions(
-        profile,
-        bundle,
-        address,
-        other_classes,
-        stop_first,
-        take_over,
-        room_within,
-        ready_within,
+        profile=profile,
+        bundle=bundle,
+        address=address,
+        other_classes=other_classes,
+        stop_first=stop_first,
+        take_over=take_over,
+        room_within_s=room_within,
+        ready_within_s=ready_within,
     )
     roll_out(options, console.say)

@@ -30,10 +30,11 @@ _TRIAL_WITHIN_S = 900.0
 def check_takeover(
     plan: Plan, details: ServeDetails, *, take_over: bool = False
 ) -> Application | None:
-    """Return the application that the plan replaces; None where the plan is the first.
+    """Return the application that the plan replaces, or None if there is none.
 
-    What is deployed replaces everything that the cluster serves, and must be able to go back.
-    take_over: also from a deployment that has not ended.
+    Raise StackError if the cluster serves another application, which deploying would delete; if
+    the present one was not started by `deploy`, so that it could not be restored; or, without
+    `take_over`, if it is still rolling.
     """
     others = sorted(details.applications.keys() - {plan.name})
     if others:

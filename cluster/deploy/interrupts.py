@@ -1,33 +1,24 @@
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from cluster.signal_scope import STOP_SIGNALS, SignalScope
 
 
-class FirstInterrupt:
-    """Within it the first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt, and no further one.
+class FirstInterrupt(SignalScope):
+    """A context in which the first stop signal raises KeyboardInterrupt, and no further one does.
 
-    What has to be put in order after an interrupt is not interrupted itself. For the main thread.
+    So the work that an interrupt makes necessary is not interrupted itself.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._raises = True
-        self._former = {signum: signal.getsignal(signum) for signum in _SIGNALS}
 
     def __enter__(self) -> Self:
-        for signum in _SIGNALS:
+        for signum in STOP_SIGNALS:
             signal.signal(signum, self._handle)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for signum, handler in self._former.items():
-            signal.signal(signum, handler)
 
     def ignore_further(self) -> None:
         """Ignore signals from now on, whether one came or not."""

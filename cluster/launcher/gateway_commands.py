@@ -40,7 +40,8 @@ class GatewayCommands:
         """Return a new API key; its id is noted for the next start in the same folder."""
         key = self.run("issue_key", "--name", name, "--expires-in", str(_KEY_DAYS))
         token = Token.parse(key)
-        if self._workspace.data_lock is not None and token is not None:
+        assert token is not None, "the command prints the key alone"
+        if self._workspace.data_lock is not None:
             self._issued_id = token.id
             self._workspace.data_lock.write_note(token.id)
         return key

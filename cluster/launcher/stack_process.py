@@ -5,7 +5,7 @@ from cluster.launcher.process_roles import Role
 
 
 class StackProcess:
-    """A child without which the stack does not serve, from its start on."""
+    """A running child process that the stack needs. If it ends, the stack fails."""
 
     def __init__(self, role: Role, child: Child, log: ProcessLog) -> None:
         self.role = role

@@ -108,9 +108,9 @@ def _start(
 def wait_until(
     condition: Callable[[], bool], processes: Sequence[StackProcess], stages: Stages
 ) -> None:
-    """Return once the condition holds. Raise StackError where a process ends before, or too late.
+    """Return once the condition holds. Raise StackError if a process ends first, or at the timeout.
 
-    The process that was started last is the one that is waited for.
+    The error of a timeout shows the log of the last process in `processes`.
     """
     deadline = time.monotonic() + _START_WITHIN_S
     while not condition():

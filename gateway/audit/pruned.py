@@ -11,7 +11,7 @@ _SUBJECT = re.compile(r"(\w+) ([0-9-]{10}) (\d{1,9}) (\d{1,18}) ([0-9a-f]*)", re
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What the trail keeps of a day that was pruned: the subject of an event."""
+    """What remains of a pruned day. It is stored as the subject of the AUDIT_PRUNED event."""
 
     trail: str
     day: str

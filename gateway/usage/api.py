@@ -100,9 +100,10 @@ router = Router(tags=["usage"])
     summary="What your organisation used",
 )
 async def usage(request: AuthenticatedRequest) -> Summary | HttpResponse:
-    """Return counts by day, caller, outcome, image, class and model version, and latencies.
+    """Return the number of requests by day, caller, outcome, image type and model version.
 
-    As CSV: one line for each count, with its day, caller, dimension and value.
+    Also detections by class, scores and percentiles of the latency. As CSV: one line for each
+    count, with its day, caller, dimension and value.
     """
     period = read_query(pairs(request.GET), UsageQuery)
     caller = request.auth

@@ -65,6 +65,7 @@ LAYERS = (
     "cluster.errors",
     "cluster.paths",
     "cluster.files",
+    "cluster.signal_scope",
     "cluster.deploy",
     "cluster.launcher",
     "cluster.cli",

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 def into_the_default_organisation(apps: Any, editor: Any) -> None:
-    """Put keys from before there were organisations into the default one."""
+    """Put each key that has no organisation into the default one."""
     orphans = apps.get_model("keys", "ApiKey").objects.filter(organisation=None)
     if orphans.exists():
         default, _ = apps.get_model("people", "Organisation").objects.get_or_create(name="default")

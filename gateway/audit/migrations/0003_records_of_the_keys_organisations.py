@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 def of_their_keys_organisations(apps: Any, editor: Any) -> None:
-    """Give records from before there were organisations those of their keys."""
+    """Set the organisation of each record that has none to that of its key."""
     records = apps.get_model("usage", "Record").objects
     for key in apps.get_model("keys", "ApiKey").objects.all():
         records.filter(key_id=key.id, organisation=None).update(organisation=key.organisation)

@@ -327,3 +327,21 @@ def test_disconnect_during_upload_is_recorded(gateway: Gateway, ingress, key):
         connection.sendall(request + b"--a-boundary\r\n")
     assert the_final_record().state == "aborted"
     assert ingress.sent == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'filename="../../etc/passwd"',
+        'filename="..\\\\..\\\\boot.ini"',
+        'filename="a\0b"',
+        "filename*=UTF-8''a%0d%0aX-Evil:%20yes",
+        'filename="\u202egpj.exe"',
+        'filename="<img onerror=alert(1)>"',
+        "filename=müller.jpg",
+    ],
+)
+def test_hostile_file_name_is_discarded(gateway: Gateway, key, name):
+    response = gateway.predict(form(part(jpeg(), f'form-data; name="file"; {name}')), key)
+    assert response.status == 200
+    assert the_record().state == "succeeded"

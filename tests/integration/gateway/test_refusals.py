@@ -30,9 +30,9 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_reaches_the_ingress(request, ingress):
+def _nothing_reaches_the_ingress(ingress):
     yield
-    assert ingress.sent == [] or "answered" in request.node.name
+    assert ingress.sent == []
 
 
 def revoked() -> str:
@@ -242,24 +242,6 @@ def test_pages_refuse_unknown_host(gateway: Gateway, key):
         "POST /predict/", key, MULTIPART, f"Content-Length: {len(body)}", host="evil.example"
     )
     assert_refused(gateway.exchange(request + body), 400, "bad_request")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        'filename="../../etc/passwd"',
-        'filename="..\\\\..\\\\boot.ini"',
-        'filename="a\0b"',
-        "filename*=UTF-8''a%0d%0aX-Evil:%20yes",
-        'filename="\u202egpj.exe"',
-        'filename="<img onerror=alert(1)>"',
-        "filename=müller.jpg",
-    ],
-)
-def test_hostile_file_name_is_discarded_and_answered(gateway: Gateway, key, name):
-    response = gateway.predict(form(part(IMAGE, f'form-data; name="file"; {name}')), key)
-    assert response.status == 200
-    assert the_record().state == "succeeded"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ export class Findings {
     part(".demo-answer").hidden = !this.isOfDemo;
     part(".counts").replaceChildren(...classCounts(answer));
     part("caption").textContent = `Lesions in ${name}, by falling score`;
-    part(".lesions").replaceChildren(...answer.detections.map((found) => lesionRow(found, answer.image)));
+    part(".lesions").replaceChildren(...answer.detections.map((detection) => lesionRow(detection, answer.image)));
     part(".provenance").textContent = provenance(answer, time);
     tellHidden(part(".hidden-findings"), answer);
     const fileName = (ending) => downloadName(name, time, answer.request_id, ending);
@@ -70,13 +70,13 @@ function classCounts(answer) {
   );
 }
 
-function lesionRow(found, { width, height }) {
-  const area = found.mask_area ?? found.box_area;
+function lesionRow(detection, { width, height }) {
+  const area = detection.mask_area ?? detection.box_area;
   const row = document.createElement("tr");
   row.append(
-    text("td", String(found.id + 1)),
-    text("td", found.label),
-    text("td", percent(found.score)),
+    text("td", String(detection.id + 1)),
+    text("td", detection.label),
+    text("td", percent(detection.score)),
     // In the page's own language: "1.234" would be another number beside "92.5 %".
     text("td", `${Math.round(area).toLocaleString("en")} px`),
     text("td", `${((area / (width * height)) * 100).toFixed(2)} %`),
