@@ -72,7 +72,7 @@ async def test_single_item_starts_at_once(batcher, gate):
     assert gate.batches == [[7]]
 
 
-async def test_items_that_arrive_during_batch_form_the_next(batcher, gate):
+async def test_items_that_arrive_during_batch_form_next_batch(batcher, gate):
     first = await occupy(batcher, gate, 1)
     rest = await submit(batcher, 2, 3, 4)
     gate.open(2)
