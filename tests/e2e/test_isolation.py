@@ -49,18 +49,18 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_gateway_install_has_neither_torch_nor_ray(python: Path):
-    found = f"[n for n in {HEAVY} if importlib.util.find_spec(n)]"
-    done = run(python, "-c", f"import importlib.util, gateway.asgi; print({found})")
+    installed = f"[n for n in {HEAVY} if importlib.util.find_spec(n)]"
+    done = run(python, "-c", f"import importlib.util, gateway.asgi; print({installed})")
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_deployment_with_its_secrets_passes_the_checks(python: Path):
+def test_deployment_with_secrets_passes_checks(python: Path):
     done = run(python, "-m", "django", "check", "--deploy", "--fail-level", "INFO")
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout
 
 
-def test_serving_commands_name_missing_extra(python: Path):
+def test_verify_command_names_missing_extra(python: Path):
     done = run(python, "-m", "cluster.cli", "verify")
     assert done.returncode == 1
     assert "lesionserve[serve]" in done.stderr

@@ -121,8 +121,8 @@ def assert_files_are_private(data: Path) -> None:
 def assert_logged(request_id: str, log: Path, **values: object) -> None:
     """There is one line of this request with these values, in JSON."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
-    (found,) = (line for line in lines if values.items() <= line.items())
-    assert found["request_id"] == request_id
+    (entry,) = (line for line in lines if values.items() <= line.items())
+    assert entry["request_id"] == request_id
 
 
 def manage(data: Path, command: str) -> subprocess.CompletedProcess:
@@ -187,14 +187,14 @@ def start(folder: Path, *options: str, temp: Path | None = None) -> subprocess.C
     )
 
 
-def test_missing_bundle_is_one_line(tmp_path):
+def test_missing_bundle_fails_without_traceback(tmp_path):
     done = start(tmp_path, "--bundle", str(tmp_path / "nowhere"))
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("lesionserve: no bundle: ")
     assert "Traceback" not in done.stderr
 
 
-def test_port_in_use_is_named(tmp_path):
+def test_error_names_port_in_use(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         done = start(tmp_path, "--port", str(port))

@@ -21,9 +21,9 @@ class Flood:
         self._process = Popen(command, stdout=PIPE, text=True)
 
     def outcomes(self) -> list[Outcome]:
-        told, _ = self._process.communicate(timeout=600)
+        output, _ = self._process.communicate(timeout=600)
         assert self._process.returncode == 0
-        return [Outcome(*one) for one in json.loads(told)]
+        return [Outcome(*fields) for fields in json.loads(output)]
 
 
 async def flood(url: str, key: str, rate: float, seconds: float) -> list[Outcome]:
@@ -53,5 +53,7 @@ async def _ask(client: httpx.AsyncClient, url: str) -> Outcome:
 
 if __name__ == "__main__":
     url, key, rate, seconds = sys.argv[1:]
-    found = asyncio.run(flood(url, key, float(rate), float(seconds)))
-    print(json.dumps([[one.status, one.request_id, one.seconds] for one in found]))
+    outcomes = asyncio.run(flood(url, key, float(rate), float(seconds)))
+    print(
+        json.dumps([[outcome.status, outcome.request_id, outcome.seconds] for outcome in outcomes])
+    )

@@ -187,16 +187,18 @@ def compare_books(
     """
     by_id = {request_id: (state, status) for request_id, state, status in rows}
     assert len(by_id) == len(rows), "a request has two rows"
-    answered = [one for one in outcomes if one.request_id is not None]
-    for one in answered:
+    answered = [outcome for outcome in outcomes if outcome.request_id is not None]
+    for outcome in answered:
         # A database that is away cannot hold the row of the refusal that says so: the log does.
-        assert one.request_id in by_id or one.status == 503, f"an answer without a row: {one}"
-        if one.request_id in by_id:
-            state, status = by_id.pop(one.request_id)
-            unrecorded = one.status == 503 and state == "unknown"
-            assert status == one.status or unrecorded, (one, state, status)
-            assert (state == "succeeded") == (one.status == 200), (one, state)
-    lost = sum(one.request_id is None for one in outcomes)
+        assert outcome.request_id in by_id or outcome.status == 503, (
+            f"an answer without a row: {outcome}"
+        )
+        if outcome.request_id in by_id:
+            state, status = by_id.pop(outcome.request_id)
+            unrecorded = outcome.status == 503 and state == "unknown"
+            assert status == outcome.status or unrecorded, (outcome, state, status)
+            assert (state == "succeeded") == (outcome.status == 200), (outcome, state)
+    lost = sum(outcome.request_id is None for outcome in outcomes)
     assert len(by_id) <= min(lost, clients * losses), f"rows that nobody asked for: {by_id}"
     assert not any(state == "received" for state, _ in by_id.values())
     return {"answers": len(answered), "lost": lost, "rows": len(rows), "rows of lost": len(by_id)}
@@ -216,26 +218,26 @@ def finish(gateway: GatewayProcess, folder: Path) -> list[tuple[str, str, int | 
 
 def _sqlite_rows(folder: Path) -> list[tuple[str, str, int | None]]:
     with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database:
-        found = database.execute("SELECT request_id, state, status FROM usage_record").fetchall()
+        rows = database.execute("SELECT request_id, state, status FROM usage_record").fetchall()
     # SQLite keeps a UUID without its dashes.
-    return [(_dashed(request_id), state, status) for request_id, state, status in found]
+    return [(_dashed(request_id), state, status) for request_id, state, status in rows]
 
 
 def _dashed(text: str) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def members(service: Service, role: str) -> list[psutil.Process]:
+def processes_of(service: Service, role: str) -> list[psutil.Process]:
     """The processes of the graph that have this role."""
-    found = []
+    processes = []
     for process in psutil.Process(service.pid).children(recursive=True):
         try:
-            its = role_of(" ".join(process.cmdline()))
+            its_role = role_of(" ".join(process.cmdline()))
         except psutil.NoSuchProcess:
             continue
-        if its is not None and its.name == role:
-            found.append(process)
-    return found
+        if its_role is not None and its_role.name == role:
+            processes.append(process)
+    return processes
 
 
 def resources(pid: int) -> tuple[float, int]:

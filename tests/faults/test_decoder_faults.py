@@ -19,7 +19,7 @@ from tests.faults.stack import (
     GatewayProcess,
     compare_books,
     finish,
-    members,
+    processes_of,
     statuses,
     until,
     whole_stack,
@@ -103,7 +103,7 @@ def test_memory_of_large_pictures_is_limited_and_freed(tmp_path):
 
     with whole_stack(tmp_path, Spec(), LESIONSERVE_MAX_IN_FLIGHT="64") as (service, gateway):
         until(lambda: post(gateway, IMAGE).status_code == 200, 60)
-        (replica,) = members(service, "a replica of LesionService")
+        (replica,) = processes_of(service, "a replica of LesionService")
         pids = [replica.pid, *(process.pid for process in decoders(replica.pid))]
         before = sum(psutil.Process(pid).memory_info().rss for pid in pids)
         stop = threading.Event()

@@ -95,7 +95,7 @@ def test_replica_of_damaged_bundle_refuses_and_recovers(
     until(lambda: cluster.post().status_code == 200)
 
 
-def test_deploy_of_good_bundle_ends_the_refusals(cluster, bundles, profile, tmp_path):
+def test_deploy_of_good_bundle_ends_refusals(cluster, bundles, profile, tmp_path):
     folder = tmp_path / "serving"
     shutil.copytree(bundles["1"], folder)
     assert cluster.deploy(profile, "--bundle", folder).returncode == Exit.SERVES

@@ -110,7 +110,7 @@ def ready(gateway: GatewayProcess) -> int:
     return httpx.get(f"{gateway.url}/readyz", timeout=30, trust_env=False).status_code
 
 
-def test_stopped_database_loses_no_record_of_an_answer(tmp_path, upstream, postgres: Postgres):
+def test_stopped_database_loses_no_record_of_answer(tmp_path, upstream, postgres: Postgres):
     with running(environment(tmp_path, upstream, DATABASE_URL=postgres.url)) as gateway:
         with Crowd(gateway, CLIENTS) as crowd:
             for mode in ("fast", "immediate"):
@@ -123,10 +123,10 @@ def test_stopped_database_loses_no_record_of_an_answer(tmp_path, upstream, postg
         postgres.run_sql("UPDATE usage_record SET received_at='2020-01-01' WHERE state='received'")
         gateway.manage("sweep_audit")
         gateway.manage("verify_audit")
-        found = postgres.run_sql("SELECT request_id, state, status FROM usage_record")
+        output = postgres.run_sql("SELECT request_id, state, status FROM usage_record")
         rows = [
             (request_id, state, int(status) if status else None)
-            for request_id, state, status in (line.split("|") for line in found.splitlines())
+            for request_id, state, status in (line.split("|") for line in output.splitlines())
         ]
         books = compare_books(outcomes, rows, CLIENTS, 0)
     print("PostgreSQL stopped:", books, dict(statuses(outcomes)))

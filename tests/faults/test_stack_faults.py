@@ -18,7 +18,7 @@ from tests.faults.stack import (
     GatewayProcess,
     compare_books,
     finish,
-    members,
+    processes_of,
     statuses,
     until,
     whole_stack,
@@ -31,8 +31,8 @@ CLIENTS = 8
 def attempts(folder: Path) -> Counter[int]:
     """Of the requests that succeeded."""
     with closing(sqlite3.connect(folder / "gateway.sqlite3")) as database:
-        found = database.execute("SELECT attempts FROM usage_record WHERE state = 'succeeded'")
-        return Counter(number for (number,) in found)
+        rows = database.execute("SELECT attempts FROM usage_record WHERE state = 'succeeded'")
+        return Counter(number for (number,) in rows)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_killed_replicas_lose_no_request(tmp_path, layout, role):
     with whole_stack(tmp_path, spec) as (service, gateway):
         with Crowd(gateway, CLIENTS) as crowd:
             for _ in range(kills):
-                until(lambda: len(members(service, role)) == 2, 60)
+                until(lambda: len(processes_of(service, role)) == 2, 60)
                 time.sleep(4)
-                members(service, role)[0].kill()
+                processes_of(service, role)[0].kill()
                 time.sleep(2)
             time.sleep(8)
             outcomes = crowd.stop()
@@ -64,13 +64,13 @@ def test_killed_replicas_lose_no_request(tmp_path, layout, role):
     assert books["lost"] == 0
 
 
-def test_killed_serve_proxy_recovers(tmp_path):
+def test_service_recovers_from_killed_proxy_and_controller(tmp_path):
     with whole_stack(tmp_path, Spec(replicas=(2,))) as (service, gateway):
         with Crowd(gateway, CLIENTS) as crowd:
             time.sleep(4)
-            members(service, "the Serve proxy")[0].kill()
+            processes_of(service, "the Serve proxy")[0].kill()
             time.sleep(20)
-            members(service, "the Serve controller")[0].kill()
+            processes_of(service, "the Serve controller")[0].kill()
             time.sleep(20)
             outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
@@ -79,13 +79,13 @@ def test_killed_serve_proxy_recovers(tmp_path):
     assert outcomes[-1].status == 200
 
 
-def test_loss_of_ray_head_and_of_all_of_ray(tmp_path):
+def test_gateway_survives_loss_of_ray_head_and_all_of_ray(tmp_path):
     with whole_stack(tmp_path, Spec()) as (service, gateway):
         graph = psutil.Process(service.pid).children(recursive=True)
         with Crowd(gateway, CLIENTS) as crowd:
             time.sleep(4)
             for role in ("Ray's head (gcs_server)", "Ray's node manager (raylet)"):
-                members(service, role)[0].kill()
+                processes_of(service, role)[0].kill()
             time.sleep(10)
             without_head = statuses(crowd.outcomes)
             for process in [*graph, psutil.Process(service.pid)]:
@@ -120,8 +120,8 @@ def test_new_model_rolls_in_under_load_without_refusal(tmp_path, layout):
             outcomes = crowd.stop()
         books = compare_books(outcomes, finish(gateway, tmp_path), CLIENTS, 0)
         with closing(sqlite3.connect(tmp_path / "gateway.sqlite3")) as database:
-            found = database.execute("SELECT model_version FROM usage_record ORDER BY received_at")
-            versions = [version for (version,) in found]
+            rows = database.execute("SELECT model_version FROM usage_record ORDER BY received_at")
+            versions = [version for (version,) in rows]
     print(f"{layout}, rolled twice:", books, dict(statuses(outcomes)), dict(Counter(versions)))
     assert set(statuses(outcomes)) == {200}
     assert (versions[0], versions[-1]) == ("1", "3")

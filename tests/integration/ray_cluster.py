@@ -210,12 +210,12 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
         assert process.poll() is None, (folder / "head.log").read_text()
         yield cluster
     finally:
-        everyone = psutil.Process(process.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait(60)
-        for member in everyone:
+        for child in children:
             with suppress(psutil.NoSuchProcess):
-                member.kill()
+                child.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -149,9 +149,9 @@ async def test_well_formed_request_id_is_kept(client, graph):
     assert graph.calls[0][0] == "Ab1._-"
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a/b", "é"])
-async def test_malformed_request_id_is_replaced(client, graph, given):
-    headers = [*((k, v) for k, v in IMAGE.items()), ("X-Request-ID", given.encode())]
+@pytest.mark.parametrize("value", ["", "a b", "x" * 65, "a/b", "é"])
+async def test_malformed_request_id_is_replaced(client, graph, value):
+    headers = [*((k, v) for k, v in IMAGE.items()), ("X-Request-ID", value.encode())]
     await client.post("/predict", content=b"x", headers=headers)
     assert len(graph.calls[0][0]) == 36
 
@@ -205,9 +205,9 @@ async def test_malformed_correlation_id_is_refused(client, graph, id_):
     response = await client.post(
         "/predict", content=b"x", headers=IMAGE | {"X-Correlation-Id": id_}
     )
-    told = problem(response, 400, "bad_request")
-    assert "X-Correlation-Id" in told.detail
-    assert told.correlation_id is None
+    refusal = problem(response, 400, "bad_request")
+    assert "X-Correlation-Id" in refusal.detail
+    assert refusal.correlation_id is None
     assert graph.calls == []
 
 
@@ -247,9 +247,9 @@ async def test_retry_without_replica_in_time_is_unavailable(client, graph):
     assert graph.cancelled == 1
 
 
-@pytest.mark.parametrize("given", ["", "soon", "-1", "1.5", "1e3", "9" * 10])
-async def test_malformed_deadline_is_refused(client, given):
-    headers = IMAGE | {"X-Deadline-Ms": given}
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "1e3", "9" * 10])
+async def test_malformed_deadline_is_refused(client, value):
+    headers = IMAGE | {"X-Deadline-Ms": value}
     problem(await client.post("/predict", content=b"x", headers=headers), 400, "bad_request")
 
 
@@ -334,8 +334,8 @@ async def test_request_beyond_capacity_is_shed_before_graph(client, graph):
     response = await client.post("/predict", content=b"x", headers=IMAGE)
     problem(response, 503, "overloaded")
     assert response.headers["retry-after"] == "2"
-    for one in waiting:
-        one.cancel()
+    for task in waiting:
+        task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     graph.hangs = False
     assert (await client.post("/predict", content=b"x", headers=IMAGE)).status_code == 200
@@ -354,11 +354,11 @@ async def test_healthz_answers_whatever_model_does(client, graph):
     assert (await client.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_ready_once_loaded_model_answers(client):
+async def test_ingress_is_ready_once_model_answers(client):
     assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
-async def test_not_ready_while_model_loads(client, graph, monkeypatch):
+async def test_ingress_is_not_ready_while_model_loads(client, graph, monkeypatch):
     monkeypatch.setattr("serve_app.routes._READY_WITHIN_S", 0.01)
     graph.loaded = False
     response = await client.get("/readyz")
@@ -372,7 +372,7 @@ async def test_busy_model_is_still_ready(client, graph):
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_manifest_requires_token(client):
+async def test_model_route_returns_manifest(client):
     response = await client.get("/model", headers=AUTHORIZED)
     assert response.json() == {"name": "fake"}
 

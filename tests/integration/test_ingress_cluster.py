@@ -168,9 +168,9 @@ def test_broken_image_is_refused_by_name(client):
 
 
 def test_model_failure_reveals_no_details(client):
-    found = problem(client.post("/predict", content=png(FAILS)))
-    assert (found.status, found.code) == (500, "prediction_failed")
-    assert "Error" not in found.detail
+    refusal = problem(client.post("/predict", content=png(FAILS)))
+    assert (refusal.status, refusal.code) == (500, "prediction_failed")
+    assert "Error" not in refusal.detail
 
 
 def test_deadline_is_answered_before_model(client):
@@ -191,7 +191,7 @@ def test_overload_is_shed_with_retry_after(client):
             client.post("/predict", content=png(), headers={"X-Deadline-Ms": "200"})
             for _ in range(20)
         ]
-        responses = late + [one.result() for one in crowd]
+        responses = late + [future.result() for future in crowd]
     assert {response.status_code for response in responses} <= {200, 503, 504}
     shed = [response for response in responses if response.status_code == 503]
     assert shed

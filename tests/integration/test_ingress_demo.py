@@ -44,9 +44,9 @@ def client(graph: FusedGraph, args: AppArgs) -> httpx.AsyncClient:
 def shape(value: Any) -> Any:
     """The keys and types of a JSON document; of a list, those of its first item."""
     if isinstance(value, dict):
-        return {key: shape(one) for key, one in value.items()}
+        return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [shape(one) for one in value[:1]]
+        return [shape(item) for item in value[:1]]
     return type(value)
 
 
@@ -55,13 +55,13 @@ async def test_demo_image_is_answered_as_by_predictor(graph, args):
         response = await ingress.post("/predict", content=IMAGE)
     bundle = open_bundle(args.model.bundle)
     expected = bundle.predictor(bundle.load_engine(device="cpu"))(IMAGE, PredictOptions())
-    found = Prediction.model_validate_json(response.content)
-    assert found.detections
-    assert (found.model, found.image) == (expected.model, expected.image)
+    prediction = Prediction.model_validate_json(response.content)
+    assert prediction.detections
+    assert (prediction.model, prediction.image) == (expected.model, expected.image)
     # Another number of threads adds in another order, so the last bits may differ.
-    compare("the demo image", expected.detections, found.detections, threshold=0)
-    assert found.metrics.class_distribution == expected.metrics.class_distribution
-    assert found.visualization is not None
+    compare("the demo image", expected.detections, prediction.detections, threshold=0)
+    assert prediction.metrics.class_distribution == expected.metrics.class_distribution
+    assert prediction.visualization is not None
 
 
 async def test_fake_model_answers_in_form_of_real_model(graph, args):
@@ -73,7 +73,7 @@ async def test_fake_model_answers_in_form_of_real_model(graph, args):
             json.loads((await real.post("/predict", content=IMAGE)).content),
             json.loads((await fake.post("/predict", content=png())).content),
         ]
-        manifests = [(await one.get("/model")).json() for one in (real, fake)]
+        manifests = [(await ingress.get("/model")).json() for ingress in (real, fake)]
     for answer in answers:
         answer["metrics"].pop("class_distribution")  # its keys are the model's classes
     assert shape(answers[0]) == shape(answers[1])

@@ -136,7 +136,7 @@ def write_other(folder: Path, changes: dict[str, Any]) -> tuple[Case, Any]:
         ("MODEL.MASK_ON", "perhaps"),
     ],
 )
-def test_names_key_that_no_engine_supports(tmp_path: Path, key: str, value: object) -> None:
+def test_error_names_key_that_no_engine_supports(tmp_path: Path, key: str, value: object) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree(**{key: value})))
     # The check comes before the import of Detectron2, so that nobody installs it in vain.
     with pytest.raises(UnsupportedConfig, match=key):

@@ -126,7 +126,7 @@ def layer_of(name: str) -> int | None:
 
 
 @pytest.mark.parametrize("package", ["pipeline", "serve_app", "gateway", "cluster", "benchmarks"])
-def test_imports_follow_the_layers(package):
+def test_imports_follow_layers(package):
     against = [
         f"{module} imports {name}"
         for module, path in modules(package)
@@ -138,13 +138,13 @@ def test_imports_follow_the_layers(package):
 
 
 @pytest.mark.parametrize("package", ["pipeline", "gateway", "cluster"])
-def test_each_module_has_a_layer(package):
+def test_each_module_has_layer(package):
     without = [module for module, _ in modules(package) if layer_of(module) is None]
     assert without == [package]
 
 
 @pytest.mark.parametrize("package", NEVER)
-def test_package_leaves_out_what_is_not_its_own(package):
+def test_package_imports_no_forbidden_package(package):
     wrong = [
         f"{module} imports {name}"
         for module, path in modules(package)
@@ -154,7 +154,7 @@ def test_package_leaves_out_what_is_not_its_own(package):
     assert wrong == []
 
 
-def test_gateway_imports_only_light_modules_of_the_pipeline():
+def test_gateway_imports_only_light_modules_of_pipeline():
     heavy = [
         f"{module} imports {name}"
         for module, path in modules("gateway")

@@ -9,15 +9,15 @@ from weights.recipe.lesions import CLASS_NAMES
 
 
 def test_seed_gives_same_scene_each_time():
-    one, two = generate(7, 160, 120), generate(7, 160, 120)
-    np.testing.assert_array_equal(one.image, two.image)
-    assert [lesion.class_id for lesion in one.instances] == [
-        lesion.class_id for lesion in two.instances
+    first, second = generate(7, 160, 120), generate(7, 160, 120)
+    np.testing.assert_array_equal(first.image, second.image)
+    assert [lesion.class_id for lesion in first.instances] == [
+        lesion.class_id for lesion in second.instances
     ]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_masks_lie_in_the_picture_and_do_not_overlap(seed):
+def test_masks_lie_in_picture_and_do_not_overlap(seed):
     scene = generate(seed, 160, 120)
     assert scene.image.shape == (120, 160, 3)
     assert scene.image.dtype == np.uint8

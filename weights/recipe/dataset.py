@@ -22,10 +22,10 @@ def write_dataset(folder: Path, first_seed: int, count: int, workers: int) -> No
     (folder / "images").mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as pool:
         seeds = range(first_seed, first_seed + count)
-        found = list(pool.map(partial(write_scene, folder), seeds, chunksize=8))
-    annotations = [annotation for _, scene in found for annotation in scene]
+        scenes = list(pool.map(partial(write_scene, folder), seeds, chunksize=8))
+    annotations = [annotation for _, scene in scenes for annotation in scene]
     dataset = {
-        "images": [image for image, _ in found],
+        "images": [image for image, _ in scenes],
         "annotations": [{"id": i, **entry} for i, entry in enumerate(annotations, 1)],
         "categories": [{"id": i, "name": name} for i, name in enumerate(CLASS_NAMES)],
     }

@@ -120,8 +120,8 @@ class FakeIngress:
             await receive()
             self.was_dropped.set()
             return
-        told = self.respond(sent)
-        status, body = await told if isawaitable(told) else told
+        answer = self.respond(sent)
+        status, body = await answer if isawaitable(answer) else answer
         media = b"application/json" if status == 200 else b"application/problem+json"
         head = [(b"content-type", media), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": head})

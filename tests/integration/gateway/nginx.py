@@ -124,8 +124,8 @@ def _nginx(
     finally:
         server.terminate()
         assert server.wait(30) == 0
-        told = (folder / "error.log").read_text()
-        assert "temporary file" not in told, "an upload touched the disk"
+        log = (folder / "error.log").read_text()
+        assert "temporary file" not in log, "an upload touched the disk"
 
 
 def _wait_for(port: int) -> None:

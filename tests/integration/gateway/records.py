@@ -23,20 +23,20 @@ def the_final_record() -> Record:
 
 def assert_refused(response: Response, status: int, code: str, state: str = "rejected") -> Any:
     """The answer is a problem of this kind, and there is exactly one row that says so."""
-    told = assert_problem(response, status, code)
+    problem = assert_problem(response, status, code)
     record = the_record()
-    assert str(record.request_id) == told["request_id"]
+    assert str(record.request_id) == problem["request_id"]
     assert (record.state, record.status, record.error_code) == (state, status, code)
     assert record.finished_at is not None
-    return told
+    return problem
 
 
 def assert_problem(response: Response, status: int, code: str) -> Any:
     assert response.status == status, response.body
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
-    told = response.json()
-    assert Problem.model_validate(told)
-    assert (told["status"], told["code"]) == (status, code)
-    assert response.headers["X-Request-ID"] == told["request_id"]
-    return told
+    problem = response.json()
+    assert Problem.model_validate(problem)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert response.headers["X-Request-ID"] == problem["request_id"]
+    return problem

@@ -29,7 +29,7 @@ def test_body_that_stalls_times_out(gateway, ingress, key, monkeypatch):
     assert ingress.sent == []
 
 
-def test_body_of_a_page_form_that_stalls_times_out(gateway: Gateway, monkeypatch):
+def test_form_of_page_that_stalls_times_out(gateway: Gateway, monkeypatch):
     monkeypatch.setattr("gateway.body._WITHIN_S", 0.2)
     response = gateway.exchange(head("POST /login/", "Content-Length: 100") + b"username=")
     assert_problem(response, 408, "request_timeout")

@@ -44,7 +44,9 @@ async def test_result_shows_lesions_name_time_and_model(page: Page, key: str, in
     assert str((await Record.objects.aget()).request_id) in provenance
 
 
-async def test_downloads_hold_name_and_time(page: Page, key: str, ingress: FakeIngress):
+async def test_names_of_downloads_hold_image_name_and_time(
+    page: Page, key: str, ingress: FakeIngress
+):
     ingress.answer = answering(answer_of)
     await send(page, key, **{"Jane: Doe\u202e": jpeg()})
     await expect(page.locator(".findings h3")).to_be_visible()
@@ -56,7 +58,7 @@ async def test_downloads_hold_name_and_time(page: Page, key: str, ingress: FakeI
         assert re.fullmatch(rf"Jane_ Doe__{stamp}_[0-9a-f]{{8}}_{re.escape(ending)}", name)
 
 
-async def test_downloaded_record_is_the_whole_answer(page: Page, key: str, ingress: FakeIngress):
+async def test_downloaded_record_is_whole_answer(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(answer_of)
     async with page.expect_response(re.compile("/predict/")) as response:
         await send(page, key)
@@ -67,7 +69,7 @@ async def test_downloaded_record_is_the_whole_answer(page: Page, key: str, ingre
     assert json.loads(saved)["detections"][0]["mask"]["counts"] == "0"
 
 
-async def test_saved_picture_is_the_one_shown(page: Page, key: str, ingress: FakeIngress):
+async def test_downloaded_picture_is_shown_picture(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(answer_of)
     await send(page, key, scan=jpeg(72, 36))
     picture = page.get_by_role("img", name="scan.jpg with the lesions drawn on")
@@ -83,7 +85,7 @@ async def test_page_says_when_picture_cannot_be_shown(page: Page, key: str, ingr
     await expect(page.get_by_text("The picture of the lesions cannot be shown.")).to_be_visible()
 
 
-async def test_file_name_stays_in_the_browser(page: Page, key: str, ingress: FakeIngress):
+async def test_file_name_stays_in_browser(page: Page, key: str, ingress: FakeIngress):
     sent: list[bytes] = []
     page.on("request", lambda request: sent.append(request.post_data_buffer or b""))
     page.on("request", lambda request: sent.append(str(request.headers).encode()))
@@ -94,7 +96,7 @@ async def test_file_name_stays_in_the_browser(page: Page, key: str, ingress: Fak
     assert all(b"Jane" not in body for body in sent)
 
 
-async def test_refused_key_says_what_to_do(page: Page, key: str, ingress: FakeIngress):
+async def test_page_says_what_to_do_about_refused_key(page: Page, key: str, ingress: FakeIngress):
     await send(page, "wrong")
     await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
     await send(page, "schlüssel")
@@ -120,7 +122,7 @@ async def test_refusal_is_shown_with_its_image(page: Page, key: str, ingress: Fa
         (200, "{}", "The answer cannot be shown"),
     ],
 )
-async def test_answer_of_a_proxy_is_named_as_such(page: Page, key: str, status, body, words):
+async def test_page_reports_answer_of_proxy(page: Page, key: str, status, body, words):
     await page.route("**/predict/?*", lambda route: route.fulfill(status=status, body=body))
     await send(page, key)
     await expect(page.get_by_role("alert")).to_contain_text(words)
@@ -179,7 +181,7 @@ async def test_page_omits_threshold_that_was_not_set(page: Page, key: str, ingre
     await expect(page.locator(".provenance")).to_contain_text("score threshold of the model")
 
 
-async def test_page_rounds_scores_as_the_picture_does(page: Page):
+async def test_page_rounds_scores_as_picture_does(page: Page):
     scores = [0, 1, 1e-7, 1e-6, 0.0005, 0.00049999999, 0.9245, 0.92449999999999, 0.9995, 0.9994999]
     scores += [0.145, 0.285, 0.5725, 0.0045, 0.30000000000000004, 2**-20, 2**-30, 0.12345678]
     scores += [number / 10_000 for number in range(0, 10_001, 5)]
@@ -193,7 +195,7 @@ async def test_page_rounds_scores_as_the_picture_does(page: Page):
     assert shown == [percent(score) for score in scores]
 
 
-async def test_table_shows_the_rounded_score(page: Page, key: str, ingress: FakeIngress):
+async def test_table_shows_rounded_score(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(lambda sent: scored(sent, 0.9245))
     await send(page, key)
     await expect(page.locator(".lesions tr")).to_contain_text(["92.5 %"])
@@ -217,7 +219,7 @@ async def test_progress_is_shown_and_can_be_cancelled(page: Page, key: str, ingr
     ingress.answer.open()
 
 
-async def test_upload_shows_the_share_sent(page: Page, key: str, ingress: FakeIngress):
+async def test_upload_shows_share_sent(page: Page, key: str, ingress: FakeIngress):
     devtools = await page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
     await devtools.send("Network.emulateNetworkConditions", slow)
@@ -240,7 +242,7 @@ async def test_double_submit_sends_once(page: Page, key: str, ingress: FakeIngre
     assert len(ingress.sent) == 1
 
 
-async def test_submit_without_image_says_so(page: Page, key: str):
+async def test_submit_without_image_asks_for_image(page: Page, key: str):
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.get_by_role("status").last).to_have_text("Choose an image first.")

@@ -98,7 +98,7 @@ async def test_dropped_file_is_never_opened(page: Page, tmp_path: Path, address:
     await assert_drop_is_caught(page, tmp_path / "scan.jpg")
 
 
-async def test_dropped_file_is_not_opened_for_an_auditor(page: Page, tmp_path: Path):
+async def test_dropped_file_is_not_opened_for_auditor(page: Page, tmp_path: Path):
     await sync_to_async(person)("auditor", "auditor")
     await sign_in(page, "auditor")
     await expect(page.get_by_text("Signed in as auditor")).to_be_visible()
@@ -113,7 +113,7 @@ async def test_unknown_address_shows_error_page(page: Page):
     await expect(page.get_by_label("API key")).to_be_visible()
 
 
-async def test_result_names_the_demo_model(page: Page, key: str, ingress: FakeIngress):
+async def test_result_names_demo_model(page: Page, key: str, ingress: FakeIngress):
     def demo(sent: Sent) -> dict:
         answer = answer_of(sent)
         answer["model"]["name"] = "demo"

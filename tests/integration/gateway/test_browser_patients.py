@@ -63,7 +63,7 @@ async def hold_first(page: Page, address: str) -> list[Route]:
     return held
 
 
-async def test_new_choice_removes_the_result_at_once(page: Page, key: str, ingress: FakeIngress):
+async def test_new_choice_removes_result_at_once(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(by_width)
     await send(page, key, a=FIRST)
     await assert_card(page, 0, "a.jpg", 61)
@@ -75,7 +75,7 @@ async def test_new_choice_removes_the_result_at_once(page: Page, key: str, ingre
     await expect(page.locator(".thumbnail")).to_have_js_property("naturalWidth", 62)
 
 
-async def test_empty_choice_removes_the_result(page: Page, key: str, ingress: FakeIngress):
+async def test_empty_choice_removes_result(page: Page, key: str, ingress: FakeIngress):
     await send(page, key)
     await expect(page.locator(".findings h3")).to_be_visible()
     await page.locator("#file").dispatch_event("change")
@@ -116,13 +116,15 @@ async def test_refused_image_does_not_take_anothers_result(page: Page, key: str,
     await assert_card(page, 2, "c.jpg", 63)
 
 
-async def test_general_refusal_stops_the_batch(page: Page, key: str, ingress: FakeIngress):
+async def test_refusal_of_key_stops_batch(page: Page, key: str, ingress: FakeIngress):
     await send(page, "wrong", a=FIRST, b=SECOND)
     await expect(page.get_by_role("alert")).to_have_count(1)
     await expect(cards(page).nth(1).locator(".state")).to_contain_text("Not sent yet")
 
 
-async def test_late_answer_does_not_replace_a_newer(page: Page, key: str, ingress: FakeIngress):
+async def test_late_answer_does_not_replace_newer_answer(
+    page: Page, key: str, ingress: FakeIngress
+):
     ingress.answer = gate = Gate(1, by_width)
     await send(page, key, a=FIRST)
     await becomes(lambda: len(ingress.sent) == 1)
@@ -134,7 +136,7 @@ async def test_late_answer_does_not_replace_a_newer(page: Page, key: str, ingres
     await assert_card(page, 0, "b.jpg", 62)
 
 
-async def test_slow_session_check_sends_nothing_after_a_new_choice(page: Page, key: str, ingress):
+async def test_slow_session_check_sends_nothing_after_new_choice(page: Page, key: str, ingress):
     ingress.answer = answering(by_width)
     waiting = await hold_first(page, "**/session/")
     await send(page, key, a=FIRST)
@@ -147,7 +149,7 @@ async def test_slow_session_check_sends_nothing_after_a_new_choice(page: Page, k
     assert [sent.body for sent in ingress.sent] == [SECOND]
 
 
-async def test_cancelled_run_does_not_write_to_the_next(page: Page, key: str, ingress):
+async def test_cancelled_run_does_not_write_to_next_run(page: Page, key: str, ingress):
     """The first run still waits for its session check when the second, of the same card, ends."""
     ingress.answer = answering(by_width)
     waiting = await hold_first(page, "**/session/")
@@ -171,7 +173,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("place", ["#drop", "footer"])
-async def test_every_dropped_file_is_taken(page: Page, key: str, ingress, files, place):
+async def test_every_dropped_file_is_accepted(page: Page, key: str, ingress, files, place):
     ingress.answer = answering(by_width)
     address = page.url
     await enter_key(page, key)
@@ -197,7 +199,7 @@ async def test_page_names_files_that_it_refuses(page: Page, key: str, ingress, f
     await expect(refused).to_be_hidden()
 
 
-async def test_page_names_images_beyond_the_limit(page: Page):
+async def test_page_names_images_beyond_limit(page: Page):
     await choose(page, **{f"scan{number}": FIRST for number in range(23)})
     await expect(cards(page)).to_have_count(20)
     lines = await page.locator("#refused li").all_inner_texts()
@@ -225,14 +227,14 @@ async def test_shown_picture_cannot_be_dragged(page: Page, key: str, ingress: Fa
         assert await picture.get_attribute("draggable") == "false"
 
 
-async def test_other_key_removes_the_result(page: Page, key: str, ingress: FakeIngress):
+async def test_other_key_removes_result(page: Page, key: str, ingress: FakeIngress):
     await send(page, key, a=FIRST)
     await expect(page.locator(".findings h3")).to_be_visible()
     await enter_key(page, "another person's")
     await expect(cards(page)).to_have_count(0)
 
 
-async def test_key_entered_after_the_choice_keeps_it(page: Page, key: str, ingress: FakeIngress):
+async def test_key_entered_after_choice_keeps_image(page: Page, key: str, ingress: FakeIngress):
     await choose(page, a=FIRST)
     await enter_key(page, key)
     assert await names(page) == ["a.jpg"]
@@ -261,7 +263,7 @@ async def test_page_from_browser_cache_is_reloaded(page: Page):
         await page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
 
 
-async def test_image_chosen_before_the_script_loads_is_taken(page: Page):
+async def test_image_chosen_before_script_loads_is_accepted(page: Page):
     held: list[Route] = []
     await page.route("**/batch.js", lambda route: held.append(route))
     await page.goto(page.url, wait_until="commit")

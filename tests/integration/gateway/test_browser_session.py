@@ -47,7 +47,7 @@ async def test_expired_session_leads_to_sign_in(page: Page, ingress: FakeIngress
     await expect(page.get_by_label("User name")).to_be_focused()
 
 
-async def test_session_that_ends_on_the_way_leads_to_sign_in(page: Page, ingress: FakeIngress):
+async def test_session_that_ends_during_request_leads_to_sign_in(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await sign_in(page)
     await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
@@ -119,7 +119,7 @@ async def test_key_and_session_do_not_share_results(page: Page, key: str, ingres
     await assert_removed(page, "Somebody else signed in or out")
 
 
-async def test_tabs_of_one_person_keep_their_images(page: Page, ingress: FakeIngress):
+async def test_tabs_of_same_person_keep_their_images(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
     tab = await other_tab(page)
     await choose(tab, other=jpeg())
@@ -128,7 +128,7 @@ async def test_tabs_of_one_person_keep_their_images(page: Page, ingress: FakeIng
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
 
 
-async def test_sign_out_works_with_an_older_csrf_token(page: Page, ingress: FakeIngress):
+async def test_sign_out_works_with_older_csrf_token(page: Page, ingress: FakeIngress):
     """Signing in again in another tab renews the token that guards the form."""
     await result_of_nurse(page)
     await page.evaluate("document.getElementById('sign-out').csrfmiddlewaretoken.value = 'old'")
@@ -137,7 +137,7 @@ async def test_sign_out_works_with_an_older_csrf_token(page: Page, ingress: Fake
     assert not await Session.objects.aexists()
 
 
-async def test_sign_out_removes_results_from_the_back_button(page: Page, ingress: FakeIngress):
+async def test_back_button_after_sign_out_shows_no_results(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("API key")).to_be_visible()

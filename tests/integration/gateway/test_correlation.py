@@ -34,11 +34,11 @@ def test_correlation_id_is_answered_forwarded_and_recorded(gateway: Gateway, ing
     (record,) = Record.objects.all()
     assert record.correlation_id == "case-7"
     reader = f"X-API-Key: {issue_key('a reader', scopes=['usage:read'])[1]}"
-    told = gateway.get(f"/records/{record.request_id}", reader).json()
-    assert told["correlation_id"] == "case-7"
-    assert told["bundle_sha256"] == response.json()["model"]["bundle_sha256"]
-    assert told["options"] == response.json()["options"]
-    assert told["below_threshold"] == 0
+    document = gateway.get(f"/records/{record.request_id}", reader).json()
+    assert document["correlation_id"] == "case-7"
+    assert document["bundle_sha256"] == response.json()["model"]["bundle_sha256"]
+    assert document["options"] == response.json()["options"]
+    assert document["below_threshold"] == 0
     verify()
 
 
@@ -89,13 +89,13 @@ def test_refused_request_keeps_its_correlation_id(gateway, ingress, key, request
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "told"),
+    ("status", "code", "expected"),
     [(422, "broken_image", 422), (503, "overloaded", 503), (500, "prediction_failed", 502)],
 )
-def test_refusal_of_ingress_keeps_correlation_id(gateway, ingress, key, status, code, told):
+def test_refusal_of_ingress_keeps_correlation_id(gateway, ingress, key, status, code, expected):
     ingress.answer = lambda sent: problem(sent, status, code)
     response = gateway.predict(IMAGE, key, CASE)
-    assert response.status == told
+    assert response.status == expected
     assert_echoed(response)
     assert the_final_record().correlation_id == "case-7"
 
@@ -116,9 +116,9 @@ def test_refusal_of_ingress_keeps_correlation_id(gateway, ingress, key, status, 
 )
 def test_malformed_correlation_id_is_refused_by_name(gateway: Gateway, ingress, key, lines):
     response = gateway.predict(IMAGE, key, *lines)
-    told = assert_refused(response, 400, "bad_request")
-    assert "X-Correlation-Id" in told["detail"]
-    assert told["correlation_id"] is None
+    refusal = assert_refused(response, 400, "bad_request")
+    assert "X-Correlation-Id" in refusal["detail"]
+    assert refusal["correlation_id"] is None
     assert "X-Correlation-Id" not in response.headers
     assert ingress.sent == []
     assert Record.objects.get().correlation_id == ""
@@ -161,7 +161,7 @@ def test_replay_has_first_answers_id_and_own_record(gateway, ingress, key):
     verify()
 
 
-def test_pages_echo_well_formed_id_and_ignore_others(gateway: Gateway, ingress):
+def test_other_routes_echo_well_formed_id_and_ignore_others(gateway: Gateway, ingress):
     response = gateway.get("/healthz", CASE)
     assert (response.status, response.headers["X-Correlation-Id"]) == (200, "case-7")
     response = gateway.get("/usage/", CASE)
@@ -171,7 +171,7 @@ def test_pages_echo_well_formed_id_and_ignore_others(gateway: Gateway, ingress):
     assert (response.status, response.headers["X-Correlation-Id"]) == (200, None)
 
 
-def test_export_filters_by_correlation_id(gateway: Gateway, ingress, key):
+def test_export_holds_correlation_ids(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, CASE)
     gateway.predict(IMAGE, key)
     out = StringIO()

@@ -57,7 +57,7 @@ def test_organisation_quota_is_exact_over_all_keys(gateway: Gateway, ingress: Fa
     assert statuses == {200: 10, 429: 22}
 
 
-def test_concurrent_idempotency_key_is_one_inference(gateway, ingress, key):
+def test_concurrent_requests_of_same_key_make_one_inference(gateway, ingress, key):
     answers = together(lambda _: gateway.predict(IMAGE, key, "Idempotency-Key: the-same"))
     assert {answer.status for answer in answers} <= {200, 409}
     assert len({answer.body for answer in answers if answer.status == 200}) == 1

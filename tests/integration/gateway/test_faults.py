@@ -64,12 +64,11 @@ def test_answer_that_cannot_be_recorded_is_withheld(gateway: Gateway, ingress, k
     response = gateway.predict(form(part(jpeg())), key)
     answered.set()
     holder.join()
-    told = assert_problem(response, 503, "database_unavailable")
-    assert prediction(told["request_id"])["visualization"] not in response.body.decode()
+    refusal = assert_problem(response, 503, "database_unavailable")
+    assert prediction(refusal["request_id"])["visualization"] not in response.body.decode()
     assert the_record().state == "received"
 
 
-@sqlite_only
 @sqlite_only
 def test_gateway_that_cannot_write_records_is_not_ready(gateway: Gateway, ingress):
     assert gateway.get("/readyz").status == 200
@@ -103,7 +102,7 @@ def test_request_waits_for_lock_that_is_released(gateway: Gateway, ingress, key)
     assert statuses == [200]
 
 
-def test_gateway_recovers_with_the_ingress(gateway: Gateway, ingress, key):
+def test_gateway_recovers_with_ingress(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"")
     assert gateway.predict(form(part(jpeg())), key).status == 502
     ingress.answer = None

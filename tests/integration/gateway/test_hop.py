@@ -62,9 +62,9 @@ def hop(graph: Graph, transactional_db: None) -> Iterator[Gateway]:
 
 def test_image_and_options_reach_ingress_and_return(hop, graph, key):
     image = jpeg()
-    given = "X-Correlation-Id: case-7"
+    header = "X-Correlation-Id: case-7"
     query = "?masks=polygon&score_threshold=0.1"
-    response = hop.predict(form(part(image)), key, given, query=query)
+    response = hop.predict(form(part(image)), key, header, query=query)
     options = PredictOptions(masks="polygon", score_threshold=0.1)
     request_id = response.headers["X-Request-ID"]
     assert response.json() == prediction(request_id, image, options, "case-7")

@@ -127,7 +127,7 @@ def test_key_in_trailer_is_not_accepted(gateway: Gateway, key):
 
 @pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1f"])
 @pytest.mark.parametrize("place", ["{}{}", "{1}{0}"])
-def test_key_with_no_break_space_is_not_accepted(gateway: Gateway, key, space, place):
+def test_key_with_unusual_space_is_not_accepted(gateway: Gateway, key, space, place):
     name, _, value = key.partition(": ")
     shown = place.format(value, space).encode("latin-1")
     sent = head("POST /predict/", MULTIPART, f"Content-Length: {len(BODY)}", f"{name}: KEY")
@@ -149,7 +149,7 @@ def test_key_with_no_break_space_is_not_accepted(gateway: Gateway, key, space, p
         b"GET / HTTP/1.1\r\nX: y\nZ: a\r\n\r\n\0",
     ],
 )
-def test_malformed_http_gets_a_problem(gateway: Gateway, sent):
+def test_malformed_http_gets_problem(gateway: Gateway, sent):
     response = gateway.exchange(sent)
     assert response.status == 400
     assert response.headers["Content-Type"] == "application/problem+json"

@@ -30,13 +30,13 @@ def test_same_key_and_image_replay_first_answer(gateway: Gateway, ingress: FakeI
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
     assert len(ingress.sent) == 1
     records = Record.objects.order_by("received_at")
-    assert [(one.state, one.attempts, one.replayed) for one in records] == [
+    assert [(record.state, record.attempts, record.replayed) for record in records] == [
         ("succeeded", 1, False),
         ("succeeded", 0, True),
     ]
 
 
-def test_quoted_and_unquoted_key_are_the_same(gateway: Gateway, ingress, key):
+def test_quoted_key_equals_unquoted_key(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
     gateway.predict(IMAGE, key, 'Idempotency-Key: "one-of-a-kind"')
     assert len(ingress.sent) == 1
@@ -58,9 +58,7 @@ def test_key_is_separate_for_each_organisation(gateway: Gateway, ingress, key):
     assert len(ingress.sent) == 2
 
 
-def test_concurrent_requests_of_a_key_are_one_inference(
-    gateway: Gateway, ingress: FakeIngress, key
-):
+def test_concurrent_request_of_same_key_gets_conflict(gateway: Gateway, ingress: FakeIngress, key):
     goes_on = threading.Event()
 
     def answer(sent):
@@ -123,12 +121,12 @@ def test_malformed_idempotency_key_is_refused(gateway: Gateway, ingress, key, li
     assert ingress.sent == []
 
 
-def test_stored_answer_is_encrypted_and_names_nothing(gateway: Gateway, ingress, key):
+def test_stored_answer_is_encrypted_and_key_is_hashed(gateway: Gateway, ingress, key):
     gateway.predict(IMAGE, key, SAME)
-    (claim,) = IdempotentRequest.objects.all()
-    kept = bytes(claim.answer) + claim.key_hash.encode() + claim.fingerprint.encode()
-    assert b"HSIL" not in kept
-    assert b"one-of-a-kind" not in kept
+    (request,) = IdempotentRequest.objects.all()
+    stored = bytes(request.answer) + request.key_hash.encode() + request.fingerprint.encode()
+    assert b"HSIL" not in stored
+    assert b"one-of-a-kind" not in stored
 
 
 def test_stored_answer_expires(gateway: Gateway, ingress, key):
@@ -156,7 +154,7 @@ def test_key_is_refused_where_replay_is_off(ingress: FakeIngress, transactional_
 
 
 def test_expired_lease_does_not_overwrite_next_answer(gateway, ingress, key):
-    """Its claim expired while it worked, and another request has claimed the key since."""
+    """Its lease expired while it worked, and another request has acquired the key since."""
 
     def overtake() -> int:
         IdempotentRequest.objects.update(expires_at=timezone.now())
@@ -202,19 +200,19 @@ def test_quoted_key_may_hold_escapes(gateway, ingress, key):
     assert len(ingress.sent) == 2
 
 
-def test_abort_while_lease_is_taken_frees_the_key(gateway, ingress, key, monkeypatch):
-    claimed, goes_on = threading.Event(), threading.Event()
+def test_abort_while_lease_is_acquired_frees_key(gateway, ingress, key, monkeypatch):
+    acquired, goes_on = threading.Event(), threading.Event()
 
-    def claim(once):
-        made = _acquire(once)
-        claimed.set()
+    def acquire(once):
+        turn = _acquire(once)
+        acquired.set()
         goes_on.wait(30)
-        return made
+        return turn
 
-    monkeypatch.setattr("gateway.predict.idempotency._acquire", claim)
+    monkeypatch.setattr("gateway.predict.idempotency._acquire", acquire)
     with gateway.connect() as connection:
         connection.sendall(gateway_request(key))
-        assert claimed.wait(30)
+        assert acquired.wait(30)
     time.sleep(0.3)  # until the gateway has noticed that it left
     goes_on.set()
     monkeypatch.undo()

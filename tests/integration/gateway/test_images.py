@@ -42,7 +42,7 @@ def halves(_halves: Gateway, transactional_db: None) -> Gateway:
 
 
 @pytest.mark.parametrize("data", FINE.values(), ids=FINE)
-def test_unusual_image_is_answered(halves, key, data):
+def test_image_of_each_kind_is_answered(halves, key, data):
     response = halves.predict(form(part(data)), key)
     assert response.status == 200, response.body
     assert response.json()["detections"][0]["label"] == "HSIL"
@@ -55,14 +55,14 @@ def test_unusual_image_is_answered(halves, key, data):
     "query",
     ["masks=polygon", "masks=none", "visualization=png", "visualization=none", "score_threshold=1"],
 )
-def test_any_valid_prediction_is_relayed(halves, key, query):
+def test_prediction_of_each_option_is_relayed(halves, key, query):
     assert halves.predict(form(part(png())), key, query=f"?{query}").status == 200
 
 
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
 def test_broken_image_gets_422_with_reason(halves, key, data, reason):
-    told = assert_refused(halves.predict(form(part(data)), key), 422, "broken_image")
-    assert re.search(reason, told["detail"])
+    refusal = assert_refused(halves.predict(form(part(data)), key), 422, "broken_image")
+    assert re.search(reason, refusal["detail"])
 
 
 @pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN)
@@ -79,6 +79,6 @@ def test_decompression_bomb_is_not_forwarded(halves, key, data):
 
 def test_model_failure_does_not_affect_next_image(halves, key):
     response = halves.predict(form(part(png(FAILS))), key)
-    told = assert_refused(response, 502, "upstream_fault", "failed")
-    assert "fake model" not in told["detail"]
+    refusal = assert_refused(response, 502, "upstream_fault", "failed")
+    assert "fake model" not in refusal["detail"]
     assert halves.predict(form(part(png())), key).status == 200

@@ -113,8 +113,8 @@ def test_pages_send_hsts(edge: Edge):
 def test_plain_http_without_terminator_is_refused(ingress, transactional_db):
     _, token = issue_key()
     with running_gateway(HTTPS_ONLY=True) as gateway:
-        told = Gateway(gateway.port).predict(b"x", f"X-API-Key: {token}")
-    assert told.status == 403
+        response = Gateway(gateway.port).predict(b"x", f"X-API-Key: {token}")
+    assert response.status == 403
     assert Record.objects.get().key_id == ""
 
 
@@ -145,8 +145,8 @@ def test_nginx_hides_admin(outside: Site, path):
 def assert_hidden(site: Site, path: str) -> None:
     response = site.get(path)
     assert response.status == 404
-    told = Problem.model_validate(response.json())
-    assert (told.code, told.detail) == ("not_found", "There is nothing here.")
+    problem = Problem.model_validate(response.json())
+    assert (problem.code, problem.detail) == ("not_found", "There is nothing here.")
 
 
 def test_nginx_shows_page_and_health_routes(outside: Site):

@@ -59,15 +59,15 @@ def test_refusals_of_nginx_are_problems(site, name):
     assert response.headers["allow"] == ("GET, HEAD, POST" if status == 405 else None)
 
 
-def test_plain_http_on_tls_port_is_a_problem(site):
+def test_plain_http_on_tls_port_gets_problem(site):
     assert_problem(Gateway(site.port).get("/"), 400, "bad_request")
 
 
 def test_too_many_connections_of_one_address_are_refused(site):
     with ExitStack() as crowd:
         for _ in range(64):
-            one = crowd.enter_context(site.connect())
-            one.sendall(head("POST /predict/", "Content-Length: 5"))
+            connection = crowd.enter_context(site.connect())
+            connection.sendall(head("POST /predict/", "Content-Length: 5"))
         response = site.get("/healthz")
     assert_problem(response, 429, "too_many_requests")
     assert response.headers["retry-after"] == "2"

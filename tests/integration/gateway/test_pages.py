@@ -19,7 +19,7 @@ from tests.integration.gateway.records import assert_problem
 from tests.integration.gateway.servers import running_gateway
 
 
-def test_page_loads_only_resources_of_the_gateway(gateway: Gateway):
+def test_page_loads_only_resources_of_gateway(gateway: Gateway):
     page = gateway.get("/")
     assert page.status == 200
     assert set(page.headers["Content-Security-Policy"].split("; ")) == {
@@ -51,7 +51,7 @@ def test_api_documentation_works_offline(gateway: Gateway):
         assert gateway.get(link).status == 200
 
 
-def test_openapi_document_describes_the_api(gateway: Gateway):
+def test_openapi_document_describes_api(gateway: Gateway):
     document = gateway.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/predict/",
@@ -75,10 +75,10 @@ def test_openapi_document_describes_the_api(gateway: Gateway):
     assert {"Prediction", "Problem"} <= set(document["components"]["schemas"])
 
 
-def test_openapi_document_uses_names_of_callers(gateway: Gateway):
+def test_openapi_document_names_operations_tags_and_key(gateway: Gateway):
     document = gateway.get("/openapi.json").json()
-    operations = [one for path in document["paths"].values() for one in path.values()]
-    assert {one["operationId"]: one["tags"] for one in operations} == {
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert {operation["operationId"]: operation["tags"] for operation in operations} == {
         "predict": ["prediction"],
         "usage": ["usage"],
         "record": ["usage"],
@@ -88,10 +88,13 @@ def test_openapi_document_uses_names_of_callers(gateway: Gateway):
     assert {tag["name"] for tag in document["tags"]} == {"prediction", "usage", "health"}
     (scheme,) = document["components"]["securitySchemes"].items()
     assert (scheme[0], scheme[1]["name"]) == ("apiKey", "X-API-Key")
-    assert {str(one.get("security")) for one in operations} == {"None", "[{'apiKey': []}]"}
+    assert {str(operation.get("security")) for operation in operations} == {
+        "None",
+        "[{'apiKey': []}]",
+    }
 
 
-def test_example_answer_fits_the_schema(gateway: Gateway):
+def test_example_answer_fits_schema(gateway: Gateway):
     post = gateway.get("/openapi.json").json()["paths"]["/predict/"]["post"]
     example = post["responses"]["200"]["content"]["application/json"]["example"]
     prediction = Prediction.model_validate_json(json.dumps(example), strict=True)
@@ -114,14 +117,14 @@ def test_static_files_are_cached(gateway: Gateway):
     assert "no-store" not in gateway.get(link).headers["Cache-Control"]
 
 
-def test_readyz_names_the_model(gateway: Gateway, ingress: FakeIngress):
+def test_readyz_names_model(gateway: Gateway, ingress: FakeIngress):
     assert gateway.get("/readyz").json() == {
         "status": "ready",
         "model": {"name": "fake", "version": "7", "bundle_sha256": DIGEST},
     }
 
 
-def test_not_ready_until_model_is_ready(ingress: FakeIngress, transactional_db):
+def test_gateway_is_not_ready_until_model_is_ready(ingress: FakeIngress, transactional_db):
     ingress.answer = lambda sent: problem(sent, 503, "unavailable")
     with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{ingress.port}") as gateway:
         response = gateway.get("/readyz")
@@ -132,8 +135,8 @@ def test_not_ready_until_model_is_ready(ingress: FakeIngress, transactional_db):
 
 def test_metrics_count_outcomes_latency_and_lesions(gateway: Gateway, ingress, key):
     def value(line: str) -> float:
-        found = re.search(f"^{re.escape(line)} (.+)$", gateway.get("/metrics").body.decode(), re.M)
-        return float(found[1]) if found else 0.0
+        match = re.search(f"^{re.escape(line)} (.+)$", gateway.get("/metrics").body.decode(), re.M)
+        return float(match[1]) if match else 0.0
 
     lines = {
         'lesionserve_gateway_requests_total{outcome="succeeded",status="200"}': 1,
@@ -155,7 +158,7 @@ def test_other_methods_get_405_with_allow(gateway: Gateway, path):
     assert "GET" in response.headers["Allow"]
 
 
-def test_form_without_csrf_token_gets_a_problem(gateway: Gateway):
+def test_form_without_csrf_token_gets_problem(gateway: Gateway):
     response = gateway.get("/admin/login/", "Content-Length: 0", method="POST")
     assert_problem(response, 403, "forbidden")
 
@@ -175,14 +178,14 @@ def assert_page(response: Response, status: int) -> str:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/%3Cscript%3E", "/static/x.js"])
-def test_error_is_a_page_in_a_browser(gateway: Gateway, path):
+def test_browser_gets_error_page(gateway: Gateway, path):
     text = assert_page(gateway.get(path, BROWSERS), 404)
     assert "There is no page at this address." in text
     assert "script>" not in re.sub(r"<script src=.*</script>", "", text)
     assert_page(gateway.get("/logout/", BROWSERS), 405)
 
 
-def test_error_page_keeps_the_headers_of_its_status(gateway: Gateway):
+def test_error_page_keeps_allow_header(gateway: Gateway):
     assert gateway.get("/logout/", BROWSERS).headers["Allow"] == "POST"
 
 
@@ -190,13 +193,13 @@ def test_error_page_keeps_the_headers_of_its_status(gateway: Gateway):
     "path",
     ["/predict/", "/predict", "/predict/x", "/records/x", "/usage/", "/metrics/", "/healthz/x"],
 )
-def test_error_of_the_api_is_never_a_page(gateway: Gateway, path):
+def test_error_of_api_is_never_page(gateway: Gateway, path):
     response = gateway.get(path, BROWSERS)
     assert response.status >= 400
     assert_problem(response, response.status, response.json()["code"])
 
 
-def test_every_path_of_the_api_answers_in_json():
+def test_paths_that_answer_in_json_are_those_of_api():
     paths = api.get_openapi_schema()["paths"]
     assert {path.split("/")[1] for path in paths} | {"metrics", "openapi.json"} == API
 
@@ -222,16 +225,16 @@ def test_error_is_json_for_clients_that_prefer_json(gateway: Gateway, accepted):
 
 
 @pytest.mark.parametrize("accepted", ["text/html", "TEXT/HTML;Q=1.0", "text/*, */*;q=0.1"])
-def test_error_is_a_page_for_clients_that_prefer_html(gateway: Gateway, accepted):
+def test_error_is_page_for_clients_that_prefer_html(gateway: Gateway, accepted):
     assert_page(gateway.get("/nowhere", f"Accept: {accepted}"), 404)
 
 
-def test_form_of_an_old_page_says_so_in_a_browser(gateway: Gateway):
+def test_form_without_csrf_token_asks_browser_to_reload(gateway: Gateway):
     response = gateway.get("/login/", BROWSERS, "Content-Length: 0", method="POST")
     assert "Load the page again." in assert_page(response, 403)
 
 
-def test_page_is_not_cached(gateway: Gateway):
+def test_pages_are_not_cached(gateway: Gateway):
     for path in ("/", "/login/", "/session/"):
         assert "no-store" in gateway.get(path).headers["Cache-Control"]
 
@@ -299,7 +302,7 @@ def test_charts_show_requested_organisation(client, transactional_db):
 
 
 @pytest.mark.parametrize("view", ["change", "history"])
-def test_reading_a_record_writes_an_event(client, transactional_db, view):
+def test_reading_record_in_admin_writes_event(client, transactional_db, view):
     record = Record.objects.create(request_id="00000000-0000-0000-0000-000000000001")
     client.force_login(User.objects.create_superuser("root"))
     assert client.get(f"/admin/usage/record/{record.pk}/{view}/").status_code == 200
@@ -319,7 +322,7 @@ def test_reading_a_record_writes_an_event(client, transactional_db, view):
         "rotated_at__isnull=1",
     ],
 )
-def test_filters_reveal_no_hidden_field(client, key, transactional_db, query):
+def test_admin_filters_reveal_no_hidden_field(client, key, transactional_db, query):
     client.force_login(User.objects.create_superuser("operator"))
     stored = ApiKey.objects.get()
     address = "/admin/keys/apikey/?" + query.format(hash=stored.secret_hash)

@@ -35,7 +35,7 @@ ON_POSTGRES = [
     "unit/gateway/test_database.py::test_readiness_writes_one_row_repeatedly",
     "integration/gateway/test_usage_api.py",
     "integration/gateway/test_sessions.py::test_session_cookie_with_nul_is_no_session",
-    "integration/gateway/test_predict.py::test_record_holds_all_but_the_image",
+    "integration/gateway/test_predict.py::test_record_holds_all_but_image",
     "integration/gateway/test_predict.py::test_disconnect_during_upload_is_recorded",
 ]
 
@@ -78,8 +78,8 @@ class Postgres:
 
 def binaries() -> Path | None:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))  # Debian's place
-    found = str(installed[-1]) if installed else shutil.which("initdb")
-    return Path(found).parent if found else None
+    program = str(installed[-1]) if installed else shutil.which("initdb")
+    return Path(program).parent if program else None
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def environment_of(postgres: Postgres, ingress: FakeIngress) -> dict[str, str]:
     }
 
 
-def test_database_restart_fails_no_request(postgres: Postgres, ingress: FakeIngress):
+def test_gateway_recovers_at_once_from_database_restart(postgres: Postgres, ingress: FakeIngress):
     with running(environment_of(postgres, ingress)) as (gateway, key):
         assert ask(gateway, key).status == 200
         postgres.stop()

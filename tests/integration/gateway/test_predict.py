@@ -19,7 +19,7 @@ from tests.integration.gateway.records import (
 from tests.integration.gateway.servers import running_gateway
 
 
-def test_answer_is_that_of_the_ingress(gateway: Gateway, ingress, key):
+def test_answer_is_that_of_ingress(gateway: Gateway, ingress, key):
     response = gateway.predict(form(part(jpeg())), key)
 
     assert response.status == 200
@@ -30,7 +30,7 @@ def test_answer_is_that_of_the_ingress(gateway: Gateway, ingress, key):
     assert response.json() == prediction(response.headers["X-Request-ID"])
 
 
-def test_record_holds_all_but_the_image(gateway: Gateway, ingress, key):
+def test_record_holds_all_but_image(gateway: Gateway, ingress, key):
     image = jpeg(64, 48)
     body = form(part(image))
     response = gateway.predict(body, key)
@@ -82,9 +82,9 @@ def test_record_names_model_that_answered_during_roll(gateway, ingress, key):
         return FakeIngress.json(body)
 
     ingress.answer = answer
-    told = [gateway.predict(form(part(jpeg())), key).json() for _ in digests]
-    assert [one["model"]["bundle_sha256"] for one in told] == digests
-    records = [Record.objects.get(request_id=one["request_id"]) for one in told]
+    answers = [gateway.predict(form(part(jpeg())), key).json() for _ in digests]
+    assert [body["model"]["bundle_sha256"] for body in answers] == digests
+    records = [Record.objects.get(request_id=body["request_id"]) for body in answers]
     assert [record.bundle_sha256 for record in records] == digests
     # The weights, the name and the version are the same.
     assert {(record.model_name, record.model_version) for record in records} == {("fake", "7")}
@@ -122,8 +122,8 @@ def test_accepts_key_in_authorization_header(gateway: Gateway, ingress, key):
 
 def test_image_errors_of_ingress_are_relayed(gateway: Gateway, ingress, key):
     ingress.answer = lambda sent: problem(sent, 422, "broken_image", "The image is cut off.")
-    told = assert_refused(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
-    assert told["detail"] == "The image is cut off."
+    refusal = assert_refused(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
+    assert refusal["detail"] == "The image is cut off."
     assert the_record().attempts == 1
 
 
@@ -231,7 +231,7 @@ def test_answer_to_another_request_is_refused(gateway, ingress, key, query, head
     assert_refused(response, 502, "upstream_fault", "failed")
 
 
-def test_unknown_fields_of_answer_are_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
+def test_repeated_key_of_answer_is_not_relayed(gateway: Gateway, ingress: FakeIngress, key):
     """JSON may hold a key twice, of which only one is read."""
 
     def twice(sent: Sent) -> tuple[int, bytes]:
@@ -276,8 +276,8 @@ def test_request_is_retried_after_disconnect(gateway: Gateway, ingress, key):
 def test_image_is_given_up_after_two_disconnects(gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"Traceback (most recent call last):")
     response = gateway.predict(form(part(jpeg())), key)
-    told = assert_refused(response, 502, "poison", "failed")
-    assert "Traceback" not in told["detail"]
+    refusal = assert_refused(response, 502, "poison", "failed")
+    assert "Traceback" not in refusal["detail"]
     assert the_record().attempts == 2
 
 

@@ -118,7 +118,7 @@ def test_command_with_closed_output_ends_quietly(filled):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
-def test_command_with_full_disk_names_the_reason(filled):
+def test_command_with_full_disk_names_reason(filled):
     for command in ("export_audit", "list_keys", "verify_audit"):
         with open("/dev/full", "w") as full:
             done = subprocess.run(

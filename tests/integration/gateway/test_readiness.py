@@ -85,7 +85,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "lines"),
     [
         (FULL, ["full False False", "with room again True True"]),
         (READ_ONLY, ["read-only False False"]),
@@ -94,7 +94,9 @@ def folder() -> Iterator[Path]:
     ],
     ids=["full", "read-only", "damaged", "gone"],
 )
-def test_ready_only_while_records_can_be_written(folder: Path, steps: str, told: list[str]):
+def test_gateway_is_ready_only_while_it_can_write_records(
+    folder: Path, steps: str, lines: list[str]
+):
     environment = {
         "PATH": os.environ["PATH"],
         "DJANGO_SETTINGS_MODULE": "gateway.settings",
@@ -113,4 +115,4 @@ def test_ready_only_while_records_can_be_written(folder: Path, steps: str, told:
         text=True,
         timeout=120,
     )
-    assert done.stdout.splitlines() == ["at first True True", *told], done.stderr
+    assert done.stdout.splitlines() == ["at first True True", *lines], done.stderr

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from cluster.launcher.ports import choose_ports
 from gateway.access.limits import Limiter
-from tests.unit.gateway.access.test_limits import RATES, admitted, caller
+from tests.unit.gateway.access.test_limits import RATES, caller, count_accepted
 
 ALARMS = "lesionserve_gateway_limiter_failures_total"
 
@@ -52,14 +52,14 @@ def url(port: int, tmp_path: Path) -> Iterator[str]:
 
 async def test_workers_share_rate_limits(url: str):
     workers = [Limiter(RATES, url) for _ in range(4)]
-    let_in = await asyncio.gather(*(admitted(worker, caller(), 10) for worker in workers))
+    let_in = await asyncio.gather(*(count_accepted(worker, caller(), 10) for worker in workers))
     assert sum(let_in) == RATES.caller
 
 
 async def test_workers_share_organisation_rate_limits(url: str):
     workers = [Limiter(RATES, url) for _ in range(4)]
     let_in = await asyncio.gather(
-        *(admitted(worker, caller(str(number)), 5) for number, worker in enumerate(workers))
+        *(count_accepted(worker, caller(str(number)), 5) for number, worker in enumerate(workers))
     )
     assert sum(let_in) == RATES.organisation
 
@@ -70,10 +70,10 @@ async def test_limits_hold_without_redis_and_are_shared_again(
     monkeypatch.setattr("gateway.access.limits._REDIS_AGAIN_AFTER_S", 0)
     worker, other = (Limiter(RATES, f"redis://127.0.0.1:{port}") for _ in range(2))
     with running_redis(port, tmp_path):
-        assert await admitted(worker, caller("before"), 10) == 5
+        assert await count_accepted(worker, caller("before"), 10) == 5
     before = REGISTRY.get_sample_value(ALARMS) or 0
-    assert await admitted(worker, caller("between"), 10) == 5
+    assert await count_accepted(worker, caller("between"), 10) == 5
     assert (REGISTRY.get_sample_value(ALARMS) or 0) > before
     with running_redis(port, tmp_path):
-        assert await admitted(worker, caller("after"), 10) == 5
-        assert await admitted(other, caller("after"), 10) == 0
+        assert await count_accepted(worker, caller("after"), 10) == 5
+        assert await count_accepted(other, caller("after"), 10) == 0

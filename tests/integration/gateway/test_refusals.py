@@ -77,10 +77,10 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_bad_credentials_all_get_the_same_401(gateway: Gateway, name):
+def test_bad_credentials_all_get_same_401(gateway: Gateway, name):
     response = gateway.predict(form(part(IMAGE)), *CREDENTIALS[name]())
-    told = assert_refused(response, 401, "unauthorized")
-    assert told["detail"] == "A valid API key is required."
+    refusal = assert_refused(response, 401, "unauthorized")
+    assert refusal["detail"] == "A valid API key is required."
     assert response.headers["WWW-Authenticate"] == 'Api-Key realm="lesionserve"'
     assert the_record().key_id == ""
 
@@ -135,7 +135,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_malformed_body_is_refused_with_reason(gateway: Gateway, key, name):
+def test_malformed_form_or_image_is_refused(gateway: Gateway, key, name):
     body, status, code = BODIES[name]
     assert_refused(gateway.predict(body, key), status, code)
 
@@ -170,7 +170,7 @@ def test_oversized_body_is_refused_unread(gateway: Gateway, key):
     assert_refused(gateway.exchange(request), 413, "body_too_large")
 
 
-def test_client_that_keeps_sending_gets_the_refusal(gateway: Gateway, key, settings):
+def test_client_that_keeps_sending_gets_refusal(gateway: Gateway, key, settings):
     length = settings.MAX_UPLOAD_BYTES + 1
     request = head("POST /predict/", key, MULTIPART, f"Content-Length: {length}")
     # A client that keeps its connection, as browsers do.
@@ -236,7 +236,7 @@ def test_refusal_names_wrong_option(gateway: Gateway, key, query, named):
     assert named in assert_refused(response, 400, "bad_request")["detail"]
 
 
-def test_pages_refuse_unknown_host(gateway: Gateway, key):
+def test_predict_refuses_host_of_unknown_domain(gateway: Gateway, key):
     body = form(part(IMAGE))
     request = head(
         "POST /predict/", key, MULTIPART, f"Content-Length: {len(body)}", host="evil.example"
@@ -254,7 +254,7 @@ def test_unknown_paths_get_404_without_record(gateway: Gateway, key, path):
     assert not Record.objects.exists()
 
 
-def test_large_body_is_refused_on_every_path(gateway: Gateway):
+def test_large_form_of_page_is_refused(gateway: Gateway):
     request = head("POST /admin/login/", "Content-Length: 60000000")
     assert_problem(gateway.exchange(request), 413, "body_too_large")
 

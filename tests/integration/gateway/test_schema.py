@@ -86,8 +86,8 @@ def of_the_ingress() -> Iterator[Any]:
 
 def modes(operation: Any) -> list[GenerationMode]:
     """Badly formed requests too, where there is anything to form."""
-    given = (operation.path_parameters, operation.query, operation.headers, operation.body)
-    return list(GenerationMode) if any(map(len, given)) else [GenerationMode.POSITIVE]
+    inputs = (operation.path_parameters, operation.query, operation.headers, operation.body)
+    return list(GenerationMode) if any(map(len, inputs)) else [GenerationMode.POSITIVE]
 
 
 def ask_for_everything(schema: Any, headers: dict[str, str]) -> list[str]:

@@ -85,8 +85,8 @@ def test_signed_in_person_predicts_without_key(browser: Browser):
 def test_session_request_without_csrf_token_is_refused(browser: Browser, ingress, headers):
     person()
     browser.sign_in()
-    told = [line.format(token=browser.token) for line in headers]
-    assert_refused(browser.predict(*told), 403, "forbidden")
+    lines = [line.format(token=browser.token) for line in headers]
+    assert_refused(browser.predict(*lines), 403, "forbidden")
     assert ingress.sent == []
 
 
@@ -96,7 +96,7 @@ def test_session_request_of_own_page_is_accepted(browser: Browser):
     assert browser.predict(browser.token, "Origin: http://localhost").status == 200
 
 
-def test_expired_session_gets_401(browser: Browser):
+def test_unknown_session_gets_401(browser: Browser):
     person()
     browser.sign_in()
     browser.cookies["sessionid"] = "a" * 32
@@ -195,7 +195,7 @@ def test_session_route_names_signed_in_person(browser: Browser):
     assert browser.send("GET /session/").json() == {"user": None}
 
 
-def test_lockout_is_a_page_in_a_browser(browser: Browser):
+def test_lockout_is_shown_as_page_in_browser(browser: Browser):
     person()
     for number in range(6):
         browser.sign_in(password=f"guess {number}")
@@ -225,7 +225,7 @@ def test_sign_in_changes_session_key(browser: Browser):
     assert browser.cookies["sessionid"] not in ("f" * 32, first)
 
 
-def test_cookies_are_secure_and_same_site(browser: Browser):
+def test_session_cookie_is_secure_and_same_site(browser: Browser):
     person()
     session = next(
         cookie
@@ -290,10 +290,13 @@ def test_sign_in_form_without_token_is_refused(browser: Browser):
 
 def test_auditor_sees_own_records_and_is_recorded(gateway: Gateway, browser: Browser, ingress):
     nurse, other = Browser(gateway), Browser(gateway)
-    for one, name, organisation in ((nurse, "nurse", "a clinic"), (other, "doctor", "elsewhere")):
+    for client, name, organisation in (
+        (nurse, "nurse", "a clinic"),
+        (other, "doctor", "elsewhere"),
+    ):
         person(name, organisation=organisation)
-        one.sign_in(name)
-        assert one.predict(one.token).status == 200
+        client.sign_in(name)
+        assert client.predict(client.token).status == 200
     person("auditor", "auditor")
     browser.sign_in("auditor")
     page = browser.send("GET /admin/usage/record/").body.decode()

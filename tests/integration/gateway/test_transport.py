@@ -38,9 +38,9 @@ def speaking(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[
 
     def talk(connection: socket.socket) -> None:
         try:
-            with connection if context is None else context.wrap_socket(connection, True) as one:
-                came.append(read_request(one))
-                answer(one, came[-1])
+            with connection if context is None else context.wrap_socket(connection, True) as stream:
+                came.append(read_request(stream))
+                answer(stream, came[-1])
         except OSError:
             pass  # the gateway hung up first, as it may
 

@@ -31,16 +31,16 @@ def test_organisation_reads_its_usage(gateway: Gateway, ingress, key, reader):
     gateway.predict(IMAGE, f"X-API-Key: {issue_key(organisation='elsewhere')[1]}")
     response = gateway.get("/usage/", reader)
     assert response.headers["Cache-Control"] == "no-store"
-    told = response.json()
-    assert told["organisation"] == "a clinic"
-    assert told["requests"] == 2
-    assert told["outcomes"] == {"rejected": 1, "succeeded": 1}
-    assert told["classes"] == {"HSIL": 1}
-    assert told["scores"] == [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]
-    assert told["image_types"] == {"JPEG": 1}
-    assert told["model_versions"] == {"fake 7": 1}
-    assert set(told["latency_ms"]) == {"p50", "p90", "p95", "p99"}
-    assert told["days"][0]["day"] == str(datetime.now(UTC).date())
+    usage = response.json()
+    assert usage["organisation"] == "a clinic"
+    assert usage["requests"] == 2
+    assert usage["outcomes"] == {"rejected": 1, "succeeded": 1}
+    assert usage["classes"] == {"HSIL": 1}
+    assert usage["scores"] == [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+    assert usage["image_types"] == {"JPEG": 1}
+    assert usage["model_versions"] == {"fake 7": 1}
+    assert set(usage["latency_ms"]) == {"p50", "p90", "p95", "p99"}
+    assert usage["days"][0]["day"] == str(datetime.now(UTC).date())
     assert "RateLimit" in response.headers
 
 
@@ -50,9 +50,9 @@ def test_usage_names_each_key_beside_its_id(gateway: Gateway, ingress, key, read
     for header in (key, f"X-API-Key: {other}", f"X-API-Key: {elsewhere}"):
         assert gateway.predict(IMAGE, header).status == 200
     ids = [f"key:{token.split('_')[1]}" for token in (key, str(other))]
-    told = gateway.get("/usage/", reader).json()
-    assert told["callers"] == dict.fromkeys(ids, 1)
-    assert told["caller_names"] == {ids[0]: "a clinic", ids[1]: "=a second key"}
+    usage = gateway.get("/usage/", reader).json()
+    assert usage["callers"] == dict.fromkeys(ids, 1)
+    assert usage["caller_names"] == {ids[0]: "a clinic", ids[1]: "=a second key"}
     text = gateway.get("/usage/?format=csv", reader).body.decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {(row["caller"], row["caller_name"]) for row in rows} == {
@@ -61,7 +61,7 @@ def test_usage_names_each_key_beside_its_id(gateway: Gateway, ingress, key, read
     }
 
 
-def test_usage_names_no_key_for_a_person(transactional_db):
+def test_usage_names_no_key_for_person(transactional_db):
     organisation = organisation_named("a clinic")
     record = Record(request_id=uuid4(), state="succeeded", organisation=organisation, user="ada")
     assert Record.objects.close(record)
@@ -72,18 +72,18 @@ def test_usage_names_no_key_for_a_person(transactional_db):
 
 
 def test_replay_counts_no_detections(gateway: Gateway, ingress, key, reader):
-    def found() -> float:
+    def detections() -> float:
         return (
             REGISTRY.get_sample_value("lesionserve_gateway_detections_total", {"label": "HSIL"})
             or 0
         )
 
-    before = found()
+    before = detections()
     for _ in range(3):
         assert gateway.predict(IMAGE, key, "Idempotency-Key: one-of-a-kind").status == 200
-    assert found() == before + 1
-    told = gateway.get("/usage/", reader).json()
-    assert (told["requests"], told["classes"], sum(told["scores"])) == (3, {"HSIL": 1}, 1)
+    assert detections() == before + 1
+    usage = gateway.get("/usage/", reader).json()
+    assert (usage["requests"], usage["classes"], sum(usage["scores"])) == (3, {"HSIL": 1}, 1)
 
 
 @pytest.mark.parametrize("label", ["=cmd|' /C calc'!A0", " =1+1", "\u200b=1+1", "\uff1d1+1", "|x"])
@@ -100,8 +100,8 @@ def test_csv_cells_are_never_formulas(gateway, ingress, key, reader, label):
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(response.body.decode())))
-    (found,) = [row for row in rows if row["dimension"] == "class"]
-    assert found["value"] == "'" + label
+    (cell,) = [row for row in rows if row["dimension"] == "class"]
+    assert cell["value"] == "'" + label
     assert {row["dimension"] for row in rows} >= {"outcome", "image_type", "latency", "score"}
 
 
@@ -117,11 +117,11 @@ def test_csv_cells_are_never_formulas(gateway, ingress, key, reader, label):
         "from=2026-01-01&from=2026-01-02",
     ],
 )
-def test_wrong_period_is_refused(gateway: Gateway, reader, query):
+def test_wrong_period_or_format_is_refused(gateway: Gateway, reader, query):
     assert_problem(gateway.get(f"/usage/?{query}", reader), 400, "bad_request")
 
 
-def test_reading_records_requires_scope_and_is_recorded(gateway: Gateway, key, reader):
+def test_reading_usage_requires_scope_and_is_recorded(gateway: Gateway, key, reader):
     assert_problem(gateway.get("/usage/"), 401, "unauthorized")
     assert_problem(gateway.get("/usage/", key), 403, "forbidden")
     assert not Event.objects.filter(action="usage.read").exists()
@@ -136,15 +136,19 @@ def test_record_is_visible_to_its_organisation_only(gateway, ingress, key, reade
     request_id = gateway.predict(IMAGE, key).headers["X-Request-ID"]
     response = gateway.get(f"/records/{request_id}", reader)
     assert response.headers["Cache-Control"] == "no-store"
-    told = response.json()
-    assert (told["request_id"], told["state"], told["status"]) == (request_id, "succeeded", 200)
+    record = response.json()
+    assert (record["request_id"], record["state"], record["status"]) == (
+        request_id,
+        "succeeded",
+        200,
+    )
     stranger = issue_key(organisation="elsewhere", scopes=["usage:read"])[1]
     response = gateway.get(f"/records/{request_id}", f"X-API-Key: {stranger}")
     assert_problem(response, 404, "not_found")
     assert Event.objects.filter(action="record.read").count() == 2
 
 
-def test_key_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
+def test_key_quota_holds_until_midnight(gateway: Gateway, ingress, transactional_db):
     header = f"X-API-Key: {issue_key(requests_per_day=2)[1]}"
     statuses = [gateway.predict(IMAGE, header).status for _ in range(3)]
     assert statuses == [200, 200, 429]
@@ -160,7 +164,7 @@ def test_key_quota_holds_for_a_day(gateway: Gateway, ingress, transactional_db):
 def test_organisation_quota_covers_all_keys(gateway, ingress, transactional_db):
     headers = [f"X-API-Key: {issue_key(str(number))[1]}" for number in range(3)]
     Organisation.objects.update(requests_per_day=2)
-    assert sorted(gateway.predict(IMAGE, one).status for one in headers) == [200, 200, 429]
+    assert sorted(gateway.predict(IMAGE, header).status for header in headers) == [200, 200, 429]
 
 
 def test_answers_state_remaining_rate(ingress: FakeIngress, transactional_db):

@@ -7,7 +7,7 @@ import pytest
 from cluster.files import write_secret
 
 
-def test_secret_is_its_owners_whoever_could_read_the_old_one(tmp_path: Path):
+def test_rewritten_secret_is_private(tmp_path: Path):
     (tmp_path / "s").touch(mode=0o644)
     write_secret(tmp_path / "s", b"new")
     assert (tmp_path / "s").read_bytes() == b"new"

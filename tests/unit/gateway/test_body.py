@@ -31,7 +31,7 @@ async def test_reads_body_in_chunks():
     assert await read_body(receiving(chunk(b"a", True), chunk(b"b")), 2) == b"ab"
 
 
-async def test_refuses_body_shorter_than_announced():
+async def test_rejects_body_shorter_than_announced():
     with pytest.raises(BadRequest, match="1 bytes"):
         await read_body(receiving(chunk(b"a")), 2)
 
@@ -73,7 +73,7 @@ async def test_cancellation_by_server_is_not_swallowed(leaves):
         await task
 
 
-async def test_error_of_the_work_is_passed_on():
+async def test_error_of_work_is_passed_on():
     with pytest.raises(BadRequest):
         async with cancelled_on_disconnect(receiving()):
             raise BadRequest("x")

@@ -14,7 +14,7 @@ def test_check_refuses_uploads_written_to_disk(settings):
 
 
 @pytest.mark.parametrize(
-    ("url", "found"),
+    ("url", "warnings"),
     [
         ("http://localhost:8000", []),
         ("http://127.0.0.1:8000", []),
@@ -24,6 +24,6 @@ def test_check_refuses_uploads_written_to_disk(settings):
         ("http://10.0.0.1", ["gateway.W001"]),
     ],
 )
-def test_check_warns_of_plain_http_to_another_host(settings, url, found):
+def test_check_warns_of_plain_http_to_another_host(settings, url, warnings):
     settings.UPSTREAM_URL = url
-    assert [message.id for message in images_travel_encrypted(None)] == found
+    assert [message.id for message in images_travel_encrypted(None)] == warnings

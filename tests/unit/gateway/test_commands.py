@@ -21,7 +21,7 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_issue_prints_only_the_key():
+def test_issue_prints_only_key_to_stdout():
     out, err = run("issue_key", "--name", "a clinic")
     token = Token.parse(out.removesuffix("\n"))
     assert ApiKey.objects.authenticate(token, timezone.now()).name == "a clinic"
@@ -81,7 +81,7 @@ def test_added_person_has_role_and_organisation(monkeypatch):
     assert [group.name for group in nurse.groups.all()] == ["clinician"]
 
 
-def test_list_shows_one_line_a_key_without_secret():
+def test_list_shows_one_line_per_key_without_secret():
     _, token = issue_key("a\nclinic")
     revoke_key(issue_key("gone")[0])
     issue_key("past", expires_at=timezone.now() - timedelta(days=1))
@@ -102,7 +102,7 @@ def test_revoke_command_revokes_key():
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
 
 
-def test_issued_key_has_the_owner_scopes_and_limits_asked_for():
+def test_issued_key_has_requested_owner_scopes_and_limits():
     User.objects.create_user("nurse")
     run(
         *("issue_key", "--name", "n" * 200, "--owner", "nurse", "--expires-in", "36500"),
@@ -114,13 +114,13 @@ def test_issued_key_has_the_owner_scopes_and_limits_asked_for():
     assert (key.requests_per_minute, key.requests_per_day) == (1, 10**9)
 
 
-def test_issue_says_until_when_the_key_is_valid():
+def test_issue_says_until_when_key_is_valid():
     assert "Valid until revoked." in run("issue_key", "--name", "n")[1]
     _, hints = run("issue_key", "--name", "n", "--expires-in", "1")
     assert f"Valid until {timezone.now() + timedelta(days=1):%Y-%m-%d}" in hints
 
 
-def test_rotated_key_is_printed_alone_and_the_old_one_overlaps():
+def test_rotation_prints_new_key_and_end_of_old_key():
     old, _ = issue_key()
     out, hints = run("rotate_key", old.id, "--overlap", "365")
     token = Token.parse(out.removesuffix("\n"))
@@ -129,7 +129,7 @@ def test_rotated_key_is_printed_alone_and_the_old_one_overlaps():
     assert f"{old.id} is valid until {timezone.now() + timedelta(days=365):%Y-%m-%d}" in hints
 
 
-def test_rotation_without_an_overlap_ends_the_old_key_at_once():
+def test_rotation_without_overlap_ends_old_key_at_once():
     old, token = issue_key()
     run("rotate_key", old.id, "--overlap", "0")
     assert ApiKey.objects.authenticate(token, timezone.now()) is None
@@ -144,14 +144,14 @@ def test_key_is_not_rotated_twice():
 
 
 @pytest.mark.parametrize("overlap", ["-1", "366", "a week"])
-def test_key_is_not_rotated_with_a_wrong_overlap(overlap):
+def test_key_is_not_rotated_with_wrong_overlap(overlap):
     key, _ = issue_key()
     with pytest.raises(CommandError, match="--overlap"):
         run("rotate_key", key.id, f"--overlap={overlap}")
     assert ApiKey.objects.count() == 1
 
 
-def test_key_is_not_rotated_after_it_expired():
+def test_expired_key_is_not_rotated():
     key, _ = issue_key(expires_at=timezone.now() - timedelta(days=1))
     with pytest.raises(CommandError, match="not valid any more"):
         run("rotate_key", key.id)
@@ -159,7 +159,7 @@ def test_key_is_not_rotated_after_it_expired():
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jgone", "a\x9b31mb", "a\u202eb", "a\udcffb"])
-def test_names_are_printed_escaped(name):
+def test_names_of_keys_are_printed_escaped(name):
     key, _ = issue_key(name.encode("utf-8", "replace").decode())
     listed, _ = run("list_keys")
     _, revoked = run("revoke_key", key.id)

@@ -22,7 +22,7 @@ sqlite_only = pytest.mark.skipif(
 
 
 class Clock:
-    """Goes only as it is told to."""
+    """The monotonic clock, moved by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -45,7 +45,7 @@ def busy_timeout() -> float:
 
 
 @sqlite_only
-async def test_statements_of_a_request_share_time_limit(clock, monkeypatch):
+async def test_statements_of_request_share_time_limit(clock, monkeypatch):
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 5)
     waits = []
 
@@ -72,7 +72,7 @@ async def test_requests_have_separate_time_limits(clock):
     assert await asyncio.gather(request(), request()) == pytest.approx([0.8, 0.8])
 
 
-async def test_waiting_for_a_thread_counts_for_time_limit():
+async def test_waiting_for_thread_counts_towards_time_limit():
     """However many requests wait before: the threads are stuck, and not the database."""
     stuck = threading.Event()
     with waiting_at_most(30.0):
@@ -88,7 +88,7 @@ async def test_waiting_for_a_thread_counts_for_time_limit():
     assert not ran.is_set()
 
 
-async def test_background_call_has_no_time_limit(clock):
+async def test_call_may_have_its_own_time_limit(clock):
     with waiting_at_most(0.0):
         assert await in_database(lambda: True, within_s=1.0)
 
@@ -140,7 +140,7 @@ async def test_readiness_writes_one_row_repeatedly():
 
 
 @sqlite_only
-async def test_not_ready_while_nothing_can_be_written(file: Path):
+async def test_locked_database_is_not_ready(file: Path):
     with sqlite3.connect(file) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseUnavailable, match="No record can be written"):

@@ -35,7 +35,7 @@ def latest() -> list[tuple[str, str]]:
     return MigrationExecutor(connection).loader.graph.leaf_nodes()
 
 
-def test_keys_of_before_organisations_join_the_default_one(back_to):
+def test_keys_without_organisation_join_default_organisation(back_to):
     before = back_to(
         [("keys", "0002_organisations_and_scopes"), ("usage", "0002_seals_events_and_tallies")]
     )
@@ -47,13 +47,13 @@ def test_keys_of_before_organisations_join_the_default_one(back_to):
     assert Record.objects.get(request_id=id_).organisation.name == "default"
 
 
-def test_no_default_organisation_is_made_without_such_keys(back_to):
+def test_migration_without_keys_adds_no_organisation(back_to):
     back_to([("keys", "0002_organisations_and_scopes")])
     migrate(latest())
     assert not Organisation.objects.exists()
 
 
-def test_heads_of_before_proofs_are_numbered_by_day(back_to):
+def test_migrated_heads_get_numbers_by_day_and_proofs(back_to):
     before = back_to([("usage", "0003_records_of_the_keys_organisations")])
     heads = before.get_model("usage", "Head").objects
     for trail, day in (("requests", 3), ("requests", 1), ("events", 2)):

@@ -80,9 +80,9 @@ def test_error_names_missing_secret(name):
 
 def test_debug_mode_generates_secrets():
     environment = Environment.read({"LESIONSERVE_DEBUG": "1"})
-    one, other = (environment.secret(environment.secret_key) for _ in range(2))
-    assert one != other
-    assert len(one) >= 50
+    secret, other = (environment.secret(environment.secret_key) for _ in range(2))
+    assert secret != other
+    assert len(secret) >= 50
 
 
 def test_printed_environment_shows_no_secret():
@@ -97,7 +97,7 @@ def test_lists_are_split_at_commas():
     assert environment.image_limits.formats == ("JPEG",)
 
 
-def test_sqlite_waits_for_locks_and_survives_a_crash():
+def test_sqlite_options_wait_for_locks_and_use_wal():
     options = Environment.read(GOOD).databases()["default"]["OPTIONS"]
     assert options["timeout"] == 5
     assert options["transaction_mode"] == "IMMEDIATE"

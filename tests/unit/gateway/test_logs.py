@@ -29,7 +29,7 @@ def lines(capsys) -> Iterator[object]:
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
 
 
-def test_log_line_is_an_object_with_request_id(lines):
+def test_log_line_is_json_object_with_request_id(lines):
     lines.start()
     with bound_contextvars(request_id="an id"):
         structlog.stdlib.get_logger("ours").info("request", status=200)
@@ -46,7 +46,7 @@ def test_log_line_is_an_object_with_request_id(lines):
 
 
 @pytest.mark.parametrize("text", ["a\r\nb", "a\u2028b", 'a", "level": "info', "\x1b[31mred", "\0"])
-def test_log_text_cannot_forge_a_line_or_field(lines, text):
+def test_log_text_cannot_forge_line_or_field(lines, text):
     lines.start()
     logging.getLogger("django.request").error("Bad path: %s", text)
     structlog.stdlib.get_logger("ours").warning("odd", path=text)
@@ -65,7 +65,7 @@ def test_traceback_is_one_line(lines):
     assert "ValueError: a fault" in line["exception"]
 
 
-def test_sampler_keeps_all_lines_of_a_share_of_requests(lines):
+def test_sampler_keeps_every_line_of_sampled_requests(lines):
     lines.start(share=0.25)
     logger = structlog.stdlib.get_logger("ours")
     for number in range(400):
@@ -73,8 +73,8 @@ def test_sampler_keeps_all_lines_of_a_share_of_requests(lines):
             logger.info("first")
             logger.info("second")
             logger.warning("odd")
-    told = lines()
-    kept = {line["request_id"] for line in told if line["event"] == "first"}
-    assert 60 < len(kept) < 140
-    assert kept == {line["request_id"] for line in told if line["event"] == "second"}
-    assert sum(line["event"] == "odd" for line in told) == 400
+    entries = lines()
+    ids = {line["request_id"] for line in entries if line["event"] == "first"}
+    assert 60 < len(ids) < 140
+    assert ids == {line["request_id"] for line in entries if line["event"] == "second"}
+    assert sum(line["event"] == "odd" for line in entries) == 400

@@ -5,7 +5,7 @@ import pytest
 from gateway import maintenance
 
 
-async def test_failing_task_stops_no_task(monkeypatch, caplog):
+async def test_failing_task_stops_no_other_task(monkeypatch, caplog):
     done: list[str] = []
 
     def fails() -> None:

@@ -28,5 +28,5 @@ CLINIC = Organisation(name="a clinic")
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Model) else "",
 )
-def test_row_has_a_readable_name(row: Model, name: str):
+def test_row_has_readable_name(row: Model, name: str):
     assert str(row) == name

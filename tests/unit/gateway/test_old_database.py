@@ -62,7 +62,7 @@ def rights(database: Path) -> set[tuple[str, str, str]]:
 
 def test_old_database_migrates_with_every_row_and_seal(database: Path):
     before, rights_before = rows(database), rights(database)
-    empty = {name for name, found in before.items() if not found}
+    empty = {name for name, content in before.items() if not content}
     assert empty == {
         "auth_user_groups",
         "auth_user_user_permissions",

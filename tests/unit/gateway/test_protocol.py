@@ -15,7 +15,7 @@ def protocol(**options: int) -> GatewayProtocol:
     return GatewayProtocol(config=config, server_state=ServerState(), app_state={})
 
 
-async def test_idle_connection_outlives_those_of_clients():
+async def test_idle_connection_outlives_that_of_nginx():
     (nginx_s,) = re.findall(r"^ +keepalive_timeout +(\d+)s;  # below", NGINX.read_text(), re.M)
     assert protocol().timeout_keep_alive > int(nginx_s)
 

@@ -69,7 +69,7 @@ def test_local_profile_fits_two_cores_without_gpu():
     assert graph.ingress.num_gpus == 0
 
 
-def test_relative_bundle_is_found_from_any_directory():
+def test_relative_bundle_path_starts_at_installation():
     assert load_profile(LOCAL).application.args.model.bundle == ROOT / "weights/demo"
 
 
@@ -111,7 +111,7 @@ def test_error_names_wrong_key_or_value(document, tmp_path, key, value):
     assert f"{tmp_path / 'profile.yaml'}: {key}: " in str(caught.value)
 
 
-def test_error_names_misspelt_key_before_missing_one(document, tmp_path):
+def test_error_names_misspelt_key_before_missing_key(document, tmp_path):
     model = args_of(document)["model"]
     model["torch_treads"] = model.pop("torch_threads")
     with pytest.raises(ConfigError, match="torch_treads: Extra inputs are not permitted"):
@@ -141,7 +141,7 @@ def test_size_is_either_fixed_or_autoscaled(document, tmp_path):
         load(document, tmp_path)
 
 
-def test_minimum_above_maximum_is_refused(document, tmp_path):
+def test_default_deadline_above_maximum_is_refused(document, tmp_path):
     _set(args_of(document), "deadline", {"default_s": 60, "max_s": 30})
     with pytest.raises(ConfigError, match="default_s is larger than max_s"):
         load(document, tmp_path)
@@ -161,7 +161,7 @@ def test_layout_requires_sizes_of_its_deployments(document, tmp_path):
         load(document, tmp_path)
 
 
-def test_missing_or_malformed_profile_is_one_line(tmp_path):
+def test_missing_or_malformed_profile_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         load_profile(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
@@ -184,7 +184,7 @@ def test_profile_is_read_as_utf8_in_any_locale(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"a: \xff", b"a: \x00", None])
-def test_profile_that_is_no_text_is_one_error(tmp_path, content):
+def test_profile_that_is_no_text_is_refused(tmp_path, content):
     path = Path("/dev/zero") if content is None else tmp_path / "profile.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -205,14 +205,14 @@ def test_gpu_holds_predictors_of_two_versions():
     assert 2 * predictor.most_replicas * predictor.num_gpus <= 1
 
 
-def test_rejects_replica_that_drops_admitted_requests(document, tmp_path):
+def test_rejects_shutdown_timeout_below_deadline(document, tmp_path):
     _set(args_of(document), "graph.ingress.graceful_shutdown_timeout_s", 59)
     with pytest.raises(ConfigError, match=r"ingress\.graceful_shutdown_timeout_s is below"):
         load(document, tmp_path)
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_replaced_replica_may_finish_what_it_has_admitted(path):
+def test_replaced_replica_can_finish_accepted_requests(path):
     application = load_profile(path).application
     for deployment in deployments(build_app(application.args)):
         config = deployment._deployment_config
@@ -241,7 +241,7 @@ def test_short_service_token_is_refused(monkeypatch):
         Tokens.from_environment()
 
 
-def test_look_back_below_metrics_interval_is_refused(document, tmp_path):
+def test_look_back_equal_to_metrics_interval_is_refused(document, tmp_path):
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2}
     size = args_of(document)["graph"]["ingress"]
     del size["num_replicas"]

@@ -72,7 +72,7 @@ async def test_single_item_starts_at_once(batcher, gate):
     assert gate.batches == [[7]]
 
 
-async def test_items_that_arrive_during_batch_form_the_next(batcher, gate):
+async def test_items_that_arrive_during_batch_form_next_batch(batcher, gate):
     first = await occupy(batcher, gate, 1)
     rest = await submit(batcher, 2, 3, 4)
     gate.open(2)
@@ -170,7 +170,7 @@ async def test_full_queue_refuses_item(batcher, gate):
         await batcher.submit(7)
 
 
-async def test_close_finishes_admitted_items_and_refuses_new(batcher, gate):
+async def test_close_finishes_accepted_items_and_refuses_new(batcher, gate):
     first = await occupy(batcher, gate, 1)
     [second] = await submit(batcher, 2)
     closing = asyncio.create_task(batcher.close())
@@ -186,7 +186,7 @@ async def test_close_of_idle_batcher_returns(pool):
     await Batcher(list, pool, max_batch_size=1, max_waiting=1).close()
 
 
-async def test_missing_result_fails_the_batch(pool):
+async def test_missing_result_fails_batch(pool):
     batcher: Batcher[int, int] = Batcher(lambda items: [], pool, max_batch_size=2, max_waiting=2)
     with pytest.raises(AssertionError, match="answer each item once"):
         await batcher.submit(1)

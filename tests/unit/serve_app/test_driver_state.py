@@ -25,6 +25,6 @@ def test_other_output_is_no_report():
     assert DriverReport.read_all(text) == []
 
 
-def test_report_is_read_behind_output_without_a_line_end():
+def test_report_is_read_after_output_without_line_end():
     text = 'Loading: 100 %{"state":"stopping"}\nerror: x'
     assert [report.state for report in DriverReport.read_all(text)] == [DriverState.STOPPING]

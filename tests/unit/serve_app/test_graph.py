@@ -30,7 +30,7 @@ async def test_fused_graph_raises_error_of_pipeline_unchanged(graph):
         await graph.predict("id", png()[:-20], OPTIONS)
 
 
-async def test_waiting_request_holds_no_decoded_image(graph, monkeypatch):
+async def test_fused_graph_limits_concurrent_pipeline_calls(graph, monkeypatch):
     inside, most, go = 0, 0, asyncio.Event()
 
     async def answer(*_: object) -> bytes:

@@ -56,6 +56,6 @@ def test_node_of_another_version_is_refused(args):
     assert check_node(args).problem.startswith("another version of lesionserve")
 
 
-def test_trial_names_missing_engine(args):
+def test_trial_names_missing_device(args):
     args["model"]["device"] = "cuda"
     assert try_model(args).problem.startswith("EngineUnavailable: device 'cuda'")

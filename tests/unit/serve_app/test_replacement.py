@@ -125,7 +125,7 @@ async def test_replica_that_gave_up_is_unhealthy():
     raise AssertionError("it refuses for ever, and is called healthy")
 
 
-def test_another_bundle_than_the_deployed_one_is_refused():
+def test_bundle_other_than_deployed_is_refused():
     digest = open_deployed_bundle(None, DEMO).manifest.digest
     assert open_deployed_bundle(digest, DEMO).manifest.digest == digest
     with pytest.raises(BundleError, match="was deployed; restore that bundle"):

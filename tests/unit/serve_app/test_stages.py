@@ -62,10 +62,10 @@ async def test_preprocess_raises_reason_for_refused_image():
 
 
 async def test_predicted_names_its_model(predictor, prepared):
-    found = await predictor(prepared)
-    assert len(found.instances) == 1
-    assert (found.model.name, found.model.engine) == ("fake", "fake")
-    assert found.class_names == ("LSIL", "HSIL")
+    predicted = await predictor(prepared)
+    assert len(predicted.instances) == 1
+    assert (predicted.model.name, predicted.model.engine) == ("fake", "fake")
+    assert predicted.class_names == ("LSIL", "HSIL")
 
 
 class RgbBundle(FakeBundle):
@@ -81,11 +81,11 @@ async def test_predictor_resizes_input_of_another_version(prepared):
     seen = []
     predict = predictor._engine.predict
     predictor._engine.predict = lambda inputs: (seen.extend(inputs), predict(inputs))[1]
-    found = await predictor(prepared)
+    predicted = await predictor(prepared)
     expected = RgbBundle(Path("nowhere"), MANIFEST).resize(prepared.source.pixels)
     assert np.array_equal(seen[0].pixels, expected.pixels)
-    assert found.input_size == expected.pixels.shape[:2] == (10, 20)
-    answer = await Postprocess(app_args())("id", prepared, found, PredictOptions())
+    assert predicted.input_size == expected.pixels.shape[:2] == (10, 20)
+    answer = await Postprocess(app_args())("id", prepared, predicted, PredictOptions())
     assert json.loads(answer)["detections"][0]["box"] == [0, 0, 20, 20]
 
 
@@ -99,7 +99,7 @@ async def test_concurrent_images_form_batches(predictor, prepared):
 async def test_image_on_which_model_fails_fails_alone(predictor, prepared):
     bad = await Preprocess(app_args(), open_fake_bundle)(png(FAILS))
     answers = await asyncio.gather(
-        *(predictor(one) for one in (prepared, bad, prepared)), return_exceptions=True
+        *(predictor(image) for image in (prepared, bad, prepared)), return_exceptions=True
     )
     assert isinstance(answers[1], PredictionFailed)
     assert [len(answers[0].instances), len(answers[2].instances)] == [1, 1]
@@ -141,9 +141,9 @@ async def test_endless_batch_makes_predictor_unhealthy(predictor, monkeypatch):
 
 
 async def test_postprocess_writes_prediction_in_source_pixels(predictor, prepared):
-    found = await predictor(prepared)
+    predicted = await predictor(prepared)
     options = PredictOptions(masks="polygon", visualization="none")
-    answer = await Postprocess(app_args())("some-id", prepared, found, options, "case-7")
+    answer = await Postprocess(app_args())("some-id", prepared, predicted, options, "case-7")
     prediction = Prediction.model_validate_json(answer)
     assert (prediction.request_id, prediction.correlation_id) == ("some-id", "case-7")
     assert (prediction.options, prediction.below_threshold) == (options, 0)
@@ -165,18 +165,20 @@ async def test_answer_counts_detections_below_threshold(predictor, prepared):
 async def test_postprocess_draws_on_read_only_arrays(predictor, prepared):
     prepared.source.pixels.flags.writeable = False
     prepared.model_input.pixels.flags.writeable = False
-    found = await predictor(prepared)
-    answer = await Postprocess(app_args())("some-id", prepared, found, PredictOptions())
+    predicted = await predictor(prepared)
+    answer = await Postprocess(app_args())("some-id", prepared, predicted, PredictOptions())
     assert json.loads(answer)["visualization"]
 
 
 async def test_pipeline_answers_as_its_stages_do(predictor, prepared):
     options = PredictOptions(visualization="png")
-    found = await predictor(prepared)
-    one_by_one = await Postprocess(app_args())("id", prepared, found, options, "case-7")
-    together = await Pipeline(app_args(), open_fake_bundle)("id", png(), options, "case-7")
+    predicted = await predictor(prepared)
+    answer_of_stages = await Postprocess(app_args())("id", prepared, predicted, options, "case-7")
+    answer_of_pipeline = await Pipeline(app_args(), open_fake_bundle)(
+        "id", png(), options, "case-7"
+    )
     keys = set(Prediction.model_fields) - {"timings_ms"}
-    first, second = json.loads(one_by_one), json.loads(together)
+    first, second = json.loads(answer_of_stages), json.loads(answer_of_pipeline)
     assert {key: first[key] for key in keys} == {key: second[key] for key in keys}
 
 

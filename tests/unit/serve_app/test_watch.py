@@ -95,7 +95,7 @@ async def test_watch_refuses_at_once_until_stage_runs(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ValueError("a status that Ray cannot read"), KeyError("other")])
-async def test_watch_finds_recovery_after_an_error_of_the_controller(monkeypatch, error):
+async def test_watch_finds_recovery_after_error_of_controller(monkeypatch, error):
     monkeypatch.setattr("serve_app.watch._LOOK_EVERY_S", 0.01)
     controller, errors = Controller(FAILS), [error]
 
@@ -174,5 +174,5 @@ async def test_cancelling_watch_cancels_call():
         ("", ""),
     ],
 )
-def test_last_line_is_the_error_of_a_traceback(message, line):
+def test_last_line_is_error_of_traceback(message, line):
     assert last_line(message) == line

@@ -8,7 +8,7 @@ from pipeline.bundle.bundle import open_bundle
 from tests.unit.cluster.cli.command import run
 
 
-def test_pack_then_verify(model: list[str], image: Path, tmp_path: Path) -> None:
+def test_verify_accepts_packed_bundle(model: list[str], image: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     packed = run(
         "pack", bundle, *model, "--name", "small", "--version", "1", "--golden", image, "--half"
@@ -32,13 +32,13 @@ def test_pack_warns_of_missing_golden_cases(model: list[str], tmp_path: Path) ->
 def test_class_names_with_commas_are_packed(model: list[str], image: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("LSIL, low grade\nHSIL, high grade\n")
-    one_by_one = ["--class", "LSIL, low grade", "--class", "HSIL, high grade"]
-    for number, options in enumerate((["--classes-file", names], one_by_one)):
+    class_options = ["--class", "LSIL, low grade", "--class", "HSIL, high grade"]
+    for number, options in enumerate((["--classes-file", names], class_options)):
         bundle = tmp_path / str(number)
         result = run("pack", bundle, *model[:4], *options, "--name", "s", "--version", "1")
         assert result.exit_code == 0, result.output
         assert open_bundle(bundle).class_names == ["LSIL, low grade", "HSIL, high grade"]
-    assert run("predict", image, *model[:4], *one_by_one).exit_code == 0
+    assert run("predict", image, *model[:4], *class_options).exit_code == 0
 
 
 def test_pack_without_class_names_is_misuse(model: list[str], tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_damaged_bundle_fails_in_one_line(
 
 @pytest.mark.parametrize("option", ["--name", "--version"])
 @pytest.mark.parametrize("value", ["", " ", "x" * 101, "two\nlines"])
-def test_invalid_bundle_name_is_misuse(
+def test_invalid_bundle_name_or_version_is_misuse(
     model: list[str], tmp_path: Path, option: str, value: str
 ) -> None:
     arguments = {"--name": "small", "--version": "1"} | {option: value}

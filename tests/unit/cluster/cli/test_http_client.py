@@ -62,7 +62,7 @@ def test_client_uses_proxy_of_environment(monkeypatch, url, environment, expecte
     assert proxy_for(url) == expected
 
 
-def test_unusable_proxy_is_an_error(monkeypatch) -> None:
+def test_error_names_variable_of_unusable_proxy(monkeypatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example:1080")
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)

@@ -49,7 +49,7 @@ def unnamed(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["a.jpg", "-a.jpg", "\x1b[2J\n.jpg", "äöü.jpg"])
-def test_file_that_is_no_image_does_not_stop_the_rest(
+def test_file_that_is_no_image_does_not_stop_others(
     url: str, image: Path, make, text: str, name: str
 ) -> None:
     make(image.parent / name)

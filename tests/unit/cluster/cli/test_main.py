@@ -34,7 +34,7 @@ def test_version_is_printed() -> None:
     assert done.stdout.startswith("lesionserve ")
 
 
-def test_help_shows_flags_without_a_value() -> None:
+def test_help_shows_flags_without_value() -> None:
     for arguments in (["--help"], ["up", "--help"], ["predict", "--help"]):
         done = run(*arguments)
         assert done.returncode == 0
@@ -42,7 +42,7 @@ def test_help_shows_flags_without_a_value() -> None:
     assert "--install-completion" in run("--help").stdout
 
 
-def test_completion_names_the_commands() -> None:
+def test_completion_names_commands() -> None:
     words = {
         "_LESIONSERVE_COMPLETE": "complete_bash",
         "COMP_WORDS": "lesionserve ",
@@ -80,7 +80,7 @@ def test_misuse_is_one_line(arguments: list[str], text: str) -> None:
     assert done.returncode in (1, 2)
 
 
-def test_without_a_command_help_is_shown() -> None:
+def test_help_is_shown_without_command() -> None:
     done = run()
     assert done.returncode == 2
     assert "Usage: lesionserve" in done.stderr
@@ -100,7 +100,7 @@ def test_file_name_in_other_encoding_is_printed(url: str, image: Path) -> None:
     assert done.stdout.count(rb"\udcff.jpg") == 2
 
 
-def test_labels_cannot_steer_the_terminal(url: str, image: Path) -> None:
+def test_labels_cannot_control_terminal(url: str, image: Path) -> None:
     table = run("predict", "--url", url, image)
     lines = run("predict", "--url", url, "--format", "json", image)
     assert json.loads(lines.stdout)["detections"][0]["label"] == LABEL
@@ -119,7 +119,7 @@ def test_labels_cannot_steer_the_terminal(url: str, image: Path) -> None:
         {"PYTHONIOENCODING": "latin-1:strict"},
     ],
 )
-def test_every_locale_gets_an_answer(url: str, tmp_path: Path, image: Path, locale) -> None:
+def test_predict_answers_in_every_locale(url: str, tmp_path: Path, image: Path, locale) -> None:
     named = image.rename(tmp_path / "Müller 検査.jpg")
     for format_ in ("table", "json"):
         out = tmp_path / format_
@@ -132,7 +132,7 @@ def test_every_locale_gets_an_answer(url: str, tmp_path: Path, image: Path, loca
         assert (out / "Müller 検査.json").is_file()
 
 
-def test_one_name_that_is_a_folder_fails_and_the_rest_is_written(
+def test_answer_that_cannot_be_written_does_not_stop_others(
     url: str, tmp_path: Path, image: Path
 ) -> None:
     out = tmp_path / "out"
@@ -154,7 +154,7 @@ def test_full_disk_fails_in_one_line(url: str, image: Path) -> None:
             assert_one_line(done, 1, "No space left on device")
 
 
-def test_closed_output_is_no_error(url: str, image: Path) -> None:
+def test_closed_output_ends_command_quietly(url: str, image: Path) -> None:
     for format_ in ("table", "json"):
         reading, writing = os.pipe()
         os.close(reading)
@@ -164,7 +164,7 @@ def test_closed_output_is_no_error(url: str, image: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
-def test_closed_streams_are_no_reason_for_a_traceback(url: str, image: Path, closed) -> None:
+def test_closed_streams_print_no_traceback(url: str, image: Path, closed) -> None:
     def close() -> None:
         for descriptor in closed:
             os.close(descriptor)
@@ -174,7 +174,7 @@ def test_closed_streams_are_no_reason_for_a_traceback(url: str, image: Path, clo
     assert done.returncode == (1 if 1 in closed else 0)
 
 
-def test_loopback_is_asked_without_a_proxy(url: str, image: Path) -> None:
+def test_loopback_is_asked_without_proxy(url: str, image: Path) -> None:
     nowhere = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
     for no_proxy in ({}, {"NO_PROXY": ""}, {"NO_PROXY": "hospital.example, ,::1,10.0.0.0/8"}):
         local = url.replace("127.0.0.1", "localhost")
@@ -208,11 +208,11 @@ def test_commands_work_for_unknown_user_without_home(url: str, image: Path) -> N
 
 
 @pytest.mark.parametrize("home", ["", "/", "/gone/home", "relative", "/dev/null"])
-def test_home_that_is_no_folder_is_ignored(home: str) -> None:
+def test_up_without_usable_home_asks_for_data_folder(home: str) -> None:
     assert_one_line(run("up", "--config", "gone", environment={"HOME": home}), 2, "--data")
 
 
-def test_interrupt_prints_one_word_at_most(image: Path) -> None:
+def test_interrupt_prints_no_traceback(image: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     with subprocess.Popen(

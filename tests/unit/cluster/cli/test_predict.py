@@ -51,7 +51,7 @@ def test_bad_file_is_reported_and_others_continue(
     assert "Traceback" not in result.stderr
 
 
-def test_out_holds_json_and_overlay_and_twins_are_numbered(
+def test_out_numbers_json_and_overlays_of_same_name(
     model: list[str], image: Path, tmp_path: Path
 ) -> None:
     twin = tmp_path / "other" / "case.png"
@@ -90,11 +90,13 @@ def test_misuse_exits_with_2(image: Path, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("classes", ["a,a", "a,,b", ""])
-def test_class_names_must_be_distinct(model: list[str], image: Path, classes: str) -> None:
+def test_repeated_or_empty_class_names_are_misuse(
+    model: list[str], image: Path, classes: str
+) -> None:
     assert run("predict", image, *model[:4], "--classes", classes).exit_code == 2
 
 
-def test_labels_and_file_names_are_text_and_no_markup(
+def test_labels_and_file_names_are_not_read_as_markup(
     model: list[str], image: Path, tmp_path: Path
 ) -> None:
     odd = image.rename(tmp_path / "[red]q.png")
@@ -104,14 +106,12 @@ def test_labels_and_file_names_are_text_and_no_markup(
     assert "[/x]" in result.stdout
 
 
-def test_json_documents_are_numbered_as_the_files(
-    model: list[str], image: Path, tmp_path: Path
-) -> None:
+def test_request_id_has_number_of_file(model: list[str], image: Path, tmp_path: Path) -> None:
     result = run("predict", tmp_path / "gone.png", image, *model, "--format", "json")
     assert json.loads(result.stdout)["request_id"] == "local-2"
 
 
-def test_out_that_is_a_file_fails_in_one_line(
+def test_out_that_is_file_fails_in_one_line(
     model: list[str],
     image: Path,
     monkeypatch: pytest.MonkeyPatch,

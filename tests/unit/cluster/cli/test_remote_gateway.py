@@ -12,7 +12,7 @@ def client(handler: object) -> httpx.Client:
     return httpx.Client(transport=httpx.MockTransport(handler))
 
 
-def test_refusal_of_gateway_is_printed_unchanged() -> None:
+def test_error_holds_detail_status_and_id_of_refusal() -> None:
     problem = {
         "type": "about:blank",
         "title": "Unauthorized",

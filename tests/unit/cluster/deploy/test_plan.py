@@ -87,7 +87,7 @@ def application(**changes: Any) -> Application:
         ({"lesionserve": application(), "chat": application()}, "also serves chat"),
     ],
 )
-def test_takeover_is_refused(applications, reason):
+def test_takeover_of_busy_or_foreign_application_is_refused(applications, reason):
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     with pytest.raises(StackError, match=reason) as caught:
         check_takeover(plan, ServeDetails({}, applications))
@@ -95,14 +95,14 @@ def test_takeover_is_refused(applications, reason):
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "UNHEALTHY", "DEPLOY_FAILED"])
-def test_takeover_returns_what_is_replaced(status):
+def test_takeover_returns_replaced_application(status):
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     before = application(status=status)
     assert check_takeover(plan, ServeDetails({}, {"lesionserve": before})) is before
     assert check_takeover(plan, ServeDetails({}, {})) is None
 
 
-def test_takeover_of_an_unfinished_deployment_needs_its_option():
+def test_takeover_of_unfinished_deployment_needs_its_option():
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     before = application(status="DEPLOYING")
     details = ServeDetails({}, {"lesionserve": before})
@@ -121,14 +121,14 @@ def test_takeover_of_an_unfinished_deployment_needs_its_option():
     ],
     ids=["deleted", "deployed", "rolling", "joined"],
 )
-def test_change_during_the_checks_is_refused(now, reason):
+def test_change_during_checks_is_refused(now, reason):
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     with pytest.raises(StackError, match=reason) as caught:
         check_unchanged(plan, application(), ServeDetails({}, now))
     assert exit_status(caught) == Exit.REFUSED
 
 
-def test_checked_application_has_its_present_replicas():
+def test_unchanged_application_is_returned_with_present_replicas():
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     now = application(deployments={"LesionService": Deployment("HEALTHY", "", {"new": "RUNNING"})})
     details = ServeDetails({}, {"lesionserve": now})
@@ -147,7 +147,7 @@ class Silent(ServeClient):
 
 
 @pytest.mark.parametrize("digest", [None, "0" * 64])
-def test_class_list_of_another_bundle_in_the_folder_is_ignored(digest):
+def test_class_list_of_other_bundle_in_folder_is_ignored(digest):
     plan = read_plan(LOCAL, DEMO, stop_first=False)
     args = plan.app_args | {"model": plan.app_args["model"] | {"bundle_sha256": digest}}
     before = application(config=CONFIG | {"args": args})
@@ -158,7 +158,7 @@ def test_class_list_of_another_bundle_in_the_folder_is_ignored(digest):
     )
 
 
-def test_digest_in_the_profile_is_of_its_own_bundle(tmp_path):
+def test_digest_in_profile_applies_only_to_its_bundle(tmp_path):
     document = yaml.safe_load(LOCAL.read_text())
     document["applications"][0]["args"]["model"]["bundle_sha256"] = "0" * 64
     path = tmp_path / "profile.yaml"
@@ -170,7 +170,7 @@ def test_digest_in_the_profile_is_of_its_own_bundle(tmp_path):
     assert plan.app_args["model"]["bundle_sha256"] == plan.manifest.digest
 
 
-def test_each_plan_is_a_deployment_of_its_own():
+def test_each_plan_has_its_own_deployment_id():
     plans = [read_plan(LOCAL, DEMO, stop_first=False) for _ in range(2)]
     assert plans[0].deployment != plans[1].deployment
     assert plans[0].args.deployment == plans[0].deployment

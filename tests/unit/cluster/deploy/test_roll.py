@@ -87,7 +87,7 @@ def new(plan: Plan, status: str, replicas: Mapping[str, str], message: str = "")
     return application(plan.document["applications"][0], status, replicas, message)
 
 
-def test_roll_waits_for_the_last_old_replica(plan):
+def test_roll_waits_for_last_old_replica(plan):
     """Ray calls an application RUNNING that scales while it rolls."""
     states = [
         BEFORE_RUNS,
@@ -115,7 +115,7 @@ def test_roll_asks_busy_service_again(plan):
     assert lines[-1].startswith("serves: ")
 
 
-def test_roll_that_still_scales_when_time_is_up_has_succeeded(plan):
+def test_roll_that_still_scales_at_time_limit_succeeds(plan):
     states = [new(plan, "DEPLOYING", {"new": "RUNNING", "another": "PENDING"})]
     _, lines = roll(plan, states, [plan.manifest.digest])
     assert lines[-1].startswith("serves: ")
@@ -207,7 +207,7 @@ def test_roll_leaves_deployment_of_somebody_else_alone(plan, going_back):
     ],
     ids=["first", "before failed", "before had not ended"],
 )
-def test_failed_roll_says_what_serves_without_a_way_back(plan, before, reason):
+def test_failed_roll_without_way_back_says_what_serves(plan, before, reason):
     error = failed_roll(plan, [new(plan, "DEPLOY_FAILED", {}, "no")], ["b"], before)
     assert error.exit_status == Exit.NOT_ROLLED_BACK
     assert reason in str(error)

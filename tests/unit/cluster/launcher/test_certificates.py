@@ -52,7 +52,7 @@ def test_another_name_or_authority_is_not_trusted(authority, tmp_path):
         shake(server, trusting(stranger))
 
 
-def test_server_certificate_cannot_sign(authority, tmp_path):
+def test_server_certificate_is_short_lived_and_cannot_sign(authority, tmp_path):
     pem = authority.issue(tmp_path / "s.pem", ["localhost"]).read_bytes()
     certificate = x509.load_pem_x509_certificate(pem)
     assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -114,7 +114,7 @@ def test_unfinished_authority_is_created_again(authority, tmp_path):
     assert not made.replaces
 
 
-def test_expired_authority_is_made_anew_and_clients_are_told(tmp_path, monkeypatch):
+def test_expired_authority_is_replaced_with_notice(tmp_path, monkeypatch):
     monkeypatch.setattr(certificates, "_AUTHORITY_LASTS", timedelta(seconds=-1))
     expired = Authority.kept_in(tmp_path / "tls")
     monkeypatch.undo()

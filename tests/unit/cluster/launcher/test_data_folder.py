@@ -18,7 +18,7 @@ def test_new_data_folder_is_private(tmp_path):
     assert mode(tmp_path / "a" / "data") == 0o700
 
 
-def test_open_folder_is_closed_with_its_files(tmp_path):
+def test_folder_open_to_others_is_made_private_with_its_files(tmp_path):
     folder = tmp_path / "data"
     (folder / "logs" / "start").mkdir(parents=True)
     (folder / "tls").mkdir()
@@ -41,7 +41,7 @@ def test_folder_with_other_files_keeps_its_mode(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o1777])
-def test_refuses_a_folder_that_everybody_may_write(tmp_path, bits):
+def test_rejects_folder_that_everybody_may_write(tmp_path, bits):
     tmp_path.chmod(bits)
     with pytest.raises(StackError, match="every user of this machine may write") as raised:
         open_data_folder(tmp_path)
@@ -49,7 +49,7 @@ def test_refuses_a_folder_that_everybody_may_write(tmp_path, bits):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_new_files_are_private_only_within_the_block(tmp_path):
+def test_new_files_are_private_only_within_block(tmp_path):
     before = os.umask(0o022)
     try:
         with private_files():

@@ -18,7 +18,7 @@ DRIVER_WITHOUT_RAY = (
 )
 
 
-def test_real_driver_reports_the_ingress_url(tmp_path: Path) -> None:
+def test_real_driver_reports_ingress_url(tmp_path: Path) -> None:
     path = tmp_path / "serve.log"
     with path.open("wb") as output:
         subprocess.run(
@@ -33,7 +33,7 @@ def test_real_driver_reports_the_ingress_url(tmp_path: Path) -> None:
     assert not log.has_reported(DriverState.READY)
 
 
-def test_log_without_a_report_has_no_url(tmp_path: Path) -> None:
+def test_log_without_report_has_no_url(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"READY\nACCEPTED http://x\n\xff")
     log = DriverLog(tmp_path / "log", is_kept=False)
     assert log.ingress_url is None
@@ -48,11 +48,11 @@ def test_log_without_a_report_has_no_url(tmp_path: Path) -> None:
         ("error: a\nTraceback\n  b\n", "b"),
     ],
 )
-def test_reason_is_the_last_line(output: str, reason: str) -> None:
+def test_reason_is_last_line(output: str, reason: str) -> None:
     assert last_line(output) == reason
 
 
-def test_reason_of_the_driver_is_the_one_that_it_reports(tmp_path: Path) -> None:
+def test_reported_error_takes_precedence_over_last_line(tmp_path: Path) -> None:
     log = DriverLog(tmp_path / "log", is_kept=False)
     log.path.write_text("error: a\nb\n")
     assert log.failure_reason == "b"
@@ -77,7 +77,7 @@ def test_real_driver_reports_why_it_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(1, 1), (2, 2), (-9, 1)])
-def test_start_error_has_the_status_of_misuse_or_failure(tmp_path, status, exit_status) -> None:
+def test_start_error_has_status_of_misuse_or_failure(tmp_path, status, exit_status) -> None:
     (tmp_path / "log").write_text("a\nno bundle\n")
     error = ProcessLog(tmp_path / "log", is_kept=True).start_error(status)
     assert (str(error), error.exit_status, error.log) == (
@@ -87,9 +87,11 @@ def test_start_error_has_the_status_of_misuse_or_failure(tmp_path, status, exit_
     )
 
 
-def test_exit_error_names_only_a_log_that_is_kept(tmp_path: Path) -> None:
+def test_exit_error_names_log_only_if_it_is_kept(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("")
     message = "the gateway died; everything is stopped"
-    kept, lost = (ProcessLog(tmp_path / "log", is_kept).exit_error(GATEWAY) for is_kept in (1, 0))
-    assert str(kept) == f"{message}; its output is in {tmp_path}/log"
-    assert str(lost) == message
+    with_log, without_log = (
+        ProcessLog(tmp_path / "log", is_kept).exit_error(GATEWAY) for is_kept in (1, 0)
+    )
+    assert str(with_log) == f"{message}; its output is in {tmp_path}/log"
+    assert str(without_log) == message

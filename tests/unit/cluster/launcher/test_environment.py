@@ -8,7 +8,7 @@ from gateway.environment import Environment
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def settings_file(tmp_path: Path) -> Path:
     gateway_settings(tmp_path)
     return tmp_path / "gateway.env"
 
@@ -22,29 +22,29 @@ def refusal(data: Path) -> str:
     return str(raised.value)
 
 
-def test_environment_is_generated_once_and_accepted(tmp_path):
+def test_gateway_settings_are_generated_once_and_accepted(tmp_path):
     made = gateway_settings(tmp_path)
     assert gateway_settings(tmp_path) == made
     assert Environment.read(made).audit_key.get_secret_value() == made["LESIONSERVE_AUDIT_KEY"]
 
 
-def test_wherever_it_is_cut_off_it_is_refused_and_named(kept, tmp_path):
-    content = kept.read_bytes()
+def test_settings_file_cut_off_anywhere_is_refused_by_name(settings_file, tmp_path):
+    content = settings_file.read_bytes()
     for length in range(len(content)):
-        kept.write_bytes(content[:length])
-        assert refusal(tmp_path).startswith(f"{kept}: ")
+        settings_file.write_bytes(content[:length])
+        assert refusal(tmp_path).startswith(f"{settings_file}: ")
 
 
-def test_short_secret_is_named_and_not_shown(kept, tmp_path):
+def test_error_names_short_secret_without_showing_it(settings_file, tmp_path):
     secret = gateway_settings(tmp_path)["LESIONSERVE_AUDIT_KEY"]
-    kept.write_text(kept.read_text().replace(secret, secret[:31]))
-    told = refusal(tmp_path)
-    assert told.startswith(f"{kept}: LESIONSERVE_AUDIT_KEY is missing or cut off")
-    assert secret[:31] not in told
+    settings_file.write_text(settings_file.read_text().replace(secret, secret[:31]))
+    message = refusal(tmp_path)
+    assert message.startswith(f"{settings_file}: LESIONSERVE_AUDIT_KEY is missing or cut off")
+    assert secret[:31] not in message
 
 
-def test_its_owner_may_add_to_it(kept, tmp_path):
-    with kept.open("a") as file:
+def test_setting_that_owner_added_is_read(settings_file, tmp_path):
+    with settings_file.open("a") as file:
         file.write("\n# ours\nLESIONSERVE_DEADLINE_S=5\n")
     assert gateway_settings(tmp_path)["LESIONSERVE_DEADLINE_S"] == "5"
 

@@ -23,7 +23,7 @@ def holding(folder: Path, then: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_second_start_in_a_folder_is_refused_at_once(tmp_path):
+def test_second_start_in_folder_is_refused_at_once(tmp_path):
     with holding(tmp_path, "sys.stdin.read()") as other:
         with pytest.raises(StackError, match=rf"in use by .* \(process {other.pid}\)") as raised:
             FolderLock.wait(tmp_path, 60)
@@ -32,7 +32,7 @@ def test_second_start_in_a_folder_is_refused_at_once(tmp_path):
     FolderLock.wait(tmp_path, 0).release()
 
 
-def test_wait_lasts_until_children_of_a_killed_start_end(tmp_path):
+def test_wait_lasts_until_children_of_killed_start_end(tmp_path):
     child = "import subprocess, os; os.set_inheritable(lock.descriptor, True); "
     child += "print(subprocess.Popen(['sleep', '60'], close_fds=False, stdout=2).pid, flush=True); "
     with holding(tmp_path, child + "sys.stdin.read()") as launcher:
@@ -44,7 +44,7 @@ def test_wait_lasts_until_children_of_a_killed_start_end(tmp_path):
     FolderLock.wait(tmp_path, 60).release()
 
 
-def test_note_is_left_only_by_a_killed_holder(tmp_path):
+def test_note_is_left_only_by_killed_holder(tmp_path):
     lock = FolderLock.take(tmp_path)
     lock.write_note("a key")
     os.close(lock.descriptor)
@@ -57,7 +57,7 @@ def test_note_is_left_only_by_a_killed_holder(tmp_path):
     lock.release()
 
 
-def test_lock_does_not_follow_a_link(tmp_path):
+def test_lock_does_not_follow_link(tmp_path):
     (tmp_path / "victim").write_text("kept")
     (tmp_path / "lesionserve.lock").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"):

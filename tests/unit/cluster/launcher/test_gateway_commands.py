@@ -8,14 +8,14 @@ from cluster.launcher.gateway_commands import GatewayCommands
 from tests.unit.cluster.launcher.workspaces import workspace_in
 
 
-def test_database_lies_in_the_folder_whatever_its_name(tmp_path):
+def test_database_lies_in_folder_of_any_name(tmp_path):
     data = tmp_path / "a#b ?c%41"
     with workspace_in(data) as workspace:
         GatewayCommands(workspace, print).migrate()
     assert (data / "lesionserve.sqlite3").is_file()
 
 
-def test_failed_command_is_named_with_its_reason(tmp_path):
+def test_error_names_failed_command_and_reason(tmp_path):
     with (
         workspace_in(tmp_path) as workspace,
         pytest.raises(StackError, match=r"the gateway's list_keys failed: .*no such table"),
@@ -27,7 +27,7 @@ def key_states(commands: GatewayCommands) -> list[str]:
     return [line.split("\t")[1] for line in commands.run("list_keys").splitlines()[1:]]
 
 
-def test_key_of_a_start_is_revoked_at_its_end(tmp_path):
+def test_issued_key_is_revoked(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
         commands.revoke_issued_key()  # none was issued
@@ -37,7 +37,7 @@ def test_key_of_a_start_is_revoked_at_its_end(tmp_path):
         assert key_states(commands) == ["revoked"]
 
 
-def test_key_of_a_killed_start_is_revoked_by_the_next(tmp_path):
+def test_key_of_killed_start_is_revoked_by_next_start(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
         commands.migrate()

@@ -49,7 +49,7 @@ def test_reports_no_end_while_all_processes_live(group, log):
     assert group.poll_ended() == []
 
 
-def test_reports_a_killed_child_once(group, log):
+def test_reports_killed_child_once(group, log):
     child = start(group, STUBBORN, log)
     group.poll_ended()
     child.kill()
@@ -59,7 +59,7 @@ def test_reports_a_killed_child_once(group, log):
     assert child.returncode == -signal.SIGKILL
 
 
-def test_keeps_the_title_of_a_process_that_dies_slowly(group, log, monkeypatch):
+def test_keeps_title_of_process_that_dies_slowly(group, log, monkeypatch):
     child = start(group, STUBBORN, log)
     group.poll_ended()
     monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [])
@@ -69,14 +69,14 @@ def test_keeps_the_title_of_a_process_that_dies_slowly(group, log, monkeypatch):
     assert [STUBBORN in watched.title for watched in group.poll_ended()] == [True]
 
 
-def test_reports_an_end_when_its_pid_is_used_again(group, log, monkeypatch):
+def test_reports_end_of_process_whose_pid_is_reused(group, log, monkeypatch):
     earlier = psutil.Process(start(group, STUBBORN, log).pid)
     monkeypatch.setattr(earlier, "_ident", (earlier.pid, 0.0))
     group._known = {earlier: WatchedProcess(earlier, "the earlier one")}
     assert [watched.title for watched in group.poll_ended()] == ["the earlier one"]
 
 
-def test_adopts_and_ends_an_orphan(group, log):
+def test_adopts_and_ends_orphan(group, log):
     child = start(group, PARENT, log)
     grandchild = int(log.read_text())
     group.poll_ended()
@@ -87,13 +87,13 @@ def test_adopts_and_ends_an_orphan(group, log):
     assert not psutil.pid_exists(grandchild)
 
 
-def test_stop_kills_a_child_that_ignores_sigterm(group, log):
+def test_stop_kills_child_that_ignores_sigterm(group, log):
     child = start(group, STUBBORN, log)
     group.stop(0.1)
     assert child.poll() == -signal.SIGKILL
 
 
-def test_child_ends_with_a_killed_parent(log, tmp_path):
+def test_child_ends_with_killed_parent(log, tmp_path):
     program = "\n".join(
         [
             "import os, sys, time",

@@ -15,17 +15,17 @@ from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, fatal_role, 
         ("ray-dashboard-DataHead-0 (python)", "the Ray dashboard", OnExit.CONTINUE),
     ],
 )
-def test_role_is_read_from_the_command_line(title, name, on_exit):
+def test_role_is_read_from_command_line(title, name, on_exit):
     role = role_of(title)
     assert (role.name, role.on_exit) == (name, on_exit)
 
 
 @pytest.mark.parametrize("title", ["ray::IDLE", "/usr/bin/python -m gateway.manage migrate"])
-def test_passing_processes_have_no_role(title):
+def test_temporary_processes_have_no_role(title):
     assert role_of(title) is None
 
 
-def test_first_cause_is_named_where_several_end():
+def test_fatal_role_is_first_cause_where_several_end():
     gcs, replica = role_of("/gcs_server"), role_of("ray::ServeReplica:a:B")
     assert fatal_role([replica, gcs, DRIVER]) == DRIVER
     assert fatal_role([GATEWAY, replica]) == GATEWAY

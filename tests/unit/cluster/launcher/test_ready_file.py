@@ -19,7 +19,7 @@ def refusal(path: Path) -> str:
     return str(raised.value)
 
 
-def test_file_is_there_only_within_the_block(tmp_path):
+def test_file_exists_only_within_block(tmp_path):
     path = tmp_path / "ready.json"
     with ReadyFile(path).published(READY):
         assert json.loads(path.read_text()) == {
@@ -34,19 +34,19 @@ def test_file_is_there_only_within_the_block(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_goes_with_an_interrupt(tmp_path):
+def test_file_is_removed_on_interrupt(tmp_path):
     with pytest.raises(KeyboardInterrupt), ReadyFile(tmp_path / "r").published(READY):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_relative_path_is_of_the_folder_at_the_start(tmp_path, monkeypatch):
+def test_relative_path_is_in_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ReadyFile(Path("r")).published(READY):
         assert (tmp_path / "r").is_file()
 
 
-def test_file_of_a_killed_start_is_removed_at_once(tmp_path):
+def test_file_of_killed_start_is_removed_at_once(tmp_path):
     with subprocess.Popen(["true"]) as process:
         pass
     (tmp_path / "r").write_text(READY.model_copy(update={"pid": process.pid}).model_dump_json())
@@ -54,7 +54,7 @@ def test_file_of_a_killed_start_is_removed_at_once(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_file_of_a_live_start_is_left_alone(tmp_path):
+def test_file_of_live_start_is_left_alone(tmp_path):
     path = tmp_path / "r"
     with subprocess.Popen(["sleep", "60"]) as process:
         text = READY.model_copy(update={"pid": process.pid}).model_dump_json()
@@ -85,7 +85,7 @@ def test_link_pipe_and_folder_are_refused(tmp_path):
         assert "it is no ready file" in refusal(tmp_path / name)
 
 
-def test_missing_folder_is_made_for_its_owner(tmp_path):
+def test_missing_folder_is_made_private(tmp_path):
     with ReadyFile(tmp_path / "data" / "r").published(READY):
         assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
@@ -101,7 +101,7 @@ def test_folder_that_cannot_be_written_is_misuse(tmp_path, monkeypatch):
     assert "nothing can be written into its folder" in refusal(tmp_path / "r")
 
 
-def test_file_that_another_start_wrote_meanwhile_stays(tmp_path):
+def test_file_written_meanwhile_by_another_start_stays(tmp_path):
     other = READY.model_copy(update={"pid": 1}).model_dump_json()
     with ReadyFile(tmp_path / "r").published(READY):
         (tmp_path / "r").write_text(other)

@@ -85,7 +85,7 @@ def test_data_folder_that_cannot_be_made_is_misuse(tmp_path):
     assert error.exit_status == 2
 
 
-def test_addresses_are_of_the_loopback_interface(processes, group):
+def test_addresses_are_on_loopback_interface(processes, group):
     serve, gateway = processes
     assert gateway.url == "http://127.0.0.1:1"
     assert serve.dashboard_url == "http://127.0.0.1:3"
@@ -93,7 +93,7 @@ def test_addresses_are_of_the_loopback_interface(processes, group):
 
 
 @pytest.mark.parametrize(("number", "role"), [(0, DRIVER), (1, GATEWAY)])
-def test_end_of_a_child_is_noticed_whatever_its_title(processes, group, tmp_path, number, role):
+def test_end_of_child_is_noticed_whatever_its_title(processes, group, tmp_path, number, role):
     stack = Stack(*processes, group, api_key="", ca=None, start_s=0, say=print)
     stack.check()
     kill(group.children[number])
@@ -103,7 +103,7 @@ def test_end_of_a_child_is_noticed_whatever_its_title(processes, group, tmp_path
     assert str(tmp_path) in str(raised.value)
 
 
-def test_driver_is_named_where_it_stopped_and_took_others_along(processes, group):
+def test_error_names_stopping_driver_when_gateway_ends(processes, group):
     stack = Stack(*processes, group, api_key="", ca=None, start_s=0, say=print)
     report(processes[0], DriverState.STOPPING)
     kill(group.children[1])
@@ -111,7 +111,7 @@ def test_driver_is_named_where_it_stopped_and_took_others_along(processes, group
         stack.check()
 
 
-def test_child_that_ends_during_the_start_gives_its_reason(processes, group):
+def test_child_that_ends_during_start_gives_its_reason(processes, group):
     serve, _ = processes
     report(serve, DriverState.FAILED, "no bundle")
     with serve.log.path.open("a") as file:
@@ -121,7 +121,7 @@ def test_child_that_ends_during_the_start_gives_its_reason(processes, group):
         wait_until(lambda: False, processes, Stages(print, nullcontext))
 
 
-def test_driver_that_ends_after_its_start_is_named(processes, group):
+def test_error_names_driver_that_ends_after_its_start(processes, group):
     serve, _ = processes
     report(serve, DriverState.READY)
     kill(group.children[0])

@@ -14,7 +14,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_each_stage_is_a_line_with_the_seconds_so_far(clock):
+def test_each_stage_is_printed_with_seconds_so_far(clock):
     said: list[str] = []
     shown: list[str] = []
 

@@ -21,7 +21,7 @@ def test_unusable_data_folder_is_misuse_and_leaves_nothing(tmp_path, monkeypatch
     assert list(temp.iterdir()) == []
 
 
-def test_each_start_has_its_own_folder_of_logs(tmp_path):
+def test_start_has_private_folder_of_logs(tmp_path):
     with workspace_in(tmp_path) as workspace:
         assert workspace.serve_log.path.parent.parent == tmp_path / "logs"
         assert list(workspace.logs.iterdir()) == []
@@ -29,7 +29,7 @@ def test_each_start_has_its_own_folder_of_logs(tmp_path):
         assert stat.S_IMODE(workspace.logs.stat().st_mode) == 0o700
 
 
-def test_without_a_data_folder_everything_is_temporary():
+def test_workspace_without_data_folder_is_temporary():
     with open_workspace(None, tls=True, say=print) as workspace:
         assert workspace.data == workspace.logs == workspace.temp.resolve()
         assert workspace.ca == workspace.temp.resolve() / "tls" / "ca.pem"
@@ -38,14 +38,14 @@ def test_without_a_data_folder_everything_is_temporary():
     assert not temp.exists()
 
 
-def test_folder_is_free_after_the_end(tmp_path):
+def test_folder_is_free_and_serve_logs_stay_after_end(tmp_path):
     for _ in range(2):
         with workspace_in(tmp_path) as workspace:
             temp = workspace.temp
             (workspace.ray_folder / "session_latest/logs/serve").mkdir(parents=True)
             (workspace.ray_folder / "session_latest/logs/serve/replica.log").write_text("a line")
             workspace.keep_serve_logs(print)
-            kept: Path = workspace.logs / "serve/replica.log"
+            replica_log: Path = workspace.logs / "serve/replica.log"
             workspace.logs.rename(tmp_path / "logs" / temp.name)  # both starts are in one second
         assert not temp.exists()
-        assert (tmp_path / "logs" / temp.name / kept.relative_to(workspace.logs)).is_file()
+        assert (tmp_path / "logs" / temp.name / replica_log.relative_to(workspace.logs)).is_file()

@@ -14,11 +14,11 @@ CLINIC = Organisation(name="a clinic")
         (Caller(CLINIC, frozenset(), user="nurse"), "user:nurse"),
     ],
 )
-def test_name_tells_a_key_from_a_person(caller: Caller, name: str):
+def test_name_distinguishes_key_from_person(caller: Caller, name: str):
     assert caller.name == name
 
 
-def test_scope_that_the_credential_lacks_is_named():
+def test_error_names_missing_scope():
     caller = Caller(CLINIC, frozenset({"predict"}), user="nurse")
     caller.require("predict")
     with pytest.raises(Forbidden, match=r"needs the scope 'usage:read'.*ask your operator"):

@@ -29,7 +29,7 @@ def test_valid_key_is_accepted():
     assert ApiKey.objects.authenticate(token, NOW) == key
 
 
-def test_no_column_holds_the_secret():
+def test_no_column_holds_secret():
     _, token = issue_key("a clinic")
     (row,) = ApiKey.objects.values()
     assert token.secret not in str(row)
@@ -60,7 +60,7 @@ def test_key_is_accepted_until_it_expires():
     assert ApiKey.objects.authenticate(token, NOW) is None
 
 
-def test_every_refusal_costs_the_same_queries():
+def test_every_refusal_costs_one_query():
     revoked, token = issue_key("a clinic")
     revoke_key(revoked)
     for attempt in (token, Token(revoked.id, "0" * 64), Token.generate(), Token("", "")):
@@ -87,9 +87,9 @@ def test_rotated_key_stays_valid_for_overlap():
         7,
     )
     assert ApiKey.objects.authenticate(token, NOW) == new
-    kept = ApiKey.objects.get(id=old.id)
-    assert kept.opens(timezone.now() + timedelta(days=6))
-    assert not kept.opens(timezone.now() + timedelta(days=8))
+    rotated = ApiKey.objects.get(id=old.id)
+    assert rotated.opens(timezone.now() + timedelta(days=6))
+    assert not rotated.opens(timezone.now() + timedelta(days=8))
 
 
 def test_overlap_does_not_extend_expiring_key():
@@ -162,7 +162,7 @@ class TestHeaders:
             caller = await authenticate(scope_of((b"host", b"x"), (name, value.encode())))
             assert (caller.key_id, caller.scopes) == (key.id, {"predict"})
 
-    async def test_all_refusals_have_the_same_text(self):
+    async def test_all_refusals_have_same_text(self):
         _, token = await in_database(issue_key)
         good = (b"x-api-key", str(token).encode())
         messages = set()

@@ -20,37 +20,37 @@ def caller(name: str = "a", organisation: int = 1, **limits: int) -> Caller:
     return Caller(of, frozenset(), key_id=name, **limits)
 
 
-async def admitted(limiter: Limiter, one: Caller, times: int) -> int:
-    """How many of so many requests at once are let in."""
-    standings = await asyncio.gather(*(limiter.count(one) for _ in range(times)))
-    return sum(not any(limit.exceeded for limit in standing) for standing in standings)
+async def count_accepted(limiter: Limiter, caller: Caller, times: int) -> int:
+    """Return how many of so many requests at once are accepted."""
+    answers = await asyncio.gather(*(limiter.count(caller) for _ in range(times)))
+    return sum(not any(status.exceeded for status in statuses) for statuses in answers)
 
 
 async def test_caller_is_limited_by_rate():
-    assert await admitted(Limiter(RATES), caller(), 20) == 5
+    assert await count_accepted(Limiter(RATES), caller(), 20) == 5
 
 
 async def test_own_rate_takes_precedence_over_default():
-    assert await admitted(Limiter(RATES), caller(requests_per_minute=7), 20) == 7
+    assert await count_accepted(Limiter(RATES), caller(requests_per_minute=7), 20) == 7
 
 
 async def test_rate_of_zero_refuses_every_request():
     limiter = Limiter(RATES)
-    assert await admitted(limiter, caller(requests_per_minute=0), 3) == 0
+    assert await count_accepted(limiter, caller(requests_per_minute=0), 3) == 0
     closed = caller()
     closed.organisation.requests_per_minute = 0
-    assert await admitted(limiter, closed, 3) == 0
+    assert await count_accepted(limiter, closed, 3) == 0
     with pytest.raises(TooManyRequests) as refusal:
         raise_if_exceeded(await limiter.count(closed))
     assert refusal.value.retry_after_s == 60
 
 
-async def test_zero_is_a_limit_with_nothing_left():
+async def test_rate_of_zero_has_nothing_remaining():
     (status,) = await Limiter(RATES).count(caller(requests_per_minute=0))
     assert status == LimitStatus("caller", limit=0, remaining=0, reset_s=60, exceeded=True)
 
 
-async def test_failures_of_an_address_have_a_rate():
+async def test_failures_of_address_are_limited():
     limiter = Limiter(RATES)
     for _ in range(2):
         await limiter.count_failure("192.0.2.1")
@@ -59,7 +59,7 @@ async def test_failures_of_an_address_have_a_rate():
     await limiter.count_failure("192.0.2.2")
 
 
-async def test_limits_of_one_subject_are_counted_apart():
+async def test_failures_and_requests_of_subject_count_separately():
     limiter = Limiter(Rates(caller=3, organisation=3, failures=3))
     for _ in range(3):
         await limiter.count_failure("key:a")
@@ -70,13 +70,13 @@ async def test_limits_of_one_subject_are_counted_apart():
     ]
 
 
-async def test_time_to_the_reset_is_at_least_a_second(monkeypatch):
+async def test_reset_is_at_least_one_second_away(monkeypatch):
     monkeypatch.setattr(limits, "time", lambda: time.time() + 1000)
     statuses = await Limiter(RATES).count(caller())
     assert [status.reset_s for status in statuses] == [1, 1]
 
 
-def test_redis_is_given_a_prefix_and_a_quarter_second(monkeypatch):
+def test_redis_gets_key_prefix_and_quarter_second_timeouts(monkeypatch):
     arguments: dict[str, object] = {}
     monkeypatch.setattr(
         limits, "RedisStorage", lambda url, **options: arguments.update(options, url=url)
@@ -92,31 +92,31 @@ def test_redis_is_given_a_prefix_and_a_quarter_second(monkeypatch):
     }
 
 
-async def test_callers_of_an_organisation_share_its_rate():
+async def test_callers_of_organisation_share_its_rate():
     limiter = Limiter(RATES)
-    assert await admitted(limiter, caller("a"), 5) == 5
-    assert await admitted(limiter, caller("b"), 5) == 3
-    assert await admitted(limiter, caller("c", organisation=2), 5) == 5
+    assert await count_accepted(limiter, caller("a"), 5) == 5
+    assert await count_accepted(limiter, caller("b"), 5) == 3
+    assert await count_accepted(limiter, caller("c", organisation=2), 5) == 5
 
 
 async def test_refused_request_does_not_count_for_organisation():
     limiter = Limiter(RATES)
-    await admitted(limiter, caller("a"), 50)
-    assert await admitted(limiter, caller("b"), 5) == 3
+    await count_accepted(limiter, caller("a"), 50)
+    assert await count_accepted(limiter, caller("b"), 5) == 3
 
 
 async def test_refusal_says_when_to_retry():
     limiter = Limiter(RATES)
-    await admitted(limiter, caller(), 5)
+    await count_accepted(limiter, caller(), 5)
     with pytest.raises(TooManyRequests) as refusal:
         raise_if_exceeded(await limiter.count(caller()))
     assert 1 <= refusal.value.retry_after_s <= 60
 
 
-async def test_ratelimit_headers_follow_the_draft():
-    told = dict(ratelimit_headers(await Limiter(RATES).count(caller())))
-    assert told[b"ratelimit-policy"] == b'"caller";q=5;w=60, "organisation";q=8;w=60'
-    first, second = told[b"ratelimit"].split(b", ")
+async def test_ratelimit_headers_follow_ietf_draft():
+    headers = dict(ratelimit_headers(await Limiter(RATES).count(caller())))
+    assert headers[b"ratelimit-policy"] == b'"caller";q=5;w=60, "organisation";q=8;w=60'
+    first, second = headers[b"ratelimit"].split(b", ")
     assert first.startswith(b'"caller";r=4;t=')
     assert second.startswith(b'"organisation";r=7;t=')
 
@@ -125,5 +125,5 @@ async def test_worker_counts_alone_without_redis_and_alerts():
     (port,) = choose_ports([None])
     name = "lesionserve_gateway_limiter_failures_total"
     before = REGISTRY.get_sample_value(name) or 0
-    assert await admitted(Limiter(RATES, f"redis://127.0.0.1:{port}"), caller(), 20) == 5
+    assert await count_accepted(Limiter(RATES, f"redis://127.0.0.1:{port}"), caller(), 20) == 5
     assert (REGISTRY.get_sample_value(name) or 0) > before

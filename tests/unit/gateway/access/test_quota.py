@@ -23,7 +23,7 @@ def caller(clinic: Organisation, quota: int | None = None, user: str = "nurse") 
     return Caller(clinic, frozenset(), user=user, requests_per_day=quota)
 
 
-def taken(of: Caller, times: int, now: datetime = NOON) -> int:
+def count_accepted(of: Caller, times: int, now: datetime = NOON) -> int:
     """Return how many of so many requests the quota lets through."""
     count = 0
     for _ in range(times):
@@ -35,29 +35,29 @@ def taken(of: Caller, times: int, now: datetime = NOON) -> int:
     return count
 
 
-def test_caller_without_a_quota_is_not_counted(clinic):
-    assert taken(caller(clinic), 3) == 3
+def test_caller_without_quota_is_not_counted(clinic):
+    assert count_accepted(caller(clinic), 3) == 3
     assert not DailyUsage.objects.exists()
 
 
 @pytest.mark.parametrize("quota", [0, 1, 3])
 def test_caller_has_its_quota_each_day(clinic, quota: int):
-    assert taken(caller(clinic, quota), quota + 2) == quota
-    assert taken(caller(clinic, quota), 5, NOON + timedelta(days=1)) == quota
+    assert count_accepted(caller(clinic, quota), quota + 2) == quota
+    assert count_accepted(caller(clinic, quota), 5, NOON + timedelta(days=1)) == quota
 
 
-def test_callers_have_a_quota_each(clinic):
-    assert taken(caller(clinic, 1), 2) == 1
-    assert taken(caller(clinic, 1, "another"), 2) == 1
+def test_each_caller_has_its_own_quota(clinic):
+    assert count_accepted(caller(clinic, 1), 2) == 1
+    assert count_accepted(caller(clinic, 1, "another"), 2) == 1
 
 
-def test_callers_share_the_quota_of_their_organisation(clinic):
+def test_callers_share_quota_of_their_organisation(clinic):
     clinic.requests_per_day = 3
-    assert taken(caller(clinic), 2) == 2
-    assert taken(caller(clinic, 5, "another"), 2) == 1
+    assert count_accepted(caller(clinic), 2) == 2
+    assert count_accepted(caller(clinic, 5, "another"), 2) == 1
     other = organisation_named("another clinic")
     other.requests_per_day = 3
-    assert taken(caller(other), 2) == 2
+    assert count_accepted(caller(other), 2) == 2
 
 
 def test_usage_is_counted_by_subject_and_utc_day(clinic):
@@ -79,7 +79,7 @@ def test_usage_is_counted_by_subject_and_utc_day(clinic):
         (datetime(2026, 11, 27, 1, 0, tzinfo=timezone(timedelta(hours=2))), 60 * 60 + 1),
     ],
 )
-def test_refusal_says_when_the_next_day_begins(clinic, now: datetime, seconds: int):
+def test_refusal_says_when_next_day_begins(clinic, now: datetime, seconds: int):
     with pytest.raises(TooManyRequests, match="quota of this day is used up") as refusal:
         take_quota(caller(clinic, 0), now)
     assert refusal.value.retry_after_s == seconds

@@ -36,37 +36,37 @@ def events() -> list[tuple[str, str, str, str | None, str]]:
     ]
 
 
-def test_sign_in_and_sign_out_are_events_of_the_person(nurse: User, request_: HttpRequest):
+def test_sign_in_and_sign_out_write_events_of_person(nurse: User, request_: HttpRequest):
     for signal in (user_logged_in, user_logged_out):
         signal.send(User, request=request_, user=nurse)
     who = ("user:nurse", "a clinic", "192.0.2.1", "")
     assert events() == [("session.began", *who), ("session.ended", *who)]
 
 
-def test_sign_out_of_nobody_is_no_event(request_: HttpRequest):
+def test_sign_out_of_nobody_writes_no_event(request_: HttpRequest):
     user_logged_out.send(User, request=request_, user=None)
     assert events() == []
 
 
-def test_refused_sign_in_names_a_person_that_exists(nurse: User, request_: HttpRequest):
+def test_refused_sign_in_names_known_person(nurse: User, request_: HttpRequest):
     user_login_failed.send("axes", credentials={"username": "nurse"}, request=request_)
     assert events() == [
         ("session.refused", "unknown", "a clinic", "192.0.2.1", "user:nurse"),
     ]
 
 
-def test_refused_sign_in_keeps_an_unknown_name_to_itself(nurse: User):
+def test_refused_sign_in_does_not_record_unknown_name(nurse: User):
     user_login_failed.send("axes", credentials={"username": "a password"}, request=None)
     assert events() == [("session.refused", "unknown", "None", None, "")]
 
 
-def test_deletion_of_a_member_is_an_event_of_the_organisation(nurse: User):
+def test_deletion_of_member_writes_event_of_organisation(nurse: User):
     nurse.delete()
     removal = ("person.removed", "command")
     assert (*removal, "a clinic", None, "user:nurse") in events()
 
 
-def test_deletion_of_a_user_without_organisation_is_one_event():
+def test_deletion_of_user_without_organisation_writes_one_event():
     user = User.objects.create_user("a guest")
     Event.objects.all().delete()
     user.delete()
@@ -74,14 +74,14 @@ def test_deletion_of_a_user_without_organisation_is_one_event():
 
 
 @pytest.mark.parametrize("fields", [["last_login"], ["is_active"], None], ids=str)
-def test_save_of_a_user_is_an_event_but_for_the_sign_in_time(nurse: User, fields):
+def test_save_of_user_writes_event_except_for_sign_in_time(nurse: User, fields):
     nurse.save(update_fields=fields)
     assert [event[0] for event in events()] == (
         [] if fields == ["last_login"] else ["person.changed"]
     )
 
 
-def test_fixture_that_is_loaded_is_no_event(nurse: User):
+def test_loaded_fixture_writes_no_event(nurse: User):
     nurse.save_base(raw=True)
     assert events() == []
 
@@ -96,7 +96,7 @@ def test_fixture_that_is_loaded_is_no_event(nurse: User):
     ],
     ids=["of the user", "of the role", "of the role, cleared", "of a role that is deleted"],
 )
-def test_change_of_rights_is_an_event_of_each_person(nurse: User, change):
+def test_change_of_role_writes_event_of_person(nurse: User, change):
     group = Group.objects.create(name="a role")
     change(nurse, group)
     person = ("person.changed", "command", "a clinic", None, "user:nurse")
@@ -104,7 +104,7 @@ def test_change_of_rights_is_an_event_of_each_person(nurse: User, change):
     assert set(events()) == {person}
 
 
-def test_role_that_a_person_has_already_changes_nothing(nurse: User):
+def test_role_added_twice_writes_no_event(nurse: User):
     group = Group.objects.create(name="a role")
     nurse.groups.add(group)
     before = events()

@@ -63,37 +63,37 @@ def scope(session: str, *headers: tuple[bytes, bytes], token: str | None = TOKEN
     return with_context(content, RequestContext("id", correlation_id=None))
 
 
-def test_person_of_the_session_is_the_caller(nurse: User):
+def test_person_of_session_is_caller(nurse: User):
     caller = caller_of_session(scope(session_of(nurse)))
     assert caller == Caller(organisation_named("a clinic"), frozenset({"predict"}), user="nurse")
 
 
-def test_form_of_the_body_is_not_looked_at(nurse: User):
+def test_form_in_body_is_not_read(nurse: User):
     form = (b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"100")
     assert caller_of_session(scope(session_of(nurse), *form)).user == "nurse"
 
 
-def test_unknown_session_is_nobody(nurse: User):
+def test_unknown_session_has_no_caller(nurse: User):
     assert caller_of_session(scope("0" * 32)) is None
 
 
-def test_person_without_an_organisation_is_nobody(nurse: User):
+def test_person_without_organisation_is_no_caller(nurse: User):
     guest = User.objects.create_user("a guest")
     assert caller_of_session(scope(session_of(guest))) is None
 
 
-def test_person_of_an_inactive_organisation_is_nobody(nurse: User):
+def test_person_of_inactive_organisation_is_no_caller(nurse: User):
     Organisation.objects.update(is_active=False)
     assert caller_of_session(scope(session_of(nurse))) is None
 
 
 @pytest.mark.parametrize("token", [None, "", "x" * 32, "x" * 64])
-def test_request_without_the_token_of_a_page_is_refused(nurse: User, token: str | None):
+def test_request_without_csrf_token_is_refused(nurse: User, token: str | None):
     with pytest.raises(Forbidden, match="does not come from a page of this service"):
         caller_of_session(scope(session_of(nurse), token=token))
 
 
-def test_request_from_a_foreign_origin_is_refused(nurse: User):
+def test_request_from_foreign_origin_is_refused(nurse: User):
     with pytest.raises(Forbidden):
         caller_of_session(scope(session_of(nurse), (b"origin", b"https://elsewhere.example")))
 
@@ -105,14 +105,14 @@ class TestAuthorise:
         limiter = Limiter(Rates(caller=rate, organisation=9, failures=9))
         return with_context({"state": {"limiter": limiter}}, RequestContext("id", None))
 
-    async def test_gives_the_context_what_is_left(self):
+    async def test_adds_remaining_rate_to_context(self):
         scope = self.scope()
         await authorise(scope, self.CALLER, "predict")
         headers = dict(scope["lesionserve.context"].rate_limits)
         assert headers[b"ratelimit-policy"] == b'"caller";q=2;w=60, "organisation";q=9;w=60'
         assert headers[b"ratelimit"].startswith(b'"caller";r=1;t=')
 
-    async def test_refuses_more_than_the_rate_and_says_what_is_left(self):
+    async def test_refuses_request_beyond_rate_and_states_remaining(self):
         scope = self.scope(rate=1)
         await authorise(scope, self.CALLER, "predict")
         with pytest.raises(TooManyRequests):
@@ -120,7 +120,7 @@ class TestAuthorise:
         headers = dict(scope["lesionserve.context"].rate_limits)
         assert headers[b"ratelimit"].startswith(b'"caller";r=0;t=')
 
-    async def test_refuses_a_scope_that_is_lacking_uncounted(self):
+    async def test_refuses_missing_scope_without_counting(self):
         scope = self.scope(rate=1)
         with pytest.raises(Forbidden):
             await authorise(scope, self.CALLER, "usage:read")

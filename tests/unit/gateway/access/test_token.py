@@ -10,9 +10,9 @@ def test_token_has_id_256_bit_secret_and_checksum():
 
 
 def test_tokens_are_unique():
-    one, other = Token.generate(), Token.generate()
-    assert one.id != other.id
-    assert one.secret != other.secret
+    token, other = Token.generate(), Token.generate()
+    assert token.id != other.id
+    assert token.secret != other.secret
 
 
 def test_token_parses_to_itself():

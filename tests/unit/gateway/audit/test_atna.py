@@ -36,7 +36,7 @@ def kind(row: Record | Event) -> tuple[str | None, str | None]:
     return message.find("EventIdentification/EventID").get("originalText"), outcome
 
 
-def test_message_of_a_request_is_the_one_of_the_standard():
+def test_message_of_request_follows_standard():
     row = record(
         finished_at=FINISHED, key_id="0123456789ab", address="192.0.2.1", organisation=CLINIC
     )
@@ -61,7 +61,7 @@ def test_message_of_a_request_is_the_one_of_the_standard():
     )
 
 
-def test_message_of_an_event_is_the_one_of_the_standard():
+def test_message_of_event_follows_standard():
     row = Event(action="key.issued", actor="command", at=RECEIVED, subject="key:0123456789ab")
     assert atna.line(row) == (
         '<AuditMessage><EventIdentification EventActionCode="E" '
@@ -81,7 +81,7 @@ def test_message_of_an_event_is_the_one_of_the_standard():
     )
 
 
-def test_request_without_an_end_or_a_caller_says_what_is_known():
+def test_unfinished_request_has_unknown_user_and_time_of_receipt():
     message = parsed(record(state=State.RECEIVED, status=None))
     (participant,) = message.findall("ActiveParticipant")
     assert participant.attrib == {"UserID": "unknown", "UserIsRequestor": "true"}
@@ -100,7 +100,7 @@ def test_request_without_an_end_or_a_caller_says_what_is_known():
         ({"status": 502, "error_code": "upstream_fault"}, "Import"),
     ],
 )
-def test_refusal_of_a_credential_or_certificate_is_an_alert(values, meaning):
+def test_refusal_of_credential_or_certificate_is_alert(values, meaning):
     assert kind(record(**values))[0] == meaning
 
 
@@ -116,11 +116,11 @@ def test_refusal_of_a_credential_or_certificate_is_an_alert(values, meaning):
         (State.RECEIVED, "8"),
     ],
 )
-def test_outcome_tells_whose_fault_it_was(state: State, outcome: str):
+def test_outcome_follows_from_state(state: State, outcome: str):
     assert kind(record(state=state))[1] == outcome
 
 
-def test_event_names_the_address_and_the_organisation():
+def test_event_names_address_and_organisation():
     row = Event(
         action="usage.read", actor="user:a", at=RECEIVED, address="::1", organisation=CLINIC
     )
@@ -130,7 +130,7 @@ def test_event_names_the_address_and_the_organisation():
 
 
 @pytest.mark.parametrize(("action", "outcome"), [("session.refused", "4"), ("session.began", "0")])
-def test_refused_sign_in_is_a_minor_failure(action: str, outcome: str):
+def test_refused_sign_in_is_minor_failure(action: str, outcome: str):
     assert kind(Event(action=action, actor="unknown", at=RECEIVED)) == (
         "User Authentication",
         outcome,
@@ -139,11 +139,13 @@ def test_refused_sign_in_is_a_minor_failure(action: str, outcome: str):
 
 def details(row: Record) -> dict[str, str]:
     """Return the details of a request's message by their names, in their order."""
-    found = parsed(row).findall("ParticipantObjectIdentification/ParticipantObjectDetail")
-    return {each.get("type"): base64.b64decode(each.get("value")).decode() for each in found}
+    elements = parsed(row).findall("ParticipantObjectIdentification/ParticipantObjectDetail")
+    return {
+        element.get("type"): base64.b64decode(element.get("value")).decode() for element in elements
+    }
 
 
-def test_details_are_those_that_are_known():
+def test_details_hold_only_known_values():
     assert details(record()) == {}
     values = {
         "correlation_id": "case-7",
@@ -167,7 +169,7 @@ def test_details_are_those_that_are_known():
     ]
 
 
-def test_line_holds_no_character_that_xml_cannot():
+def test_line_replaces_characters_that_xml_cannot_hold():
     row = Event(
         action="key.issued", actor="a\x00\x1f\x7f\x9f\u2028\u2029\ufffe\ud800b", at=RECEIVED
     )
@@ -176,6 +178,6 @@ def test_line_holds_no_character_that_xml_cannot():
     assert "\n" not in atna.line(row)
 
 
-def test_time_of_an_event_is_in_utc():
+def test_time_of_event_is_in_utc():
     row = Event(action="usage.read", actor="user:a", at=RECEIVED.astimezone(UTC))
     assert parsed(row).find("EventIdentification").get("EventDateTime").endswith("10:00:00+00:00")

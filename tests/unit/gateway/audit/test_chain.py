@@ -33,8 +33,8 @@ def closed(**values: object) -> Record:
 def verify(against: str | None = None) -> str:
     """What is found intact. Raises CommandError."""
     out = StringIO()
-    kept = None if against is None else StringIO(against)
-    call_command("verify_audit", stdout=out, stderr=StringIO(), against=kept)
+    lines = None if against is None else StringIO(against)
+    call_command("verify_audit", stdout=out, stderr=StringIO(), against=lines)
     return out.getvalue()
 
 
@@ -61,9 +61,9 @@ def trail() -> list[Record]:
 
 
 def test_untouched_trail_is_intact(trail):
-    told = verify().splitlines()
+    lines = verify().splitlines()
     heads = Head.objects.order_by("trail", "day")
-    assert told == [f"{one.trail} {one.day}: {one.length} rows, {one.seal}" for one in heads]
+    assert lines == [f"{head.trail} {head.day}: {head.length} rows, {head.seal}" for head in heads]
     assert [head.length for head in heads] == [4, 5]
 
 
@@ -159,7 +159,7 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_every_later_field_has_a_tampering_test():
+def test_record_has_six_fields_added_later():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
         "below_threshold",
@@ -191,14 +191,14 @@ def test_unknown_trail_name_is_printed_escaped(trail):
     assert "\x1b[2J" not in err.getvalue()
 
 
-def test_head_of_unknown_trail_is_not_pruned(days, settings):
+def test_prune_refuses_head_of_unknown_trail(days, settings):
     settings.RETENTION_DAYS = 1
     Head.objects.create(trail="a trail", day=today() - timedelta(days=9))
     with pytest.raises(CommandError, match="not intact"):
         call_command("prune_audit", stdout=StringIO())
 
 
-def test_verification_needs_the_audit_key(trail, settings):
+def test_verification_with_another_audit_key_fails(trail, settings):
     settings.AUDIT_KEY = "another key, of whoever wrote into the database"
     with pytest.raises(CommandError, match="not intact"):
         verify()
@@ -218,14 +218,14 @@ def test_record_left_by_crash_is_closed_as_unknown(settings):
 @pytest.fixture
 def days(monkeypatch) -> list[date]:
     """Three days with two requests each; today is another one."""
-    found = [today() - timedelta(days=days) for days in (33, 32, 31)]
-    for day in found:
+    dates = [today() - timedelta(days=days) for days in (33, 32, 31)]
+    for day in dates:
         monkeypatch.setattr("gateway.audit.models.today", lambda day=day: day)
         closed()
         closed()
     monkeypatch.undo()
     fold()
-    return found
+    return dates
 
 
 def test_pruning_deletes_whole_days_and_is_recorded(days, settings):
@@ -237,7 +237,7 @@ def test_pruning_deletes_whole_days_and_is_recorded(days, settings):
     call_command("prune_audit", stdout=StringIO())
     assert set(Record.objects.values_list("day", flat=True)) == {days[2], today()}
     pruned = Event.objects.filter(action="audit.pruned").order_by("position")
-    assert [one.subject.split()[:4] for one in pruned] == [
+    assert [event.subject.split()[:4] for event in pruned] == [
         ["requests", str(day), str(number), "2"] for number, day in enumerate(days[:2], 1)
     ]
     verify(before)
@@ -297,7 +297,7 @@ def test_missing_day_is_found(days):
         verify()
 
 
-def test_missing_first_days_are_found_unless_pruned(days):
+def test_missing_first_day_is_found(days):
     Record.objects.filter(day=days[0]).delete()
     Head.objects.filter(day=days[0]).delete()
     with pytest.raises(CommandError, match="not intact"):
@@ -341,7 +341,7 @@ def test_day_that_grows_during_verification_is_intact(trail):
 
 
 @pytest.mark.parametrize("option", ["first", "last"])
-def test_verify_compares_printed_lines_with_the_whole_trail_only(trail, option):
+def test_verify_compares_earlier_output_with_whole_trail_only(trail, option):
     with pytest.raises(CommandError, match="leave out --from and --to"):
         call_command("verify_audit", against=StringIO(verify()), **{option: today()})
 
@@ -353,7 +353,7 @@ def test_prune_says_that_no_day_is_old_enough(trail, settings):
     assert out.getvalue() == f"nothing is older than {today() - timedelta(days=31)}\n"
 
 
-def test_nothing_is_pruned_without_retention_time(settings):
+def test_prune_without_retention_time_is_refused(settings):
     assert settings.RETENTION_DAYS is None
     with pytest.raises(CommandError, match="LESIONSERVE_RETENTION_DAYS"):
         call_command("prune_audit")

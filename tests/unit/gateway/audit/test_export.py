@@ -57,7 +57,7 @@ def trail() -> None:
         record_event(action, Actor("user:an auditor"), organisation_named("ours"), "a thing")
 
 
-def test_json_line_is_the_sealed_content(trail):
+def test_json_lines_hold_sealed_content(trail):
     lines = [json.loads(line) for line in exported("jsonl")]
     requests = [line for line in lines if line["trail"] == "request"]
     assert [line["status"] for line in requests] == [200, 401, 503]
@@ -68,8 +68,8 @@ def test_json_line_is_the_sealed_content(trail):
     assert [line["bundle_sha256"] for line in requests] == ["d" * 64, "", ""]
     assert requests[0]["seal"] == Record.objects.get(status=200).seal
     # The organisations came first, and the export itself is the last event.
-    told = ["organisation.added", "organisation.added", *Event.Action, "audit.exported"]
-    assert [line["action"] for line in lines[3:]] == told
+    actions = ["organisation.added", "organisation.added", *Event.Action, "audit.exported"]
+    assert [line["action"] for line in lines[3:]] == actions
 
 
 def test_export_filters_by_organisation(trail):
@@ -84,7 +84,7 @@ def test_export_filters_by_day(trail):
     assert exported("jsonl", last=datetime(2020, 1, 1, tzinfo=UTC).date()) == []
 
 
-def test_atna_lines_are_valid_by_dicom_schema(trail):
+def test_atna_lines_have_structure_of_dicom_schema(trail):
     messages = [ElementTree.fromstring(line) for line in exported("atna")]
     for message in messages:
         # The order and the required parts of PS3.15 A.5.1.
@@ -133,7 +133,7 @@ def test_atna_lines_are_valid_by_dicom_schema(trail):
     assert messages[0][1].attrib["NetworkAccessPointID"] == "192.0.2.1"
 
 
-def test_atna_line_escapes_any_name():
+def test_atna_line_escapes_or_replaces_special_characters():
     record_event(
         Event.Action.RECORD_READ, Actor("user:\x01\x1b\ufffe"), subject='record:\n\x85\u2028<&"'
     )
@@ -142,11 +142,11 @@ def test_atna_line_escapes_any_name():
     assert message[3].attrib["ParticipantObjectID"] == 'record:\ufffd\ufffd\ufffd<&"'
 
 
-def test_event_without_a_subject_names_no_object():
+def test_event_without_subject_names_no_object():
     event = Event(action=Event.Action.SESSION_BEGAN, actor="user:a", at=timezone.now())
     message = ElementTree.fromstring(atna.line(event))
     assert message.find("ParticipantObjectIdentification") is None
 
 
-def test_each_action_has_an_audit_message_code():
+def test_each_action_has_audit_message_code():
     assert set(CODES) == set(Event.Action)

@@ -40,22 +40,22 @@ def nurse(clinic: Organisation) -> User:
     return user
 
 
-def told() -> list[tuple[str, str, str]]:
-    """What the trail has been told since this was asked last, and of which organisation."""
+def new_events() -> list[tuple[str, str, str]]:
+    """Return action, subject and organisation of each event since the last call."""
     events = Event.objects.select_related("organisation").order_by("pk")
-    found = [(one.action, one.subject, str(one.organisation or "")) for one in events]
-    assert {one.actor for one in events} <= {"command"}
+    rows = [(event.action, event.subject, str(event.organisation or "")) for event in events]
+    assert {event.actor for event in events} <= {"command"}
     call_command("verify_audit", stdout=StringIO())
     Event.objects.all().delete()
     Head.objects.all().delete()
-    return found
+    return rows
 
 
 CHANGED = [("person.changed", "user:nurse", "a clinic")]
 
 
 def test_added_person_is_recorded(nurse):
-    assert told() == [
+    assert new_events() == [
         ("organisation.added", "organisation:a clinic", "a clinic"),
         ("person.added", "user:nurse", ""),
         ("person.added", "user:nurse", "a clinic"),
@@ -63,16 +63,16 @@ def test_added_person_is_recorded(nurse):
 
 
 def test_changed_person_is_recorded_without_password(nurse):
-    told()
+    new_events()
     nurse.set_password("another password of some length")
     nurse.is_superuser = True
     nurse.save()
     assert nurse.password not in str(list(Event.objects.values()))
-    assert told() == CHANGED
+    assert new_events() == CHANGED
 
 
 def test_granted_and_revoked_roles_are_recorded(nurse):
-    told()
+    new_events()
     role, right = Group.objects.get(name="admin"), Permission.objects.first()
     for change in (
         lambda: nurse.groups.add(role),
@@ -83,32 +83,32 @@ def test_granted_and_revoked_roles_are_recorded(nurse):
         lambda: nurse.user_permissions.remove(right),
     ):
         change()
-        assert told() == CHANGED
+        assert new_events() == CHANGED
 
 
-def test_deleted_group_records_lost_roles(nurse):
+def test_deletion_of_role_is_recorded_for_its_members(nurse):
     role = Group.objects.create(name="a role")
     nurse.groups.add(role)
-    told()
+    new_events()
     role.delete()
-    assert told() == CHANGED
+    assert new_events() == CHANGED
 
 
 def test_save_without_change_is_not_recorded(nurse):
     nurse.groups.add(Group.objects.get(name="admin"))
-    told()
+    new_events()
     nurse.groups.set(nurse.groups.all())
     update_last_login(None, nurse)
     for fixture in deserialize("json", serialize("json", [nurse, nurse.member])):
         fixture.save()
-    assert told() == []
+    assert new_events() == []
 
 
 def test_move_to_another_organisation_is_recorded(nurse):
-    told()
+    new_events()
     nurse.member.organisation = organisation_named("elsewhere")
     save_member(nurse.member, by=COMMAND)
-    assert told() == [
+    assert new_events() == [
         ("organisation.added", "organisation:elsewhere", "elsewhere"),
         ("person.removed", "user:nurse", "a clinic"),
         ("person.changed", "user:nurse", "elsewhere"),
@@ -118,27 +118,27 @@ def test_move_to_another_organisation_is_recorded(nurse):
 def test_replaced_member_is_recorded(nurse):
     member = nurse.member
     member.user = User.objects.create_user("doctor")
-    told()
+    new_events()
     save_member(member, by=COMMAND)
-    assert told() == [
+    assert new_events() == [
         ("person.removed", "user:nurse", "a clinic"),
         ("person.changed", "user:doctor", "a clinic"),
     ]
 
 
 def test_deleted_person_is_recorded(nurse):
-    told()
+    new_events()
     nurse.delete()
-    assert told() == [
+    assert new_events() == [
         ("person.removed", "user:nurse", "a clinic"),
         ("person.removed", "user:nurse", ""),
     ]
 
 
-def test_removed_member_stays_a_user_and_is_on_record(nurse):
-    told()
+def test_removed_member_stays_user_and_is_recorded(nurse):
+    new_events()
     remove_member(nurse.member, by=COMMAND)
-    assert told() == [("person.removed", "user:nurse", "a clinic")]
+    assert new_events() == [("person.removed", "user:nurse", "a clinic")]
     assert User.objects.filter(username="nurse").exists()
 
 
@@ -168,16 +168,16 @@ def test_nothing_changes_if_event_cannot_be_written(nurse, clinic, change, monke
 
 
 def test_changed_and_deleted_organisation_is_recorded(clinic):
-    told()
+    new_events()
     clinic.is_active = False
     save_organisation(clinic, by=COMMAND)
-    assert told() == [("organisation.changed", "organisation:a clinic", "a clinic")]
+    assert new_events() == [("organisation.changed", "organisation:a clinic", "a clinic")]
     remove_organisation(clinic, by=COMMAND)
-    assert told() == [("organisation.removed", "organisation:a clinic", "")]
+    assert new_events() == [("organisation.removed", "organisation:a clinic", "")]
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nclinic", "a clinic\x1b[2J", "\u2028", "a" * 201])
-def test_name_of_several_lines_is_refused(name):
+def test_invalid_organisation_name_is_refused(name):
     with pytest.raises(ValidationError):
         organisation_named(name)
     assert not Organisation.objects.exists()
@@ -187,7 +187,7 @@ def test_roles_cannot_be_edited_in_admin():
     assert not admin.site.is_registered(Group)
 
 
-def test_admin_edits_are_on_record_with_person_and_address(clinic, nurse):
+def test_admin_edits_are_recorded_with_person_and_address(clinic, nurse):
     request = RequestFactory().post("/admin/", REMOTE_ADDR="192.0.2.7")
     request.user = User.objects.create_superuser("root")
     Event.objects.all().delete()

@@ -37,22 +37,22 @@ def parse(content: bytes, header: Header = HEADER, options: PredictOptions = OPT
     return parse_prediction(content, ID, header, options)
 
 
-def test_reads_the_answer_to_this_request():
+def test_reads_answer_to_this_request():
     assert parse(body()).model_dump(mode="json") == prediction(ID)
 
 
-def test_leaves_out_fields_of_a_later_version():
+def test_leaves_out_fields_of_later_version():
     assert parse(body(new="x")).model_dump(mode="json") == prediction(ID)
 
 
-def test_takes_either_orientation_of_the_image():
+def test_accepts_either_orientation_of_image():
     assert parse(body(), Header("JPEG", 48, 64))
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[]", body(detections=None), body(below_threshold="0")]
 )
-def test_refuses_what_is_no_prediction(content: bytes):
+def test_rejects_content_that_is_no_prediction(content: bytes):
     with pytest.raises(UpstreamFault, match=NOT_VALID):
         parse(content)
 
@@ -69,18 +69,18 @@ def test_refuses_what_is_no_prediction(content: bytes):
     ],
     ids=["request", "correlation id", "format", "size", "masks", "threshold"],
 )
-def test_refuses_the_answer_to_another_request(arguments):
+def test_rejects_answer_to_another_request(arguments):
     with pytest.raises(UpstreamFault, match=ANOTHER):
         parse(*arguments)
 
 
-def test_refuses_an_answer_without_its_correlation_id():
+def test_rejects_answer_without_its_correlation_id():
     with pytest.raises(UpstreamFault, match=ANOTHER):
         parse_prediction(body(), ID, HEADER, OPTIONS, "case-7")
 
 
 @pytest.mark.parametrize("asked", ["jpeg", "none"])
-def test_refuses_a_picture_too_many_or_too_few(asked: str):
+def test_rejects_missing_or_unrequested_picture(asked: str):
     options = PredictOptions(visualization=asked)
     whole = prediction(ID, options=options)
     assert parse(json.dumps(whole).encode(), options=options)
@@ -89,7 +89,7 @@ def test_refuses_a_picture_too_many_or_too_few(asked: str):
         parse(json.dumps({**whole, "visualization": other}).encode(), options=options)
 
 
-def test_refuses_a_model_without_an_identity():
+def test_rejects_model_without_digest():
     model = {**prediction(ID)["model"], "bundle_sha256": ""}
     with pytest.raises(UpstreamFault, match="valid answer"):
         parse(body(model=model))
@@ -113,13 +113,13 @@ def problem(error: LesionserveError, **changes: object) -> bytes:
 
 @pytest.mark.parametrize("kind", RELAYED)
 @pytest.mark.parametrize("detail", ["A reason.", "x" * 1000])
-def test_relays_the_ingress_own_refusal(kind: type[LesionserveError], detail: str):
+def test_relays_refusal_of_ingress(kind: type[LesionserveError], detail: str):
     error = parse_problem(kind.status, problem(kind(detail)), ID)
     assert type(error) is kind
     assert str(error) == detail
 
 
-def test_relays_a_refusal_with_fields_of_a_later_version():
+def test_relays_refusal_with_fields_of_later_version():
     content = json.dumps({**json.loads(problem(BadRequest("A reason."))), "new": 1}).encode()
     assert str(parse_problem(400, content, ID)) == "A reason."
 
@@ -136,7 +136,7 @@ def test_relays_a_refusal_with_fields_of_a_later_version():
     ],
     ids=["our token", "status", "request", "control character", "length", "code"],
 )
-def test_hides_a_refusal_that_cannot_be_relayed(status: int, content: bytes):
+def test_hides_refusal_that_cannot_be_relayed(status: int, content: bytes):
     error = parse_problem(status, content, ID)
     assert type(error) is UpstreamFault
     assert str(error) == "The inference service failed."
@@ -146,7 +146,7 @@ def test_hides_a_refusal_that_cannot_be_relayed(status: int, content: bytes):
     "content",
     [b"", b"Internal Server Error", b"{}", problem(BadRequest("x")).replace(b"400", b'"400"')],
 )
-def test_reads_the_status_alone_of_what_is_no_problem(content: bytes):
+def test_reads_only_status_of_malformed_problem(content: bytes):
     assert type(parse_problem(429, content, ID)) is Overloaded
 
 
@@ -164,7 +164,7 @@ def test_reads_the_status_alone_of_what_is_no_problem(content: bytes):
         (301, UpstreamFault, "failed"),
     ],
 )
-def test_status_alone_decides_the_error(status: int, kind: type[LesionserveError], words: str):
+def test_status_alone_decides_error(status: int, kind: type[LesionserveError], words: str):
     error = error_for_status(status)
     assert type(error) is kind
     assert str(error) == f"The inference service {words}."

@@ -57,7 +57,7 @@ def gauge() -> float | None:
 
 
 @pytest.mark.parametrize("error", LOST)
-def test_opens_after_eight_losses_in_a_row(breaker: Breaker, error: type[LesionserveError]):
+def test_opens_after_eight_consecutive_losses(breaker: Breaker, error: type[LesionserveError]):
     for _ in range(8):
         fail(breaker, error)
     assert is_open(breaker)
@@ -69,7 +69,7 @@ def test_stays_closed_after_seven_losses(breaker: Breaker):
     assert not is_open(breaker)
 
 
-def test_names_the_reason_while_it_is_open(breaker: Breaker):
+def test_open_circuit_says_that_service_cannot_be_reached(breaker: Breaker):
     open_(breaker)
     with (
         pytest.raises(Unavailable, match=r"^The inference service cannot be reached\.$"),
@@ -79,7 +79,7 @@ def test_names_the_reason_while_it_is_open(breaker: Breaker):
 
 
 @pytest.mark.parametrize("error", [None, BadRequest])
-def test_counts_from_zero_after_an_answer(breaker: Breaker, error: type[LesionserveError] | None):
+def test_answer_resets_count_of_losses(breaker: Breaker, error: type[LesionserveError] | None):
     for _ in range(7):
         fail(breaker)
     if error is None:
@@ -93,7 +93,7 @@ def test_counts_from_zero_after_an_answer(breaker: Breaker, error: type[Lesionse
 
 
 @pytest.mark.parametrize("error", [Overloaded, KeyboardInterrupt, GeneratorExit])
-def test_counts_no_request_that_was_not_answered_or_lost(
+def test_request_neither_answered_nor_lost_is_not_counted(
     breaker: Breaker, error: type[BaseException]
 ):
     for _ in range(7):
@@ -103,7 +103,7 @@ def test_counts_no_request_that_was_not_answered_or_lost(
     assert is_open(breaker)
 
 
-def test_lets_a_test_through_after_five_seconds(breaker: Breaker, clock: Clock):
+def test_lets_trial_request_through_after_five_seconds(breaker: Breaker, clock: Clock):
     open_(breaker)
     clock.now += 4.99
     assert is_open(breaker)
@@ -111,7 +111,7 @@ def test_lets_a_test_through_after_five_seconds(breaker: Breaker, clock: Clock):
     assert not is_open(breaker)
 
 
-def test_lets_one_test_through_at_a_time(breaker: Breaker, clock: Clock):
+def test_lets_one_trial_request_through_at_a_time(breaker: Breaker, clock: Clock):
     open_(breaker)
     clock.now += 5
     with breaker():
@@ -119,7 +119,7 @@ def test_lets_one_test_through_at_a_time(breaker: Breaker, clock: Clock):
     assert not is_open(breaker)
 
 
-def test_closes_after_a_test_that_was_answered(breaker: Breaker, clock: Clock):
+def test_closes_after_answered_trial_request(breaker: Breaker, clock: Clock):
     open_(breaker)
     clock.now += 5
     with breaker():
@@ -131,7 +131,7 @@ def test_closes_after_a_test_that_was_answered(breaker: Breaker, clock: Clock):
     assert not is_open(breaker)
 
 
-def test_waits_again_after_a_test_that_was_lost(breaker: Breaker, clock: Clock):
+def test_waits_again_after_lost_trial_request(breaker: Breaker, clock: Clock):
     open_(breaker)
     clock.now += 5
     fail(breaker)
@@ -142,7 +142,7 @@ def test_waits_again_after_a_test_that_was_lost(breaker: Breaker, clock: Clock):
 
 
 @pytest.mark.parametrize("error", [Overloaded, KeyboardInterrupt])
-def test_tests_again_after_a_test_without_outcome(
+def test_lets_next_request_through_after_trial_without_outcome(
     breaker: Breaker, clock: Clock, error: type[BaseException]
 ):
     open_(breaker)
@@ -151,7 +151,7 @@ def test_tests_again_after_a_test_without_outcome(
     assert not is_open(breaker)
 
 
-def test_gauge_and_log_tell_each_change_once(breaker: Breaker, clock: Clock):
+def test_gauge_and_log_show_each_change_once(breaker: Breaker, clock: Clock):
     with breaker():
         pass
     with capture_logs() as lines:

@@ -62,10 +62,10 @@ def headers():
     ]
 
 
-async def test_invalid_key_is_refused_before_body_is_read():
-    status, answered, told = await call()
+async def test_missing_key_is_refused_before_body_is_read():
+    status, headers, problem = await call()
     assert status == 401
-    assert answered[b"x-request-id"].decode() == told["request_id"]
+    assert headers[b"x-request-id"].decode() == problem["request_id"]
 
 
 async def test_mounted_gateway_answers_predict():
@@ -84,20 +84,20 @@ async def test_two_content_lengths_are_refused(headers):
     assert status == 400
 
 
-async def test_answer_that_is_no_problem_becomes_one():
+async def test_error_response_of_other_type_becomes_problem():
     async def html(scope, receive, send):
         page = [(b"content-type", b"text/html"), (b"allow", b"GET")]
         await send({"type": "http.response.start", "status": 405, "headers": page})
         await send({"type": "http.response.body", "body": b"<h1>", "more_body": True})
         await send({"type": "http.response.body", "body": b"no"})
 
-    status, answered, told = await call("/usage/", RequestContextMiddleware(watched(html)))
-    assert (status, told["code"]) == (405, "method_not_allowed")
-    assert answered[b"content-type"] == b"application/problem+json"
-    assert answered[b"allow"] == b"GET"
+    status, headers, problem = await call("/usage/", RequestContextMiddleware(watched(html)))
+    assert (status, problem["code"]) == (405, "method_not_allowed")
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"allow"] == b"GET"
 
 
-async def test_crash_of_a_page_is_a_problem_without_its_text():
+async def test_crash_of_page_becomes_problem_without_its_text():
     async def crash(scope, receive, send):
         raise RuntimeError("a secret")
 
@@ -113,14 +113,14 @@ async def test_crash_of_a_page_is_a_problem_without_its_text():
     assert b"secret" not in messages[1]["body"]
 
 
-async def test_crash_is_a_problem_and_a_failed_record(headers, monkeypatch, caplog):
+async def test_crash_becomes_problem_and_failed_record(headers, monkeypatch, caplog):
     async def crash(*arguments):
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(endpoint, "read_body", crash)
-    status, _, told = await call(headers=headers)
-    assert (status, told["code"]) == (500, "internal_error")
-    assert "secret" not in told["detail"]
+    status, _, problem = await call(headers=headers)
+    assert (status, problem["code"]) == (500, "internal_error")
+    assert "secret" not in problem["detail"]
     assert "a secret" in caplog.text
     record = await in_database(Record.objects.get)
     assert (record.state, record.error_code) == ("failed", "internal_error")
@@ -152,14 +152,14 @@ async def test_malformed_query_is_refused_and_recorded(headers):
 @pytest.mark.parametrize(
     "header", [(b"content-type", b";" * 2000), (b"x-anything", b"a" * 40_000)], ids=["type", "any"]
 )
-async def test_headers_beyond_the_limits_are_refused(path, header):
-    status, _, told = await call(path=path, headers=[header])
-    assert (status, told["code"]) == (431, "headers_too_large")
+async def test_headers_beyond_limits_are_refused(path, header):
+    status, _, problem = await call(path=path, headers=[header])
+    assert (status, problem["code"]) == (431, "headers_too_large")
     assert await in_database(Record.objects.count) == (path == "/predict/")
 
 
 @pytest.mark.parametrize("name", [b"x-api-key", b"authorization"])
-async def test_key_over_plain_http_is_refused_on_every_path(settings, name):
+async def test_key_over_plain_http_is_refused(settings, name):
     settings.HTTPS_ONLY = True
-    status, _, told = await call(path="/usage/", headers=[(name, b"a key")])
-    assert (status, told["code"]) == (403, "forbidden")
+    status, _, problem = await call(path="/usage/", headers=[(name, b"a key")])
+    assert (status, problem["code"]) == (403, "forbidden")

@@ -55,18 +55,18 @@ class TestKey:
         with pytest.raises(BadRequest, match="several"):
             _key([pair for value in values for pair in header(value)])
 
-    def test_is_refused_where_nothing_is_kept(self, settings):
+    def test_is_refused_where_no_answer_is_stored(self, settings):
         settings.IDEMPOTENCY_S = 0
         assert _key([]) is None
         with pytest.raises(BadRequest, match="keeps no answers"):
             _key(header("a"))
 
-    def test_is_taken_where_answers_are_kept_for_a_second(self, settings):
+    def test_is_accepted_where_answers_are_stored_for_one_second(self, settings):
         settings.IDEMPOTENCY_S = 1
         assert _key(header("a")) == "a"
 
 
-async def test_request_without_a_key_keeps_nothing():
+async def test_request_without_key_stores_nothing():
     turn = await acquire([], Organisation(), IMAGE, OPTIONS)
     assert isinstance(turn, Lease)
     async with turn as lease:
@@ -89,7 +89,7 @@ class TestAcquire:
         assert isinstance(turn, Lease)
         return turn
 
-    async def test_replays_the_kept_answer(self, clinic):
+    async def test_replays_stored_answer(self, clinic):
         await (await self.lease(clinic)).keep(answer())
         turn = await acquire(header('"a"'), clinic, IMAGE, OPTIONS)
         assert turn == Replay(answer())
@@ -99,7 +99,7 @@ class TestAcquire:
         with pytest.raises(Conflict):
             await self.lease(clinic)
 
-    async def test_leases_each_key_and_organisation_apart(self, clinic):
+    async def test_leases_each_key_and_organisation_separately(self, clinic):
         await self.lease(clinic)
         await self.lease(clinic, "b")
         await self.lease(await in_database(organisation_named, "another clinic"))
@@ -113,24 +113,24 @@ class TestAcquire:
             (b"\n" + IMAGE, OPTIONS),
         ],
     )
-    async def test_refuses_a_key_of_another_request(self, clinic, image, options):
+    async def test_rejects_key_of_another_request(self, clinic, image, options):
         await self.lease(clinic)
         with pytest.raises(IdempotencyKeyReused):
             await acquire(header("a"), clinic, image, options)
 
-    async def test_leases_again_after_an_error(self, clinic):
+    async def test_leases_again_after_error(self, clinic):
         with pytest.raises(ValueError, match="no answer"):
             async with await self.lease(clinic):
                 raise ValueError("no answer")
         await self.lease(clinic)
 
-    async def test_keeps_the_lease_without_an_error(self, clinic):
+    async def test_keeps_lease_without_error(self, clinic):
         async with await self.lease(clinic):
             pass
         with pytest.raises(Conflict):
             await self.lease(clinic)
 
-    async def test_leases_again_what_a_killed_gateway_left(self, clinic, settings):
+    async def test_leases_again_after_expiry_of_lease(self, clinic, settings):
         settings.DEADLINE_S = 100
         before = timezone.now()
         await self.lease(clinic)
@@ -141,7 +141,7 @@ class TestAcquire:
         await in_database(lambda: IdempotentRequest.objects.update(expires_at=timezone.now()))
         await self.lease(clinic)
 
-    async def test_leaves_the_answer_of_a_later_request_alone(self, clinic):
+    async def test_late_answer_does_not_affect_lease_of_later_request(self, clinic):
         late = await self.lease(clinic)
         await in_database(IdempotentRequest.objects.all().delete)
         await self.lease(clinic)
@@ -150,7 +150,7 @@ class TestAcquire:
         with pytest.raises(Conflict):
             await self.lease(clinic)
 
-    async def test_answer_is_kept_for_the_set_time_and_encrypted(self, clinic, settings):
+    async def test_answer_is_stored_encrypted_for_configured_time(self, clinic, settings):
         settings.IDEMPOTENCY_S = 100
         before = timezone.now()
         await (await self.lease(clinic)).keep(answer())
@@ -161,7 +161,7 @@ class TestAcquire:
         assert b"lesion" not in bytes(row.answer)
         assert b"fake" not in bytes(row.answer)
 
-    async def test_release_that_fails_leaves_the_lease(self, clinic, monkeypatch, caplog):
+    async def test_failed_release_leaves_lease_to_expire(self, clinic, monkeypatch, caplog):
         lease = await self.lease(clinic)
         monkeypatch.setattr(idempotency, "_unanswered", lambda number: Broken())
         await lease.release()
@@ -170,7 +170,7 @@ class TestAcquire:
         with pytest.raises(Conflict):
             await self.lease(clinic)
 
-    async def test_forgets_what_is_expired_and_nothing_else(self, clinic):
+    async def test_forgets_only_expired_requests(self, clinic):
         await self.lease(clinic, "a")
         await in_database(lambda: IdempotentRequest.objects.update(expires_at=timezone.now()))
         await self.lease(clinic, "b")
@@ -216,13 +216,13 @@ class TestCancelledAcquire:
         await self.cancelled(clinic, monkeypatch)
         assert isinstance(await acquire(header("a"), clinic, IMAGE, OPTIONS), Lease)
 
-    async def test_leaves_the_kept_answer(self, clinic, monkeypatch):
+    async def test_leaves_stored_answer(self, clinic, monkeypatch):
         turn = await acquire(header("a"), clinic, IMAGE, OPTIONS)
         await turn.keep(answer())
         await self.cancelled(clinic, monkeypatch)
         assert isinstance(await acquire(header("a"), clinic, IMAGE, OPTIONS), Replay)
 
-    async def test_leaves_the_lease_of_another_request(self, clinic, monkeypatch):
+    async def test_leaves_lease_of_another_request(self, clinic, monkeypatch):
         await acquire(header("a"), clinic, IMAGE, OPTIONS)
         await self.cancelled(clinic, monkeypatch)
         with pytest.raises(Conflict):

@@ -56,12 +56,12 @@ async def test_error_decides_final_state(recorder, caller, error, state):
     assert record.error_code == (error.code if error else "")
 
 
-async def test_refused_request_is_one_row(recorder):
+async def test_refused_request_has_one_record(recorder):
     await recorder.finish(BadRequest("x"))
     assert (await only()).state == "rejected"
 
 
-async def test_first_final_state_stands_when_the_client_leaves(recorder, caller):
+async def test_first_final_state_stays_when_client_leaves(recorder, caller):
     async with recorder:
         await recorder.admit(caller)
         await recorder.finish(None)
@@ -79,16 +79,16 @@ async def test_aborted_request_has_no_status(recorder, caller):
 
 
 async def test_cancelled_request_is_recorded_once_as_aborted(recorder, caller):
-    admitted = asyncio.Event()
+    admission = asyncio.Event()
 
     async def request() -> None:
         async with recorder:
             await recorder.admit(caller)
-            admitted.set()
+            admission.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(request())
-    await admitted.wait()
+    await admission.wait()
     task.cancel()
     await asyncio.sleep(0)
     task.cancel()  # while it is being recorded
@@ -101,7 +101,7 @@ async def test_cancelled_request_is_recorded_once_as_aborted(recorder, caller):
     assert (record.state, record.status) == ("aborted", None)
 
 
-async def test_request_cancelled_while_it_finishes_is_finished(recorder, caller, monkeypatch):
+async def test_cancellation_while_finishing_keeps_final_state(recorder, caller, monkeypatch):
     goes_on, close = threading.Event(), Record.objects.close
     closing = threading.Event()
 
@@ -127,7 +127,7 @@ async def test_request_cancelled_while_it_finishes_is_finished(recorder, caller,
     assert (await only()).state == "succeeded"
 
 
-async def test_late_admission_leaves_a_row_for_the_sweeper(recorder, caller, monkeypatch):
+async def test_late_admission_leaves_open_record_for_sweeper(recorder, caller, monkeypatch):
     late, goes_on = module._admit, threading.Event()
 
     def admit(*arguments: object) -> None:
@@ -155,8 +155,8 @@ async def test_answer_that_cannot_be_recorded_is_withheld(recorder, caller, monk
 
     monkeypatch.setattr(Record.objects, "close", fail)
     with caplog.at_level(logging.ERROR):
-        told = await recorder.finish(None)
-    assert isinstance(told, DatabaseUnavailable)
+        error = await recorder.finish(None)
+    assert isinstance(error, DatabaseUnavailable)
     assert str(recorder.record.request_id) in caplog.text
     assert (await only()).state == "received"
 
@@ -175,7 +175,7 @@ async def test_abort_that_cannot_be_recorded_is_logged(recorder, caller, monkeyp
     assert line["record"]["request_id"] == recorder.record.request_id
 
 
-async def test_request_id_is_recorded_once(recorder, caller):
+async def test_second_record_of_request_id_is_refused(recorder, caller):
     await recorder.admit(caller)
     twin = Record(request_id=recorder.record.request_id)
     with pytest.raises(DatabaseUnavailable) as refusal:
@@ -183,7 +183,7 @@ async def test_request_id_is_recorded_once(recorder, caller):
     assert isinstance(refusal.value.__cause__, IntegrityError)
 
 
-async def test_each_final_state_is_counted_once(recorder, caller):
+async def test_final_state_is_counted_once(recorder, caller):
     labels = {"outcome": "rejected", "status": "400"}
     name = "lesionserve_gateway_requests_total"
     before = REGISTRY.get_sample_value(name, labels) or 0

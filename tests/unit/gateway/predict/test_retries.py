@@ -25,7 +25,7 @@ def test_starts_with_ten_retries():
 
 # Not at 10 and 20: a tenth is not exact in binary.
 @pytest.mark.parametrize(("requests", "retries"), [(0, 0), (9, 0), (11, 1), (19, 1), (21, 2)])
-def test_earns_a_retry_with_ten_requests(requests: int, retries: int):
+def test_ten_requests_earn_one_retry(requests: int, retries: int):
     budget = RetryBudget()
     take_all(budget)
     for _ in range(requests):
@@ -40,7 +40,7 @@ def test_saves_ten_retries_at_most():
     assert take_all(budget) == 10
 
 
-def test_counts_what_it_grants_and_refuses():
+def test_counts_granted_and_refused_retries():
     granted, refused = counters()
     assert take_all(RetryBudget()) == 10
     assert counters() == (granted + 10, refused + 1)

@@ -32,18 +32,20 @@ class Wire(httpx.MockTransport):
     """Gives the handler's answers as the network would: still to be read."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        told = await super().handle_async_request(request)
-        stream = httpx.ByteStream(told.content) if told.is_stream_consumed else told.stream
-        return httpx.Response(told.status_code, headers=told.headers, stream=stream)
+        response = await super().handle_async_request(request)
+        stream = (
+            httpx.ByteStream(response.content) if response.is_stream_consumed else response.stream
+        )
+        return httpx.Response(response.status_code, headers=response.headers, stream=stream)
 
 
 def upstream(handler, deadline_s: float = 30) -> Upstream:
     return Upstream(httpx.AsyncClient(base_url="http://up", transport=Wire(handler)), deadline_s)
 
 
-async def ask(one: Upstream, attempts: list[int] | None = None) -> Prediction:
+async def ask(ingress: Upstream, attempts: list[int] | None = None) -> Prediction:
     note = (attempts if attempts is not None else []).append
-    return await one.predict(IMAGE, lambda: note(1))
+    return await ingress.predict(IMAGE, lambda: note(1))
 
 
 async def outcome(handler, deadline_s: float = 30) -> LesionserveError:
@@ -60,8 +62,8 @@ def raising(error: Exception, cause: Exception | None = None):
 
 
 def answering(status: int, code: str = "", **headers: str):
-    told = Problem(title="t", status=status, detail="d", code=code, request_id="id")
-    body = told.model_dump_json() if code else "<html>"
+    problem = Problem(title="t", status=status, detail="d", code=code, request_id="id")
+    body = problem.model_dump_json() if code else "<html>"
     return lambda request: httpx.Response(status, text=body, headers=headers)
 
 
@@ -93,7 +95,7 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(302, location="http://evil"), UpstreamFault),
     ],
 )  # fmt: skip
-async def test_every_failure_of_ingress_has_an_error(handler, error):
+async def test_every_failure_of_ingress_has_its_error(handler, error):
     assert type(await outcome(handler)) is error
 
 
@@ -108,7 +110,7 @@ async def test_every_failure_of_ingress_has_an_error(handler, error):
         (raising(httpx.ReadError("alert"), ssl.SSLError("bad")), 1),
     ],
 )
-async def test_only_a_lost_connection_is_retried_once(first, times):
+async def test_only_lost_connection_is_retried_once(first, times):
     asked = []
 
     async def handler(request):
@@ -122,9 +124,9 @@ async def test_only_a_lost_connection_is_retried_once(first, times):
     assert all(second <= first - 10 for first, second in itertools.pairwise(asked))
 
 
-async def test_retried_request_is_answered():
-    given = [answering(500), answering(422, "broken_image")]
-    assert isinstance(await outcome(lambda request: given.pop(0)(request)), BrokenImage)
+async def test_answer_to_retry_is_returned():
+    handlers = [answering(500), answering(422, "broken_image")]
+    assert isinstance(await outcome(lambda request: handlers.pop(0)(request)), BrokenImage)
 
 
 async def test_every_attempt_is_reported():
@@ -144,11 +146,11 @@ async def test_retries_are_limited_by_budget():
             answering(500)(request) if len(asked) % 3 else answering(422, "broken_image")(request)
         )
 
-    one = upstream(handler)
+    ingress = upstream(handler)
     kinds = []
     for _ in range(60):
         with pytest.raises(LesionserveError) as raised:
-            await ask(one)
+            await ask(ingress)
         kinds.append(type(raised.value))
     # Ten are saved at the start and a tenth of one is earned by each request.
     assert len(asked) - 60 <= 16
@@ -166,23 +168,23 @@ def clock(monkeypatch) -> Clock:
     return Clock(monkeypatch)
 
 
-async def test_open_circuit_spares_the_ingress(clock):
+async def test_open_circuit_spares_ingress(clock):
     asked = []
 
     def handler(request):
         asked.append(request)
         raise httpx.ConnectError("refused")
 
-    one = upstream(handler)
+    ingress = upstream(handler)
     for _ in range(20):
         with pytest.raises(Unavailable):
-            await ask(one)
+            await ask(ingress)
     assert len(asked) == 8
     for _ in range(3):
         clock.now += 6
         for _ in range(3):
             with pytest.raises(Unavailable):
-                await ask(one)
+                await ask(ingress)
     assert len(asked) == 11
 
 
@@ -196,28 +198,28 @@ async def test_half_open_circuit_lets_one_request_through(clock):
         await goes_on.wait()
         return answering(422, "broken_image")(request)
 
-    one = upstream(handler)
+    ingress = upstream(handler)
     for _ in range(8):
         with pytest.raises(Unavailable):
-            await ask(one)
+            await ask(ingress)
     clock.now += 6
-    test = asyncio.create_task(ask(one))
+    test = asyncio.create_task(ask(ingress))
     await asyncio.sleep(0.01)
     with pytest.raises(Unavailable):
-        await ask(one)
+        await ask(ingress)
     assert len(asked) == 9
     goes_on.set()
-    for request in (test, ask(one)):  # and its answer lets all of them in
+    for request in (test, ask(ingress)):  # and its answer lets all of them in
         with pytest.raises(BrokenImage):
             await request
 
 
 async def test_lack_of_own_connections_does_not_open_circuit(clock):
     errors = [*[httpx.ConnectError("refused")] * 7, httpx.PoolTimeout("full")] * 2
-    one, asked = upstream(lambda request: raising(errors.pop())(request)), []
+    ingress, asked = upstream(lambda request: raising(errors.pop())(request)), []
     for _ in range(12):
         with pytest.raises(LesionserveError):
-            await ask(one, asked)
+            await ask(ingress, asked)
     assert len(asked) == 10  # the eighth loss opens it
 
 
@@ -229,28 +231,28 @@ async def test_disconnected_client_does_not_close_circuit(clock):
             await asyncio.sleep(60)
         raise httpx.ConnectError("refused")
 
-    async def leave(one: Upstream) -> None:
-        request = asyncio.create_task(ask(one))
+    async def leave(ingress: Upstream) -> None:
+        request = asyncio.create_task(ask(ingress))
         await asyncio.sleep(0.01)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
 
-    one, asked = upstream(handler), []
+    ingress, asked = upstream(handler), []
     for leaves in [False] * 7 + [True, False]:
         if leaves:
-            await leave(one)
+            await leave(ingress)
         else:
             with pytest.raises(Unavailable):
-                await ask(one, asked)
+                await ask(ingress, asked)
     assert len(asked) == 8
     clock.now += 6
     leaves = True
-    await leave(one)  # as the test of the open circuit, which tells nothing
+    await leave(ingress)  # as the test of the open circuit, which tells nothing
     leaves = False
     for _ in range(2):
         with pytest.raises(Unavailable):
-            await ask(one, asked)
+            await ask(ingress, asked)
     assert len(asked) == 9
 
 
@@ -259,14 +261,14 @@ async def test_disconnected_client_does_not_close_circuit(clock):
     [(503, "overloaded"), (503, "unavailable"), (504, "deadline_exceeded"), (502, "")],
 )
 async def test_any_response_keeps_circuit_closed(status, code):
-    one, asked = upstream(answering(status, code)), []
+    ingress, asked = upstream(answering(status, code)), []
     for _ in range(20):
         with pytest.raises(LesionserveError):
-            await ask(one, asked)
+            await ask(ingress, asked)
     assert len(asked) == 20
 
 
-async def test_deadline_answer_of_ingress_is_received():
+async def test_answer_at_deadline_of_ingress_is_received():
     async def handler(request):
         await asyncio.sleep(int(request.headers["X-Deadline-Ms"]) / 1000)
         return answering(503, "unavailable")(request)
@@ -275,7 +277,7 @@ async def test_deadline_answer_of_ingress_is_received():
 
 
 @pytest.mark.parametrize(("deadline_s", "most"), [(30, 29_000), (600, 599_000), (0.2, 180)])
-async def test_deadline_of_ingress_is_shorter_than_gateway(deadline_s, most):
+async def test_deadline_of_ingress_is_shorter_than_that_of_gateway(deadline_s, most):
     sent = []
 
     def handler(request):
@@ -322,10 +324,10 @@ async def test_concurrent_readiness_checks_share_one_call():
         await asyncio.sleep(0.01)
         return httpx.Response(503)
 
-    one = upstream(handler)
+    ingress = upstream(handler)
     for _ in range(2):
-        told = await asyncio.gather(*(one.ready() for _ in range(50)), return_exceptions=True)
-        assert {type(error) for error in told} == {NotReady}
+        errors = await asyncio.gather(*(ingress.ready() for _ in range(50)), return_exceptions=True)
+        assert {type(error) for error in errors} == {NotReady}
     assert len(asked) == 1
 
 
@@ -333,12 +335,12 @@ async def test_concurrent_readiness_checks_share_one_call():
     "handler",
     [answering(503, "unavailable"), answering(200), raising(httpx.ConnectError("refused"))],
 )
-async def test_silent_model_is_not_ready(handler):
+async def test_ingress_without_valid_model_is_not_ready(handler):
     with pytest.raises(NotReady):
         await upstream(handler).ready()
 
 
-async def test_client_trusts_only_configured_authority(tmp_path):
+async def test_connect_rejects_authority_file_without_certificate(tmp_path):
     nobody = tmp_path / "ca.pem"
     nobody.write_text("no certificate")
     with pytest.raises(ssl.SSLError):
@@ -353,13 +355,13 @@ async def test_client_ignores_environment(monkeypatch):
 
 
 async def test_client_stores_no_cookies():
-    one = Upstream.connect("http://up", "token", deadline_s=1)
+    upstream = Upstream.connect("http://up", "token", deadline_s=1)
     setting = httpx.Response(
         200, headers={"Set-Cookie": "a=b"}, request=httpx.Request("GET", "http://up/")
     )
-    one._client.cookies.extract_cookies(setting)
-    assert not one._client.cookies
-    await one.close()
+    upstream._client.cookies.extract_cookies(setting)
+    assert not upstream._client.cookies
+    await upstream.close()
 
 
 class TestConnect:
@@ -367,10 +369,12 @@ class TestConnect:
     def options(self, monkeypatch) -> dict[str, object]:
         """What the client is made with, by name."""
         options: dict[str, object] = {}
-        monkeypatch.setattr(module.httpx, "AsyncClient", lambda **given: options.update(given))
+        monkeypatch.setattr(
+            module.httpx, "AsyncClient", lambda **arguments: options.update(arguments)
+        )
         return options
 
-    def test_client_shows_its_token_and_takes_nothing_compressed(self, options):
+    def test_client_sends_token_and_accepts_no_compression(self, options):
         Upstream.connect("http://up", "a token", 30)
         assert options["base_url"] == "http://up"
         assert options["headers"] == {
@@ -379,14 +383,14 @@ class TestConnect:
             "Accept-Encoding": "identity",
         }
 
-    def test_client_bounds_connections_and_the_wait_for_one(self, options):
+    def test_client_limits_connections_and_waits(self, options):
         Upstream.connect("http://up", "a token", 30)
         assert options["timeout"] == httpx.Timeout(None, connect=2.0, pool=0.5)
         assert options["limits"] == httpx.Limits(
             max_connections=128, max_keepalive_connections=32, keepalive_expiry=3.0
         )
 
-    def test_client_shows_its_certificate(self, options, monkeypatch):
+    def test_client_loads_its_certificate(self, options, monkeypatch):
         shown: list[object] = []
         monkeypatch.setattr(
             ssl.SSLContext, "load_cert_chain", lambda context, path: shown.append(path)
@@ -404,7 +408,7 @@ async def test_connected_upstream_keeps_its_deadline():
     await connected.close()
 
 
-async def test_ready_asks_whether_it_is_ready_and_for_the_model():
+async def test_ready_asks_for_readiness_and_model():
     requests: list[tuple[str, str]] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -415,7 +419,7 @@ async def test_ready_asks_whether_it_is_ready_and_for_the_model():
     assert requests == [("GET", "/readyz"), ("GET", "/model")]
 
 
-async def test_ready_gives_up_on_an_ingress_that_does_not_answer(monkeypatch):
+async def test_ready_gives_up_on_silent_ingress(monkeypatch):
     async def handler(request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -425,6 +429,6 @@ async def test_ready_gives_up_on_an_ingress_that_does_not_answer(monkeypatch):
         await upstream(handler).ready()
 
 
-def test_upstream_is_found_in_the_state_of_the_server():
+def test_upstream_is_read_from_state_of_server():
     own = upstream(raising(httpx.ReadError("x")))
     assert upstream_of({"state": {"upstream": own}}) is own

@@ -47,28 +47,28 @@ def some_records(organisation: Organisation, count: int) -> list[Record]:
     ]
 
 
-def test_counts_match_the_records(monkeypatch):
+def test_counts_match_records(monkeypatch):
     monkeypatch.setattr(tally, "_ROWS", 7)  # several folds, the last one not full
     ours, theirs = organisation_named("ours"), organisation_named("theirs")
     records = some_records(ours, 40)
     some_records(theirs, 5)
     close(None, state=State.REJECTED)  # nobody's
-    told = summarise(ours, today(), today())
+    summary = summarise(ours, today(), today())
     answered = [record for record in records if record.state == "succeeded"]
-    assert told.requests == 40
-    assert told.outcomes == Counter(record.state for record in records)
-    assert told.callers == Counter(f"key:{record.key_id}" for record in records)
-    assert told.image_types == Counter(record.image_format for record in records)
+    assert summary.requests == 40
+    assert summary.outcomes == Counter(record.state for record in records)
+    assert summary.callers == Counter(f"key:{record.key_id}" for record in records)
+    assert summary.image_types == Counter(record.image_format for record in records)
     sizes = {250_000: "up to 0.25 Mpx", 250_001: "up to 0.5 Mpx", 12_000_000: "up to 16 Mpx"}
-    assert told.image_sizes == Counter(sizes[record.image_pixels] for record in records)
-    assert told.model_versions == Counter(f"demo {one.model_version}" for one in answered)
+    assert summary.image_sizes == Counter(sizes[record.image_pixels] for record in records)
+    assert summary.model_versions == Counter(f"demo {record.model_version}" for record in answered)
     for label in ("LSIL", "HSIL"):
-        assert told.classes[label] == sum(record.class_counts[label] for record in answered)
-    assert told.scores == [
+        assert summary.classes[label] == sum(record.class_counts[label] for record in answered)
+    assert summary.scores == [
         sum(column) for column in zip(*(r.score_counts for r in answered), strict=True)
     ]
-    (day,) = told.days
-    assert (day.day, day.requests, day.outcomes) == (today(), 40, told.outcomes)
+    (day,) = summary.days
+    assert (day.day, day.requests, day.outcomes) == (today(), 40, summary.outcomes)
 
 
 def test_each_record_counts_once():
@@ -90,8 +90,8 @@ def test_other_days_are_not_counted():
 def test_replayed_answer_counts_no_detections():
     organisation = organisation_named("ours")
     close(organisation, state=State.SUCCEEDED, replayed=True, class_counts={"LSIL": 3})
-    told = summarise(organisation, today(), today())
-    assert (told.requests, told.classes) == (1, {})
+    summary = summarise(organisation, today(), today())
+    assert (summary.requests, summary.classes) == (1, {})
 
 
 def test_chart_of_callers_names_keys_and_people():
@@ -101,7 +101,7 @@ def test_chart_of_callers_names_keys_and_people():
         record.organisation = key.organisation
         assert Record.objects.close(record)
     summary = summarise(key.organisation, today(), today())
-    (chart,) = [one for one in charts(summary) if one.title == "Callers"]
+    (chart,) = [chart for chart in charts(summary) if chart.title == "Callers"]
     assert [bar.label for bar in chart.bars] == [f"a viewer (key:{key.id})", "user:ada"]
 
 
@@ -124,11 +124,11 @@ def test_large_counts_are_stored():
 
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=300))
 def test_percentile_is_at_most_nine_percent_too_high(latencies):
-    told = percentiles(Counter(map(latency_bin, latencies)))
+    values = percentiles(Counter(map(latency_bin, latencies)))
     ordered = sorted(latencies)
     for percent in (50, 90, 95, 99):
         exact = ordered[-(-percent * len(ordered) // 100) - 1]
-        assert exact * 0.9999 - 0.1 <= told[f"p{percent}"] <= exact * 1.0906 + 0.1
+        assert exact * 0.9999 - 0.1 <= values[f"p{percent}"] <= exact * 1.0906 + 0.1
 
 
 @given(st.floats(0, 1e7))

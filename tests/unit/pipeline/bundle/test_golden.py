@@ -143,7 +143,7 @@ def test_lesion_near_the_threshold_may_come_or_go():
     check([], [faint])
 
 
-def test_nearest_of_several_lesions_is_named():
+def test_mismatch_error_names_nearest_lesion():
     far, near = detection((150, 150, 190, 190)), detection((30, 20, 130, 100), score=0.7)
     with pytest.raises(BundleError, match=r"nearest is class 0 with score 0\.700, box IoU 0\.818$"):
         check([detection()], [far, near, far])

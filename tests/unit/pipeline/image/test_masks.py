@@ -233,7 +233,7 @@ def test_full_image_is_one_run_and_one_polygon():
     assert encode_rle(run_mask(full)).counts == _coco_counts(full)
 
 
-def test_ring_is_cut_through_its_hole():
+def test_ring_becomes_two_polygons_without_hole():
     full = in_full(MaskCrop(x=7, y=5, pixels=annulus(40)), 60, 60)
     polygons = encode_polygons(run_mask(full))
     assert len(polygons.polygons) == 2

@@ -75,7 +75,7 @@ def test_rejects_several_pages(others):
         inspect(tiff(page(picture()), *others))
 
 
-def test_rejects_reduced_picture_alone():
+def test_rejects_file_that_begins_with_reduced_picture():
     with pytest.raises(BrokenImage, match="begins with a reduced picture"):
         inspect(tiff(reduced(page(picture())), page(noise())))
 

@@ -90,13 +90,13 @@ def test_reads_model_zoo_pickle_when_trusted(tmp_path: Path, state: dict) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken"])
-def test_names_damaged_file(tmp_path: Path, content: bytes) -> None:
+def test_error_names_damaged_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pth").write_bytes(content)
     with pytest.raises(ModelError, match=r"m\.pth"):
         read_checkpoint(tmp_path / "m.pth")
 
 
-def test_names_missing_file(tmp_path: Path) -> None:
+def test_error_names_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.pth"):
         read_checkpoint(tmp_path / "gone.pth")
 

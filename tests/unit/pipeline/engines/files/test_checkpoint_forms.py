@@ -88,7 +88,7 @@ def test_leaves_out_loss_of_lightning_checkpoint(tmp_path: Path, state: State) -
     assert "loss.weight" in remark
 
 
-def test_names_teacher_and_student(tmp_path: Path, state: State) -> None:
+def test_error_names_teacher_and_student(tmp_path: Path, state: State) -> None:
     both = prefixed("modelStudent.", state) | prefixed("modelTeacher.", state)
     torch.save({"model": both}, tmp_path / "m.pth")
     text = refusal(tmp_path / "m.pth")
@@ -112,7 +112,7 @@ def test_loads_average_without_model_beside_it(tmp_path: Path, state: State) -> 
     assert_loads(tmp_path / "m.pth", state)
 
 
-def test_names_several_sets_of_weights(tmp_path: Path, state: State) -> None:
+def test_error_names_several_sets_of_weights(tmp_path: Path, state: State) -> None:
     torch.save({"first": state, "second": dict(state)}, tmp_path / "m.pth")
     assert "'first', 'second'" in refusal(tmp_path / "m.pth")
 
@@ -157,7 +157,7 @@ def test_objects_of_missing_modules_become_inert(
     assert assert_loads(path, state, trust=True) == ()
 
 
-def test_names_missing_module_where_weights_need_it(tmp_path: Path, gone: Any) -> None:
+def test_error_names_missing_module_where_weights_need_it(tmp_path: Path, gone: Any) -> None:
     torch.save(gone.Tool(), tmp_path / "tool.pth")
     torch.save({"model": gone.Tool()}, tmp_path / "model.pth")
     del sys.modules["gone"]
@@ -301,7 +301,7 @@ def test_mismatch_of_many_long_names_is_short(tmp_path: Path) -> None:
         (bytes(range(128, 256)), "is damaged"),
     ],
 )
-def test_names_kind_of_file_that_is_no_checkpoint(
+def test_error_names_kind_of_file_that_is_no_checkpoint(
     tmp_path: Path, content: bytes, word: str
 ) -> None:
     (tmp_path / "m.pth").write_bytes(content)
@@ -320,7 +320,7 @@ class Nothing(nn.Module):
         return x
 
 
-def test_names_torchscript(tmp_path: Path) -> None:
+def test_error_names_torchscript(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(Nothing()), str(tmp_path / "m.pth"))
@@ -339,7 +339,7 @@ def test_rejects_tensor_larger_than_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [{}, {"model": {}}, {"optimizer": {"state": {}}}, torch.zeros(3), [1], None]
 )
-def test_names_content_of_file_without_weights(tmp_path: Path, content: object) -> None:
+def test_error_names_content_of_file_without_weights(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "m.pth")
     text = refusal(tmp_path / "m.pth")
     assert "holds" in text

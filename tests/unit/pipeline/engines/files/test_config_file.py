@@ -70,7 +70,7 @@ def test_leaves_out_training_key_with_python_tag(tmp_path: Path, line: str) -> N
     assert parse_config(load_config_file(path)) == parse_config(tree())
 
 
-def test_names_key_with_python_code_and_remedy(tmp_path: Path) -> None:
+def test_error_names_key_with_python_code_and_remedy(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(
         "MODEL:\n  ANCHOR_GENERATOR:\n"
         "    SIZES: !!python/object/apply:eval ['[[x] for x in (8, 16)]']\n"
@@ -109,7 +109,7 @@ def test_runs_no_code_of_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("c.yaml", b"", "is not a YAML mapping"),
     ],
 )
-def test_names_kind_of_file_that_is_no_configuration(
+def test_error_names_kind_of_file_that_is_no_configuration(
     tmp_path: Path, name: str, content: bytes, word: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -127,7 +127,7 @@ def test_names_kind_of_file_that_is_no_configuration(
         (".", ("not a regular file",)),
     ],
 )
-def test_names_missing_base(tmp_path: Path, base: str, words: tuple[str, ...]) -> None:
+def test_error_names_missing_base(tmp_path: Path, base: str, words: tuple[str, ...]) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump({"_BASE_": base}))
     text = refusal(path)

@@ -55,7 +55,7 @@ def test_rejects_empty_yaml() -> None:
         ("MODEL.ROI_HEADS.SOME_NEW_KEY", 1),
     ],
 )
-def test_names_key_that_no_engine_supports(key: str, value: object) -> None:
+def test_error_names_key_that_no_engine_supports(key: str, value: object) -> None:
     for refuse in (parse_config, require_detectron2_runs):
         with pytest.raises(UnsupportedConfig) as caught:
             refuse(tree(**{key: value}))
@@ -129,7 +129,7 @@ def test_rejects_key_written_with_dots() -> None:
         parse_config(flat)
 
 
-def test_names_configuration_of_version_1() -> None:
+def test_error_names_configuration_of_version_1() -> None:
     with pytest.raises(UnsupportedConfig, match=r"version 1 .*cfg\.dump"):
         parse_config(tree(**{"MODEL.WEIGHT": "catalog://ImageNet"}))
 
@@ -268,6 +268,6 @@ def test_rejects_file_that_is_not_a_yaml_mapping(tmp_path: Path, text: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_names_missing_file(tmp_path: Path) -> None:
+def test_error_names_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UnreadableConfig, match=r"gone\.yaml"):
         load_config_file(tmp_path / "gone.yaml")

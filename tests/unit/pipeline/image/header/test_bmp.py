@@ -75,7 +75,7 @@ def test_reads_a_header_at_its_last_byte():
 
 @pytest.mark.parametrize("make", [bmp, core_bmp])
 @pytest.mark.parametrize("bits", [0, 2, 3, 48])
-def test_names_bits_that_bmp_does_not_have(make, bits: int):
+def test_error_names_bits_that_bmp_does_not_have(make, bits: int):
     with pytest.raises(
         BrokenImage, match=f"has {bits} bits per pixel, which the format does not allow"
     ):
@@ -93,7 +93,7 @@ def test_names_bits_that_bmp_does_not_have(make, bits: int):
         (1 << 24, "compressed"),
     ],
 )
-def test_names_a_coding_that_is_not_read(coding: int, name: str):
+def test_error_names_coding_that_is_not_read(coding: int, name: str):
     with pytest.raises(UnsupportedImage, match=f"BMP image is {name}; only uncompressed BMP"):
         read(bmp(coding=coding))
 

@@ -25,7 +25,7 @@ def test_takes_sizes_at_the_limits(size):
         ((401, 8), BrokenImage, "aspect ratio exceeds 50:1: the image has 401 x 8 pixels"),
     ],
 )
-def test_names_what_is_wrong_with_a_size(size, error, words):
+def test_error_names_what_is_wrong_with_size(size, error, words):
     with pytest.raises(error, match=words):
         check_size(*size, LIMITS)
 
@@ -42,7 +42,7 @@ def test_refuses_more_exif_than_real_images_have():
         check_exif(256 * 1024 + 1)
 
 
-def test_names_the_format_that_is_cut_off():
+def test_error_names_format_that_is_cut_off():
     assert str(cut_off("PNG")) == (
         "The PNG image is cut off before its end. Export or transfer it again."
     )

@@ -63,7 +63,7 @@ def test_refuses_more_pixels_than_are_accepted():
         ((0xC5, 0xC6), "hierarchical"),
     ],
 )
-def test_names_a_coding_that_is_not_read(markers: tuple[int, ...], name: str):
+def test_error_names_coding_that_is_not_read(markers: tuple[int, ...], name: str):
     for marker in markers:
         with pytest.raises(UnsupportedImage, match=f"JPEG image is {name}; ordinary baseline"):
             read(jpeg(frame(marker), scan(1, 2, 3)))
@@ -74,13 +74,13 @@ def test_takes_no_table_for_a_frame(marker: int):
     assert read(jpeg(segment(marker, b"\0"), frame(), scan(1, 2, 3))) == (10, 8)
 
 
-def test_names_a_precision_that_is_not_read():
+def test_error_names_precision_that_is_not_read():
     with pytest.raises(BrokenImage, match="12 bits per sample; 8 are needed"):
         read(jpeg(frame(precision=12), scan(1, 2, 3)))
 
 
 @pytest.mark.parametrize("count", [0, 2, 5])
-def test_names_a_number_of_components_that_is_not_read(count: int):
+def test_error_names_number_of_components_that_is_not_read(count: int):
     with pytest.raises(BrokenImage, match=f"has {count} components; 1"):
         read(jpeg(frame(factors=(0x11,) * count, components=tuple(range(count)))))
 
@@ -113,7 +113,7 @@ def test_reads_a_common_chroma_sampling(factors: tuple[int, ...]):
         (0x11, 0x11, 0x11, 0x22),
     ],
 )
-def test_names_an_unusual_chroma_sampling(factors: tuple[int, ...]):
+def test_error_names_unusual_chroma_sampling(factors: tuple[int, ...]):
     with pytest.raises(UnsupportedImage, match="of an unusual chroma sampling"):
         read(jpeg(frame(factors=factors)))
 
@@ -127,19 +127,19 @@ def test_names_an_unusual_chroma_sampling(factors: tuple[int, ...]):
     ],
     ids=["a component twice", "too long", "too short"],
 )
-def test_names_a_damaged_frame_header(header: bytes):
+def test_error_says_that_frame_header_is_damaged(header: bytes):
     with pytest.raises(BrokenImage, match="header of the JPEG image is damaged"):
         read(jpeg(header, scan(1, 2, 3)))
 
 
-def test_names_a_frame_header_without_its_numbers():
+def test_rejects_frame_header_without_its_numbers():
     with pytest.raises(BrokenImage, match="The JPEG image is cut off"):
         read(jpeg(segment(BASELINE, bytes(5))))
     with pytest.raises(BrokenImage, match="side of it is 0"):
         read(jpeg(segment(BASELINE, bytes(6))))
 
 
-def test_names_two_frames_and_a_scan_without_one():
+def test_error_says_that_there_are_two_frames_or_none():
     with pytest.raises(BrokenImage, match="has two frame headers"):
         read(jpeg(frame(), frame(), scan(1, 2, 3)))
     with pytest.raises(BrokenImage, match="has no frame header"):
@@ -147,7 +147,7 @@ def test_names_two_frames_and_a_scan_without_one():
 
 
 @pytest.mark.parametrize("data", [jpeg(), jpeg(frame()), jpeg(segment(0xE0, b"x"))])
-def test_names_a_file_without_pixels(data: bytes):
+def test_error_says_that_file_has_no_pixels(data: bytes):
     with pytest.raises(BrokenImage, match="has no pixel data"):
         read(data)
 

@@ -96,7 +96,7 @@ def test_adds_up_texts_of_every_kind():
 
 
 @pytest.mark.parametrize("part", ["header", "content", "end"])
-def test_names_a_wrong_checksum(part: str):
+def test_error_says_that_checksum_is_wrong(part: str):
     data = png(8, 9, chunk(b"IDAT", zlib.compress(b"x")))
     check_checksums(data)
     offset = {"header": 29, "content": 42, "end": len(data) - 1}[part]

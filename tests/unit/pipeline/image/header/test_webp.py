@@ -113,7 +113,7 @@ def test_refuses_more_parts_than_real_images_have(most_parts: int):
     ],
     ids=["start code", "no width", "no height", "signature", "another codec"],
 )
-def test_names_a_picture_without_a_header(picture: bytes):
+def test_error_says_that_picture_has_no_header(picture: bytes):
     with pytest.raises(BrokenImage, match="has no header"):
         read(webp(picture))
 
@@ -169,6 +169,6 @@ def test_picture_alone_ends_with_the_file():
 
 
 @pytest.mark.parametrize("parts", [(), (canvas(),), (canvas(), frame()), (part(b"ALPH", b"x"),)])
-def test_names_a_file_without_a_picture(parts: tuple[bytes, ...]):
+def test_error_says_that_file_has_no_picture(parts: tuple[bytes, ...]):
     with pytest.raises(BrokenImage, match="has no picture"):
         picture_alone(webp(*parts))
