@@ -82,9 +82,9 @@ def _webps_that_were_cut(folder: Path) -> Iterator[Case]:
                 coded = max(data.find(b"VP8 "), data.find(b"VP8L"))
                 length = struct.unpack_from("<I", data, coded + 4)[0]
                 for share in (0.4, 0.7, 0.9):
-                    kept = int(length * share) // 2 * 2
-                    cut = data[: coded + 4] + struct.pack("<I", kept)
-                    cut += data[coded + 8 : coded + 8 + kept]
+                    cut_length = int(length * share) // 2 * 2
+                    cut = data[: coded + 4] + struct.pack("<I", cut_length)
+                    cut += data[coded + 8 : coded + 8 + cut_length]
                     cut += data[coded + 8 + length + length % 2 :]
                     cut = cut[:4] + struct.pack("<I", len(cut) - 8) + cut[8:]
                     yield Case(f"cwebp {options} {kind} {size}, {share} of it", cut)
@@ -103,13 +103,13 @@ def _pngs_that_lack_rows(folder: Path) -> Iterator[Case]:
                 passes = png_passes(*size, colour, bits, interlace == "PNG")
                 rows = [len(row) for each in passes for row in each]
                 assert sum(rows) == len(pixels), PNG_SAMPLES
-                for kept in (1, len(rows) // 2, len(rows) - 1):
-                    coded = chunk(b"IDAT", zlib.compress(pixels[: sum(rows[:kept])]))
+                for row_count in (1, len(rows) // 2, len(rows) - 1):
+                    coded = chunk(b"IDAT", zlib.compress(pixels[: sum(rows[:row_count])]))
                     before = b"".join(
                         chunk(*each) for each in chunks if each[0] in (b"IHDR", b"PLTE")
                     )
                     cut = data[:8] + before + coded + chunk(b"IEND", b"")
-                    yield Case(f"convert {kind} {interlace} {size}, {kept} rows", cut)
+                    yield Case(f"convert {kind} {interlace} {size}, {row_count} rows", cut)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
