@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
+from gateway.access.metrics import REFUSED_CREDENTIALS
 from gateway.access.models import ApiKey
 from gateway.access.session import caller_of_session
 from gateway.access.token import Token
@@ -36,6 +37,7 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
     else:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
+        REFUSED_CREDENTIALS.inc()
         await limiter_of(scope).count_failure(address_of(scope) or "unknown")
         raise InvalidApiKey()
     return caller
