@@ -1,3 +1,4 @@
+import re
 import secrets
 import ssl
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.certificates import first_expiry
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
 
 
@@ -27,8 +29,23 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _pair(value: object) -> object:
+    """Return the names and values of `name=value,name=value`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if len({name.strip() for name, _, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
+    return {name.strip(): path.strip() for name, _, path in pairs}
+
+
 CommaSeparated = BeforeValidator(_split)
+CommaSeparatedPairs = BeforeValidator(_pair)
 Name = Annotated[str, Field(min_length=1)]
+
+
+_CERTIFICATE_NAME = re.compile("[a-z0-9_]{1,40}")
+_OWN_CERTIFICATES = ("upstream_ca", "upstream_certificate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,9 @@ class Environment(BaseModel):
     audit_key: SecretStr | None = Field(None, alias="LESIONSERVE_AUDIT_KEY", min_length=32)
     upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
     upstream_certificate: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CERTIFICATE")
+    other_certificates: Annotated[dict[str, Path], CommaSeparatedPairs] = Field(
+        {}, alias="LESIONSERVE_CERTIFICATES", max_length=20
+    )
     database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
     allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
@@ -150,6 +170,23 @@ class Environment(BaseModel):
                 raise ValueError("the file does not hold a certificate with its key") from None
         return value
 
+    @field_validator("other_certificates")
+    @classmethod
+    def _can_be_watched(cls, value: dict[str, Path]) -> dict[str, Path]:
+        for name, path in value.items():
+            if not _CERTIFICATE_NAME.fullmatch(name) or name in _OWN_CERTIFICATES:
+                raise ValueError(
+                    "write name=path,name=path; a name has up to 40 letters a to z, digits and _, "
+                    f"and is none of {', '.join(_OWN_CERTIFICATES)}"
+                )
+            try:
+                first_expiry(path)
+            except OSError as error:
+                raise ValueError(f"{name}: the file cannot be read: {error.strerror}") from None
+            except ValueError:
+                raise ValueError(f"{name}: the file holds no certificate") from None
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_a_known_database(cls, value: str) -> str:
@@ -185,6 +222,11 @@ class Environment(BaseModel):
         if self.metrics is None:
             return self.allowed_hosts
         return [host for host in self.metrics if host]
+
+    def certificates(self) -> dict[str, Path]:
+        """Return the certificates whose expiry is watched, by name."""
+        own = zip(_OWN_CERTIFICATES, (self.upstream_ca, self.upstream_certificate), strict=True)
+        return {name: path for name, path in own if path is not None} | self.other_certificates
 
     @property
     def rates(self) -> Rates:

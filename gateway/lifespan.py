@@ -6,6 +6,7 @@ from django.conf import settings
 from gateway.access.limits import Limiter
 from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
+from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
 from gateway.predict.upstream import Upstream
 from gateway.single_flight import SingleFlight
@@ -45,6 +46,7 @@ class Lifespan:
         scope["state"]["upstream"] = upstream
         scope["state"]["require_writable"] = SingleFlight(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
+        MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
         maintenance = asyncio.create_task(run_maintenance())
         await send({"type": "lifespan.startup.complete"})
         await receive()

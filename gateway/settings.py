@@ -22,6 +22,7 @@ DATABASES = ENVIRONMENT.databases()
 UPSTREAM_URL = ENVIRONMENT.upstream_url
 UPSTREAM_CA = ENVIRONMENT.upstream_ca
 UPSTREAM_CERTIFICATE = ENVIRONMENT.upstream_certificate
+CERTIFICATES = ENVIRONMENT.certificates()  # whose expiry is among the metrics
 SERVICE_TOKEN = ENVIRONMENT.secret(ENVIRONMENT.service_token)
 DEADLINE_S = ENVIRONMENT.deadline_s
 

@@ -248,4 +248,21 @@ class Event(Sealed):
         return f"{self.action} by {self.actor}"
 
 
+class AuditCheck(models.Model):
+    """The result of a verification of the whole trail. It is no part of the trail, nor sealed."""
+
+    at = models.DateTimeField(default=timezone.now)
+    intact = models.BooleanField()
+    faults = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField(help_text="sealed rows of the days found intact")
+
+    class Meta:
+        ordering = ["-at"]
+        get_latest_by = "at"
+        indexes = [models.Index(fields=["at"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {'intact' if self.intact else f'{self.faults} faults'}"
+
+
 TRAILS: dict[str, type[Record | Event]] = {REQUESTS: Record, EVENTS: Event}

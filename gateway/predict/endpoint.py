@@ -85,7 +85,7 @@ class PredictEndpoint:
                         )
 
                         prediction = await replay_or_forward(scope, caller, request, record)
-                    record.set_prediction(prediction)
+                    recorder.set_prediction(prediction)
                 except LesionserveError as raised:
                     error = raised
                 except ClientDisconnected:

@@ -18,6 +18,7 @@ from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
 from gateway.predict import metrics
 from pipeline.errors import LesionserveError, Overloaded
+from pipeline.schemas import Prediction
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class RequestRecorder:
             address=address,
             correlation_id=context.correlation_id or "",
         )
+        self._prediction: Prediction | None = None
         self._started = perf_counter()
         self._finishing: asyncio.Future[LesionserveError | None] | asyncio.Future[None] | None = (
             None
@@ -65,6 +67,11 @@ class RequestRecorder:
         row = copy(self.record)
         await in_database(_admit, row, caller)
         self.record.pk, self.record._state.adding = row.pk, False
+
+    def set_prediction(self, prediction: Prediction) -> None:
+        """Set what the request will be answered with."""
+        self.record.set_prediction(prediction)
+        self._prediction = prediction
 
     async def finish(self, error: LesionserveError | None) -> LesionserveError | None:
         """Commit the final state, before the answer leaves.
@@ -114,7 +121,7 @@ class RequestRecorder:
 
     def _log_request(self) -> None:
         record = self.record
-        metrics.observe(record)
+        metrics.observe(record, self._prediction)
         logger.info(
             "request",
             state=str(record.state),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
+from gateway.predict.metrics import ANSWERED, LOST, REFUSED, observe_attempt, observe_stages
 from gateway.predict.retries import RetryBudget
 from gateway.single_flight import SingleFlight
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, PoisonImage, Unavailable
@@ -136,12 +137,25 @@ class Upstream:
         http_request = self._http_request(request, seconds)
         with self._breaker():
             on_attempt()
-            status, body = await self._send(http_request, seconds)
-        if status != 200:
-            raise parse_problem(status, body, request.request_id)
-        return parse_prediction(
-            body, request.request_id, request.header, request.options, request.correlation_id
-        )
+            begun = monotonic()
+            try:
+                status, body = await self._send(http_request, seconds)
+            except Overloaded:
+                raise  # for lack of a connection of our own: nothing was sent
+            except LesionserveError:
+                observe_attempt(LOST, monotonic() - begun)
+                raise
+        took_s = monotonic() - begun
+        try:
+            prediction = _parse(request, status, body)
+        except LesionserveError as error:
+            # A replica that died in the middle of a request is a loss, too.
+            is_lost = isinstance(error, UpstreamDisconnected)
+            observe_attempt(LOST if is_lost else REFUSED, took_s)
+            raise
+        observe_attempt(ANSWERED, took_s)
+        observe_stages(prediction.timings_ms, took_s)
+        return prediction
 
     def _http_request(self, request: ImageRequest, seconds: float) -> httpx.Request:
         headers = {
@@ -195,6 +209,15 @@ def _trust(ca: Path | None, certificate: Path | None) -> ssl.SSLContext:
     if certificate is not None:
         context.load_cert_chain(str(certificate))
     return context
+
+
+def _parse(request: ImageRequest, status: int, body: bytes) -> Prediction:
+    """Return the prediction of a response. Raise the error that it reports, or UpstreamFault."""
+    if status != 200:
+        raise parse_problem(status, body, request.request_id)
+    return parse_prediction(
+        body, request.request_id, request.header, request.options, request.correlation_id
+    )
 
 
 def _milliseconds_left(deadline_s: float) -> int:
