@@ -5,6 +5,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.environment import Environment
+from gateway.metrics_folder import VARIABLE as FOLDER  # read by prometheus_client, too
 
 GOOD = {
     "LESIONSERVE_SECRET_KEY": "k" * 50,
@@ -51,6 +52,14 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
         ("LESIONSERVE_UPSTREAM_CA", __file__),
+        ("LESIONSERVE_CERTIFICATES", "nginx=/no/such/file"),
+        ("LESIONSERVE_CERTIFICATES", f"nginx={__file__}"),
+        ("LESIONSERVE_CERTIFICATES", f"nginx={Path(__file__).parent}"),
+        ("LESIONSERVE_CERTIFICATES", "/etc/ssl/nginx.pem"),
+        ("LESIONSERVE_CERTIFICATES", "nginx="),
+        ("LESIONSERVE_CERTIFICATES", "a=/x,a=/y"),
+        ("LESIONSERVE_CERTIFICATES", "Nginx edge=/x"),
+        ("LESIONSERVE_CERTIFICATES", "upstream_ca=/x"),
         ("LESIONSERVE_ALLOWED_HOSTS", "*"),
         ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
         ("LESIONSERVE_DEBUG", "perhaps"),
@@ -117,6 +126,6 @@ def test_example_file_lists_every_setting_and_default():
     lines = example.read_text().splitlines()
     shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[A-Z_]+=", line)]
     names = {line.partition("=")[0] for line in shown}
-    assert names == {field.alias for field in Environment.model_fields.values()}
+    assert names == {field.alias for field in Environment.model_fields.values()} | {FOLDER}
     set_ = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=.", line))
     assert Environment.read({**GOOD, **set_}) == Environment.read(GOOD)

@@ -129,7 +129,9 @@ def test_restarted_worker_of_same_pid_keeps_counts_only(tmp_path, join):
 
 def test_second_gateway_under_same_pid_is_refused(join):
     join(7)
-    with pytest.raises(ImproperlyConfigured, match="PROMETHEUS_MULTIPROC_DIR.*folder of its own"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"PROMETHEUS_MULTIPROC_DIR: .* folder of its own"
+    ):
         join(7)
 
 

@@ -134,8 +134,8 @@ def _keep(broken: int, rows: int) -> None:
         AuditCheck.objects.create(intact=not broken, faults=broken, rows=rows)
     except DatabaseError as error:
         raise CommandError(
-            f"the trail was verified, with {broken} faults, but the result cannot be written to the "
-            f"database: {error}"
+            f"the trail was verified, with {broken} faults, but the database does not take the "
+            f"result: {error}"
         ) from error
 
 

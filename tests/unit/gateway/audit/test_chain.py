@@ -215,6 +215,14 @@ def test_record_left_by_crash_is_closed_as_unknown(settings):
     verify()
 
 
+def test_row_of_meanwhile_leaves_listed_day_as_verified(trail):
+    """The length that is printed belongs to the seal beside it."""
+    head = Head.objects.get(trail="requests")
+    closed()
+    assert list(faults(Record, head)) == []
+    assert head.length == 5
+
+
 @pytest.fixture
 def days(monkeypatch) -> list[date]:
     """Three days with two requests each; today is another one."""
