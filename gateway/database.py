@@ -72,7 +72,7 @@ async def in_database(
 
     Django's own async methods share one thread, or open a connection for each request. The call may
     take `within_s` seconds, by default what is left of `waiting_at_most`. Raise DatabaseUnavailable
-    for any error of the database, and after that time.
+    for any error of the database, and when that time is up.
     """
     waiting = _waiting.get()
     if within_s is None:

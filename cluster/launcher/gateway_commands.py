@@ -53,7 +53,7 @@ class GatewayCommands:
             self._revoke(lock.former_note)
 
     def revoke_issued_key(self) -> None:
-        """Revoke the key of this start, if one was issued and the database is kept."""
+        """Revoke the key that this run issued. Without a kept database there is none to revoke."""
         if self._issued_id is not None:
             self._revoke(self._issued_id)
 

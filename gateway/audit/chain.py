@@ -70,7 +70,10 @@ class DayEnd(Protocol):
 
 
 class Head(models.Model):
-    """The end of one day of one trail. Its row's lock serialises the trail's writers."""
+    """Where one day of a trail ends: its length and its last seal.
+
+    Writers lock this row, so that they append one at a time.
+    """
 
     trail = models.CharField(max_length=16)
     day = models.DateField()
