@@ -59,7 +59,8 @@ class Service:
         command = [sys.executable, "-m", "uvicorn", "gateway.asgi:application", "--workers", "2"]
         command += ["--port", str(port), "--http", "gateway.protocol:GatewayProtocol"]
         command += ["--ws", "none", "--lifespan", "on", "--no-access-log"]
-        command += ["--timeout-graceful-shutdown", "5"]
+        # A busy machine must not take a worker for dead.
+        command += ["--timeout-worker-healthcheck", "60", "--timeout-graceful-shutdown", "5"]
         self.process = subprocess.Popen(command, env=self._environment, cwd=ROOT)
         gateway = Gateway(port)
         wait_until(lambda: len(self.workers()) == 2)
