@@ -31,6 +31,9 @@ REDIS_URL = ENVIRONMENT.redis_url
 MAX_IN_FLIGHT = ENVIRONMENT.max_in_flight
 IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 
+# The probe that this gateway sends itself; None without a key
+PROBE = ENVIRONMENT.probe
+
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
 
-from gateway.audit.models import Event, Record, State
+from gateway.audit.models import Event, Record, Source, State
 
 _SOURCE = "lesionserve"
 
@@ -78,6 +78,8 @@ def _of_record(record: Record) -> Element:
 
 
 def _details(record: Record) -> Iterator[tuple[str, str]]:
+    if record.source != Source.CLIENT:
+        yield "source", record.source
     if record.correlation_id:
         yield "correlation_id", record.correlation_id
     if record.options is not None:
