@@ -4,6 +4,7 @@ import structlog
 
 from gateway.audit.sweep import sweep
 from gateway.database import background
+from gateway.monitor.runs import prune_runs
 from gateway.predict.idempotency import forget_expired
 from gateway.usage.tally import fold
 
@@ -18,7 +19,7 @@ async def run_maintenance() -> None:
     Every worker process runs them; each task is safe to run in several processes at once.
     """
     while True:
-        for task in (sweep, fold, forget_expired):
+        for task in (sweep, fold, forget_expired, prune_runs):
             try:
                 await background(task)
             except Exception:

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "gateway.access",
     "gateway.usage",
     "gateway.predict",
+    "gateway.monitor",
     "gateway.web",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN

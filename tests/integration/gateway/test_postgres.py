@@ -25,6 +25,8 @@ ON_POSTGRES = [
     "unit/gateway/access/test_keys.py",
     "unit/gateway/people/test_actions.py",
     "unit/gateway/predict/test_recorder.py",
+    "unit/gateway/monitor/test_lease.py",
+    "unit/gateway/monitor/test_runs.py",
     "unit/gateway/audit/test_chain.py",
     "unit/gateway/test_migrations.py",
     "unit/gateway/usage/test_tally.py",
