@@ -93,6 +93,7 @@ class Environment(BaseModel):
     probe_url: str | None = Field(None, alias="LESIONSERVE_PROBE_URL")
     probe_ca: FilePath | None = Field(None, alias="LESIONSERVE_PROBE_CA")
     probe_every_s: float = Field(60.0, alias="LESIONSERVE_PROBE_EVERY_S", ge=1, le=300)
+    alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
@@ -243,6 +244,11 @@ class Environment(BaseModel):
             return None
         key = self.probe_key.get_secret_value()
         return ProbeSettings(self.probe_url, key, self.probe_ca, self.probe_every_s)
+
+    @property
+    def alerts(self) -> str | None:
+        """Return the token of Alertmanager's webhook; None where no alerts are taken."""
+        return None if self.alerts_token is None else self.alerts_token.get_secret_value()
 
     @property
     def rates(self) -> Rates:

@@ -4,7 +4,9 @@ import structlog
 
 from gateway.audit.sweep import sweep
 from gateway.database import background
+from gateway.monitor.alerts import prune_alerts
 from gateway.monitor.runs import prune_runs
+from gateway.monitor.served import note_served_models
 from gateway.predict.idempotency import forget_expired
 from gateway.usage.tally import fold
 
@@ -19,7 +21,7 @@ async def run_maintenance() -> None:
     Every worker process runs them; each task is safe to run in several processes at once.
     """
     while True:
-        for task in (sweep, fold, forget_expired, prune_runs):
+        for task in (sweep, fold, forget_expired, note_served_models, prune_runs, prune_alerts):
             try:
                 await background(task)
             except Exception:

@@ -34,6 +34,9 @@ IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 # The probe that this gateway sends itself; None without a key
 PROBE = ENVIRONMENT.probe
 
+# The token of Alertmanager's webhook; None where no alerts are taken
+ALERTS_TOKEN = ENVIRONMENT.alerts
+
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days

@@ -246,6 +246,8 @@ class Event(Sealed):
         ORGANISATION_ADDED = "organisation.added"
         ORGANISATION_CHANGED = "organisation.changed"
         ORGANISATION_REMOVED = "organisation.removed"
+        ALERT_FIRED = "alert.fired"
+        ALERT_RESOLVED = "alert.resolved"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)

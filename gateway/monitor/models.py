@@ -43,3 +43,55 @@ class ProbeRun(models.Model):
     @property
     def agrees(self) -> bool:
         return self.result == self.Result.AGREED
+
+
+class Alert(models.Model):
+    """One episode of an alert, from when it began to fire until it was resolved.
+
+    Of an alert's labels and annotations, only these fields are kept.
+    """
+
+    fingerprint = models.CharField(max_length=16, help_text="of the alert's labels")
+    name = models.CharField(max_length=100)
+    severity = models.CharField(max_length=32, default="", blank=True)
+    summary = models.CharField(max_length=300, default="", blank=True)
+    started = models.DateTimeField(db_index=True)
+    resolved = models.DateTimeField(null=True)
+    last_seen = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-started", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["fingerprint", "started"], name="one_episode")
+        ]
+        indexes = [
+            # Few alerts fire at a time.
+            models.Index(
+                fields=["started"], name="alert_open", condition=models.Q(resolved__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.started:%Y-%m-%d %H:%M:%S}"
+
+
+class ServedModel(models.Model):
+    """A model that answered requests, from when it was first seen until it was last seen.
+
+    A model that returns after another one has one more row.
+    """
+
+    bundle_sha256 = models.CharField(max_length=64)
+    name = models.CharField(max_length=200, blank=True)
+    version = models.CharField(max_length=100, blank=True)
+    first_seen = models.DateTimeField(db_index=True)
+    last_seen = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-first_seen", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["bundle_sha256", "first_seen"], name="one_first_seen")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.bundle_sha256[:12]})"

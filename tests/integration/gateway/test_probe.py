@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -64,7 +65,7 @@ class Site:
         self.ports.append(listener.getsockname()[1])
 
     def metrics(self, number: int) -> dict[str, float]:
-        trust = str(self.certificates.ca)
+        trust = ssl.create_default_context(cafile=self.certificates.ca)
         url = f"https://127.0.0.1:{self.ports[number]}/metrics"
         lines = httpx.get(url, verify=trust, trust_env=False, timeout=30).text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if "gateway_probe" in line)

@@ -52,6 +52,7 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
         ("LESIONSERVE_UPSTREAM_CA", __file__),
+        ("LESIONSERVE_ALERTS_TOKEN", "short"),
         ("LESIONSERVE_PROBE_KEY", "ls_0123456789ab_secret"),
         ("LESIONSERVE_PROBE_URL", "gateway.example"),
         ("LESIONSERVE_PROBE_CA", "/no/such/file"),

@@ -16,7 +16,8 @@ async def test_failing_task_stops_no_other_task(monkeypatch, caplog):
     monkeypatch.setattr(maintenance, "sweep", fails)
     monkeypatch.setattr(maintenance, "fold", fails)
     monkeypatch.setattr(maintenance, "forget_expired", lambda: done.append("forgets"))
-    monkeypatch.setattr(maintenance, "prune_runs", lambda: None)
+    for name in ("note_served_models", "prune_runs", "prune_alerts"):
+        monkeypatch.setattr(maintenance, name, lambda: None)
     # Nothing of this touches the database.
     monkeypatch.setattr(maintenance, "background", call)
     tasks = asyncio.create_task(maintenance.run_maintenance())
