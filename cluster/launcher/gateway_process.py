@@ -9,23 +9,13 @@ from cluster.launcher.workspace import Workspace
 
 
 class GatewayProcess(StackProcess):
-    """The gateway, on a port of the loopback address, before the ingress at `upstream_url`.
-
-    With a `probe_key` it probes itself, at the address that clients use.
-    """
+    """The gateway, on a port of the loopback address, before the ingress at `upstream_url`."""
 
     def __init__(
-        self,
-        group: ProcessGroup,
-        workspace: Workspace,
-        port: int,
-        upstream_url: str,
-        probe_key: str | None = None,
+        self, group: ProcessGroup, workspace: Workspace, port: int, upstream_url: str
     ) -> None:
         self.url = f"{workspace.scheme}://127.0.0.1:{port}"
         environment = workspace.gateway_environment(upstream_url)
-        if probe_key is not None:
-            environment |= workspace.probe_settings(probe_key, self.url)
         log = workspace.gateway_log
         command = _command(workspace, port)
         child = group.start(command, environment, log.path, workspace.lock_descriptors)

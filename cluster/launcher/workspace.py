@@ -79,9 +79,10 @@ class Workspace:
             changes["LESIONSERVE_UPSTREAM_CA"] = str(self.ca)
         return self.child_environment(**self.gateway_settings, **changes)
 
-    def probe_settings(self, key: str, gateway_url: str) -> dict[str, str]:
-        """Return the variables by which the gateway probes itself."""
-        settings = {"LESIONSERVE_PROBE_KEY": key, "LESIONSERVE_PROBE_URL": gateway_url}
+    def probe_settings(self, key: str, port: int) -> dict[str, str]:
+        """Return the variables by which the gateway on this port probes itself."""
+        url = f"{self.scheme}://127.0.0.1:{port}"
+        settings = {"LESIONSERVE_PROBE_KEY": key, "LESIONSERVE_PROBE_URL": url}
         if self.ca is not None:
             settings["LESIONSERVE_PROBE_CA"] = str(self.ca)
         return settings

@@ -1,3 +1,5 @@
+import os
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from gateway.monitor.models import ProbeRun
@@ -26,7 +28,7 @@ def _gauge(name: str, documentation: str) -> Gauge:
 
 LAST_RUN = _gauge(
     "last_run_timestamp_seconds",
-    "When the last probe began; before the first one, when the gateway started; 0 without a probe.",
+    "When the last probe began; 0 before the first one.",
 )
 LAST_SUCCESS = _gauge("last_success_timestamp_seconds", "When the last probe began that agreed.")
 FAILURES = _gauge("failures_in_a_row", "Probes since the last one that agreed.")
@@ -37,6 +39,12 @@ MASK_IOU = _gauge("min_mask_iou", "The smallest IoU of a mask in the last probe 
 BOX_PIXELS = _gauge(
     "max_box_pixels", "The largest difference of a box's side in the last probe that agreed."
 )
+
+
+# What was never measured is no zero, which would be a bad mask or a perfect score.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # several processes show what any of them knows
+    for _unknown in (SCORE_DIFFERENCE, MASK_IOU, BOX_PIXELS):
+        _unknown.set(float("nan"))
 
 
 def count(run: ProbeRun) -> None:

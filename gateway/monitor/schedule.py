@@ -1,5 +1,4 @@
 import asyncio
-from time import time
 
 import structlog
 
@@ -43,7 +42,6 @@ class ProbeSchedule:
 
     async def run(self) -> None:
         """Send a probe whenever it is this process's turn, until cancelled."""
-        metrics.LAST_RUN.set(time())
         wait_s = min(_FIRST_AFTER_S, self._every_s)
         while True:
             await asyncio.sleep(wait_s)

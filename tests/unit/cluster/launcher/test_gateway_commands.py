@@ -47,7 +47,7 @@ def test_gateway_accepts_settings_of_probe(tmp_path, tls):
         commands.migrate()
         key = commands.issue_probe_key()
         url = f"{workspace.scheme}://127.0.0.1:8080"
-        variables = workspace.gateway_environment(url) | workspace.probe_settings(key, url)
+        variables = workspace.gateway_environment(url) | workspace.probe_settings(key, 8080)
         probe = Environment.read(variables).probe
         assert (probe.url, probe.key, probe.ca) == (url, key, workspace.ca)
         assert "\tprobe\tmonitoring\tprobe" in commands.run("list_keys")
