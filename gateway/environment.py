@@ -2,7 +2,7 @@ import re
 import secrets
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -39,6 +39,9 @@ def _pair(value: object) -> object:
     return {name.strip(): path.strip() for name, _, path in pairs}
 
 
+# Of a key of gateway.access.token; its checksum is checked with the first request.
+_API_KEY = re.compile("ls_[0-9a-f]{12}_[0-9a-f]{64}_[0-9a-f]{8}")
+
 CommaSeparated = BeforeValidator(_split)
 CommaSeparatedPairs = BeforeValidator(_pair)
 Name = Annotated[str, Field(min_length=1)]
@@ -55,6 +58,19 @@ class Rates:
     caller: int
     organisation: int
     failures: int  # invalid credentials from one address
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """What the gateway's own probe sends its images with, as a client would.
+
+    url: the public address. ca: the certificate to trust; None for the system's authorities.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    ca: Path | None
+    every_s: float
 
 
 class Environment(BaseModel):
@@ -92,6 +108,11 @@ class Environment(BaseModel):
         12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
     )
     failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
+    probe_key: SecretStr | None = Field(None, alias="LESIONSERVE_PROBE_KEY")
+    probe_url: str | None = Field(None, alias="LESIONSERVE_PROBE_URL")
+    probe_ca: FilePath | None = Field(None, alias="LESIONSERVE_PROBE_CA")
+    probe_every_s: float = Field(60.0, alias="LESIONSERVE_PROBE_EVERY_S", ge=1, le=300)
+    alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
@@ -122,13 +143,22 @@ class Environment(BaseModel):
             lines = [_line(details["loc"], details["msg"]) for details in error.errors()]
             raise ImproperlyConfigured("\n".join(lines)) from None
 
-    @field_validator("upstream_url")
+    @field_validator("upstream_url", "probe_url")
     @classmethod
-    def _is_an_origin(cls, value: str) -> str:
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("an http:// or https:// URL is needed")
         return value.rstrip("/")
+
+    @field_validator("probe_key")
+    @classmethod
+    def _is_an_api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _API_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("no API key; `gateway.manage issue_key --scope probe` issues one")
+        return value
 
     @field_validator("image_formats")
     @classmethod
@@ -150,7 +180,7 @@ class Environment(BaseModel):
                 raise ValueError("the host, or a port, of the server is missing or wrong")
         return value
 
-    @field_validator("upstream_ca")
+    @field_validator("upstream_ca", "probe_ca")
     @classmethod
     def _holds_a_certificate(cls, value: Path | None) -> Path | None:
         if value is not None:
@@ -199,6 +229,26 @@ class Environment(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _is_a_whole_probe(self) -> Self:
+        if self.probe_key is None:
+            if self.probe_url is not None or self.probe_ca is not None:
+                raise ValueError(
+                    "LESIONSERVE_PROBE_KEY: required with LESIONSERVE_PROBE_URL and "
+                    "LESIONSERVE_PROBE_CA; without a key there is no probe"
+                )
+        elif self.probe_url is None:
+            raise ValueError(
+                "LESIONSERVE_PROBE_URL: required with LESIONSERVE_PROBE_KEY: the address that "
+                "clients use"
+            )
+        elif self.https_only and urlsplit(self.probe_url).scheme == "http":
+            raise ValueError(
+                "LESIONSERVE_PROBE_URL: an https:// URL is needed, since this gateway refuses "
+                "plain HTTP (LESIONSERVE_HTTPS_ONLY)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _is_secure(self) -> Self:
         if self.debug:
             return self
@@ -227,6 +277,19 @@ class Environment(BaseModel):
         """Return the certificates whose expiry is watched, by name."""
         own = zip(_OWN_CERTIFICATES, (self.upstream_ca, self.upstream_certificate), strict=True)
         return {name: path for name, path in own if path is not None} | self.other_certificates
+
+    @property
+    def probe(self) -> ProbeSettings | None:
+        """Return the settings of the probe; None where there is none."""
+        if self.probe_key is None or self.probe_url is None:
+            return None
+        key = self.probe_key.get_secret_value()
+        return ProbeSettings(self.probe_url, key, self.probe_ca, self.probe_every_s)
+
+    @property
+    def alerts(self) -> str | None:
+        """Return the token of Alertmanager's webhook; None where no alerts are taken."""
+        return None if self.alerts_token is None else self.alerts_token.get_secret_value()
 
     @property
     def rates(self) -> Rates:

@@ -6,6 +6,7 @@ from django.conf import settings
 from gateway.access.limits import Limiter
 from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
+from gateway.monitor.schedule import ProbeSchedule, prober_of
 from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
 from gateway.predict.upstream import Upstream
@@ -47,11 +48,16 @@ class Lifespan:
         scope["state"]["require_writable"] = SingleFlight(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
         MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
-        maintenance = asyncio.create_task(run_maintenance())
+        tasks = [asyncio.create_task(run_maintenance())]
+        if settings.PROBE is not None:
+            prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
+            schedule = ProbeSchedule(prober, settings.PROBE.every_s)
+            tasks.append(asyncio.create_task(schedule.run()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        maintenance.cancel()
-        await asyncio.wait([maintenance])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await upstream.close()
         await asyncio.to_thread(close_connections)
         await send({"type": "lifespan.shutdown.complete"})

@@ -6,6 +6,9 @@ from gateway.audit.metrics import refresh_audit_metrics
 from gateway.audit.sweep import sweep
 from gateway.database import background
 from gateway.host_metrics import refresh_host_metrics
+from gateway.monitor.alerts import prune_alerts
+from gateway.monitor.runs import prune_runs
+from gateway.monitor.served import note_served_models
 from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
 from gateway.usage.tally import fold
@@ -27,6 +30,9 @@ async def run_maintenance() -> None:
             (background, refresh_audit_metrics),
             (background, fold),
             (background, forget_expired),
+            (background, note_served_models),
+            (background, prune_runs),
+            (background, prune_alerts),
         ):
             try:
                 await run(task)

@@ -32,6 +32,12 @@ REDIS_URL = ENVIRONMENT.redis_url
 MAX_IN_FLIGHT = ENVIRONMENT.max_in_flight
 IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
 
+# The probe that this gateway sends itself; None without a key
+PROBE = ENVIRONMENT.probe
+
+# The token of Alertmanager's webhook; None where no alerts are taken
+ALERTS_TOKEN = ENVIRONMENT.alerts
+
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
@@ -53,6 +59,7 @@ INSTALLED_APPS = [
     "gateway.access",
     "gateway.usage",
     "gateway.predict",
+    "gateway.monitor",
     "gateway.web",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN

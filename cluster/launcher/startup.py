@@ -67,7 +67,7 @@ def running_stack(
             with private_files():
                 group.stop(patience_s)
                 workspace.keep_serve_logs(say)
-                commands.revoke_issued_key()
+                commands.revoke_issued_keys()
 
 
 def _start(
@@ -86,7 +86,7 @@ def _start(
     # Meanwhile Ray starts, which mostly waits for its own processes.
     with stages.stage("preparing the database"):
         commands.migrate()
-        commands.revoke_former_key()
+        commands.revoke_former_keys()
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
         gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url)

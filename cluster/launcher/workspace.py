@@ -79,6 +79,14 @@ class Workspace:
             changes["LESIONSERVE_UPSTREAM_CA"] = str(self.ca)
         return self.child_environment(**self.gateway_settings, **changes)
 
+    def probe_settings(self, key: str, port: int) -> dict[str, str]:
+        """Return the variables by which the gateway on this port probes itself."""
+        url = f"{self.scheme}://127.0.0.1:{port}"
+        settings = {"LESIONSERVE_PROBE_KEY": key, "LESIONSERVE_PROBE_URL": url}
+        if self.ca is not None:
+            settings["LESIONSERVE_PROBE_CA"] = str(self.ca)
+        return settings
+
     def keep_serve_logs(self, say: Say) -> None:
         """Copy the logs of Ray Serve beside the others: Ray's own folder is removed."""
         written = self.ray_folder / "session_latest/logs/serve"

@@ -25,7 +25,7 @@ from gateway.http_headers import (
     require_length,
     require_multipart,
 )
-from gateway.people.scopes import PREDICT
+from gateway.people.scopes import PREDICT, PROBE
 from gateway.predict.idempotency import Replay, acquire
 from gateway.predict.in_flight import InFlightLimit
 from gateway.predict.metrics import IN_FLIGHT
@@ -66,8 +66,10 @@ class PredictEndpoint:
                 try:
                     check_request(scope)
                     caller = await authenticate(scope)
-                    record.set_caller(caller.organisation, caller.key_id, caller.user)
-                    await authorise(scope, caller, PREDICT)
+                    record.set_caller(
+                        caller.organisation, caller.key_id, caller.user, caller.source
+                    )
+                    await authorise(scope, caller, PROBE if caller.is_probe else PREDICT)
                     record.body_bytes = length = check_form(headers)
                     slot.enter_context(self._slots.acquire(caller.organisation))
                     await recorder.admit(caller)

@@ -5,12 +5,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 # Both modules hold errors, whose codes are series from the start.
 from gateway import database, errors  # noqa: F401
-from gateway.audit.models import Record, State
+from gateway.audit.models import Record, Source, State
 from gateway.metrics import SECONDS, by_label
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Prediction
 
-CLIENT, PROBE = "client", "probe"
 ANSWERED, REFUSED, LOST = "answered", "refused", "lost"
 
 _OUTCOMES = tuple(state.value for state in State if state != State.RECEIVED)
@@ -79,8 +78,8 @@ PER_IMAGE = Histogram(
 )
 
 # Each series exists before its first event, which `increase()` would miss otherwise.
-_requests = {pair: REQUESTS.labels(*pair) for pair in product(_OUTCOMES, (CLIENT, PROBE))}
-_latency = {pair: LATENCY.labels(*pair) for pair in product(_OUTCOMES, (CLIENT, PROBE))}
+_requests = {pair: REQUESTS.labels(*pair) for pair in product(_OUTCOMES, Source.values)}
+_latency = {pair: LATENCY.labels(*pair) for pair in product(_OUTCOMES, Source.values)}
 _upstream = by_label(UPSTREAM, (ANSWERED, REFUSED, LOST))
 _stages = by_label(STAGE, _STAGES)
 _detections: dict[str, Counter] = {}
@@ -95,18 +94,13 @@ def _codes(error: type[LesionserveError] = LesionserveError) -> Iterator[str]:
 by_label(ERRORS, sorted(set(_codes())))
 
 
-def source_of(record: Record) -> str:
-    """Return whether the request is a client's or a probe's."""
-    return CLIENT
-
-
 def observe(record: Record, prediction: Prediction | None = None) -> None:
     """Count a record that has reached its final state, with the prediction of its answer."""
-    series = str(record.state), source_of(record)
+    series = str(record.state), str(record.source)
     _requests[series].inc()
     if record.latency_ms is not None:  # of an unknown outcome nobody knows it
         _latency[series].observe(record.latency_ms / 1000)
-    if series[1] != CLIENT:
+    if record.source != Source.CLIENT:
         return
     if record.error_code:
         ERRORS.labels(record.error_code).inc()

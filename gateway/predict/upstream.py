@@ -41,6 +41,7 @@ _LIMITS = httpx.Limits(
 )
 _CONNECT_S = 2.0
 _POOL_S = 0.5
+_GOLDEN_S = 10.0
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
@@ -129,6 +130,14 @@ class Upstream:
             return await self._attempt(request, ends_at, on_attempt)
         except UpstreamDisconnected as error:
             raise PoisonImage("The inference service was lost twice with this image.") from error
+
+    async def golden(self) -> bytes:
+        """Return the golden cases of the loaded model, as JSON. Raise LesionserveError."""
+        request = self._client.build_request("GET", "/golden")
+        status, body = await self._send(request, _GOLDEN_S)
+        if status != 200:
+            raise UpstreamFault(f"The inference service answered {status} to GET /golden.")
+        return body
 
     async def _attempt(
         self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]
@@ -251,7 +260,7 @@ def _translated_errors() -> Iterator[None]:
             raise UpstreamDisconnected("The inference service broke off; try again.") from error
         raise UpstreamFault("The inference service gave no valid answer.") from error
     except httpx.TransportError as error:
-        if _is_tls(error):
+        if is_tls_error(error):
             raise UpstreamCertificateInvalid("The inference service cannot be trusted.") from error
         if isinstance(error, httpx.ReadError | httpx.WriteError):
             raise UpstreamDisconnected("The inference service broke off; try again.") from error
@@ -263,7 +272,8 @@ def _hung_up(error: httpx.RemoteProtocolError) -> bool:
     return "without sending" in str(error)
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def is_tls_error(error: BaseException | None) -> bool:
+    """Return whether TLS failed, such as a certificate that is not trusted."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True

@@ -103,7 +103,9 @@ def test_every_rule_is_evaluated_without_error(prometheus: httpx.Client) -> None
     groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert rules
-    assert {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"} == {}
+    assert {
+        rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] != "ok"
+    } == {}
 
 
 def test_healthy_stack_fires_watchdog_alone(prometheus: httpx.Client) -> None:

@@ -53,6 +53,7 @@ LAYERS = (
     "gateway.access",
     "gateway.usage",
     "gateway.predict",
+    "gateway.monitor",
     "gateway.web",
     # and what puts them together.
     "gateway.health",
@@ -83,6 +84,7 @@ OPEN_TO_GATEWAY = (
     "pipeline.schemas",
     "pipeline.image.inspect",
     "pipeline.image.limits",
+    "pipeline.bundle.golden",  # needs pycocotools, which the gateway has for it
 )
 NEVER = {
     "pipeline": (

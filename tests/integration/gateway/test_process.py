@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.paths import ROOT
 
-HEAVY = ["torch", "torchvision", "ray", "cv2", "pycocotools", "fastapi", "detectron2", "serve_app"]
+HEAVY = ["torch", "torchvision", "ray", "cv2", "openvino", "fastapi", "detectron2", "serve_app"]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from gateway.access.token import Token
 from gateway.environment import Environment
 from gateway.metrics_folder import VARIABLE as FOLDER  # read by prometheus_client, too
 
@@ -60,6 +61,13 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_CERTIFICATES", "a=/x,a=/y"),
         ("LESIONSERVE_CERTIFICATES", "Nginx edge=/x"),
         ("LESIONSERVE_CERTIFICATES", "upstream_ca=/x"),
+        ("LESIONSERVE_ALERTS_TOKEN", "short"),
+        ("LESIONSERVE_PROBE_KEY", "ls_0123456789ab_secret"),
+        ("LESIONSERVE_PROBE_URL", "gateway.example"),
+        ("LESIONSERVE_PROBE_CA", "/no/such/file"),
+        ("LESIONSERVE_PROBE_CA", __file__),
+        ("LESIONSERVE_PROBE_EVERY_S", "0.5"),
+        ("LESIONSERVE_PROBE_EVERY_S", "301"),
         ("LESIONSERVE_ALLOWED_HOSTS", "*"),
         ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
         ("LESIONSERVE_DEBUG", "perhaps"),
@@ -85,6 +93,41 @@ def test_error_names_setting_without_its_value(name, value):
 def test_error_names_missing_secret(name):
     with pytest.raises(ImproperlyConfigured, match=f"^{name}: required"):
         Environment.read({key: value for key, value in GOOD.items() if key != name})
+
+
+PROBE = {
+    "LESIONSERVE_PROBE_KEY": str(Token.generate()),
+    "LESIONSERVE_PROBE_URL": "https://gateway.example/",
+}
+
+
+def test_probe_needs_key_and_url():
+    assert Environment.read(GOOD).probe is None
+    probe = Environment.read(GOOD | PROBE).probe
+    assert (probe.url, probe.ca, probe.every_s) == ("https://gateway.example", None, 60)
+    assert PROBE["LESIONSERVE_PROBE_KEY"] == probe.key
+    assert probe.key not in repr(probe)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"LESIONSERVE_PROBE_KEY": None}, "LESIONSERVE_PROBE_KEY"),
+        ({"LESIONSERVE_PROBE_URL": None}, "LESIONSERVE_PROBE_URL"),
+        ({"LESIONSERVE_PROBE_URL": "http://gateway.example"}, "LESIONSERVE_PROBE_URL"),
+    ],
+    ids=["no key", "no URL", "plain HTTP"],
+)
+def test_error_names_missing_part_of_probe(change, name):
+    variables = {key: value for key, value in (GOOD | PROBE | change).items() if value}
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as refusal:
+        Environment.read(variables)
+    assert PROBE["LESIONSERVE_PROBE_KEY"] not in str(refusal.value)
+
+
+def test_probe_over_plain_http_needs_gateway_that_allows_it():
+    plain = {"LESIONSERVE_PROBE_URL": "http://127.0.0.1:8080", "LESIONSERVE_HTTPS_ONLY": "false"}
+    assert Environment.read(GOOD | PROBE | plain).probe.url == "http://127.0.0.1:8080"
 
 
 def test_debug_mode_generates_secrets():

@@ -159,10 +159,10 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_record_has_six_fields_added_later():
+def test_record_has_seven_fields_added_later():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
-        "below_threshold",
+        "below_threshold", "source",
     }  # fmt: skip
 
 
