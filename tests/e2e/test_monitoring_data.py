@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +11,8 @@ import yaml
 from cluster.launcher.ready_file import Ready
 from cluster.monitoring.grafana.boards import BOARDS
 from serve_app.paths import ROOT
-from tests.e2e.up import IMAGE, Up, running, until
 from tests.e2e.monitoring import needs_prometheus
+from tests.e2e.up import IMAGE, Up, running, until
 
 pytestmark = [pytest.mark.cluster, needs_prometheus]
 

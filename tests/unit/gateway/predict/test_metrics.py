@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gateway import asgi  # noqa: F401, so that every metric there is is registered
-from gateway.audit.models import Record, State
+from gateway.audit.models import Record, Source, State
 from gateway.predict import metrics
-from gateway.predict.metrics import observe, observe_stages, source_of
+from gateway.predict.metrics import observe, observe_stages
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Detection, Metrics, Prediction
 from tests.integration.gateway.ingress import prediction
@@ -117,21 +117,17 @@ def test_withheld_answer_counts_no_lesions():
     assert not any(series.startswith("detection") for series in changed)
 
 
-def test_probe_counts_apart(monkeypatch):
-    monkeypatch.setattr(metrics, "source_of", lambda record: "probe")
+def test_probe_counts_apart():
     with changes() as changed:
-        observe(record(State.SUCCEEDED), answer(("HSIL", 0.875)))
-        observe(record(State.FAILED, error_code="overloaded", replayed=True))
+        observe(record(State.SUCCEEDED, source=Source.PROBE), answer(("HSIL", 0.875)))
+        failed = record(State.FAILED, source=Source.PROBE, error_code="overloaded", replayed=True)
+        observe(failed)
     assert changed == {
         "requests_total succeeded probe": 1,
         "latency_seconds_count succeeded probe": 1,
         "requests_total failed probe": 1,
         "latency_seconds_count failed probe": 1,
     }
-
-
-def test_request_of_client_has_source_client():
-    assert source_of(record(State.SUCCEEDED)) == "client"
 
 
 def test_labels_beyond_limit_share_one_series(monkeypatch):
