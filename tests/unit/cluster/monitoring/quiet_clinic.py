@@ -1,7 +1,7 @@
 """Two days of a clinic with few images, as the series that Prometheus would have collected.
 
-On the first day one image fails, and the gateway restarts at noon. On the second day a new version of the
-model is deployed, during which a probe fails. At night nobody sends an image.
+On the first day one image fails, and the gateway restarts at noon. On the second day a new version
+of the model is deployed, during which probes fail. At night nobody sends an image.
 """
 
 from collections.abc import Callable, Iterable
@@ -109,7 +109,9 @@ def _ray() -> Iterable[dict[str, str]]:
         f"ray_serve_deployment_status{{{deployment}}}", lambda t: 3 if t in DEPLOYMENT else 6
     )
     yield _gauge(f"ray_serve_autoscaling_target_replicas{{{deployment}}}", lambda _: 1)
-    yield _counter(f"ray_serve_replica_startup_latency_ms_count{{{deployment}}}", [begin + 2], False)
+    yield _counter(
+        f"ray_serve_replica_startup_latency_ms_count{{{deployment}}}", [begin + 2], False
+    )
     for minutes, replica, digest, started in (old, new):
         labels = _REPLICA % replica
         yield _gauge(
