@@ -46,7 +46,7 @@ def test_missing_programs_are_refused_with_their_packages(no_programs):
 def test_package_is_named_only_where_its_program_is_missing(no_programs, tmp_path):
     program = tmp_path / "alertmanager"  # its name outside of Debian
     program.touch(0o755)
-    with pytest.raises(StackError, match="apt-get install prometheus$"):
+    with pytest.raises(StackError, match=r"apt-get install prometheus$"):
         require_monitoring_programs()
 
 
