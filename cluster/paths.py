@@ -5,6 +5,7 @@ from serve_app.paths import ROOT
 
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
+MONITORING = Path(__file__).parent / "monitoring"
 DEMO_IMAGE = ROOT / "weights" / "example.jpg"
 
 

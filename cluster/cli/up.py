@@ -6,6 +6,7 @@ import typer
 
 from cluster.cli import console
 from cluster.cli.options import Debug
+from cluster.launcher.options import ALERTMANAGER_PORT, PROMETHEUS_PORT
 from cluster.paths import DEMO_IMAGE, LOCAL_PROFILE, default_data
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ def up(
     dashboard: Annotated[
         bool, typer.Option("--dashboard", help="the Ray dashboard, too; the start takes longer")
     ] = False,
+    monitoring: Annotated[
+        bool, typer.Option("--monitoring", help="Prometheus and Alertmanager, too")
+    ] = False,
+    prometheus_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="with --monitoring")
+    ] = PROMETHEUS_PORT,
+    alertmanager_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="with --monitoring")
+    ] = ALERTMANAGER_PORT,
     ready_file: Annotated[
         Path | None,
         typer.Option(help="written with the address and the key while the service is ready"),
@@ -45,6 +55,9 @@ def up(
         gateway_port=port,
         dashboard=dashboard,
         tls=tls,
+        monitoring=monitoring,
+        prometheus_port=prometheus_port,
+        alertmanager_port=alertmanager_port,
         debug=debug,
     )
     _stay_up(options, ready_file)
@@ -71,6 +84,10 @@ def _invitation(stack: "Stack", example: Path) -> str:
     dashboard = "with --dashboard"
     if stack.dashboard_url is not None:
         dashboard = f"{stack.dashboard_url} (token {stack.dashboard_token})"
+    prometheus = alertmanager = "with --monitoring"
+    if stack.monitoring is not None:
+        prometheus = f"{stack.monitoring.prometheus.url}/alerts"
+        alertmanager = f"{stack.monitoring.alertmanager.url} (API)"
     cacert = "" if stack.ca is None else f"--cacert {stack.ca} "
     return f"""
 ready; stop it with Ctrl-C
@@ -78,6 +95,8 @@ ready; stop it with Ctrl-C
   page             {stack.gateway_url}/
   API docs         {stack.gateway_url}/docs
   Ray dashboard    {dashboard}
+  Prometheus       {prometheus}
+  Alertmanager     {alertmanager}
   key              {stack.api_key}
 
   curl {cacert}-H "X-API-Key: {stack.api_key}" -F file=@{example} {stack.gateway_url}/predict/

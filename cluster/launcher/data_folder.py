@@ -50,7 +50,7 @@ def private_files() -> Iterator[None]:
 def _own_files(folder: Path) -> Iterator[Path]:
     yield folder / _SETTINGS
     yield from folder.glob(f"{_DATABASE}*")
-    for name in ("tls", "logs"):
+    for name in ("tls", "logs", "monitoring"):
         yield folder / name
         yield from (folder / name).rglob("*")
 

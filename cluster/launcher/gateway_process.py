@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Mapping
 
 import httpx
 
@@ -12,10 +13,16 @@ class GatewayProcess(StackProcess):
     """The gateway, on a port of the loopback address, before the ingress at `upstream_url`."""
 
     def __init__(
-        self, group: ProcessGroup, workspace: Workspace, port: int, upstream_url: str
+        self,
+        group: ProcessGroup,
+        workspace: Workspace,
+        port: int,
+        upstream_url: str,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """Start it. `settings` are variables of this start beside those of `gateway.env`."""
         self.url = f"{workspace.scheme}://127.0.0.1:{port}"
-        environment = workspace.gateway_environment(upstream_url)
+        environment = workspace.gateway_environment(upstream_url) | dict(settings or {})
         log = workspace.gateway_log
         command = _command(workspace, port)
         child = group.start(command, environment, log.path, workspace.lock_descriptors)

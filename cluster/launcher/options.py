@@ -3,6 +3,10 @@ from pathlib import Path
 
 from cluster.paths import LOCAL_PROFILE
 
+# Beside the usual 9090 and 9093, where Debian's packages start services of their own.
+PROMETHEUS_PORT = 9790
+ALERTMANAGER_PORT = 9793
+
 
 @dataclass(frozen=True)
 class StackOptions:
@@ -10,7 +14,8 @@ class StackOptions:
 
     `data` keeps the database, the gateway's secrets and the logs of every start; without it
     nothing is kept. `tls` makes both hops HTTPS, with certificates of a private authority that is
-    kept there, too.
+    kept there, too. `monitoring` starts Prometheus and Alertmanager, whose ports are the same at
+    each start.
     """
 
     config: Path = LOCAL_PROFILE
@@ -21,5 +26,8 @@ class StackOptions:
     dashboard_port: int | None = None
     dashboard: bool = False
     tls: bool = False
+    monitoring: bool = False
+    prometheus_port: int = PROMETHEUS_PORT
+    alertmanager_port: int = ALERTMANAGER_PORT
     key_name: str = "local"
     debug: bool = False

@@ -40,22 +40,29 @@ def choose_ports(wanted: Sequence[int | None]) -> list[int]:
 
 @dataclass(frozen=True)
 class StackPorts:
-    """The ports of one start, all on the loopback address. Without a dashboard that one is None.
+    """The ports of one start, all on the loopback address. What is not started has None.
 
-    metrics: of the dashboard's own metrics, which Ray serves also without one.
+    metrics: of the dashboard's own metrics, which Ray serves also without one. ray_metrics: of the
+    node's metrics, with those of Serve and of the replicas.
     """
 
     gateway: int
     ingress: int
     dashboard: int | None
     metrics: int
+    ray_metrics: int
+    prometheus: int | None = None
+    alertmanager: int | None = None
 
     @classmethod
     def choose(cls, options: StackOptions) -> Self:
         """Take the ports of the options, and free ones. Raise StackError for one in use."""
-        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port, None]
-        gateway, ingress, dashboard, metrics = choose_ports(wanted)
-        return cls(gateway, ingress, dashboard if options.dashboard else None, metrics)
+        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port, None, None]
+        if options.monitoring:
+            wanted += [options.prometheus_port, options.alertmanager_port]
+        gateway, ingress, dashboard, metrics, ray_metrics, *monitoring = choose_ports(wanted)
+        dashboard_port = dashboard if options.dashboard else None
+        return cls(gateway, ingress, dashboard_port, metrics, ray_metrics, *monitoring)
 
 
 def _bind_anywhere(probe: socket.socket) -> None:

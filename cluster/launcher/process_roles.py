@@ -25,6 +25,8 @@ class Role:
 
 DRIVER = Role("the Ray Serve driver", OnExit.STOP)
 GATEWAY = Role("the gateway", OnExit.STOP)
+PROMETHEUS = Role("Prometheus", OnExit.CONTINUE)
+ALERTMANAGER = Role("Alertmanager", OnExit.CONTINUE)
 _DASHBOARD = Role("the Ray dashboard", OnExit.CONTINUE)
 
 # By a part of the command line, causes first: the node manager ends at once with either agent, and
@@ -41,6 +43,8 @@ _ROLES = {
     "dashboard/dashboard.py": _DASHBOARD,
     "ray-dashboard-": _DASHBOARD,
     "from multiprocessing.": _DASHBOARD,
+    "alertmanager --config.file=": ALERTMANAGER,
+    "prometheus --config.file=": PROMETHEUS,
 }
 _ORDER = list(_ROLES.values())
 _REPLICA = re.compile(r"ray::ServeReplica:[^:]*:(\w+)")

@@ -20,8 +20,8 @@ _MAX_BYTES = 65536
 class Ready(BaseModel):
     """The content of the file, as JSON.
 
-    ca: the certificate to trust; null in plain HTTP. dashboard: the address of Ray's dashboard;
-    null without one. pid: the process to send SIGTERM or SIGINT to.
+    ca: the certificate to trust; null in plain HTTP. dashboard, prometheus, alertmanager: their
+    addresses; null where they were not asked for. pid: the process to send SIGTERM or SIGINT to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +30,8 @@ class Ready(BaseModel):
     key: str
     ca: Path | None
     dashboard: str | None
+    prometheus: str | None = None  # the file of an older version, which was killed, has neither
+    alertmanager: str | None = None
     pid: int
 
     @classmethod
@@ -39,6 +41,8 @@ class Ready(BaseModel):
             key=stack.api_key,
             ca=stack.ca,
             dashboard=stack.dashboard_url,
+            prometheus=None if stack.monitoring is None else stack.monitoring.prometheus.url,
+            alertmanager=None if stack.monitoring is None else stack.monitoring.alertmanager.url,
             pid=os.getpid(),
         )
 

@@ -45,6 +45,7 @@ class ServeProcess(StackProcess):
 def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> list[str]:
     command = [sys.executable, "-m", "serve_app", "--config", str(options.config)]
     command += ["--port", str(ports.ingress), "--temp-dir", str(workspace.ray_folder)]
+    command += ["--metrics-port", str(ports.ray_metrics)]
     if options.bundle is not None:
         command += ["--bundle", str(options.bundle)]
     if ports.dashboard is not None:

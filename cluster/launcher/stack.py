@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cluster.launcher.gateway_process import GatewayProcess
+from cluster.launcher.monitoring import Monitoring
 from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, Role, fatal_role, role_of
 from cluster.launcher.serve_process import ServeProcess
@@ -15,7 +16,8 @@ _POLL_S = 0.25
 class Stack:
     """A whole service on this machine that is ready: Ray, the graph, the gateway, a key to it.
 
-    ca: the certificate that clients trust; None in plain HTTP. start_s: the seconds that the start
+    ca: the certificate that clients trust; None in plain HTTP. monitoring: None where it was not
+    asked for. start_s: the seconds that the start
     took. `say` takes a line for the user.
     """
 
@@ -28,6 +30,7 @@ class Stack:
         ca: Path | None,
         start_s: float,
         say: Callable[[str], None],
+        monitoring: Monitoring | None = None,
     ) -> None:
         self.gateway_url = gateway.url
         self.api_key = api_key
@@ -35,6 +38,7 @@ class Stack:
         self.dashboard_url = serve.dashboard_url
         self.dashboard_token = serve.dashboard_token
         self.start_s = start_s
+        self.monitoring = monitoring
         self._serve = serve
         self._gateway = gateway
         self._group = group

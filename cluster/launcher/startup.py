@@ -11,6 +11,11 @@ from cluster.errors import StackError
 from cluster.launcher.data_folder import private_files
 from cluster.launcher.gateway_commands import GatewayCommands
 from cluster.launcher.gateway_process import GatewayProcess
+from cluster.launcher.monitoring import (
+    Monitoring,
+    new_alerts_token,
+    require_monitoring_programs,
+)
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import StackPorts
 from cluster.launcher.process_group import ProcessGroup
@@ -43,6 +48,8 @@ def running_stack(
     StackError where the start fails.
     """
     stages = Stages(say, show)
+    if options.monitoring:
+        require_monitoring_programs()
     ports = StackPorts.choose(options)
     with (
         StopSignals() as signals,
@@ -89,9 +96,16 @@ def _start(
         commands.revoke_former_keys()
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
-        gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url)
+        settings = _settings(options, ports, workspace, commands)
+        gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url, settings)
         api_key = commands.issue_key(options.key_name)
-    processes = [serve, gateway]
+    processes: list[StackProcess] = [serve, gateway]
+    monitoring = None
+    if options.monitoring:
+        token = settings["LESIONSERVE_ALERTS_TOKEN"]
+        monitoring = Monitoring(group, workspace, ports, gateway.url, token)
+        # Without them the service works, but they were asked for, so the start fails with them.
+        processes += monitoring.processes
     with stages.stage("starting Ray"):
         wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), processes, stages)
     with stages.stage("loading the model, which has to reproduce its golden cases"):
@@ -102,7 +116,20 @@ def _start(
         httpx.Client(timeout=5, trust_env=False, verify=trust) as client,
     ):
         wait_until(lambda: gateway.is_ready(client), processes, stages)
-    return Stack(serve, gateway, group, api_key, workspace.ca, stages.elapsed_s, say)
+        if monitoring is not None:
+            wait_until(lambda: monitoring.is_ready(client), processes, stages)
+    elapsed_s = stages.elapsed_s
+    return Stack(serve, gateway, group, api_key, workspace.ca, elapsed_s, say, monitoring)
+
+
+def _settings(
+    options: StackOptions, ports: StackPorts, workspace: Workspace, commands: GatewayCommands
+) -> dict[str, str]:
+    """Return the gateway's settings of this start alone."""
+    if not options.monitoring:
+        return {}
+    probe = workspace.probe_settings(commands.issue_probe_key(), ports.gateway)
+    return probe | {"LESIONSERVE_ALERTS_TOKEN": new_alerts_token()}
 
 
 def wait_until(

@@ -57,6 +57,10 @@ class Workspace:
     def gateway_log(self) -> ProcessLog:
         return ProcessLog(self.logs / "gateway.log", is_kept=self.data_lock is not None)
 
+    def log_of(self, name: str) -> ProcessLog:
+        """Return the log of a process that has no log of its own kind."""
+        return ProcessLog(self.logs / f"{name}.log", is_kept=self.data_lock is not None)
+
     @property
     def ray_folder(self) -> Path:
         return self.temp / "ray"

@@ -12,6 +12,8 @@ from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, fatal_role, 
         ("/x/ray/core/src/ray/gcs/gcs_server --a", "Ray's head (gcs_server)", OnExit.STOP),
         ("ray::ServeController.listen_for_change", "the Serve controller", OnExit.RESTART),
         ("ray::ServeReplica:lesionserve:Pipeline", "a replica of Pipeline", OnExit.RESTART),
+        ("/usr/bin/prometheus --config.file=/a", "Prometheus", OnExit.CONTINUE),
+        ("/usr/bin/prometheus-alertmanager --config.file=/a", "Alertmanager", OnExit.CONTINUE),
         ("ray-dashboard-DataHead-0 (python)", "the Ray dashboard", OnExit.CONTINUE),
     ],
 )

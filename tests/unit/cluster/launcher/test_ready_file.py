@@ -27,6 +27,8 @@ def test_file_exists_only_within_block(tmp_path):
             "key": "k",
             "ca": "/ca",
             "dashboard": None,
+            "prometheus": None,
+            "alertmanager": None,
             "pid": os.getpid(),
         }
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -18,7 +18,7 @@ from cluster.launcher.workspace import Workspace
 from serve_app.driver_state import DriverReport, DriverState
 from tests.unit.cluster.launcher.workspaces import workspace_in
 
-PORTS = StackPorts(gateway=1, ingress=2, dashboard=3, metrics=4)
+PORTS = StackPorts(gateway=1, ingress=2, dashboard=3, metrics=4, ray_metrics=5)
 
 
 class SleepingGroup(ProcessGroup):
