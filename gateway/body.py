@@ -6,6 +6,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
 from gateway.errors import RequestTimeout
 from pipeline.errors import BadRequest
+from pipeline.tracing.spans import traced
 
 # The time allowed for a whole body. nginx buffers it and sends it at once. Without nginx, a client
 # that sends slowly would hold its slot, and the sweeper would close its record too early.
@@ -50,6 +51,7 @@ def bounded(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
     return bounded_receive
 
 
+@traced("read_body")
 async def read_body(receive: ASGIReceiveCallable, length: int) -> bytes:
     """Return the body. Raise ClientDisconnected, RequestTimeout or BadRequest (see `bounded`)."""
     receive = bounded(receive, length)

@@ -20,6 +20,7 @@ from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Pois
 from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
+from pipeline.tracing.spans import traced, traceparent
 
 # The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
 # one that times out first gives the reason, and the ingress knows it.
@@ -129,6 +130,7 @@ class Upstream:
         except UpstreamDisconnected as error:
             raise PoisonImage("The inference service was lost twice with this image.") from error
 
+    @traced("upstream_attempt")
     async def _attempt(
         self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]
     ) -> Prediction:
@@ -151,6 +153,8 @@ class Upstream:
         }
         if request.correlation_id is not None:
             headers[correlation.HEADER] = request.correlation_id
+        if (parent := traceparent()) is not None:
+            headers["traceparent"] = parent
         return self._client.build_request(
             "POST",
             "/predict",
