@@ -6,14 +6,14 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
 from gateway.errors import RequestTimeout
 from pipeline.errors import BadRequest
-from pipeline.tracing.spans import traced
+from pipeline.tracing.spans import Departure, traced
 
 # The time allowed for a whole body. nginx buffers it and sends it at once. Without nginx, a client
 # that sends slowly would hold its slot, and the sweeper would close its record too early.
 _WITHIN_S = 60.0
 
 
-class ClientDisconnected(Exception):
+class ClientDisconnected(Departure):
     """The client closed its connection before it received an answer."""
 
 

@@ -47,6 +47,23 @@ CLOSING_S = 2.0  # for the spans that are left when the process stops
 _QUIET_S = 60.0
 
 
+class OneLineAMinute(logging.Filter):
+    """A filter for the exporter's log, which repeats itself while the receiver is down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quiet_until = 0.0
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        if monotonic() < self.quiet_until:
+            return False
+        self.quiet_until = monotonic() + _QUIET_S
+        return True
+
+
+ONE_LINE_A_MINUTE = OneLineAMinute()
+
+
 class AllowListExporter(SpanExporter):
     """Send spans to the receiver at `endpoint`, each in its allowed form."""
 
@@ -60,7 +77,7 @@ class AllowListExporter(SpanExporter):
             resource["service.instance.id"] = instance
         self._resource = Resource(resource)
         self._ends_at = float("inf")
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_OneLineAMinute())
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(ONE_LINE_A_MINUTE)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if monotonic() > self._ends_at:
@@ -103,17 +120,3 @@ def _ids(context: SpanContext | None) -> SpanContext | None:
     if context is None:
         return None
     return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
-
-
-class _OneLineAMinute(logging.Filter):
-    """A filter for the exporter's log, which repeats itself while the receiver is down."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._quiet_until = 0.0
-
-    def filter(self, _: logging.LogRecord) -> bool:
-        if monotonic() < self._quiet_until:
-            return False
-        self._quiet_until = monotonic() + _QUIET_S
-        return True

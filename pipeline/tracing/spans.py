@@ -34,6 +34,10 @@ class TracingError(ValueError):
     """Tracing cannot be set up. `str(error)` says why."""
 
 
+class Departure(Exception):
+    """The end of a request whose client has left: no failure of its spans."""
+
+
 def check_endpoint(url: str) -> str:
     """Return the URL of an OTLP receiver that spans can be sent to. Raise TracingError."""
     try:
@@ -129,18 +133,19 @@ def annotate(**attributes: str | int | bool) -> None:
 def note_error(error: BaseException) -> None:
     """Set the code of an error in the open span, never its text.
 
-    The span fails, unless the client is at fault.
+    The span fails, unless the client is at fault or has left.
     """
     if (open_span := _current.get()) is None:
         return
     if isinstance(error, LesionserveError):
-        open_span.set(code=error.code)
-        if error.status < 500:
-            return
+        code, is_fault = error.code, error.status >= 500
+    elif isinstance(error, asyncio.CancelledError | Departure):
+        code, is_fault = "cancelled", False
     else:
-        is_cancelled = isinstance(error, asyncio.CancelledError)
-        open_span.set(code="cancelled" if is_cancelled else "unexpected")
-    open_span.fail()
+        code, is_fault = "unexpected", True
+    open_span.set(code=code)
+    if is_fault:
+        open_span.fail()
 
 
 def traceparent() -> str | None:
