@@ -24,7 +24,7 @@ def endpoint_of_environment() -> str | None:
 
     Raise TracingError, which names the variable, where they cannot be sent there.
     """
-    url = os.environ.get(spans.ENDPOINT) or None
+    url = os.environ.get(spans.ENDPOINT)
     try:
         return None if url is None else spans.check_endpoint(url)
     except spans.TracingError as error:
