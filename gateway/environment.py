@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,7 @@ from pydantic import (
 
 from gateway.certificates import first_expiry
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
+from pipeline.tracing.spans import check_endpoint
 
 
 def _split(value: object) -> object:
@@ -128,6 +130,10 @@ class Environment(BaseModel):
         "INFO", alias="LESIONSERVE_LOG_LEVEL"
     )
     log_share: float = Field(1.0, alias="LESIONSERVE_LOG_SHARE", ge=0, le=1)
+    otlp_endpoint: Annotated[str, AfterValidator(check_endpoint)] | None = Field(
+        None, alias="LESIONSERVE_OTLP_ENDPOINT"
+    )
+    trace_share: float = Field(0.01, alias="LESIONSERVE_TRACE_SHARE", ge=0, le=1)
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:

@@ -11,6 +11,7 @@ from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
 from gateway.predict.upstream import Upstream
 from gateway.single_flight import SingleFlight
+from pipeline.tracing import spans
 
 
 class Lifespan:
@@ -37,6 +38,8 @@ class Lifespan:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await receive()
+        if settings.OTLP_ENDPOINT is not None:
+            spans.start(settings.OTLP_ENDPOINT, "lesionserve-gateway")
         upstream = Upstream.connect(
             url=settings.UPSTREAM_URL,
             token=settings.SERVICE_TOKEN,
@@ -60,4 +63,5 @@ class Lifespan:
         await asyncio.wait(tasks)
         await upstream.close()
         await asyncio.to_thread(close_connections)
+        await asyncio.to_thread(spans.stop)
         await send({"type": "lifespan.shutdown.complete"})

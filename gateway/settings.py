@@ -172,4 +172,8 @@ SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 SERVESTATIC_MAX_AGE = 0  # revalidated each time: the page's modules must be of one version
 
+# Traces: where their spans are sent (None: there are none), and the share of requests to /predict/
+OTLP_ENDPOINT = ENVIRONMENT.otlp_endpoint
+TRACE_SHARE = ENVIRONMENT.trace_share
+
 LOGGING = configure(ENVIRONMENT.log_level, ENVIRONMENT.log_share)

@@ -15,6 +15,7 @@ from gateway.context import context_of
 from gateway.database import in_database
 from gateway.errors import InvalidApiKey
 from gateway.http_headers import CREDENTIALS
+from pipeline.tracing.spans import traced
 
 # Replaces a malformed token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
@@ -22,6 +23,7 @@ _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 _WHITESPACE = " \t"  # HTTP's whitespace; Python's own `strip` removes a no-break space, too
 
 
+@traced("authenticate")
 async def authenticate(scope: Mapping[str, Any]) -> Caller:
     """Return the caller of a request, from its ASGI scope.
 
@@ -43,6 +45,7 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
     return caller
 
 
+@traced("authorise")
 async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> None:
     """Require a scope, count the request, and store the remaining rate in the request's context.
 

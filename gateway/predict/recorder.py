@@ -16,9 +16,10 @@ from gateway.body import ClientDisconnected
 from gateway.context import RequestContext
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
-from gateway.predict import metrics
+from gateway.predict import metrics, tracing
 from pipeline.errors import LesionserveError, Overloaded
 from pipeline.schemas import Prediction
+from pipeline.tracing.spans import traced
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class RequestRecorder:
         await asyncio.shield(self._finishing)
         return isinstance(error, ClientDisconnected)
 
+    @traced("admit")
     async def admit(self, caller: Caller) -> None:
         """Take the request from its quotas and commit the row as `received`, in one transaction.
 
@@ -82,6 +84,7 @@ class RequestRecorder:
         finishing = self._finishing = asyncio.ensure_future(self._finish(error))
         return await asyncio.shield(finishing)
 
+    @traced("record")
     async def _finish(self, error: LesionserveError | None) -> LesionserveError | None:
         self._set_outcome(error)
         if isinstance(error, DatabaseUnavailable):
@@ -97,6 +100,7 @@ class RequestRecorder:
         self._log_request()
         return error
 
+    @traced("record")
     async def _abort(self) -> None:
         """Commit that the client disconnected before it was answered."""
         self._set_end(State.ABORTED, None, "")
@@ -122,6 +126,7 @@ class RequestRecorder:
     def _log_request(self) -> None:
         record = self.record
         metrics.observe(record, self._prediction)
+        tracing.describe(record)
         logger.info(
             "request",
             state=str(record.state),

@@ -21,6 +21,7 @@ from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Pois
 from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
+from pipeline.tracing.spans import traced, traceparent
 
 # The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
 # one that times out first gives the reason, and the ingress knows it.
@@ -139,6 +140,7 @@ class Upstream:
             raise UpstreamFault(f"The inference service answered {status} to GET /golden.")
         return body
 
+    @traced("upstream_attempt")
     async def _attempt(
         self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]
     ) -> Prediction:
@@ -174,6 +176,8 @@ class Upstream:
         }
         if request.correlation_id is not None:
             headers[correlation.HEADER] = request.correlation_id
+        if (parent := traceparent()) is not None:
+            headers["traceparent"] = parent
         return self._client.build_request(
             "POST",
             "/predict",

@@ -13,6 +13,7 @@ from serve_app.paths import ROOT
 LAYERS = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.tracing",
     "pipeline.instances",
     "pipeline.scores",
     "pipeline.http",
@@ -81,6 +82,7 @@ LAYERS = (
 OPEN_TO_GATEWAY = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.tracing",
     "pipeline.http",
     "pipeline.schemas",
     "pipeline.image.inspect",

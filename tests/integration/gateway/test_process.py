@@ -35,6 +35,24 @@ def test_gateway_imports_neither_torch_nor_ray(environment):
     assert done.returncode == 0, done.stderr
 
 
+def test_gateway_without_endpoint_imports_no_opentelemetry(environment):
+    code = (
+        "import sys; import gateway.asgi\n"
+        "sys.exit([name for name in sys.modules if name.startswith('opentelemetry')] != [])"
+    )
+    done = run("-c", code, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_endpoint_without_tracing_extra_stops_start(environment):
+    environment["LESIONSERVE_OTLP_ENDPOINT"] = "http://collector:4318"
+    code = "import sys; sys.modules['opentelemetry'] = None; import gateway.asgi"
+    done = run("-c", code, env=environment, cwd=ROOT)
+    assert done.returncode != 0
+    assert "LESIONSERVE_OTLP_ENDPOINT: tracing needs its extra" in done.stderr
+    assert "lesionserve[tracing]" in done.stderr
+
+
 def test_unmigrated_database_is_not_ready(environment):
     ask = "import django; django.setup(); from gateway.database import ping; ping()"
     named = {**environment, "DJANGO_SETTINGS_MODULE": "gateway.settings"}

@@ -48,6 +48,11 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
         ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
         ("LESIONSERVE_LOG_SHARE", "2"),
+        ("LESIONSERVE_OTLP_ENDPOINT", ""),
+        ("LESIONSERVE_OTLP_ENDPOINT", "collector:4318"),
+        ("LESIONSERVE_OTLP_ENDPOINT", "http://user:password@collector"),
+        ("LESIONSERVE_TRACE_SHARE", "1.5"),
+        ("LESIONSERVE_TRACE_SHARE", "nan"),
         ("LESIONSERVE_RETENTION_DAYS", "999999999"),
         ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
@@ -147,6 +152,13 @@ def test_lists_are_split_at_commas():
     )
     assert environment.allowed_hosts == ["a.example", "b"]
     assert environment.image_limits.formats == ("JPEG",)
+
+
+def test_endpoint_of_receiver_is_taken_as_given():
+    url = "https://collector.example/otlp"
+    environment = Environment.read({**GOOD, "LESIONSERVE_OTLP_ENDPOINT": url})
+    assert (environment.otlp_endpoint, environment.trace_share) == (url, 0.01)
+    assert Environment.read(GOOD).otlp_endpoint is None
 
 
 def test_sqlite_options_wait_for_locks_and_use_wal():
