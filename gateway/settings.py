@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "gateway.usage",
     "gateway.predict",
     "gateway.web",
+    "gateway.backup",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
     "django.contrib.admin",

@@ -50,6 +50,7 @@ LAYERS = (
     "gateway.usage",
     "gateway.predict",
     "gateway.web",
+    "gateway.backup",
     # and what puts them together.
     "gateway.health",
     "gateway.api",
