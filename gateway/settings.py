@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "gateway.predict",
     "gateway.monitor",
     "gateway.web",
+    "gateway.backup",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
     "django.contrib.admin",

@@ -33,6 +33,7 @@ CODES = {
     _Action.EVENT_READ: _USED,
     _Action.AUDIT_EXPORTED: _USED,
     _Action.AUDIT_PRUNED: ("110101", "Audit Log Used", "D"),
+    _Action.DATABASE_RESTORED: ("110101", "Audit Log Used", "U"),
     _Action.SESSION_BEGAN: _AUTHENTICATION,
     _Action.SESSION_ENDED: _AUTHENTICATION,
     _Action.SESSION_REFUSED: _AUTHENTICATION,

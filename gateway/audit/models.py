@@ -234,6 +234,7 @@ class Event(Sealed):
         EVENT_READ = "event.read"
         AUDIT_EXPORTED = "audit.exported"
         AUDIT_PRUNED = "audit.pruned"
+        DATABASE_RESTORED = "database.restored"
         SESSION_BEGAN = "session.began"
         SESSION_ENDED = "session.ended"
         SESSION_REFUSED = "session.refused"

@@ -56,6 +56,7 @@ LAYERS = (
     "gateway.predict",
     "gateway.monitor",
     "gateway.web",
+    "gateway.backup",
     # and what puts them together.
     "gateway.health",
     "gateway.api",

@@ -1,5 +1,6 @@
 import re
 from argparse import ArgumentParser, FileType
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any, TextIO
 
@@ -8,9 +9,18 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway.audit.chain import Head, faults, missing_days, today
-from gateway.audit.models import EVENTS, REQUESTS, TRAILS, AuditCheck, Event, Record, State
-from gateway.audit.pruned import Pruned, pruned_days
+from gateway.audit.chain import Head, today
+from gateway.audit.models import EVENTS, REQUESTS, TRAILS, AuditCheck, Record
+from gateway.audit.pruned import Pruned
+from gateway.audit.verification import (
+    PrunedDays,
+    all_pruned,
+    gaps,
+    headless_days,
+    of_day,
+    printable_trail,
+    unsealed_rows,
+)
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _PRINTED = re.compile(
@@ -46,15 +56,15 @@ class Command(BaseCommand):
         first, last = first or date.min, last or date.max
         broken = rows = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            day_faults = self._faults(head)
-            broken += len(day_faults)
-            for fault in day_faults:
-                self.stderr.write(f"{_printable(head.trail)} {head.day}: {fault}")
+            day_faults = of_day(head)
+            name = f"{printable_trail(head.trail)} {head.day}"
+            broken += self._report(f"{name}: {fault}" for fault in day_faults)
             if not day_faults:
                 rows += head.length
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-        pruned = {trail: list(pruned_days(trail)) for trail in TRAILS}
-        broken += self._headless(first, last) + self._gaps(pruned) + self._unsealed()
+        pruned = all_pruned()
+        broken += self._report(headless_days(first, last))
+        broken += self._report(gaps(pruned)) + self._report(unsealed_rows())
         broken += sum(not self._is_there(line, pruned) for line in against or ())
         self._open()
         if is_whole:
@@ -75,24 +85,14 @@ class Command(BaseCommand):
         except DatabaseError as error:
             self.stderr.write(f"the metrics will not show this verification: {error}")
 
-    def _faults(self, head: Head) -> list[str]:
-        model = TRAILS.get(head.trail)
-        if model is None:
-            return [f"the head is of no trail that there is ({' or '.join(TRAILS)})"]
-        return list(faults(model, head))
+    def _report(self, fault_lines: Iterable[str]) -> int:
+        """Write the faults to stderr. Return how many there are."""
+        lines = list(fault_lines)
+        for line in lines:
+            self.stderr.write(line)
+        return len(lines)
 
-    def _headless(self, first: date, last: date) -> int:
-        """Report sealed days without a head. Return how many there are."""
-        missing = 0
-        for trail, model in TRAILS.items():
-            known = Head.objects.filter(trail=trail).values("day")
-            rows = model.objects.filter(day__range=(first, last)).exclude(day__in=known)
-            for day in rows.order_by("day").values_list("day", flat=True).distinct():
-                self.stderr.write(f"{trail} {day}: the head of the day is missing")
-                missing += 1
-        return missing
-
-    def _is_there(self, line: str, pruned: dict[str, list[Pruned]]) -> bool:
+    def _is_there(self, line: str, pruned: PrunedDays) -> bool:
         """Return whether the day of a line of earlier output is intact, or was pruned since."""
         match = _PRINTED.fullmatch(line.strip())
         if match is None:
@@ -109,38 +109,12 @@ class Command(BaseCommand):
         self.stderr.write(f"{trail} {day}: row {length} is not there as it was printed")
         return False
 
-    def _gaps(self, pruned: dict[str, list[Pruned]]) -> int:
-        gaps = [
-            (trail, gap)
-            for trail in TRAILS
-            for gap in missing_days(trail, {pruned_day.number for pruned_day in pruned[trail]})
-        ]
-        for trail, gap in gaps:
-            self.stderr.write(f"{trail}: {gap}")
-        return len(gaps)
-
-    def _unsealed(self) -> int:
-        """Report and count final rows outside every day, which only a forger writes."""
-        counts = {
-            REQUESTS: Record.objects.filter(day=None).exclude(state=State.RECEIVED).count(),
-            EVENTS: Event.objects.filter(day=None).count(),
-        }
-        for trail, count in counts.items():
-            if count:
-                self.stderr.write(f"{trail}: {count} rows were never sealed")
-        return sum(counts.values())
-
     def _open(self) -> None:
         """Report rows that a crash left open, and that `sweep_audit` closes."""
         late = timezone.now() - timedelta(seconds=settings.DEADLINE_S)
         count = Record.objects.left_open(late).count()
         if count:
             self.stderr.write(f"{count} requests were never finished; sweep_audit closes them")
-
-
-def _printable(trail: str) -> str:
-    """Return the name of a trail; escape an unknown one, which could control the terminal."""
-    return trail if trail in TRAILS else ascii(trail)
 
 
 def _holds(pruned: Pruned, length: int, seal: str) -> bool:
