@@ -114,6 +114,9 @@ class Environment(BaseModel):
     probe_url: str | None = Field(None, alias="LESIONSERVE_PROBE_URL")
     probe_ca: FilePath | None = Field(None, alias="LESIONSERVE_PROBE_CA")
     probe_every_s: float = Field(60.0, alias="LESIONSERVE_PROBE_EVERY_S", ge=1, le=300)
+    prometheus_url: str | None = Field(
+        None, alias="LESIONSERVE_PROMETHEUS_URL", pattern="^https?://[^/?#@]+(/[^?#]*)?$"
+    )
     alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")

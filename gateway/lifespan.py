@@ -6,6 +6,7 @@ from django.conf import settings
 from gateway.access.limits import Limiter
 from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
+from gateway.monitor import page
 from gateway.monitor.schedule import ProbeSchedule, prober_of
 from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
@@ -50,6 +51,7 @@ class Lifespan:
         scope["state"]["upstream"] = upstream
         scope["state"]["require_writable"] = SingleFlight(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
+        scope["state"]["prometheus"] = prometheus = page.connect()
         MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
         tasks = [asyncio.create_task(run_maintenance())]
         if settings.PROBE is not None:
@@ -62,6 +64,8 @@ class Lifespan:
             task.cancel()
         await asyncio.wait(tasks)
         await upstream.close()
+        if prometheus is not None:
+            await prometheus.close()
         await asyncio.to_thread(close_connections)
         await asyncio.to_thread(spans.stop)
         await send({"type": "lifespan.shutdown.complete"})

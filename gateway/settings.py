@@ -37,6 +37,7 @@ PROBE = ENVIRONMENT.probe
 
 # The token of Alertmanager's webhook; None where no alerts are taken
 ALERTS_TOKEN = ENVIRONMENT.alerts
+PROMETHEUS_URL = ENVIRONMENT.prometheus_url
 
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)

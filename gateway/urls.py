@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import path
 
 from gateway.api import api
+from gateway.monitor.page import operations
 from gateway.monitor.views import alerts
 from gateway.web.views import SignIn, SignOut, page, session
 
@@ -10,6 +11,7 @@ urlpatterns = [
     path("login/", SignIn.as_view()),
     path("logout/", SignOut.as_view()),
     path("session/", session),
+    path("operations", operations, name="operations"),
     path("operations/alerts", alerts),
     path("admin/", admin.site.urls),
     path("", api.urls),

@@ -129,7 +129,10 @@ def _settings(
     if not options.monitoring:
         return {}
     probe = workspace.probe_settings(commands.issue_probe_key(), ports.gateway)
-    return probe | {"LESIONSERVE_ALERTS_TOKEN": new_alerts_token()}
+    return probe | {
+        "LESIONSERVE_ALERTS_TOKEN": new_alerts_token(),
+        "LESIONSERVE_PROMETHEUS_URL": f"http://127.0.0.1:{options.prometheus_port}",
+    }
 
 
 def wait_until(

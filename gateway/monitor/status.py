@@ -17,6 +17,7 @@ from gateway.audit.chain import today
 from gateway.audit.models import Event, Record, Source, State
 from gateway.monitor.models import Alert, ProbeRun, ServedModel
 from gateway.monitor.runs import ProbeState, probe_state
+from gateway.people.models import Organisation
 from gateway.usage.models import Tally
 from gateway.usage.tally import fold
 
@@ -111,11 +112,18 @@ def last_alerts(count: int = 20) -> list[Alert]:
     return list(Alert.objects.exclude(severity="none")[:count])
 
 
-def changes(count: int = 50) -> list[Change]:
-    """Return what changed in the last thirty days, newest first: models, keys, people."""
+def changes(
+    count: int = 50, organisation: Organisation | None = None, *, sees_all: bool = True
+) -> list[Change]:
+    """Return what changed in the last thirty days, newest first: models, keys, people.
+
+    Unless `sees_all`, the changes of keys and people are those of the organisation alone.
+    """
     first = today() - timedelta(days=_DAYS)
     # By day and position, which are indexed.
     events = Event.objects.filter(day__gte=first, action__in=_CHANGES)
+    if not sees_all:
+        events = events.filter(organisation=organisation)
     models = ServedModel.objects.filter(first_seen__date__gte=first)
     found = [
         *(

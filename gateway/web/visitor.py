@@ -10,6 +10,7 @@ from gateway.people.scopes import PREDICT
 
 # What people may do besides analysing images: the permission, the admin's view, its title.
 _ELSEWHERE = (
+    ("monitor.view_alert", "operations", "Operations"),
     ("usage.view_tally", "admin:usage_tally_changelist", "Usage charts"),
     ("usage.view_record", "admin:usage_record_changelist", "Audit records of requests"),
     ("usage.view_event", "admin:usage_event_changelist", "Audit events"),
