@@ -86,9 +86,9 @@ def probes(state: Probes) -> Part:
         summary = f"The last one came back with the right lesions{took}."
         return Part("Probes", Level.GOOD, summary)
     reason = last.error_code or str(last.result)
-    summary = (
-        f"The last {failures} failed ({reason})." if failures > 1 else f"One failed: {reason}."
-    )
+    summary = f"The last one failed: {reason}."
+    if failures > 1:
+        summary = f"The last {failures} failed: {reason}."
     first = next((run.at for run in reversed(state.runs[:failures])), last.at)
     level = Level.BAD if failures >= _FAILED_PROBES else Level.WARNING
     return Part("Probes", level, summary, since=first, remedy=last.detail[:300])

@@ -90,7 +90,6 @@ async def test_page_says_what_is_wrong_and_since_when(page: Page, ingress: FakeI
 async def test_page_shows_change_without_reload(page: Page, ingress: FakeIngress):
     await sync_to_async(healthy)()
     await open_operations(page)
-    await page.locator("details summary").first.wait_for(state="attached")
     await sync_to_async(broken)()
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await expect(page.locator("#state")).to_contain_text("not answered as they should be")
