@@ -137,7 +137,7 @@ def _figure(name: str, replicas: int, visualization: str, runs: Sequence[Run]) -
     )
     enough = part.median >= WANTED or (replicas > 1 and full)
     return Figure(
-        f"4 {name}, {replicas} replicas, visualization {visualization}",
+        f"{name}, {replicas} replicas, visualization {visualization}",
         f"at least {WANTED} of {capacity:.0f} images/s" + (", or the cores full" * (replicas > 1)),
         f"{part}; {spent.median:.1f} ms of a core an image; {busy.median:.2f} cores busy"
         f"{', full' if full else ''}, {others.median:.2f} of them by other programs; "
