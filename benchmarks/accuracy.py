@@ -31,7 +31,7 @@ def run() -> Result:
     scores = {f"{engine} {precision}": score(data, engine, precision) for engine, precision in RUNS}
     base = scores["portable float32"]
     figures = [
-        _figure(f"1 mask AP, {name}", figure["segm"]["AP"] - base["segm"]["AP"])
+        _figure(f"mask AP, {name}", figure["segm"]["AP"] - base["segm"]["AP"])
         for name, figure in scores.items()
         if name != "portable float32"
     ]

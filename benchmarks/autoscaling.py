@@ -90,29 +90,27 @@ def run() -> Result:
     draw(course, SVG)
     figures = [
         Figure(
-            f"9 step from {FEW} to {MANY} clients, 1 to {REPLICAS} replicas",
+            f"step from {FEW} to {MANY} clients, 1 to {REPLICAS} replicas",
             f"in at most {UP_WITHIN_S:.0f} s",
             f"{up:.1f} s",
             up <= UP_WITHIN_S,
         ),
         Figure(
-            f"9 back to 1 replica, downscale_delay_s {DOWN_DELAY_S:.0f}",
+            f"back to 1 replica, downscale_delay_s {DOWN_DELAY_S:.0f}",
             f"in {DOWN_DELAY_S:.0f} to {DOWN_DELAY_S + DOWN_SLACK_S:.0f} s",
             f"{down:.1f} s",
             DOWN_DELAY_S <= down <= DOWN_DELAY_S + DOWN_SLACK_S,
         ),
+        Figure("failed requests in both steps", "0", f"{len(failed)} of {len(steps)}", not failed),
         Figure(
-            "9 failed requests in both steps", "0", f"{len(failed)} of {len(steps)}", not failed
-        ),
-        Figure(
-            f"9 saturation with {FLOOD} clients: the rest is shed",
+            f"saturation with {FLOOD} clients: the rest is shed",
             "503 with Retry-After, p99 at most 1 s",
             f"{shedding['shed']} shed, p99 {shedding['shed_p99_s']:.2f} s; "
             f"{shedding['other']} other",
             shedding["shed"] > 0 and shedding["other"] == 0 and shedding["shed_p99_s"] <= 1,
         ),
         Figure(
-            "9 saturation: p99 of what is admitted",
+            "saturation: p99 of what is admitted",
             f"at most what the queues hold: {bound:.1f} s",
             f"{shedding['good_p99_s']:.2f} s (before: {settled:.2f} s)",
             shedding["good_p99_s"] <= bound,

@@ -147,7 +147,7 @@ def compare(workload: str, seconds: dict[str, list[float]]) -> list[Figure]:
     figures = []
     for name in RUNS:
         wanted = WANTED.get(name)
-        target = f"1 {workload}: {name} / {DETECTRON2_NAME}, images/s"
+        target = f"{workload}: {name} / {DETECTRON2_NAME}, images/s"
         asked = NO_TARGET if wanted is None else f">= {wanted}"
         if name not in seconds or base is None:
             figures.append(Figure(target, asked, "not in this run", None))
@@ -167,7 +167,7 @@ def fractions(
     rate = arithmetic["operations_per_second"] / 1e9
     return [
         Figure(
-            f"1 {workload}: {name}, of the float32 matrix rate",
+            f"{workload}: {name}, of the float32 matrix rate",
             NO_TARGET,
             f"{least / Spread.of(seconds[name]).median:.2f} of {rate:.0f} GFLOP/s",
             None,

@@ -70,14 +70,14 @@ def run() -> Result:
     largest = max((gain.peak_mb, name) for name, gain in growths.items() if "replica" in name)
     figures = [
         Figure(
-            f"7 memory over {REQUESTS} requests through the gateway",
+            f"memory over {REQUESTS} requests through the gateway",
             f"no process of {len(growths)} surely gains {NEGLIGIBLE_MB:.0f} MB",
             "; ".join(growing) or "none",
             not growing and failed == 0,
         ),
-        Figure("7 failed requests", "0", f"{failed} of {len(answers)}", failed == 0),
+        Figure("failed requests", "0", f"{failed} of {len(answers)}", failed == 0),
         Figure(
-            "7 peak of the largest replica", "reported", f"{largest[0]:.0f} MB, {largest[1]}", True
+            "peak of the largest replica", "reported", f"{largest[0]:.0f} MB, {largest[1]}", True
         ),
     ]
     plain = {

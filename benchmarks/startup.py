@@ -33,7 +33,7 @@ def run() -> Result:
     for name, spread in sorted(timeline.items(), key=lambda item: item[1].median):
         print(f"startup: {spread.median:6.2f} s  {name}", file=sys.stderr)
     figure = Figure(
-        "8 start: lesionserve up, warm disk",
+        "start: lesionserve up, warm disk",
         f"ready in at most {WITHIN_S:.0f} s",
         f"{ready} s over {ROUNDS} starts",
         ready.high <= WITHIN_S,
