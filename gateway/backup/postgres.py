@@ -75,7 +75,7 @@ def replaced_content(dump: Path, *, replace: bool) -> Iterator[None]:
             # In one statement, so that nothing but these is dropped: no view of somebody else.
             names = ", ".join(connection.ops.quote_name(name) for name in sorted(tables))
             with connection.cursor() as cursor:
-                cursor.execute(f"DROP TABLE {names}")
+                cursor.execute(f"SET LOCAL lock_timeout = '10s'; DROP TABLE {names}")
         _run_script(dump)
         yield
 

@@ -142,7 +142,7 @@ def _sizes(files: Files) -> Iterator[str]:
 def _gateway(files: Files) -> Iterator[str]:
     unit = files.units["lesionserve-gateway.service"]
     command = unit.last("Service.ExecStart").split()
-    match = re.search(r"uvicorn gateway\.asgi:application((?:[^\n]|\\\n)*)", files.guide)
+    match = re.search(r"uvicorn gateway\.asgi:application((?:\\\n|[^\n])*)", files.guide)
     assert match is not None, "the guide starts uvicorn"
     by_hand = match[1].replace("\\\n", " ").split()
     own = ("--host", "127.0.0.1", "--port", "8080")  # the socket's

@@ -9,15 +9,15 @@ import typer
 from django.core.management import get_commands, load_command_class
 
 from cluster.cli.main import app
-from tests.unit.cluster.systemd.units import SYSTEMD, arguments, read_units, variables
+from tests.unit.cluster.systemd.units import SIZES, arguments, read_units, variables
 
-SIZES = variables((SYSTEMD / "etc/lesionserve/units.env").read_text())
+VALUES = variables(SIZES.read_text())
 MANAGE = ["-m", "gateway.manage"]
 
 
 def command_lines() -> list[tuple[str, list[str]]]:
     return [
-        (unit.name, arguments(command, SIZES))
+        (unit.name, arguments(command, VALUES))
         for unit in read_units().values()
         for command in unit.commands
     ]
@@ -62,7 +62,7 @@ def test_deploy_takes_command_line():
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     parameters = group.commands[name].make_context(name, line).params
-    assert str(parameters["bundle"]) == SIZES["LESIONSERVE_BUNDLE"]
+    assert str(parameters["bundle"]) == VALUES["LESIONSERVE_BUNDLE"]
 
 
 def test_gateway_commands_take_command_lines():

@@ -12,9 +12,8 @@ from tests.unit.cluster.systemd.units import SPECIFIERS, SYSTEMD, read_units
 ANALYZE = shutil.which("systemd-analyze")
 DEBIAN_UNITS = Path("/lib/systemd/system")
 
-# systemd's exposure level, times ten: 0 is the best, 100 the worst. The inference half needs
-# devices and compiled kernels; every service needs the network, but for the one that reports
-# failures.
+# systemd's exposure level, times ten: 0 is the best, 100 the worst. The inference half needs GPUs
+# and compiled kernels. Every service needs the network, but for the one that reports failures.
 THRESHOLDS = {
     "lesionserve-gateway.service": 14,
     "lesionserve-backup.service": 14,

@@ -7,7 +7,7 @@ import pytest
 
 from serve_app.paths import ROOT
 from tests.unit.cluster.systemd.consistency import Files, faults
-from tests.unit.cluster.systemd.units import HARDENING, SYSTEMD, UNITS, read_units
+from tests.unit.cluster.systemd.units import HARDENING, SIZES, SYSTEMD, UNITS, read_units
 
 GUIDE = ROOT / "docs/operations.md"
 
@@ -16,7 +16,7 @@ def read_files(units: Path = UNITS, **changes: str) -> Files:
     texts = {
         "hardening": HARDENING.read_text(),
         "sysusers": (SYSTEMD / "etc/sysusers.d/lesionserve.conf").read_text(),
-        "sizes": (SYSTEMD / "etc/lesionserve/units.env").read_text(),
+        "sizes": SIZES.read_text(),
         "guide": GUIDE.read_text(),
         "nginx": (ROOT / "cluster/nginx/gateway.conf").read_text(),
     } | changes

@@ -9,6 +9,7 @@ from serve_app.paths import ROOT
 
 SYSTEMD = ROOT / "cluster/systemd"
 UNITS = SYSTEMD / "etc/systemd/system"
+SIZES = ROOT / "configs/units.env.example"
 HARDENING = UNITS / "lesionserve-.service.d/hardening.conf"
 
 # What systemd puts in the place of a specifier, for a system service.
