@@ -66,6 +66,7 @@ LAYERS = (
     "cluster.paths",
     "cluster.files",
     "cluster.signal_scope",
+    "cluster.monitoring",
     "cluster.deploy",
     "cluster.launcher",
     "cluster.cli",
