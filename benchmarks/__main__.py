@@ -9,6 +9,7 @@ from benchmarks.report import Result, print_table
 # Each is a module of this package with `run() -> Result`.
 PARTS = (
     "engine",
+    "gpu",
     "accuracy",
     "masks",
     "drawing",

@@ -63,9 +63,12 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def standard_bundle(folder: Path) -> Path:
-    """Return the packed bundle, made on the first call; on one machine always the same bytes."""
-    bundle = folder / "r50_fpn"
+def standard_bundle(folder: Path, *, int8: bool = True) -> Path:
+    """Return the packed bundle, made on the first call; on one machine always the same bytes.
+
+    int8: with quantized layers, for which OpenVINO and NNCF are needed.
+    """
+    bundle = folder / ("r50_fpn" if int8 else "r50_fpn_float32")
     if bundle.exists():
         return bundle
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def standard_bundle(folder: Path) -> Path:
             name="r50-fpn",
             version="benchmark",
             golden=golden[:1],
-            int8=True,
+            int8=int8,
         ),
         bundle,
     )

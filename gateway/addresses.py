@@ -1,4 +1,4 @@
-"""Return the client's IP address, as the server reports it.
+"""The client's IP address, as the server reports it.
 
 The server trusts a proxy's forwarding headers only where `--forwarded-allow-ips` names the proxy.
 """

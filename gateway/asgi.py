@@ -4,7 +4,11 @@ from typing import Any, cast
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
 from django.core.asgi import get_asgi_application
 
+from gateway.metrics_folder import MetricsFolder
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+# Before the imports below, which open a file for each metric.
+metrics_folder = MetricsFolder.join(os.environ)
 # The stubs of Django and of ASGI disagree on what a scope is.
 django = cast(ASGI3Application, get_asgi_application())
 
@@ -49,7 +53,7 @@ routes: dict[str, ASGI3Application] = {
     "/predict/": PredictEndpoint(),
     "/healthz": watched(health.route(health.healthz, "GET")),
     "/readyz": watched(health.route(health.readyz, "GET")),
-    "/metrics": watched(health.route(health.metrics, "GET", "HEAD")),
+    "/metrics": watched(health.route(health.Metrics(metrics_folder), "GET", "HEAD")),
 }
 router = Router(routes, ProblemMiddleware(pages))
 application = Lifespan(SendTimeoutMiddleware(RequestContextMiddleware(router)))

@@ -6,13 +6,14 @@ from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
 from gateway.errors import RequestTimeout
 from pipeline.errors import BadRequest
+from pipeline.tracing.spans import Departure, traced
 
 # The time allowed for a whole body. nginx buffers it and sends it at once. Without nginx, a client
 # that sends slowly would hold its slot, and the sweeper would close its record too early.
 _WITHIN_S = 60.0
 
 
-class ClientDisconnected(Exception):
+class ClientDisconnected(Departure):
     """The client closed its connection before it received an answer."""
 
 
@@ -50,6 +51,7 @@ def bounded(receive: ASGIReceiveCallable, length: int) -> ASGIReceiveCallable:
     return bounded_receive
 
 
+@traced("read_body")
 async def read_body(receive: ASGIReceiveCallable, length: int) -> bytes:
     """Return the body. Raise ClientDisconnected, RequestTimeout or BadRequest (see `bounded`)."""
     receive = bounded(receive, length)

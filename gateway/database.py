@@ -13,6 +13,7 @@ from django.db import Error, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from gateway.errors import NotReady
+from gateway.metrics import DATABASE_ERRORS, DATABASE_SECONDS
 from pipeline.errors import Unavailable
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ async def in_database(
 
     Django's own async methods share one thread, or open a connection for each request. The call may
     take `within_s` seconds, by default what is left of `waiting_at_most`. Raise DatabaseUnavailable
-    for any error of the database, and after that time.
+    for any error of the database, and when that time is up.
     """
     waiting = _waiting.get()
     if within_s is None:
@@ -80,19 +81,27 @@ async def in_database(
     try:
         return await _in_thread(within_s, call, arguments)
     except (Error, TimeoutError) as error:
+        DATABASE_ERRORS.inc()
         logger.exception("the database failed")
         raise DatabaseUnavailable(
             "The request cannot be recorded: the database is locked, full or away. Try again in a "
             "few seconds; your operator finds the reason in the gateway's log."
         ) from error
     finally:
+        seconds = monotonic() - begun
+        DATABASE_SECONDS.observe(seconds)
         if waiting is not None:
-            waiting.left -= monotonic() - begun
+            waiting.left -= seconds
 
 
 async def background(call: Callable[[], T]) -> T:
     """Run `call` as `in_database` does, without a time limit: no request waits for it."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _connected, None, call, ())
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(_threads, _connected, None, call, ())
+    except Error:
+        DATABASE_ERRORS.inc()
+        raise
 
 
 async def _in_thread(seconds: float, call: Callable[..., T], arguments: tuple[object, ...]) -> T:

@@ -1,7 +1,8 @@
+import re
 import secrets
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,15 +22,35 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.certificates import first_expiry
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
+from pipeline.tracing.spans import check_endpoint
 
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _pair(value: object) -> object:
+    """Return the names and values of `name=value,name=value`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if len({name.strip() for name, _, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
+    return {name.strip(): path.strip() for name, _, path in pairs}
+
+
+# Of a key of gateway.access.token; its checksum is checked with the first request.
+_API_KEY = re.compile("ls_[0-9a-f]{12}_[0-9a-f]{64}_[0-9a-f]{8}")
+
 CommaSeparated = BeforeValidator(_split)
+CommaSeparatedPairs = BeforeValidator(_pair)
 Name = Annotated[str, Field(min_length=1)]
+
+
+_CERTIFICATE_NAME = re.compile("[a-z0-9_]{1,40}")
+_OWN_CERTIFICATES = ("upstream_ca", "upstream_certificate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,19 @@ class Rates:
     caller: int
     organisation: int
     failures: int  # invalid credentials from one address
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """What the gateway's own probe sends its images with, as a client would.
+
+    url: the public address. ca: the certificate to trust; None for the system's authorities.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    ca: Path | None
+    every_s: float
 
 
 class Environment(BaseModel):
@@ -56,6 +91,9 @@ class Environment(BaseModel):
     audit_key: SecretStr | None = Field(None, alias="LESIONSERVE_AUDIT_KEY", min_length=32)
     upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
     upstream_certificate: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CERTIFICATE")
+    other_certificates: Annotated[dict[str, Path], CommaSeparatedPairs] = Field(
+        {}, alias="LESIONSERVE_CERTIFICATES", max_length=20
+    )
     database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
     allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
@@ -72,6 +110,11 @@ class Environment(BaseModel):
         12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
     )
     failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
+    probe_key: SecretStr | None = Field(None, alias="LESIONSERVE_PROBE_KEY")
+    probe_url: str | None = Field(None, alias="LESIONSERVE_PROBE_URL")
+    probe_ca: FilePath | None = Field(None, alias="LESIONSERVE_PROBE_CA")
+    probe_every_s: float = Field(60.0, alias="LESIONSERVE_PROBE_EVERY_S", ge=1, le=300)
+    alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
@@ -87,6 +130,10 @@ class Environment(BaseModel):
         "INFO", alias="LESIONSERVE_LOG_LEVEL"
     )
     log_share: float = Field(1.0, alias="LESIONSERVE_LOG_SHARE", ge=0, le=1)
+    otlp_endpoint: Annotated[str, AfterValidator(check_endpoint)] | None = Field(
+        None, alias="LESIONSERVE_OTLP_ENDPOINT"
+    )
+    trace_share: float = Field(0.01, alias="LESIONSERVE_TRACE_SHARE", ge=0, le=1)
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Self:
@@ -102,13 +149,22 @@ class Environment(BaseModel):
             lines = [_line(details["loc"], details["msg"]) for details in error.errors()]
             raise ImproperlyConfigured("\n".join(lines)) from None
 
-    @field_validator("upstream_url")
+    @field_validator("upstream_url", "probe_url")
     @classmethod
-    def _is_an_origin(cls, value: str) -> str:
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("an http:// or https:// URL is needed")
         return value.rstrip("/")
+
+    @field_validator("probe_key")
+    @classmethod
+    def _is_an_api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _API_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("no API key; `gateway.manage issue_key --scope probe` issues one")
+        return value
 
     @field_validator("image_formats")
     @classmethod
@@ -130,7 +186,7 @@ class Environment(BaseModel):
                 raise ValueError("the host, or a port, of the server is missing or wrong")
         return value
 
-    @field_validator("upstream_ca")
+    @field_validator("upstream_ca", "probe_ca")
     @classmethod
     def _holds_a_certificate(cls, value: Path | None) -> Path | None:
         if value is not None:
@@ -150,6 +206,23 @@ class Environment(BaseModel):
                 raise ValueError("the file does not hold a certificate with its key") from None
         return value
 
+    @field_validator("other_certificates")
+    @classmethod
+    def _can_be_watched(cls, value: dict[str, Path]) -> dict[str, Path]:
+        for name, path in value.items():
+            if not _CERTIFICATE_NAME.fullmatch(name) or name in _OWN_CERTIFICATES:
+                raise ValueError(
+                    "write name=path,name=path; a name has up to 40 letters a to z, digits and _, "
+                    f"and is none of {', '.join(_OWN_CERTIFICATES)}"
+                )
+            try:
+                first_expiry(path)
+            except OSError as error:
+                raise ValueError(f"{name}: the file cannot be read: {error.strerror}") from None
+            except ValueError:
+                raise ValueError(f"{name}: the file holds no certificate") from None
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_a_known_database(cls, value: str) -> str:
@@ -160,6 +233,26 @@ class Environment(BaseModel):
         except ValueError:
             raise ValueError("the database URL cannot be read") from None
         return value
+
+    @model_validator(mode="after")
+    def _is_a_whole_probe(self) -> Self:
+        if self.probe_key is None:
+            if self.probe_url is not None or self.probe_ca is not None:
+                raise ValueError(
+                    "LESIONSERVE_PROBE_KEY: required with LESIONSERVE_PROBE_URL and "
+                    "LESIONSERVE_PROBE_CA; without a key there is no probe"
+                )
+        elif self.probe_url is None:
+            raise ValueError(
+                "LESIONSERVE_PROBE_URL: required with LESIONSERVE_PROBE_KEY: the address that "
+                "clients use"
+            )
+        elif self.https_only and urlsplit(self.probe_url).scheme == "http":
+            raise ValueError(
+                "LESIONSERVE_PROBE_URL: an https:// URL is needed, since this gateway refuses "
+                "plain HTTP (LESIONSERVE_HTTPS_ONLY)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_secure(self) -> Self:
@@ -185,6 +278,24 @@ class Environment(BaseModel):
         if self.metrics is None:
             return self.allowed_hosts
         return [host for host in self.metrics if host]
+
+    def certificates(self) -> dict[str, Path]:
+        """Return the certificates whose expiry is watched, by name."""
+        own = zip(_OWN_CERTIFICATES, (self.upstream_ca, self.upstream_certificate), strict=True)
+        return {name: path for name, path in own if path is not None} | self.other_certificates
+
+    @property
+    def probe(self) -> ProbeSettings | None:
+        """Return the settings of the probe; None where there is none."""
+        if self.probe_key is None or self.probe_url is None:
+            return None
+        key = self.probe_key.get_secret_value()
+        return ProbeSettings(self.probe_url, key, self.probe_ca, self.probe_every_s)
+
+    @property
+    def alerts(self) -> str | None:
+        """Return the token of Alertmanager's webhook; None where no alerts are taken."""
+        return None if self.alerts_token is None else self.alerts_token.get_secret_value()
 
     @property
     def rates(self) -> Rates:

@@ -4,16 +4,19 @@ They run outside Django and its middleware, so they answer under any host name, 
 while Django is busy.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
 from django.conf import settings
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.http_headers import require_host
+from gateway.metrics import exposition
+from gateway.metrics_folder import MetricsFolder
 from gateway.predict.upstream import Manifest
 from gateway.responses import Response, json_response, response_of
 
@@ -43,12 +46,22 @@ async def readyz(scope: Any) -> Response:
     return json_response(200, Readiness(model=manifest).model_dump(mode="json"))
 
 
-async def metrics(scope: Any) -> Response:
-    """Answer with this process's metrics in Prometheus' text format."""
-    if not settings.METRICS_HOSTS:
-        raise NotFound("The metrics are switched off here (LESIONSERVE_METRICS_HOSTS).")
-    require_host(scope["headers"], settings.METRICS_HOSTS)
-    return response_of(200, CONTENT_TYPE_LATEST, generate_latest())
+class Metrics:
+    """Answers with the metrics in Prometheus' text format, of all worker processes in `folder`.
+
+    Without a folder they are this process's own.
+    """
+
+    def __init__(self, folder: MetricsFolder | None) -> None:
+        self._folder = folder
+
+    async def __call__(self, scope: Any) -> Response:
+        if not settings.METRICS_HOSTS:
+            raise NotFound("The metrics are switched off here (LESIONSERVE_METRICS_HOSTS).")
+        require_host(scope["headers"], settings.METRICS_HOSTS)
+        # In a thread: it reads the files of every worker.
+        text = await asyncio.to_thread(exposition, self._folder)
+        return response_of(200, CONTENT_TYPE_LATEST, text)
 
 
 def route(respond: Callable[[Any], Awaitable[Response]], *methods: str) -> ASGI3Application:

@@ -6,9 +6,12 @@ from django.conf import settings
 from gateway.access.limits import Limiter
 from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
+from gateway.monitor.schedule import ProbeSchedule, prober_of
+from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
 from gateway.predict.upstream import Upstream
 from gateway.single_flight import SingleFlight
+from pipeline.tracing import spans
 
 
 class Lifespan:
@@ -35,6 +38,8 @@ class Lifespan:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await receive()
+        if settings.OTLP_ENDPOINT is not None:
+            spans.start(settings.OTLP_ENDPOINT, "lesionserve-gateway")
         upstream = Upstream.connect(
             url=settings.UPSTREAM_URL,
             token=settings.SERVICE_TOKEN,
@@ -45,11 +50,18 @@ class Lifespan:
         scope["state"]["upstream"] = upstream
         scope["state"]["require_writable"] = SingleFlight(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
-        maintenance = asyncio.create_task(run_maintenance())
+        MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
+        tasks = [asyncio.create_task(run_maintenance())]
+        if settings.PROBE is not None:
+            prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
+            schedule = ProbeSchedule(prober, settings.PROBE.every_s)
+            tasks.append(asyncio.create_task(schedule.run()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        maintenance.cancel()
-        await asyncio.wait([maintenance])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await upstream.close()
         await asyncio.to_thread(close_connections)
+        await asyncio.to_thread(spans.stop)
         await send({"type": "lifespan.shutdown.complete"})

@@ -1,8 +1,8 @@
 """The gateway's log: one JSON object a line, for every logger.
 
 JSON escapes line breaks, so that no client's input can forge a line. Each line about a request has
-the `request_id` of its answer. A line holds no more of a request than its record does: never an
-image, a file name, a header or a body.
+the `request_id` of its answer, and the `trace_id` if it is traced. A line holds no more of a
+request than its record does: never an image, a file name, a header or a body.
 """
 
 import zlib
@@ -11,8 +11,11 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
+from pipeline.tracing.spans import add_trace_id
+
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    add_trace_id,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.PositionalArgumentsFormatter(),

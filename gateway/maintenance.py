@@ -2,8 +2,14 @@ import asyncio
 
 import structlog
 
+from gateway.audit.metrics import refresh_audit_metrics
 from gateway.audit.sweep import sweep
 from gateway.database import background
+from gateway.host_metrics import refresh_host_metrics
+from gateway.monitor.alerts import prune_alerts
+from gateway.monitor.runs import prune_runs
+from gateway.monitor.served import note_served_models
+from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
 from gateway.usage.tally import fold
 
@@ -18,10 +24,25 @@ async def run_maintenance() -> None:
     Every worker process runs them; each task is safe to run in several processes at once.
     """
     while True:
-        for task in (sweep, fold, forget_expired):
+        for run, task in (
+            (asyncio.to_thread, refresh_host_metrics),  # also while the database is away
+            (background, close_open_records),
+            (background, refresh_audit_metrics),
+            (background, fold),
+            (background, forget_expired),
+            (background, note_served_models),
+            (background, prune_runs),
+            (background, prune_alerts),
+        ):
             try:
-                await background(task)
+                await run(task)
             except Exception:
                 # After any error the other tasks run, and this one again in the next minute.
                 logger.exception("periodic task failed, retried in a minute", task=task.__name__)
         await asyncio.sleep(_EVERY_S)
+
+
+def close_open_records() -> None:
+    """Close the records that a crash left open, and count each as `unknown`; blocking."""
+    for record in sweep():
+        metrics.observe(record)

@@ -9,6 +9,8 @@ from typing import NoReturn
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    # A command's metrics are its own, and not among those of the server's processes.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

@@ -22,6 +22,7 @@ DATABASES = ENVIRONMENT.databases()
 UPSTREAM_URL = ENVIRONMENT.upstream_url
 UPSTREAM_CA = ENVIRONMENT.upstream_ca
 UPSTREAM_CERTIFICATE = ENVIRONMENT.upstream_certificate
+CERTIFICATES = ENVIRONMENT.certificates()  # whose expiry is among the metrics
 SERVICE_TOKEN = ENVIRONMENT.secret(ENVIRONMENT.service_token)
 DEADLINE_S = ENVIRONMENT.deadline_s
 
@@ -30,6 +31,12 @@ RATES = ENVIRONMENT.rates
 REDIS_URL = ENVIRONMENT.redis_url
 MAX_IN_FLIGHT = ENVIRONMENT.max_in_flight
 IDEMPOTENCY_S = ENVIRONMENT.idempotency_s
+
+# The probe that this gateway sends itself; None without a key
+PROBE = ENVIRONMENT.probe
+
+# The token of Alertmanager's webhook; None where no alerts are taken
+ALERTS_TOKEN = ENVIRONMENT.alerts
 
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
@@ -52,7 +59,9 @@ INSTALLED_APPS = [
     "gateway.access",
     "gateway.usage",
     "gateway.predict",
+    "gateway.monitor",
     "gateway.web",
+    "gateway.backup",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
     "django.contrib.admin",
@@ -163,5 +172,9 @@ SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 SERVESTATIC_MAX_AGE = 0  # revalidated each time: the page's modules must be of one version
+
+# Traces: where their spans are sent (None: there are none), and the share of requests to /predict/
+OTLP_ENDPOINT = ENVIRONMENT.otlp_endpoint
+TRACE_SHARE = ENVIRONMENT.trace_share
 
 LOGGING = configure(ENVIRONMENT.log_level, ENVIRONMENT.log_share)

@@ -45,7 +45,7 @@ class Findings:
         model: ModelInfo,
         timings_ms: dict[str, float],
     ) -> Prediction:
-        """Return the answer to a request, which adds its ids, the model and the timings."""
+        """Return the Prediction: these findings with a request's ids, model and timings."""
         return Prediction(
             request_id=request_id,
             correlation_id=correlation_id,
@@ -125,9 +125,10 @@ def select(instances: Instances, keep: NDArray[np.bool_]) -> Instances:
 
 
 def paste(instances: Instances, shape: Shape) -> list[RunMask | None]:
-    """Return the mask of each instance in a source image of `shape`, or None without masks.
+    """Return one mask for each instance, in a source image of `shape`.
 
-    The boxes of the instances are in pixels of the source image.
+    Each is None where the model has no masks. The boxes of the instances are in pixels of the
+    source image.
     """
     if instances.masks is None:
         return [None] * len(instances)

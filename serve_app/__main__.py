@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 from pipeline.errors import ModelError
+from pipeline.tracing.spans import TracingError
 from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
@@ -12,6 +13,7 @@ from serve_app.driver import StartError, deploy, local_ray
 from serve_app.driver_state import DriverReport, DriverState
 from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
+from serve_app.tracing import endpoint_of_environment
 
 
 def main() -> int:
@@ -19,14 +21,15 @@ def main() -> int:
 
     Print a `DriverReport` as each `DriverState` is reached; the reason of a failure goes to stderr
     too.
-    Return the exit status: 0 after a signal, 1 where the start failed, 2 where it was asked for
-    wrongly.
+    Return the exit status: 0 after a signal, 1 where the start failed, 2 for a wrong
+    profile, token or command line.
     """
     options = _options()
     try:
         profile = _with_http(load_profile(options.config), options)
         Tokens.from_environment()
-    except (ConfigError, TokenError) as error:
+        endpoint_of_environment()
+    except (ConfigError, TokenError, TracingError) as error:
         return _fail(error, 2)
     args = _with_bundle(profile.application.args, options.bundle)
     try:

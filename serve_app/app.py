@@ -21,7 +21,7 @@ _SHUTDOWN_MARGIN_S = 35.0
 
 
 def build_app(args: AppArgs) -> Application:
-    """Return the application that configs/serve/*.yaml name, from their `args`."""
+    """Build the application from the `args` of a profile, which names this as `import_path`."""
     return wire(args, partial(open_deployed_bundle, args.model.bundle_sha256))
 
 

@@ -2,12 +2,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pipeline.errors import Overloaded
+from pipeline.tracing.spans import open_child
 from serve_app.threads import in_thread
+from serve_app.tracing import batch_spans
+
+if TYPE_CHECKING:
+    from pipeline.tracing.sdk import Span
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,6 +23,7 @@ R = TypeVar("R")
 class _Waiting(Generic[T, R]):
     item: T
     result: asyncio.Future[R]
+    wait: "Span | None" = field(default_factory=partial(open_child, "batch_wait"))
 
 
 class Batcher(Generic[T, R]):
@@ -111,7 +118,8 @@ class Batcher(Generic[T, R]):
     async def _outcome(self, batch: list[_Waiting[T, R]]) -> Sequence[R] | BaseException:
         self._busy_since = monotonic()
         run = asyncio.ensure_future(in_thread(self._pool, self._checked, batch))
-        await asyncio.wait([run])
+        with batch_spans([entry.wait for entry in batch]):
+            await asyncio.wait([run])
         self._busy_since = None
         error = run.exception()
         return run.result() if error is None else error

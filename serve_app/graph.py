@@ -7,6 +7,7 @@ from pipeline.schemas import PredictOptions
 from serve_app.args import AppArgs
 from serve_app.faults import RAY_ERRORS, translate
 from serve_app.stages import OpenBundle, Pipeline
+from serve_app.tracing import trace_arguments
 from serve_app.watch import StageWatch
 
 
@@ -96,9 +97,12 @@ class StagedGraph:
     async def _chain(
         self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
     ) -> Any:
-        prepared = self._preprocess.remote(data)
-        predicted = self._predictor.remote(prepared)
-        answer = self._postprocess.remote(request_id, prepared, predicted, options, correlation_id)
+        trace = trace_arguments()
+        prepared = self._preprocess.remote(data, **trace)
+        predicted = self._predictor.remote(prepared, **trace)
+        answer = self._postprocess.remote(
+            request_id, prepared, predicted, options, correlation_id, **trace
+        )
         return await _last(prepared, predicted, answer)
 
     async def manifest(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from serve_app.args import AppArgs
 from serve_app.graph import Graph
 from serve_app.routes import Routes
 from serve_app.tokens import Tokens
+from serve_app.tracing import start_tracing
 
 
 class Ingress:
@@ -20,6 +21,7 @@ class Ingress:
     def __init__(
         self, args: AppArgs, graph: Callable[..., Graph], *stages: DeploymentHandle[Any]
     ) -> None:
+        start_tracing()
         self._graph = graph(*stages)
         self._app = Routes(self._graph, Tokens.from_environment(), args).app()
 

@@ -23,6 +23,7 @@ from pipeline.errors import (
 from pipeline.http.correlation import HEADER, read_correlation_id, well_formed
 from pipeline.http.query import read_query
 from pipeline.schemas import PredictOptions, Problem
+from pipeline.tracing.spans import annotate, note_error, resume
 from serve_app.args import AppArgs
 from serve_app.body import read_image
 from serve_app.faults import ReplicaLost
@@ -66,6 +67,16 @@ class Routes:
 
     async def predict(self, request: Request) -> Response:
         self._tokens.check(request.headers.get("authorization"))
+        with resume("ingress", request.headers.get("traceparent")):
+            try:
+                response = await self._predict(request)
+            except LesionserveError as error:
+                note_error(error)
+                response = await self._problem(request, error)  # logged with its trace
+            annotate(status=response.status_code)
+            return response
+
+    async def _predict(self, request: Request) -> Response:
         correlation_id = read_correlation_id(request.headers.getlist(HEADER))
         options = read_query(request.query_params.multi_items(), PredictOptions)
         seconds = self._seconds(request)

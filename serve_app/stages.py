@@ -14,10 +14,12 @@ from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
 from pipeline.postprocess import postprocess
 from pipeline.schemas import ModelInfo, PredictOptions
+from pipeline.tracing.spans import annotate
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
 from serve_app.pixels import PixelBudget
 from serve_app.threads import in_thread
+from serve_app.tracing import stage, start_tracing
 
 OpenBundle = Callable[[Path], Bundle]
 
@@ -49,11 +51,13 @@ class Preprocess:
     """The first stage: decode an image file, in a process of its own, and resize the picture."""
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+        start_tracing()
         self._limits = args.image
         self._resize = open_bundle(args.model.bundle).resize
         self._decoders = DecoderPool(args.threads, args.image, args.decode_cpu_s)
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="preprocess")
 
+    @stage("preprocess")
     async def __call__(self, data: bytes) -> Prepared:
         return await in_thread(self._pool, self._prepare, data)
 
@@ -73,6 +77,7 @@ class Predictor:
 
     def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
         """Load the model. Raise ModelError where it does not load or does not reproduce."""
+        start_tracing()
         self._stuck_after_s = args.model.stuck_after_s
         # The model is used in this one thread only.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -84,7 +89,9 @@ class Predictor:
             max_waiting=args.graph.model.max_ongoing_requests,  # as many as Serve admits
         )
 
+    @stage("predictor")
     async def __call__(self, prepared: Prepared) -> Predicted:
+        annotate(model=self._info.name, model_version=self._info.version)
         started = perf_counter()
         model_input = prepared.model_input
         if model_input.resize != self._resize:
@@ -133,7 +140,9 @@ class Postprocess:
 
     def __init__(self, args: AppArgs) -> None:
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
+        start_tracing()
 
+    @stage("postprocess")
     async def __call__(
         self,
         request_id: str,

@@ -1,5 +1,6 @@
 """Run DefaultPredictor as `benchmarks.worker` runs an engine; this needs Detectron2 alone."""
 
+import argparse
 import sys
 from time import perf_counter
 
@@ -10,18 +11,27 @@ from detectron2.engine import DefaultPredictor
 
 
 def main() -> None:
-    config, weights, image_path, threads = sys.argv[1:]
-    torch.set_num_threads(int(threads))
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("config", "weights", "image"):
+        parser.add_argument(name)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--images", type=int, default=1, help="of each run")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     cfg = get_cfg()
-    cfg.merge_from_file(config)
-    cfg.MODEL.WEIGHTS = weights
-    cfg.MODEL.DEVICE = "cpu"
+    cfg.merge_from_file(arguments.config)
+    cfg.MODEL.WEIGHTS = arguments.weights
+    cfg.MODEL.DEVICE = arguments.device
     predictor = DefaultPredictor(cfg)
-    image = cv2.imread(image_path)
+    image = cv2.imread(arguments.image)
     print("ready", flush=True)
     for _ in sys.stdin:
         started = perf_counter()
-        predictor(image)
+        for _ in range(arguments.images):
+            predictor(image)
+        if arguments.device == "cuda":
+            torch.cuda.synchronize()
         print(perf_counter() - started, flush=True)
 
 

@@ -73,7 +73,7 @@ def say(message: str) -> None:
 
 
 def say_lines(text: str) -> None:
-    """Print a text of several lines, of which each is escaped by itself."""
+    """Print a text line by line, each line escaped separately."""
     for line in text.splitlines():
         say(line)
 
@@ -86,7 +86,7 @@ def output(text: str) -> None:
 
 
 def output_table(table: Table) -> None:
-    """Print a table whose cells are already escaped. Raise OSError."""
+    """Print a table whose cells are already escaped. Raise OSError where nobody can read it."""
     _require_stdout()
     Console(highlight=False, emoji=False).print(table)
 

@@ -26,7 +26,7 @@ def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for this URL.
 
     The loopback address has none, whatever the environment says. NO_PROXY is read as by other
-    programs: hosts, domains and networks; what it holds beside these is no reason to stop.
+    programs: hosts, domains and networks; entries of other kinds are ignored.
     """
     parsed = httpx.URL(url)
     proxies = getproxies()
@@ -59,14 +59,14 @@ def is_loopback(url: str) -> bool:
 
 
 def url_fault(url: str) -> str | None:
-    """Return why the URL names no gateway; None for one that does."""
+    """Return what is wrong with the form of a gateway's URL, or None."""
     try:
         parsed = httpx.URL(url)
         parsed.host.encode("idna")  # the resolver does it too, but its error comes too late
     except (httpx.InvalidURL, UnicodeError) as error:
         return str(error)
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        return "it begins with https:// or http:// and a host"
+        return "one begins with https:// or http:// and a host"
     if parsed.port is not None and not 0 < parsed.port < 65536:
         return "there is no such port"
     if not url.isprintable() or " " in url:
@@ -74,5 +74,5 @@ def url_fault(url: str) -> str | None:
     if parsed.userinfo:
         return "it holds a user name; the key goes into --key or the environment"
     if parsed.query or parsed.fragment:
-        return "it ends after the path, without ? and #"
+        return "one ends after the path, without ? and #"
     return None

@@ -73,7 +73,10 @@ def check_unchanged(
 
 
 def check_nodes(plan: Plan) -> int:
-    """Check on each node that may run a replica, and return how many those are."""
+    """Run the node check on every node that may run a replica, and return their number.
+
+    Raise StackError where one fails.
+    """
     args = plan.args
     all_nodes = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node for node in all_nodes if node["Alive"] and _may_host(node, args)]

@@ -9,14 +9,16 @@ from gateway.access.token import Token
 
 _KEY_DAYS = 30  # bounds the key of a start that was killed, where no other start revokes it
 
+_PROBE_ORGANISATION = "monitoring"
+
 
 class GatewayCommands:
-    """The gateway's own commands on the database of a workspace, and the key of this start."""
+    """The gateway's own commands on the database of a workspace, and the keys of this start."""
 
     def __init__(self, workspace: Workspace, say: Callable[[str], None]) -> None:
         self._workspace = workspace
         self._say = say
-        self._issued_id: str | None = None
+        self._issued_ids: list[str] = []
 
     def run(self, *arguments: str) -> str:
         """Run one command and return what it prints. Raise StackError where it fails."""
@@ -38,24 +40,37 @@ class GatewayCommands:
 
     def issue_key(self, name: str) -> str:
         """Return a new API key; its id is noted for the next start in the same folder."""
-        key = self.run("issue_key", "--name", name, "--expires-in", str(_KEY_DAYS))
+        return self._issue("--name", name)
+
+    def issue_probe_key(self) -> str:
+        """Return a new API key for the gateway's own probe, noted as the other one is.
+
+        Its organisation is of its own, so that probes take nothing of a clinic's limits.
+        """
+        return self._issue(
+            *("--name", "probe", "--scope", "probe", "--organisation", _PROBE_ORGANISATION)
+        )
+
+    def revoke_former_keys(self) -> None:
+        """Revoke the keys of a start in this folder that was killed and could not do it."""
+        lock = self._workspace.data_lock
+        if lock is not None:
+            for key_id in lock.former_note.split():
+                self._revoke(key_id)
+
+    def revoke_issued_keys(self) -> None:
+        """Revoke the keys of this start, where the database is kept."""
+        for key_id in self._issued_ids:
+            self._revoke(key_id)
+
+    def _issue(self, *arguments: str) -> str:
+        key = self.run("issue_key", *arguments, "--expires-in", str(_KEY_DAYS))
         token = Token.parse(key)
         assert token is not None, "the command prints the key alone"
         if self._workspace.data_lock is not None:
-            self._issued_id = token.id
-            self._workspace.data_lock.write_note(token.id)
+            self._issued_ids.append(token.id)
+            self._workspace.data_lock.write_note(" ".join(self._issued_ids))
         return key
-
-    def revoke_former_key(self) -> None:
-        """Revoke the key of a start in this folder that was killed and could not do it."""
-        lock = self._workspace.data_lock
-        if lock is not None and lock.former_note:
-            self._revoke(lock.former_note)
-
-    def revoke_issued_key(self) -> None:
-        """Revoke the key of this start, if one was issued and the database is kept."""
-        if self._issued_id is not None:
-            self._revoke(self._issued_id)
 
     def _revoke(self, key_id: str) -> None:
         try:

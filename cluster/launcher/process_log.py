@@ -9,7 +9,7 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True)
 class ProcessLog:
-    """The output of one child. `is_kept` says whether the file outlives the start."""
+    """The output file of one child process. is_kept: whether it stays after `up` has ended."""
 
     path: Path
     is_kept: bool

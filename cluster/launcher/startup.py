@@ -74,7 +74,7 @@ def running_stack(
             with private_files():
                 group.stop(patience_s)
                 workspace.keep_serve_logs(say)
-                commands.revoke_issued_key()
+                commands.revoke_issued_keys()
 
 
 def _start(
@@ -93,12 +93,10 @@ def _start(
     # Meanwhile Ray starts, which mostly waits for its own processes.
     with stages.stage("preparing the database"):
         commands.migrate()
-        commands.revoke_former_key()
-    settings: dict[str, str] = {}  # of the gateway, for this start
-    if options.monitoring:
-        settings["LESIONSERVE_ALERTS_TOKEN"] = new_alerts_token()
+        commands.revoke_former_keys()
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
+        settings = _settings(options, ports, workspace, commands)
         gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url, settings)
         api_key = commands.issue_key(options.key_name)
     processes: list[StackProcess] = [serve, gateway]
@@ -122,6 +120,16 @@ def _start(
             wait_until(lambda: monitoring.is_ready(client), processes, stages)
     elapsed_s = stages.elapsed_s
     return Stack(serve, gateway, group, api_key, workspace.ca, elapsed_s, say, monitoring)
+
+
+def _settings(
+    options: StackOptions, ports: StackPorts, workspace: Workspace, commands: GatewayCommands
+) -> dict[str, str]:
+    """Return the gateway's settings of this start alone."""
+    if not options.monitoring:
+        return {}
+    probe = workspace.probe_settings(commands.issue_probe_key(), ports.gateway)
+    return probe | {"LESIONSERVE_ALERTS_TOKEN": new_alerts_token()}
 
 
 def wait_until(

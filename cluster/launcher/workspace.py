@@ -1,6 +1,7 @@
 """The folders of one start, with the secrets, the certificates and the logs in them."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ from cluster.launcher.process_log import ProcessLog
 from cluster.launcher.temp_folder import make_temp_folder, remove_abandoned
 
 _LOCK_WITHIN_S = 15.0
+_KEPT_STARTS = 20  # whose logs are kept, this start's included
+_LOGS_NAME = re.compile(r"\d{8}T\d{6}Z-\d+")
 
 Say = Callable[[str], None]
 
@@ -83,6 +86,14 @@ class Workspace:
             changes["LESIONSERVE_UPSTREAM_CA"] = str(self.ca)
         return self.child_environment(**self.gateway_settings, **changes)
 
+    def probe_settings(self, key: str, port: int) -> dict[str, str]:
+        """Return the variables by which the gateway on this port probes itself."""
+        url = f"{self.scheme}://127.0.0.1:{port}"
+        settings = {"LESIONSERVE_PROBE_KEY": key, "LESIONSERVE_PROBE_URL": url}
+        if self.ca is not None:
+            settings["LESIONSERVE_PROBE_CA"] = str(self.ca)
+        return settings
+
     def keep_serve_logs(self, say: Say) -> None:
         """Copy the logs of Ray Serve beside the others: Ray's own folder is removed."""
         written = self.ray_folder / "session_latest/logs/serve"
@@ -129,7 +140,9 @@ def _open_data(folder: Path, say: Say, cleanup: ExitStack) -> tuple[FolderLock, 
         cleanup.callback(lock.release)
         for remark in remarks:
             say(remark)
-        return lock, _new_folder(folder / "logs")
+        logs = _new_folder(folder / "logs")
+        _remove_old_logs(folder / "logs")
+        return lock, logs
     except OSError as error:
         raise StackError(f"{folder}: {error.strerror}", exit_status=2) from error
 
@@ -139,3 +152,14 @@ def _new_folder(parent: Path) -> Path:
     folder = parent / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
     folder.mkdir(parents=True, mode=0o700)
     return folder
+
+
+def _remove_old_logs(parent: Path) -> None:
+    """Remove the logs of all but the last starts; other things in the folder stay.
+
+    The caller holds the data folder's lock, so that no other start writes there.
+    """
+    logs = [path for path in parent.iterdir() if _LOGS_NAME.fullmatch(path.name)]
+    for path in sorted(logs, key=lambda path: path.name)[:-_KEPT_STARTS]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)

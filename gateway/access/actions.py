@@ -12,7 +12,11 @@ from gateway.access.token import Token
 from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event
 from gateway.people.models import Organisation
-from gateway.people.scopes import PREDICT, SCOPES
+from gateway.people.scopes import PREDICT, PROBE, SCOPES
+
+# Of a probe key without a limit of its own: one probe a second, and as many by hand. Probes are in
+# no usage number, so a leaked probe key must not be worth much.
+_PROBES_PER_MINUTE = 120
 
 
 @transaction.atomic
@@ -27,7 +31,19 @@ def issue(
     requests_per_minute: int | None = None,
     requests_per_day: int | None = None,
 ) -> tuple[ApiKey, Token]:
-    """Return a new key and its token, to be shown once: only a hash of the secret is stored."""
+    """Return a new key and its token, to be shown once: only a hash of the secret is stored.
+
+    Raise ValueError for the scope `probe` beside another one: its requests are probes, which no
+    usage number counts, and a request is either a probe or not.
+    """
+    scopes = frozenset(scopes)
+    if PROBE in scopes:
+        if scopes != {PROBE}:
+            raise ValueError(
+                f"the scope {PROBE!r} stands alone: requests of such a key are not counted in the "
+                "usage; issue a second key for the other scopes"
+            )
+        requests_per_minute = requests_per_minute or _PROBES_PER_MINUTE
     key, token = _create(
         name,
         organisation,

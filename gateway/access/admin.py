@@ -10,8 +10,10 @@ from gateway.people.scoped_admin import OwnOrganisation
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(OwnOrganisation[ApiKey]):
-    """The admin of API keys. Only the command issues keys, since it shows the secret to one
-    terminal.
+    """The admin page of API keys.
+
+    It cannot issue one: only the command `issue_key` does, so that the secret appears in one
+    terminal and nowhere else.
     """
 
     list_display = [

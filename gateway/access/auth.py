@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter, raise_if_exceeded, ratelimit_headers
+from gateway.access.metrics import REFUSED_CREDENTIALS
 from gateway.access.models import ApiKey
 from gateway.access.session import caller_of_session
 from gateway.access.token import Token
@@ -14,6 +15,7 @@ from gateway.context import context_of
 from gateway.database import in_database
 from gateway.errors import InvalidApiKey
 from gateway.http_headers import CREDENTIALS
+from pipeline.tracing.spans import traced
 
 # Replaces a malformed token, so that every refusal costs the same. No key has this id.
 _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
@@ -21,6 +23,7 @@ _NOBODY = Token(id="", secret="")  # nosec B106, it opens nothing
 _WHITESPACE = " \t"  # HTTP's whitespace; Python's own `strip` removes a no-break space, too
 
 
+@traced("authenticate")
 async def authenticate(scope: Mapping[str, Any]) -> Caller:
     """Return the caller of a request, from its ASGI scope.
 
@@ -36,11 +39,13 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
     else:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
+        REFUSED_CREDENTIALS.inc()
         await limiter_of(scope).count_failure(address_of(scope) or "unknown")
         raise InvalidApiKey()
     return caller
 
 
+@traced("authorise")
 async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> None:
     """Require a scope, count the request, and store the remaining rate in the request's context.
 

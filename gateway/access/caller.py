@@ -1,7 +1,9 @@
 from dataclasses import dataclass
 
+from gateway.audit.models import Source
 from gateway.errors import Forbidden
 from gateway.people.models import Organisation
+from gateway.people.scopes import PROBE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,15 @@ class Caller:
     def name(self) -> str:
         """Return a name that is unique among all callers."""
         return f"key:{self.key_id}" if self.key_id else f"user:{self.user}"
+
+    @property
+    def is_probe(self) -> bool:
+        """Return whether the caller's requests are probes: its only scope says so, no header."""
+        return self.scopes == {PROBE}
+
+    @property
+    def source(self) -> Source:
+        return Source.PROBE if self.is_probe else Source.CLIENT
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the caller has the scope."""

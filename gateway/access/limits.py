@@ -9,9 +9,9 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from prometheus_client import Counter
 
 from gateway.access.caller import Caller
+from gateway.access.metrics import LIMITER_FAILURES, RATE_LIMITED
 from gateway.environment import Rates
 from gateway.errors import TooManyRequests
 
@@ -24,11 +24,6 @@ WINDOW_S = 60
 # Redis answers within a millisecond, or is taken to be down; then each worker counts alone.
 _REDIS_WITHIN_S = 0.25
 _REDIS_AGAIN_AFTER_S = 5.0
-
-_ALARMS = Counter(
-    "lesionserve_gateway_limiter_failures",
-    "Times the shared rate limits could not be reached, so that this process counted alone.",
-)
 
 Strategy = SlidingWindowCounterRateLimiter
 
@@ -92,7 +87,7 @@ class Limiter:
                 return await question(self._shared)
             except StorageError:
                 self._shared_from = monotonic() + _REDIS_AGAIN_AFTER_S
-                _ALARMS.inc()
+                LIMITER_FAILURES.inc()
                 logger.exception("the shared rate limits cannot be reached; counting alone")
         return await question(self._own)
 
@@ -132,9 +127,10 @@ def ratelimit_headers(statuses: list[LimitStatus]) -> list[tuple[bytes, bytes]]:
 
 
 def raise_if_exceeded(statuses: list[LimitStatus]) -> None:
-    """Raise TooManyRequests where a limit is exceeded."""
+    """Count a request over a limit, and raise TooManyRequests."""
     for status in statuses:
         if status.exceeded:
+            RATE_LIMITED[status.name].inc()
             raise TooManyRequests(
                 f"More than {status.limit} requests a minute; wait before the next.", status.reset_s
             )

@@ -38,7 +38,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """A program's key to the API. It is never deleted, so that records keep their meaning."""
+    """A program's key for the API. It is never deleted, so that records keep their meaning."""
 
     id = models.CharField(primary_key=True, max_length=12)
     name = models.CharField(max_length=200, help_text="what it is for")

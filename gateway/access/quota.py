@@ -3,6 +3,7 @@ from datetime import UTC, datetime, time, timedelta
 from django.db.models import F
 
 from gateway.access.caller import Caller
+from gateway.access.metrics import RATE_LIMITED
 from gateway.access.models import DailyUsage
 from gateway.errors import TooManyRequests
 
@@ -19,6 +20,7 @@ def take_quota(caller: Caller, now: datetime) -> None:
         (f"organisation:{organisation.pk}", organisation.requests_per_day),
     ):
         if quota is not None and not _take(subject, quota, now):
+            RATE_LIMITED["quota"].inc()
             raise TooManyRequests("The quota of this day is used up.", _until_midnight(now))
 
 

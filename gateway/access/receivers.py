@@ -10,6 +10,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from gateway.access.metrics import REFUSED_CREDENTIALS
 from gateway.addresses import address_of_request
 from gateway.audit.events import COMMAND, Actor, actor_of, record_event
 from gateway.audit.models import Event
@@ -43,6 +44,7 @@ def _signed_out(
 def _refused(
     sender: str, credentials: dict[str, str], request: HttpRequest | None, **kwargs: object
 ) -> None:
+    REFUSED_CREDENTIALS.inc()
     # An unknown name is left out: sooner or later it is somebody's password.
     person = User.objects.filter(username=credentials.get("username")).first()
     organisation = None if person is None else Member.objects.organisation_of(person)

@@ -48,6 +48,7 @@ class RecordAdmin(Trail[Record]):
         "received_at",
         "request_id",
         "correlation_id",
+        "source",
         "state",
         "status",
         "error_code",
@@ -58,7 +59,7 @@ class RecordAdmin(Trail[Record]):
         "below_threshold",
         "latency_ms",
     ]
-    list_filter = ["state", "image_format", "model_version"]
+    list_filter = ["source", "state", "image_format", "model_version"]
     search_fields = ["request_id", "correlation_id", "key_id", "user", "bundle_sha256"]
     date_hierarchy = "received_at"
 

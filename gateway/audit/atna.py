@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring  # nosec B405, only written
 
-from gateway.audit.models import Event, Record, State
+from gateway.audit.models import Event, Record, Source, State
 
 _SOURCE = "lesionserve"
 
@@ -21,6 +21,7 @@ _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]
 # DCM code, its meaning and the action (Create, Read, Update, Delete, Execute)
 _IMPORT = ("110107", "Import", "C")
 _ALERT = ("110113", "Security Alert", "E")
+_ACTIVITY = ("110100", "Application Activity", "E")
 _USED = ("110101", "Audit Log Used", "R")
 _AUTHENTICATION = ("110114", "User Authentication", "E")
 
@@ -32,6 +33,7 @@ CODES = {
     _Action.EVENT_READ: _USED,
     _Action.AUDIT_EXPORTED: _USED,
     _Action.AUDIT_PRUNED: ("110101", "Audit Log Used", "D"),
+    _Action.DATABASE_RESTORED: ("110101", "Audit Log Used", "U"),
     _Action.SESSION_BEGAN: _AUTHENTICATION,
     _Action.SESSION_ENDED: _AUTHENTICATION,
     _Action.SESSION_REFUSED: _AUTHENTICATION,
@@ -45,6 +47,9 @@ CODES = {
     _Action.ORGANISATION_ADDED: _ALERT,
     _Action.ORGANISATION_CHANGED: _ALERT,
     _Action.ORGANISATION_REMOVED: _ALERT,
+    # Of the service, not of its security.
+    _Action.ALERT_FIRED: _ACTIVITY,
+    _Action.ALERT_RESOLVED: _ACTIVITY,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
@@ -78,6 +83,8 @@ def _of_record(record: Record) -> Element:
 
 
 def _details(record: Record) -> Iterator[tuple[str, str]]:
+    if record.source != Source.CLIENT:
+        yield "source", record.source
     if record.correlation_id:
         yield "correlation_id", record.correlation_id
     if record.options is not None:
@@ -95,7 +102,8 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _of_event(event: Event) -> Element:
-    outcome = _MINOR if event.action == _Action.SESSION_REFUSED else _SUCCESS
+    is_failure = event.action in (_Action.SESSION_REFUSED, _Action.ALERT_FIRED)
+    outcome = _MINOR if is_failure else _SUCCESS
     message = _message(CODES[_Action(event.action)], event.action, event.at, outcome)
     _participant(message, event.actor, event.address, _organisation(event))
     _source(message)

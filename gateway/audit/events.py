@@ -12,7 +12,7 @@ from gateway.people.models import Member, Organisation
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The actor of an event: `key:<id>`, `user:<name>`, `command` or `unknown`."""
+    """The actor of an event: `key:<id>`, `user:<name>`, `command`, `alertmanager` or `unknown`."""
 
     name: str
     address: str | None = None

@@ -27,6 +27,13 @@ class State(models.TextChoices):
     UNKNOWN = "unknown", "unknown: the gateway did not live to tell"
 
 
+class Source(models.TextChoices):
+    """Who sent a request: a client, or the gateway's own probe."""
+
+    CLIENT = "client"
+    PROBE = "probe", "probe: a test of the service with a golden image"
+
+
 class RecordManager(models.Manager["Record"]):
     def close(self, record: "Record") -> bool:
         """Write and seal a final state. Return False if the record had one already, which stays."""
@@ -68,6 +75,9 @@ class Record(Sealed):
         db_default="",
         blank=True,
         help_text="the client's own, a pseudonym",
+    )
+    source = models.CharField(
+        max_length=8, choices=Source, default=Source.CLIENT, db_default=Source.CLIENT
     )
 
     received_at = models.DateTimeField(default=timezone.now)
@@ -114,6 +124,7 @@ class Record(Sealed):
     added_later: ClassVar[frozenset[str]] = frozenset(
         {
             "correlation_id",
+            "source",
             "model_engine",
             "model_precision",
             "bundle_sha256",
@@ -145,8 +156,11 @@ class Record(Sealed):
             return f"key:{self.key_id}"
         return f"user:{self.user}" if self.user else ""
 
-    def set_caller(self, organisation: Organisation, key_id: str, user: str) -> None:
+    def set_caller(
+        self, organisation: Organisation, key_id: str, user: str, source: Source
+    ) -> None:
         self.organisation, self.key_id, self.user = organisation, key_id, user
+        self.source = source
 
     def count_attempt(self) -> None:
         self.attempts += 1
@@ -220,6 +234,7 @@ class Event(Sealed):
         EVENT_READ = "event.read"
         AUDIT_EXPORTED = "audit.exported"
         AUDIT_PRUNED = "audit.pruned"
+        DATABASE_RESTORED = "database.restored"
         SESSION_BEGAN = "session.began"
         SESSION_ENDED = "session.ended"
         SESSION_REFUSED = "session.refused"
@@ -232,6 +247,8 @@ class Event(Sealed):
         ORGANISATION_ADDED = "organisation.added"
         ORGANISATION_CHANGED = "organisation.changed"
         ORGANISATION_REMOVED = "organisation.removed"
+        ALERT_FIRED = "alert.fired"
+        ALERT_RESOLVED = "alert.resolved"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)
@@ -246,6 +263,23 @@ class Event(Sealed):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
+
+
+class AuditCheck(models.Model):
+    """The result of a verification of the whole trail. It is no part of the trail, nor sealed."""
+
+    at = models.DateTimeField(default=timezone.now)
+    intact = models.BooleanField()
+    faults = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField(help_text="sealed rows of the days found intact")
+
+    class Meta:
+        ordering = ["-at"]
+        get_latest_by = "at"
+        indexes = [models.Index(fields=["at"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {'intact' if self.intact else f'{self.faults} faults'}"
 
 
 TRAILS: dict[str, type[Record | Event]] = {REQUESTS: Record, EVENTS: Event}

@@ -9,12 +9,13 @@ from gateway.audit.models import Record, State
 _GRACE_S = 120
 
 
-def sweep() -> int:
-    """Close as `unknown` the rows that a crash left `received`. Return how many; blocking."""
+def sweep() -> list[Record]:
+    """Close as `unknown` the rows that a crash left `received`. Return them; blocking."""
     now = timezone.now()
-    swept = 0
+    swept = []
     before = now - timedelta(seconds=settings.DEADLINE_S + _GRACE_S)
     for record in Record.objects.left_open(before):
         record.state, record.finished_at = State.UNKNOWN, now
-        swept += Record.objects.close(record)
+        if Record.objects.close(record):
+            swept.append(record)
     return swept

@@ -1,4 +1,5 @@
 PREDICT = "predict"
 READ_USAGE = "usage:read"
+PROBE = "probe"  # of a key that only tests the service: its requests are probes, never usage
 
-SCOPES = (PREDICT, READ_USAGE)
+SCOPES = (PREDICT, READ_USAGE, PROBE)

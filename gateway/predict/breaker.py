@@ -3,14 +3,12 @@ from contextlib import contextmanager
 from time import monotonic
 
 import structlog
-from prometheus_client import Gauge
 
 from gateway.errors import UpstreamCertificateInvalid, UpstreamDisconnected
+from gateway.predict.metrics import CIRCUIT_OPEN
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, Unavailable
 
 logger = structlog.stdlib.get_logger(__name__)
-
-_OPEN = Gauge("lesionserve_gateway_circuit_open", "1 while no image is sent upstream.")
 
 # Failures in a row after which the ingress is taken to be down.
 _FAILURES = 8
@@ -61,11 +59,11 @@ class Breaker:
         if self._failures >= _FAILURES:
             self._opens_at = monotonic() + _OPEN_S
         if self._failures == _FAILURES:
-            _OPEN.set(1)
+            CIRCUIT_OPEN.set(1)
             logger.warning("circuit to the inference service", state="open")
 
     def _answered(self) -> None:
         if self._failures >= _FAILURES:
-            _OPEN.set(0)
+            CIRCUIT_OPEN.set(0)
             logger.warning("circuit to the inference service", state="closed")
         self._failures = 0

@@ -25,11 +25,12 @@ from gateway.http_headers import (
     require_length,
     require_multipart,
 )
-from gateway.people.scopes import PREDICT
+from gateway.people.scopes import PREDICT, PROBE
 from gateway.predict.idempotency import Replay, acquire
 from gateway.predict.in_flight import InFlightLimit
 from gateway.predict.metrics import IN_FLIGHT
 from gateway.predict.recorder import RequestRecorder
+from gateway.predict.tracing import request_trace
 from gateway.predict.upstream import ImageRequest, upstream_of
 from gateway.problems import problem_response
 from gateway.query import pairs_of
@@ -39,6 +40,7 @@ from pipeline.http.multipart import read_file
 from pipeline.http.query import read_query
 from pipeline.image.inspect import inspect
 from pipeline.schemas import Prediction, PredictOptions
+from pipeline.tracing.spans import span
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -61,13 +63,16 @@ class PredictEndpoint:
         context, headers = context_of(scope), scope["headers"]
         error: LesionserveError | None = None
         with IN_FLIGHT.track_inprogress(), waiting_at_most(IMAGE_WAITS_S), ExitStack() as slot:
+            slot.enter_context(request_trace(headers))
             async with RequestRecorder(context, address_of(scope)) as recorder:
                 record = recorder.record
                 try:
                     check_request(scope)
                     caller = await authenticate(scope)
-                    record.set_caller(caller.organisation, caller.key_id, caller.user)
-                    await authorise(scope, caller, PREDICT)
+                    record.set_caller(
+                        caller.organisation, caller.key_id, caller.user, caller.source
+                    )
+                    await authorise(scope, caller, PROBE if caller.is_probe else PREDICT)
                     record.body_bytes = length = check_form(headers)
                     slot.enter_context(self._slots.acquire(caller.organisation))
                     await recorder.admit(caller)
@@ -78,14 +83,15 @@ class PredictEndpoint:
                         record.set_options(options)
                         image = read_file(content_type(headers), form)
                         del form  # as large as the image, which stays in memory
-                        header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
+                        with span("inspect"):
+                            header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
                         record.set_image(len(image), header)
                         request = ImageRequest(
                             image, header, options, context.request_id, context.correlation_id
                         )
 
                         prediction = await replay_or_forward(scope, caller, request, record)
-                    record.set_prediction(prediction)
+                    recorder.set_prediction(prediction)
                 except LesionserveError as raised:
                     error = raised
                 except ClientDisconnected:

@@ -13,7 +13,7 @@ _SHARE = 3 / 4
 
 
 class InFlightLimit:
-    """A limit of MAX_IN_FLIGHT images in memory at once."""
+    """A limit of MAX_IN_FLIGHT images in memory at once; three quarters for one organisation."""
 
     def __init__(self) -> None:
         self._held: Counter[int] = Counter()  # held slots, by organisation

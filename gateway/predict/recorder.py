@@ -16,8 +16,10 @@ from gateway.body import ClientDisconnected
 from gateway.context import RequestContext
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
-from gateway.predict import metrics
+from gateway.predict import metrics, tracing
 from pipeline.errors import LesionserveError, Overloaded
+from pipeline.schemas import Prediction
+from pipeline.tracing.spans import traced
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -35,6 +37,7 @@ class RequestRecorder:
             address=address,
             correlation_id=context.correlation_id or "",
         )
+        self._prediction: Prediction | None = None
         self._started = perf_counter()
         self._finishing: asyncio.Future[LesionserveError | None] | asyncio.Future[None] | None = (
             None
@@ -55,6 +58,7 @@ class RequestRecorder:
         await asyncio.shield(self._finishing)
         return isinstance(error, ClientDisconnected)
 
+    @traced("admit")
     async def admit(self, caller: Caller) -> None:
         """Take the request from its quotas and commit the row as `received`, in one transaction.
 
@@ -66,6 +70,11 @@ class RequestRecorder:
         await in_database(_admit, row, caller)
         self.record.pk, self.record._state.adding = row.pk, False
 
+    def set_prediction(self, prediction: Prediction) -> None:
+        """Set what the request will be answered with."""
+        self.record.set_prediction(prediction)
+        self._prediction = prediction
+
     async def finish(self, error: LesionserveError | None) -> LesionserveError | None:
         """Commit the final state, before the answer leaves.
 
@@ -75,6 +84,7 @@ class RequestRecorder:
         finishing = self._finishing = asyncio.ensure_future(self._finish(error))
         return await asyncio.shield(finishing)
 
+    @traced("record")
     async def _finish(self, error: LesionserveError | None) -> LesionserveError | None:
         self._set_outcome(error)
         if isinstance(error, DatabaseUnavailable):
@@ -90,6 +100,7 @@ class RequestRecorder:
         self._log_request()
         return error
 
+    @traced("record")
     async def _abort(self) -> None:
         """Commit that the client disconnected before it was answered."""
         self._set_end(State.ABORTED, None, "")
@@ -114,7 +125,8 @@ class RequestRecorder:
 
     def _log_request(self) -> None:
         record = self.record
-        metrics.observe(record)
+        metrics.observe(record, self._prediction)
+        tracing.describe(record)
         logger.info(
             "request",
             state=str(record.state),

@@ -1,9 +1,4 @@
-from prometheus_client import Counter
-
-_RETRIES = Counter("lesionserve_gateway_retries", "Images sent upstream again.")
-_REFUSED = Counter(
-    "lesionserve_gateway_retries_over_budget", "Images that the budget did not let be sent again."
-)
+from gateway.predict.metrics import RETRIES, RETRIES_OVER_BUDGET
 
 _EARNED = 0.1  # of a retry, for each request
 _SAVED = 10.0  # retries at most, and at the start
@@ -25,8 +20,8 @@ class RetryBudget:
     def take(self) -> bool:
         """Take one retry from the budget. Return False where there is none left."""
         if self._left < 1:
-            _REFUSED.inc()
+            RETRIES_OVER_BUDGET.inc()
             return False
         self._left -= 1
-        _RETRIES.inc()
+        RETRIES.inc()
         return True

@@ -14,12 +14,14 @@ from pydantic import BaseModel, Field, ValidationError
 from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
+from gateway.predict.metrics import ANSWERED, LOST, REFUSED, observe_attempt, observe_stages
 from gateway.predict.retries import RetryBudget
 from gateway.single_flight import SingleFlight
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, PoisonImage, Unavailable
 from pipeline.http import correlation
 from pipeline.image.inspect import Header
 from pipeline.schemas import Name, Prediction, PredictOptions
+from pipeline.tracing.spans import traced, traceparent
 
 # The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
 # one that times out first gives the reason, and the ingress knows it.
@@ -40,6 +42,7 @@ _LIMITS = httpx.Limits(
 )
 _CONNECT_S = 2.0
 _POOL_S = 0.5
+_GOLDEN_S = 10.0
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
@@ -129,6 +132,15 @@ class Upstream:
         except UpstreamDisconnected as error:
             raise PoisonImage("The inference service was lost twice with this image.") from error
 
+    async def golden(self) -> bytes:
+        """Return the golden cases of the loaded model, as JSON. Raise LesionserveError."""
+        request = self._client.build_request("GET", "/golden")
+        status, body = await self._send(request, _GOLDEN_S)
+        if status != 200:
+            raise UpstreamFault(f"The inference service answered {status} to GET /golden.")
+        return body
+
+    @traced("upstream_attempt")
     async def _attempt(
         self, request: ImageRequest, ends_at: float, on_attempt: Callable[[], None]
     ) -> Prediction:
@@ -136,12 +148,25 @@ class Upstream:
         http_request = self._http_request(request, seconds)
         with self._breaker():
             on_attempt()
-            status, body = await self._send(http_request, seconds)
-        if status != 200:
-            raise parse_problem(status, body, request.request_id)
-        return parse_prediction(
-            body, request.request_id, request.header, request.options, request.correlation_id
-        )
+            begun = monotonic()
+            try:
+                status, body = await self._send(http_request, seconds)
+            except Overloaded:
+                raise  # for lack of a connection of our own: nothing was sent
+            except LesionserveError:
+                observe_attempt(LOST, monotonic() - begun)
+                raise
+        took_s = monotonic() - begun
+        try:
+            prediction = _parse(request, status, body)
+        except LesionserveError as error:
+            # A replica that died in the middle of a request is a loss, too.
+            is_lost = isinstance(error, UpstreamDisconnected)
+            observe_attempt(LOST if is_lost else REFUSED, took_s)
+            raise
+        observe_attempt(ANSWERED, took_s)
+        observe_stages(prediction.timings_ms, took_s)
+        return prediction
 
     def _http_request(self, request: ImageRequest, seconds: float) -> httpx.Request:
         headers = {
@@ -151,6 +176,8 @@ class Upstream:
         }
         if request.correlation_id is not None:
             headers[correlation.HEADER] = request.correlation_id
+        if (parent := traceparent()) is not None:
+            headers["traceparent"] = parent
         return self._client.build_request(
             "POST",
             "/predict",
@@ -197,6 +224,15 @@ def _trust(ca: Path | None, certificate: Path | None) -> ssl.SSLContext:
     return context
 
 
+def _parse(request: ImageRequest, status: int, body: bytes) -> Prediction:
+    """Return the prediction of a response. Raise the error that it reports, or UpstreamFault."""
+    if status != 200:
+        raise parse_problem(status, body, request.request_id)
+    return parse_prediction(
+        body, request.request_id, request.header, request.options, request.correlation_id
+    )
+
+
 def _milliseconds_left(deadline_s: float) -> int:
     return round((deadline_s - min(_MARGIN_S, deadline_s / 10)) * 1000)
 
@@ -228,7 +264,7 @@ def _translated_errors() -> Iterator[None]:
             raise UpstreamDisconnected("The inference service broke off; try again.") from error
         raise UpstreamFault("The inference service gave no valid answer.") from error
     except httpx.TransportError as error:
-        if _is_tls(error):
+        if is_tls_error(error):
             raise UpstreamCertificateInvalid("The inference service cannot be trusted.") from error
         if isinstance(error, httpx.ReadError | httpx.WriteError):
             raise UpstreamDisconnected("The inference service broke off; try again.") from error
@@ -240,7 +276,8 @@ def _hung_up(error: httpx.RemoteProtocolError) -> bool:
     return "without sending" in str(error)
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def is_tls_error(error: BaseException | None) -> bool:
+    """Return whether TLS failed, such as a certificate that is not trusted."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True

@@ -56,6 +56,7 @@ class RecordView(BaseModel):
 
     request_id: UUID
     correlation_id: str
+    source: str
     state: str
     status: int | None
     error_code: str

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from gateway.audit.chain import Head, today
-from gateway.audit.models import REQUESTS, Record
+from gateway.audit.models import REQUESTS, Record, Source
 from gateway.audit.pruned import pruned_days
 from gateway.usage.models import Tally
 
@@ -66,7 +66,7 @@ def _fold_some(seen: Head) -> bool:
 
 
 def _values(record: Record) -> Iterator[tuple[_Key, int]]:
-    if record.organisation_id is None:
+    if record.organisation_id is None or record.source == Source.PROBE:
         return
     for dimension, value, count in _dimensions(record):
         yield (record.organisation_id, record.caller, dimension, value[:_LONGEST]), count

@@ -14,6 +14,7 @@ from pipeline.engines.portable.config import (
     require_detectron2_runs,
     trainer_sections,
 )
+from pipeline.engines.tf32 import without_tf32
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
@@ -62,6 +63,7 @@ class Detectron2Engine:
         return predict_by_shape(inputs, divisibility, self._predict_same_shape)
 
     @torch.inference_mode()
+    @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         batch = [{"image": torch.tensor(item.pixels).permute(2, 0, 1)} for item in inputs]
         if hasattr(self.model, "roi_heads"):

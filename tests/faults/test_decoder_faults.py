@@ -120,5 +120,6 @@ def test_memory_of_large_pictures_is_limited_and_freed(tmp_path):
         counts[answer.status_code] += 1
     megabytes = [round(each / 1e6) for each in (before, peak, after)]
     print(f"28 pictures of 50 megapixels: {counts}, MB before, at the peak, after: {megabytes}")
+    assert counts[200]
     assert peak - before < 3e9
     assert after - before < 0.7e9

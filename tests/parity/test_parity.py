@@ -2,7 +2,14 @@ import pytest
 
 from pipeline.engines.openvino import OpenVinoEngine
 from pipeline.engines.portable.engine import PortableEngine
+from tests.devices import needs_gpu
 from tests.parity.case import CASES, Case, assert_expected
+
+ENGINES = [
+    pytest.param((PortableEngine, "cpu"), id="portable"),
+    pytest.param((OpenVinoEngine, "cpu"), id="openvino"),
+    pytest.param((PortableEngine, "cuda"), id="portable-gpu", marks=needs_gpu),
+]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=[case.folder.name for case in CASES])
@@ -10,11 +17,14 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
-@pytest.fixture(scope="module", params=[PortableEngine, OpenVinoEngine], ids=lambda e: e.name)
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(
     case: Case, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> PortableEngine:
-    return request.param.open(case.config, case.weights(tmp_path_factory.mktemp("weights")))
+    kind, device = request.param
+    weights = case.weights(tmp_path_factory.mktemp("weights"))
+    engine: PortableEngine = kind.open(case.config, weights, device)
+    return engine
 
 
 def test_single_image_matches_detectron2(case: Case, engine: PortableEngine) -> None:

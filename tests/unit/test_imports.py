@@ -13,6 +13,7 @@ from serve_app.paths import ROOT
 LAYERS = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.tracing",
     "pipeline.instances",
     "pipeline.scores",
     "pipeline.http",
@@ -26,6 +27,7 @@ LAYERS = (
     "serve_app",
     # The gateway: what every package of it may use,
     "gateway.errors",
+    "gateway.certificates",
     "gateway.environment",
     "gateway.logs",
     "gateway.terminal",
@@ -34,6 +36,9 @@ LAYERS = (
     "gateway.context",
     "gateway.responses",
     "gateway.query",
+    "gateway.metrics_folder",
+    "gateway.metrics",
+    "gateway.host_metrics",
     "gateway.database",
     "gateway.body",
     "gateway.http_headers",
@@ -49,7 +54,9 @@ LAYERS = (
     "gateway.access",
     "gateway.usage",
     "gateway.predict",
+    "gateway.monitor",
     "gateway.web",
+    "gateway.backup",
     # and what puts them together.
     "gateway.health",
     "gateway.api",
@@ -76,10 +83,12 @@ LAYERS = (
 OPEN_TO_GATEWAY = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.tracing",
     "pipeline.http",
     "pipeline.schemas",
     "pipeline.image.inspect",
     "pipeline.image.limits",
+    "pipeline.bundle.golden",  # needs pycocotools, which the gateway has for it
 )
 NEVER = {
     "pipeline": (

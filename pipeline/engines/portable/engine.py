@@ -16,6 +16,7 @@ from pipeline.engines.portable.config import parse_config, remarks_on
 from pipeline.engines.portable.fusion import fused
 from pipeline.engines.portable.maskrcnn import MaskRCNN, layers_of
 from pipeline.engines.portable.roi_heads import Detections
+from pipeline.engines.tf32 import without_tf32
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
@@ -63,6 +64,7 @@ class PortableEngine:
         )
 
     @torch.inference_mode()
+    @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         images = [self._to_tensor(model_input.pixels) for model_input in inputs]
         return [to_instances(detections) for detections in self.model(images)]

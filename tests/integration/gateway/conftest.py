@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.postgres import Postgres, binaries, running_postgres
 from tests.integration.gateway.servers import running_gateway, serving
 
 
@@ -39,6 +40,14 @@ def gateway(_gateway: Gateway, ingress: FakeIngress, transactional_db: None) -> 
 def key(transactional_db: None) -> str:
     """An `X-API-Key` header with a valid key."""
     return f"X-API-Key: {issue_key('a clinic')[1]}"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    if (folder := binaries()) is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with running_postgres(folder) as server:
+        yield server
 
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's

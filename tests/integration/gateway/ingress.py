@@ -1,3 +1,4 @@
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pipeline.schemas import (
     Problem,
     RleMask,
 )
+from tests.integration.gateway.client import jpeg
 
 
 @dataclass
@@ -83,6 +85,14 @@ def prediction(
     ).model_dump(mode="json")
 
 
+def golden(image: bytes, digest: str = DIGEST) -> dict[str, Any]:
+    """The golden cases of the fake model: what it finds in every image."""
+    expected = prediction("", image)["detections"]
+    encoded = base64.b64encode(image).decode()
+    cases = [{"name": f"{name}.jpg", "image": encoded, "expected": expected} for name in "ab"]
+    return {"bundle_sha256": digest, "score_threshold": 0.5, "cases": cases}
+
+
 def problem(sent: Sent, status: int, code: str, detail: str = "A reason.") -> tuple[int, bytes]:
     id_ = sent.headers.get("x-request-id", "none")
     written = Problem(title="T", status=status, detail=detail, code=code, request_id=id_)
@@ -142,6 +152,8 @@ class FakeIngress:
             return self.answer(sent)
         if sent.path == "/predict":
             return self.json(self.predict(sent))
+        if sent.path == "/golden":
+            return self.json(golden(jpeg()))
         if sent.path == "/model":
             return self.json({"name": "fake", "version": "7", "digest": DIGEST, "class_names": []})
         return 200, b'{"status": "ready"}'

@@ -176,7 +176,7 @@ def test_health_routes_answer_without_host(gateway: Gateway):
     assert gateway.exchange(head("HEAD /healthz", host=ADDRESS), "HEAD").status in (200, 405)
 
 
-def test_health_routes_answer_plain_http(ingress, key):
+def test_monitoring_routes_answer_plain_http(ingress, key):
     settings = {"HTTPS_ONLY": True, "UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}"}
     with running_gateway(**settings) as gateway:
         for path in ("/healthz", "/readyz", "/metrics"):

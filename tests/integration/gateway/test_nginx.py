@@ -110,7 +110,7 @@ def test_pages_send_hsts(edge: Edge):
         assert "max-age=31536000" in client.get(f"{edge.url}/").headers["strict-transport-security"]
 
 
-def test_plain_http_without_terminator_is_refused(ingress, transactional_db):
+def test_plain_http_without_tls_terminator_is_refused(ingress, transactional_db):
     _, token = issue_key()
     with running_gateway(HTTPS_ONLY=True) as gateway:
         response = Gateway(gateway.port).predict(b"x", f"X-API-Key: {token}")

@@ -139,9 +139,12 @@ def test_metrics_count_outcomes_latency_and_lesions(gateway: Gateway, ingress, k
         return float(match[1]) if match else 0.0
 
     lines = {
-        'lesionserve_gateway_requests_total{outcome="succeeded",status="200"}': 1,
-        'lesionserve_gateway_requests_total{outcome="rejected",status="401"}': 1,
-        'lesionserve_gateway_latency_seconds_count{outcome="succeeded"}': 1,
+        'lesionserve_gateway_requests_total{outcome="succeeded",source="client"}': 1,
+        'lesionserve_gateway_requests_total{outcome="rejected",source="client"}': 1,
+        'lesionserve_gateway_errors_total{code="unauthorized"}': 1,
+        'lesionserve_gateway_latency_seconds_count{outcome="succeeded",source="client"}': 1,
+        'lesionserve_gateway_upstream_seconds_count{result="answered"}': 1,
+        "lesionserve_gateway_refused_credentials_total": 1,
         'lesionserve_gateway_detections_total{label="HSIL"}': 1,
         "lesionserve_gateway_in_flight": 0,
     }

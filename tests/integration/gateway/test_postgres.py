@@ -2,22 +2,17 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
 
 from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.postgres import Postgres
 from tests.integration.gateway.records import assert_problem
 
 ON_POSTGRES = [
@@ -25,6 +20,11 @@ ON_POSTGRES = [
     "unit/gateway/access/test_keys.py",
     "unit/gateway/people/test_actions.py",
     "unit/gateway/predict/test_recorder.py",
+    "unit/gateway/monitor/test_alerts.py",
+    "unit/gateway/monitor/test_lease.py",
+    "unit/gateway/monitor/test_runs.py",
+    "unit/gateway/monitor/test_served.py",
+    "unit/gateway/monitor/test_status.py",
     "unit/gateway/audit/test_chain.py",
     "unit/gateway/test_migrations.py",
     "unit/gateway/usage/test_tally.py",
@@ -38,68 +38,6 @@ ON_POSTGRES = [
     "integration/gateway/test_predict.py::test_record_holds_all_but_image",
     "integration/gateway/test_predict.py::test_disconnect_during_upload_is_recorded",
 ]
-
-
-@dataclass
-class Postgres:
-    binaries: Path
-    data: Path
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://lesionserve@127.0.0.1:{self.port}/postgres"
-
-    def run(self, program: str, *arguments: str) -> None:
-        # PostgreSQL refuses to run as root.
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        command = [str(self.binaries / program), "-D", str(self.data), *arguments]
-        subprocess.run(
-            command,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            timeout=60,
-            **(user if os.geteuid() == 0 else {}),
-        )
-
-    def run_sql(self, statement: str) -> str:
-        """The rows, a line each, their columns with | between."""
-        command = [str(self.binaries / "psql"), "-At", "-c", statement, self.url]
-        return subprocess.check_output(command, text=True, timeout=60)
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.data} -c fsync=off"
-        self.run("pg_ctl", "-w", "-l", str(self.data / "log"), "-o", options, "start")
-
-    def stop(self) -> None:
-        self.run("pg_ctl", "-w", "-m", "fast", "stop")
-
-
-def binaries() -> Path | None:
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))  # Debian's place
-    program = str(installed[-1]) if installed else shutil.which("initdb")
-    return Path(program).parent if program else None
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    if (folder := binaries()) is None:
-        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = Path(tempfile.mkdtemp(prefix="lesionserve-postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(data, "postgres", "postgres")
-    server = Postgres(folder, data, port)
-    try:
-        server.run("initdb", "-U", "lesionserve", "-A", "trust", "-E", "UTF8", "--no-sync")
-        server.start()
-        yield server
-        server.stop()
-    finally:
-        shutil.rmtree(data)
 
 
 def test_keys_and_records_work_on_postgres(postgres: Postgres):

@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.paths import ROOT
 
-HEAVY = ["torch", "torchvision", "ray", "cv2", "pycocotools", "fastapi", "detectron2", "serve_app"]
+HEAVY = ["torch", "torchvision", "ray", "cv2", "openvino", "fastapi", "detectron2", "serve_app"]
 
 
 @pytest.fixture
@@ -33,6 +33,24 @@ def test_gateway_imports_neither_torch_nor_ray(environment):
     code = f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r})); import gateway.asgi"
     done = run("-c", code, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_gateway_without_endpoint_imports_no_opentelemetry(environment):
+    code = (
+        "import sys; import gateway.asgi\n"
+        "sys.exit([name for name in sys.modules if name.startswith('opentelemetry')] != [])"
+    )
+    done = run("-c", code, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_endpoint_without_tracing_extra_stops_start(environment):
+    environment["LESIONSERVE_OTLP_ENDPOINT"] = "http://collector:4318"
+    code = "import sys; sys.modules['opentelemetry'] = None; import gateway.asgi"
+    done = run("-c", code, env=environment, cwd=ROOT)
+    assert done.returncode != 0
+    assert "LESIONSERVE_OTLP_ENDPOINT: tracing needs its extra" in done.stderr
+    assert "lesionserve[tracing]" in done.stderr
 
 
 def test_unmigrated_database_is_not_ready(environment):

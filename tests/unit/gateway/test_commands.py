@@ -53,6 +53,8 @@ def test_issue_sets_expiry():
         ("issue_key", "--name", "n", "--requests-per-day", "1000000001"),
         ("issue_key", "--name", "n", "--owner", "nobody"),
         ("issue_key", "--name", "n", "--scope", "admin"),
+        ("issue_key", "--name", "n", "--scope", "probe", "--scope", "predict"),
+        ("issue_key", "--name", "n", "--scope", "usage:read", "--scope", "probe"),
         ("rotate_key", "000000000000"),
         ("revoke_key",),
         ("revoke_key", "000000000000"),
@@ -112,6 +114,17 @@ def test_issued_key_has_requested_owner_scopes_and_limits():
     key = ApiKey.objects.get()
     assert (key.owner.username, key.scopes) == ("nurse", ["predict", "usage:read"])
     assert (key.requests_per_minute, key.requests_per_day) == (1, 10**9)
+
+
+def test_probe_key_has_rate_limit_of_its_own():
+    run("issue_key", "--name", "n", "--scope", "probe")
+    run("issue_key", "--name", "n", "--scope", "probe", "--requests-per-minute", "7")
+    assert [key.requests_per_minute for key in ApiKey.objects.all()] == [120, 7]
+
+
+def test_issue_says_why_probe_scope_stands_alone():
+    with pytest.raises(CommandError, match=r"--scope: the scope 'probe' stands alone: .* usage"):
+        run("issue_key", "--name", "n", "--scope", "probe", "--scope", "predict")
 
 
 def test_issue_says_until_when_key_is_valid():

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from gateway.access.token import Token
 from gateway.environment import Environment
+from gateway.metrics_folder import VARIABLE as FOLDER  # read by prometheus_client, too
 
 GOOD = {
     "LESIONSERVE_SECRET_KEY": "k" * 50,
@@ -46,11 +48,31 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
         ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
         ("LESIONSERVE_LOG_SHARE", "2"),
+        ("LESIONSERVE_OTLP_ENDPOINT", ""),
+        ("LESIONSERVE_OTLP_ENDPOINT", "collector:4318"),
+        ("LESIONSERVE_OTLP_ENDPOINT", "http://user:password@collector"),
+        ("LESIONSERVE_TRACE_SHARE", "1.5"),
+        ("LESIONSERVE_TRACE_SHARE", "nan"),
         ("LESIONSERVE_RETENTION_DAYS", "999999999"),
         ("LESIONSERVE_UPSTREAM_URL", "ftp://x"),
         ("LESIONSERVE_UPSTREAM_URL", "127.0.0.1:8000"),
         ("LESIONSERVE_UPSTREAM_CA", "/no/such/file"),
         ("LESIONSERVE_UPSTREAM_CA", __file__),
+        ("LESIONSERVE_CERTIFICATES", "nginx=/no/such/file"),
+        ("LESIONSERVE_CERTIFICATES", f"nginx={__file__}"),
+        ("LESIONSERVE_CERTIFICATES", f"nginx={Path(__file__).parent}"),
+        ("LESIONSERVE_CERTIFICATES", "/etc/ssl/nginx.pem"),
+        ("LESIONSERVE_CERTIFICATES", "nginx="),
+        ("LESIONSERVE_CERTIFICATES", "a=/x,a=/y"),
+        ("LESIONSERVE_CERTIFICATES", "Nginx edge=/x"),
+        ("LESIONSERVE_CERTIFICATES", "upstream_ca=/x"),
+        ("LESIONSERVE_ALERTS_TOKEN", "short"),
+        ("LESIONSERVE_PROBE_KEY", "ls_0123456789ab_secret"),
+        ("LESIONSERVE_PROBE_URL", "gateway.example"),
+        ("LESIONSERVE_PROBE_CA", "/no/such/file"),
+        ("LESIONSERVE_PROBE_CA", __file__),
+        ("LESIONSERVE_PROBE_EVERY_S", "0.5"),
+        ("LESIONSERVE_PROBE_EVERY_S", "301"),
         ("LESIONSERVE_ALLOWED_HOSTS", "*"),
         ("LESIONSERVE_ALLOWED_HOSTS", "good.example,,"),
         ("LESIONSERVE_DEBUG", "perhaps"),
@@ -78,6 +100,41 @@ def test_error_names_missing_secret(name):
         Environment.read({key: value for key, value in GOOD.items() if key != name})
 
 
+PROBE = {
+    "LESIONSERVE_PROBE_KEY": str(Token.generate()),
+    "LESIONSERVE_PROBE_URL": "https://gateway.example/",
+}
+
+
+def test_probe_needs_key_and_url():
+    assert Environment.read(GOOD).probe is None
+    probe = Environment.read(GOOD | PROBE).probe
+    assert (probe.url, probe.ca, probe.every_s) == ("https://gateway.example", None, 60)
+    assert PROBE["LESIONSERVE_PROBE_KEY"] == probe.key
+    assert probe.key not in repr(probe)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"LESIONSERVE_PROBE_KEY": None}, "LESIONSERVE_PROBE_KEY"),
+        ({"LESIONSERVE_PROBE_URL": None}, "LESIONSERVE_PROBE_URL"),
+        ({"LESIONSERVE_PROBE_URL": "http://gateway.example"}, "LESIONSERVE_PROBE_URL"),
+    ],
+    ids=["no key", "no URL", "plain HTTP"],
+)
+def test_error_names_missing_part_of_probe(change, name):
+    variables = {key: value for key, value in (GOOD | PROBE | change).items() if value}
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as refusal:
+        Environment.read(variables)
+    assert PROBE["LESIONSERVE_PROBE_KEY"] not in str(refusal.value)
+
+
+def test_probe_over_plain_http_needs_gateway_that_allows_it():
+    plain = {"LESIONSERVE_PROBE_URL": "http://127.0.0.1:8080", "LESIONSERVE_HTTPS_ONLY": "false"}
+    assert Environment.read(GOOD | PROBE | plain).probe.url == "http://127.0.0.1:8080"
+
+
 def test_debug_mode_generates_secrets():
     environment = Environment.read({"LESIONSERVE_DEBUG": "1"})
     secret, other = (environment.secret(environment.secret_key) for _ in range(2))
@@ -95,6 +152,13 @@ def test_lists_are_split_at_commas():
     )
     assert environment.allowed_hosts == ["a.example", "b"]
     assert environment.image_limits.formats == ("JPEG",)
+
+
+def test_endpoint_of_receiver_is_taken_as_given():
+    url = "https://collector.example/otlp"
+    environment = Environment.read({**GOOD, "LESIONSERVE_OTLP_ENDPOINT": url})
+    assert (environment.otlp_endpoint, environment.trace_share) == (url, 0.01)
+    assert Environment.read(GOOD).otlp_endpoint is None
 
 
 def test_sqlite_options_wait_for_locks_and_use_wal():
@@ -117,6 +181,6 @@ def test_example_file_lists_every_setting_and_default():
     lines = example.read_text().splitlines()
     shown = [line.removeprefix("# ") for line in lines if re.match(r"(# )?[A-Z_]+=", line)]
     names = {line.partition("=")[0] for line in shown}
-    assert names == {field.alias for field in Environment.model_fields.values()}
+    assert names == {field.alias for field in Environment.model_fields.values()} | {FOLDER}
     set_ = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=.", line))
     assert Environment.read({**GOOD, **set_}) == Environment.read(GOOD)

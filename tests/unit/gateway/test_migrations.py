@@ -108,6 +108,7 @@ def test_migrated_rows_keep_seals_and_day_continues(before):
     "change",
     [
         {"correlation_id": "case-7"},
+        {"source": "probe"},
         {"model_engine": "portable"},
         {"model_precision": "int8"},
         {"bundle_sha256": "d" * 64},

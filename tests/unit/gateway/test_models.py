@@ -1,6 +1,6 @@
 """How rows name themselves, in the admin, in messages and in a shell."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
@@ -9,10 +9,12 @@ from django.db.models import Model
 from gateway.access.models import ApiKey, DailyUsage
 from gateway.audit.chain import Head
 from gateway.audit.models import Event, Record
+from gateway.monitor.models import Alert, ProbeLease, ProbeRun, ServedModel
 from gateway.people.models import Organisation
 from gateway.predict.models import IdempotentRequest
 
 DAY = date(2026, 11, 26)
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CLINIC = Organisation(name="a clinic")
 
 
@@ -24,6 +26,16 @@ CLINIC = Organisation(name="a clinic")
         (Head(trail="events", day=DAY, length=2), "events 2026-11-26: 2 rows"),
         (Record(request_id=UUID(int=1), state="failed"), f"{UUID(int=1)} failed"),
         (Event(action="key.issued", actor="command"), "key.issued by command"),
+        (ProbeLease(turn=6, due_at=NOON), "turn 7 is due at 2026-11-26 12:00:00+00:00"),
+        (ProbeRun(at=NOON, result="agreed"), "2026-11-26 12:00:00: agreed"),
+        (
+            Alert(name="LesionserveShedding", started=NOON),
+            "LesionserveShedding from 2026-11-26 12:00:00",
+        ),
+        (
+            ServedModel(name="demo", version="2", bundle_sha256="d" * 64),
+            "demo 2 (dddddddddddd)",
+        ),
         (IdempotentRequest(organisation=CLINIC, key_hash="abcdef0123"), "a clinic: abcdef01"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Model) else "",

@@ -49,16 +49,19 @@ class Command(terminal.Command):
             if number is not None and not 1 <= number <= 10**9:
                 raise CommandError("a limit is at least 1")
         expires_at = None if expires_in is None else timezone.now() + timedelta(days=expires_in)
-        key, token = issue(
-            name,
-            _organisation(organisation),
-            scope or [PREDICT],
-            by=COMMAND,
-            owner=None if owner is None else _person(owner),
-            expires_at=expires_at,
-            requests_per_minute=requests_per_minute,
-            requests_per_day=requests_per_day,
-        )
+        try:
+            key, token = issue(
+                name,
+                _organisation(organisation),
+                scope or [PREDICT],
+                by=COMMAND,
+                owner=None if owner is None else _person(owner),
+                expires_at=expires_at,
+                requests_per_minute=requests_per_minute,
+                requests_per_day=requests_per_day,
+            )
+        except ValueError as error:
+            raise CommandError(f"--scope: {error}") from None
         self.stdout.write(str(token))
         until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until revoked"
         self.stderr.write(f"Valid {until}. It is not shown again; revoke it with its id {key.id}.")

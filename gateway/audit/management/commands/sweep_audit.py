@@ -12,4 +12,4 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"closed {sweep()} records")
+        self.stdout.write(f"closed {len(sweep())} records")

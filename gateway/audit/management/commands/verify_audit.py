@@ -1,15 +1,26 @@
 import re
 from argparse import ArgumentParser, FileType
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway.audit.chain import Head, faults, missing_days, today
-from gateway.audit.models import EVENTS, REQUESTS, TRAILS, Event, Record, State
-from gateway.audit.pruned import Pruned, pruned_days
+from gateway.audit.chain import Head, today
+from gateway.audit.models import EVENTS, REQUESTS, TRAILS, AuditCheck, Record
+from gateway.audit.pruned import Pruned
+from gateway.audit.verification import (
+    PrunedDays,
+    all_pruned,
+    gaps,
+    headless_days,
+    of_day,
+    printable_trail,
+    unsealed_rows,
+)
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _PRINTED = re.compile(
@@ -21,7 +32,7 @@ class Command(BaseCommand):
     help = (
         "Checks every seal of the audit trail. A line for each day, with its last seal: keep these "
         "elsewhere, and a day that is deleted or made anew shows, too. Fails where a row was "
-        "changed, added, moved or taken out."
+        "changed, added, moved or taken out. The result of the whole trail is kept for the metrics."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,43 +52,47 @@ class Command(BaseCommand):
     ) -> None:
         if against and (first or last):
             raise CommandError("--against needs the whole trail: leave out --from and --to")
+        is_whole = first is None and last is None
         first, last = first or date.min, last or date.max
-        broken = 0
+        broken = rows = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            day_faults = self._faults(head)
-            broken += len(day_faults)
-            for fault in day_faults:
-                self.stderr.write(f"{_printable(head.trail)} {head.day}: {fault}")
+            day_faults = of_day(head)
+            name = f"{printable_trail(head.trail)} {head.day}"
+            broken += self._report(f"{name}: {fault}" for fault in day_faults)
             if not day_faults:
+                rows += head.length
                 self.stdout.write(f"{head.trail} {head.day}: {head.length} rows, {head.seal}")
-        pruned = {trail: list(pruned_days(trail)) for trail in TRAILS}
-        broken += self._headless(first, last) + self._gaps(pruned) + self._unsealed()
+        pruned = all_pruned()
+        broken += self._report(headless_days(first, last))
+        broken += self._report(gaps(pruned)) + self._report(unsealed_rows())
         broken += sum(not self._is_there(line, pruned) for line in against or ())
         self._open()
+        if is_whole:
+            self._keep(broken, rows)
         if broken:
             raise CommandError(
                 f"the audit trail is not intact: {broken} faults; or LESIONSERVE_AUDIT_KEY is not "
                 "the one that sealed it"
             )
 
-    def _faults(self, head: Head) -> list[str]:
-        model = TRAILS.get(head.trail)
-        if model is None:
-            return [f"the head is of no trail that there is ({' or '.join(TRAILS)})"]
-        return list(faults(model, head))
+    def _keep(self, broken: int, rows: int) -> None:
+        """Write the result for the metrics, where the database can be written and is migrated.
 
-    def _headless(self, first: date, last: date) -> int:
-        """Report sealed days without a head. Return how many there are."""
-        missing = 0
-        for trail, model in TRAILS.items():
-            known = Head.objects.filter(trail=trail).values("day")
-            rows = model.objects.filter(day__range=(first, last)).exclude(day__in=known)
-            for day in rows.order_by("day").values_list("day", flat=True).distinct():
-                self.stderr.write(f"{trail} {day}: the head of the day is missing")
-                missing += 1
-        return missing
+        A copy of a backup is read-only, and an older version's database has no table for it.
+        """
+        try:
+            AuditCheck.objects.create(intact=not broken, faults=broken, rows=rows)
+        except DatabaseError as error:
+            self.stderr.write(f"the metrics will not show this verification: {error}")
 
-    def _is_there(self, line: str, pruned: dict[str, list[Pruned]]) -> bool:
+    def _report(self, fault_lines: Iterable[str]) -> int:
+        """Write the faults to stderr. Return how many there are."""
+        lines = list(fault_lines)
+        for line in lines:
+            self.stderr.write(line)
+        return len(lines)
+
+    def _is_there(self, line: str, pruned: PrunedDays) -> bool:
         """Return whether the day of a line of earlier output is intact, or was pruned since."""
         match = _PRINTED.fullmatch(line.strip())
         if match is None:
@@ -94,38 +109,12 @@ class Command(BaseCommand):
         self.stderr.write(f"{trail} {day}: row {length} is not there as it was printed")
         return False
 
-    def _gaps(self, pruned: dict[str, list[Pruned]]) -> int:
-        gaps = [
-            (trail, gap)
-            for trail in TRAILS
-            for gap in missing_days(trail, {pruned_day.number for pruned_day in pruned[trail]})
-        ]
-        for trail, gap in gaps:
-            self.stderr.write(f"{trail}: {gap}")
-        return len(gaps)
-
-    def _unsealed(self) -> int:
-        """Report and count final rows outside every day, which only a forger writes."""
-        counts = {
-            REQUESTS: Record.objects.filter(day=None).exclude(state=State.RECEIVED).count(),
-            EVENTS: Event.objects.filter(day=None).count(),
-        }
-        for trail, count in counts.items():
-            if count:
-                self.stderr.write(f"{trail}: {count} rows were never sealed")
-        return sum(counts.values())
-
     def _open(self) -> None:
         """Report rows that a crash left open, and that `sweep_audit` closes."""
         late = timezone.now() - timedelta(seconds=settings.DEADLINE_S)
         count = Record.objects.left_open(late).count()
         if count:
             self.stderr.write(f"{count} requests were never finished; sweep_audit closes them")
-
-
-def _printable(trail: str) -> str:
-    """Return the name of a trail; escape an unknown one, which could control the terminal."""
-    return trail if trail in TRAILS else ascii(trail)
 
 
 def _holds(pruned: Pruned, length: int, seal: str) -> bool:

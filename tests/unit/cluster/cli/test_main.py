@@ -194,7 +194,12 @@ def test_commands_work_for_unknown_user_without_home(url: str, image: Path) -> N
     def unknown(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", NO_USER, *map(str, arguments)],
-            env={"PATH": os.environ["PATH"], "LESIONSERVE_API_KEY": KEY},
+            env={
+                "PATH": os.environ["PATH"],
+                "LESIONSERVE_API_KEY": KEY,
+                # Else the shell is the one that happens to be above pytest, if there is any.
+                "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+            },
             capture_output=True,
             text=True,
             timeout=120,

@@ -5,6 +5,8 @@ import pytest
 from cluster.errors import StackError
 from cluster.launcher.folder_lock import FolderLock
 from cluster.launcher.gateway_commands import GatewayCommands
+from cluster.launcher.workspace import open_workspace
+from gateway.environment import Environment
 from tests.unit.cluster.launcher.workspaces import workspace_in
 
 
@@ -27,20 +29,35 @@ def key_states(commands: GatewayCommands) -> list[str]:
     return [line.split("\t")[1] for line in commands.run("list_keys").splitlines()[1:]]
 
 
-def test_issued_key_is_revoked(tmp_path):
+def test_issued_keys_are_revoked(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.revoke_issued_key()  # none was issued
+        commands.revoke_issued_keys()  # none was issued
         commands.migrate()
+        commands.issue_probe_key()
         commands.issue_key("local")
-        commands.revoke_issued_key()
-        assert key_states(commands) == ["revoked"]
+        commands.revoke_issued_keys()
+        assert key_states(commands) == ["revoked", "revoked"]
 
 
-def test_key_of_killed_start_is_revoked_by_next_start(tmp_path):
+@pytest.mark.parametrize("tls", [False, True])
+def test_gateway_accepts_settings_of_probe(tmp_path, tls):
+    with open_workspace(tmp_path, tls=tls, say=print) as workspace:
+        commands = GatewayCommands(workspace, print)
+        commands.migrate()
+        key = commands.issue_probe_key()
+        url = f"{workspace.scheme}://127.0.0.1:8080"
+        variables = workspace.gateway_environment(url) | workspace.probe_settings(key, 8080)
+        probe = Environment.read(variables).probe
+        assert (probe.url, probe.key, probe.ca) == (url, key, workspace.ca)
+        assert "\tprobe\tmonitoring\tprobe" in commands.run("list_keys")
+
+
+def test_keys_of_killed_start_are_revoked_by_next_start(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
         commands.migrate()
+        commands.issue_probe_key()
         commands.issue_key("local")
         note = (tmp_path / "lesionserve.lock").read_text().splitlines()[1]
         workspace.logs.rename(tmp_path / "logs" / "earlier")  # both starts may be in one second
@@ -49,5 +66,5 @@ def test_key_of_killed_start_is_revoked_by_next_start(tmp_path):
     os.close(lock.descriptor)  # as the system does it when a process is killed
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.revoke_former_key()
-        assert key_states(commands) == ["revoked"]
+        commands.revoke_former_keys()
+        assert key_states(commands) == ["revoked", "revoked"]

@@ -49,3 +49,17 @@ def test_folder_is_free_and_serve_logs_stay_after_end(tmp_path):
             workspace.logs.rename(tmp_path / "logs" / temp.name)  # both starts are in one second
         assert not temp.exists()
         assert (tmp_path / "logs" / temp.name / replica_log.relative_to(workspace.logs)).is_file()
+
+
+def test_logs_of_last_twenty_starts_are_kept(tmp_path):
+    logs = tmp_path / "logs"
+    for number in range(25):
+        (logs / f"202601{number + 1:02d}T120000Z-{number}" / "serve").mkdir(parents=True)
+    (logs / "20250101T000000Z-notes").mkdir()
+    (logs / "20250101T000000Z-1").symlink_to(tmp_path)
+    with workspace_in(tmp_path) as workspace:
+        names = {path.name for path in logs.iterdir()}
+        assert workspace.logs.name in names
+    kept = {f"202601{number + 1:02d}T120000Z-{number}" for number in range(6, 25)}
+    others = {"20250101T000000Z-notes", "20250101T000000Z-1"}
+    assert names == kept | others | {workspace.logs.name}

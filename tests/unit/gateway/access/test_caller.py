@@ -18,6 +18,21 @@ def test_name_distinguishes_key_from_person(caller: Caller, name: str):
     assert caller.name == name
 
 
+@pytest.mark.parametrize(
+    ("scopes", "source"),
+    [
+        ({"probe"}, "probe"),
+        ({"predict"}, "client"),
+        ({"predict", "probe"}, "client"),
+        ({"probe", "usage:read"}, "client"),
+        (set(), "client"),
+    ],
+)
+def test_only_probe_scope_alone_makes_probe(scopes: set[str], source: str):
+    caller = Caller(CLINIC, frozenset(scopes), key_id="0123456789ab")
+    assert (caller.source, caller.is_probe) == (source, source == "probe")
+
+
 def test_error_names_missing_scope():
     caller = Caller(CLINIC, frozenset({"predict"}), user="nurse")
     caller.require("predict")

@@ -149,6 +149,7 @@ def test_details_hold_only_known_values():
     assert details(record()) == {}
     values = {
         "correlation_id": "case-7",
+        "source": "probe",
         "options": {"b": 1, "a": "é"},
         "model_name": "demo",
         "model_version": "2",
@@ -159,6 +160,7 @@ def test_details_hold_only_known_values():
         "below_threshold": 0,
     }
     assert list(details(record(**values)).items()) == [
+        ("source", "probe"),
         ("correlation_id", "case-7"),
         ("options", '{"a": "\\u00e9", "b": 1}'),
         ("model", "demo 2"),

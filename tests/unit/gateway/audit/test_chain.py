@@ -159,10 +159,10 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_record_has_six_fields_added_later():
+def test_record_has_seven_fields_added_later():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
-        "below_threshold",
+        "below_threshold", "source",
     }  # fmt: skip
 
 
@@ -209,10 +209,18 @@ def test_record_left_by_crash_is_closed_as_unknown(settings):
     left = Record.objects.create(request_id=uuid4(), received_at=long_ago)
     Record.objects.create(request_id=uuid4(), received_at=long_ago)
     under_way = Record.objects.create(request_id=uuid4())
-    assert (sweep(), sweep()) == (2, 0)
+    assert (len(sweep()), len(sweep())) == (2, 0)
     assert Record.objects.get(pk=left.pk).state == "unknown"
     assert Record.objects.get(pk=under_way.pk).state == "received"
     verify()
+
+
+def test_row_of_meanwhile_leaves_listed_day_as_verified(trail):
+    """The length that is printed belongs to the seal beside it."""
+    head = Head.objects.get(trail="requests")
+    closed()
+    assert list(faults(Record, head)) == []
+    assert head.length == 5
 
 
 @pytest.fixture

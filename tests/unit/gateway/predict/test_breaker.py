@@ -93,7 +93,7 @@ def test_answer_resets_count_of_losses(breaker: Breaker, error: type[Lesionserve
 
 
 @pytest.mark.parametrize("error", [Overloaded, KeyboardInterrupt, GeneratorExit])
-def test_request_neither_answered_nor_lost_is_not_counted(
+def test_request_without_outcome_leaves_failure_count_unchanged(
     breaker: Breaker, error: type[BaseException]
 ):
     for _ in range(7):

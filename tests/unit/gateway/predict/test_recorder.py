@@ -184,7 +184,7 @@ async def test_second_record_of_request_id_is_refused(recorder, caller):
 
 
 async def test_final_state_is_counted_once(recorder, caller):
-    labels = {"outcome": "rejected", "status": "400"}
+    labels = {"outcome": "rejected", "source": "client"}
     name = "lesionserve_gateway_requests_total"
     before = REGISTRY.get_sample_value(name, labels) or 0
     await recorder.admit(caller)

@@ -20,6 +20,8 @@ from pipeline.errors import (
 )
 from pipeline.image.inspect import Header
 from pipeline.schemas import ImageInfo, Prediction, PredictOptions, Problem
+from tests.integration.gateway.ingress import prediction
+from tests.unit.gateway.metric_values import changes, value
 
 GZIP = {"Content-Encoding": "gzip"}
 INFO = ImageInfo(width=10, height=10, format="PNG")
@@ -97,6 +99,58 @@ def answering(status: int, code: str = "", **headers: str):
 )  # fmt: skip
 async def test_every_failure_of_ingress_has_its_error(handler, error):
     assert type(await outcome(handler)) is error
+
+
+@pytest.mark.parametrize(
+    ("handler", "counted"),
+    [
+        (raising(httpx.ConnectError("refused")), {"lost": 1}),
+        (raising(httpx.ReadError("reset")), {"lost": 2}),
+        (raising(httpx.RemoteProtocolError("illegal status line")), {"lost": 1}),
+        (raising(httpx.ConnectError("bad"), BAD_CERTIFICATE), {"lost": 1}),
+        (raising(TimeoutError()), {"lost": 1}),
+        (raising(httpx.PoolTimeout("full")), {}),
+        (answering(500), {"lost": 2}),
+        (answering(503, "overloaded"), {"refused": 1}),
+        (answering(503, "unavailable"), {"refused": 1}),
+        (answering(422, "broken_image"), {"refused": 1}),
+        (answering(404), {"refused": 1}),
+        (lambda request: httpx.Response(200, text="{}"), {"refused": 1}),
+    ],
+)
+async def test_every_attempt_counts_by_result(handler, counted):
+    with changes() as changed:
+        await outcome(handler)
+    results = {f"upstream_seconds_count {result}": count for result, count in counted.items()}
+    retries = {"retries_total": 1} if counted.get("lost") == 2 else {}
+    assert changed == results | retries
+
+
+async def test_answer_counts_attempt_and_its_times():
+    with changes() as changed:
+        await ask(upstream(timed_answer))
+    assert changed == {
+        "upstream_seconds_count answered": 1,
+        "stage_seconds_count predictor": 1,
+        "queue_wait_seconds_count": 1,
+    }
+
+
+async def timed_answer(request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(0.02)
+    answer = prediction("id") | {"image": INFO.model_dump(), "timings_ms": {"predictor": 1.0}}
+    return httpx.Response(200, json=answer)
+
+
+async def test_request_that_open_circuit_refuses_is_no_attempt():
+    ingress = upstream(raising(httpx.ConnectError("refused")))
+    for _ in range(8):
+        with pytest.raises(Unavailable):
+            await ask(ingress)
+    with changes() as changed, pytest.raises(Unavailable):
+        await ask(ingress)
+    assert changed == {}
+    assert value("circuit_open") == 1
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.chain import today
-from gateway.audit.models import Record, State
+from gateway.audit.chain import Head, today
+from gateway.audit.models import Record, Source, State
 from gateway.people.models import Organisation
 from gateway.usage import tally
 from gateway.usage.charts import charts
@@ -85,6 +86,19 @@ def test_other_days_are_not_counted():
     some_records(organisation, 3)
     yesterday = today() - timedelta(days=1)
     assert summarise(organisation, yesterday, yesterday).requests == 0
+
+
+def test_probes_are_in_no_usage_number():
+    organisation = organisation_named("ours")
+    some_records(organisation, 2)
+    close(organisation, state=State.SUCCEEDED, source=Source.PROBE, class_counts={"LSIL": 3})
+    close(organisation, state=State.FAILED, source=Source.PROBE)
+    some_records(organisation, 1)
+    summary = summarise(organisation, today(), today())
+    assert (summary.requests, sum(summary.outcomes.values())) == (3, 3)
+    assert not Head.objects.filter(trail="requests", length__gt=F("tallied")).exists(), (
+        "prune_audit waits for it"
+    )
 
 
 def test_replayed_answer_counts_no_detections():

@@ -280,9 +280,14 @@ def test_answer_has_precision_of_engine(bundle: Path) -> None:
     assert opened.predictor(engine).info.precision == "bfloat16"
 
 
-def test_reading_names_and_sizes_does_not_import_torch() -> None:
-    code = "import sys, pipeline.bundle.bundle; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_reading_class_names_and_resize_does_not_import_torch(bundle: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.bundle.bundle import open_bundle; "
+        "bundle = open_bundle(Path(sys.argv[1])); bundle.class_names; bundle.resize; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    process = subprocess.run([sys.executable, "-c", code, str(bundle)], check=False)
+    assert process.returncode == 0
 
 
 def test_manifest_dtype_is_that_of_weights(source: Source, tmp_path: Path) -> None:

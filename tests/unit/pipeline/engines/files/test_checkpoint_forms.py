@@ -257,7 +257,7 @@ def test_rejects_additional_layer(model: MaskRCNN, state: State, name: str) -> N
         ({"MODEL.ROI_BOX_HEAD.NUM_FC": 2}, "looks like a box head of 2 layers"),
     ],
 )
-def test_mismatch_guesses_other_model(
+def test_mismatch_error_says_what_weights_look_like(
     tmp_path: Path, changes: dict[str, object], guess: str, model: MaskRCNN
 ) -> None:
     torch.save(weights(tree(**changes)), tmp_path / "m.pth")

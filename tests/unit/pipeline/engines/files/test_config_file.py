@@ -162,7 +162,7 @@ def test_reads_number_of_many_digits_without_parsing_it(tmp_path: Path) -> None:
     assert len(load_config_file(path)["OUTPUT_DIR"]) == 3
 
 
-def test_last_of_repeated_keys_counts_with_remark(tmp_path: Path) -> None:
+def test_last_of_repeated_keys_wins_with_remark(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("MODEL: {MASK_ON: true}\nMODEL: {DEVICE: cpu}\n")
     file = read_config_file(path)

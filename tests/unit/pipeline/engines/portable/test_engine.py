@@ -8,6 +8,7 @@ from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
+from tests.devices import DEVICES
 from tests.models import write_model
 
 
@@ -16,9 +17,15 @@ def picture(height: int, width: int, seed: int = 0) -> ModelInput:
     return ModelInput(pixels, height, width)
 
 
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> PortableEngine:
-    return PortableEngine.open(*write_model(tmp_path), "cpu")
+def engine(tmp_path: Path, device: str) -> PortableEngine:
+    return PortableEngine.open(*write_model(tmp_path), device)
 
 
 def assert_same(left: Instances, right: Instances) -> None:
@@ -62,6 +69,17 @@ def test_accepts_read_only_pixels(engine: PortableEngine) -> None:
     assert len(engine.predict([model_input])) == 1
 
 
+def test_predicts_without_tf32_and_restores_setting(engine: PortableEngine) -> None:
+    settings = []
+    engine.model.register_forward_pre_hook(
+        lambda module, inputs: settings.append(torch.backends.cudnn.allow_tf32)
+    )
+    before = torch.backends.cudnn.allow_tf32
+    engine.predict([picture(64, 64)])
+    assert settings == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_returns_no_instances_without_finite_scores(engine: PortableEngine) -> None:
     torch.nn.init.constant_(engine.model.roi_heads.box_predictor.cls_score.weight, float("nan"))
     (instances,) = engine.predict([picture(64, 64)])
@@ -79,13 +97,13 @@ def test_returns_no_instances_without_proposals(engine: PortableEngine) -> None:
     assert [len(instances) for instances in results] == [0, 0]
 
 
-def test_group_norm_accepts_empty_batch_of_boxes(tmp_path: Path) -> None:
+def test_group_norm_accepts_empty_batch_of_boxes(tmp_path: Path, device: str) -> None:
     changes = {
         "MODEL.ROI_MASK_HEAD.NORM": "GN",
         "MODEL.ROI_MASK_HEAD.CONV_DIM": 32,
         "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0,
     }
-    engine = PortableEngine.open(*write_model(tmp_path, **changes), "cpu")
+    engine = PortableEngine.open(*write_model(tmp_path, **changes), device)
     assert len(engine.predict([picture(64, 64)])[0]) == 0
 
 

@@ -296,7 +296,7 @@ class TestWithoutOddities:
         data = jpeg(segment(0xFE, b"x"))
         assert without_oddities(data) == data
 
-    def test_version_of_jfif_becomes_the_first(self):
+    def test_major_version_of_jfif_becomes_1(self):
         changed = segment(0xE0, b"JFIF\0\1\2rest")
         assert without_oddities(jpeg(self.JFIF, frame(), scan(1, 2, 3))) == jpeg(
             changed, frame(), scan(1, 2, 3)

@@ -1,0 +1,113 @@
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError
+from django.utils import timezone
+from prometheus_client import REGISTRY
+
+from gateway.database import in_database
+from gateway.monitor import lease, schedule
+from gateway.monitor.models import ProbeLease, ProbeRun
+from gateway.monitor.runs import probe_state
+from gateway.monitor.schedule import ProbeSchedule, log
+from tests.unit.gateway.monitor.probes import DIGEST, ID, OTHER, Clinic, answer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(schedule, "_FIRST_AFTER_S", 0.0)
+    monkeypatch.setattr(schedule, "_POLL_S", 0.01)
+
+
+def metric(name: str, **labels: str) -> float:
+    value = REGISTRY.get_sample_value(f"lesionserve_gateway_probe_{name}", labels)
+    assert value is not None
+    return value
+
+
+async def probe_until(count: int, clinic: Clinic, every_s: float = 0.05) -> None:
+    """Run the schedule of one process until this many probes are over, and stop it."""
+    before = sum(metric("runs_total", result=result) for result in ProbeRun.Result.values)
+    task = asyncio.create_task(ProbeSchedule(clinic.prober(), every_s).run())
+    for _ in range(3000):
+        total = sum(metric("runs_total", result=result) for result in ProbeRun.Result.values)
+        if total >= before + count:
+            break
+        await asyncio.sleep(0.01)
+    else:
+        raise AssertionError(f"{total - before} probes")
+    await asyncio.sleep(0.2)  # until the last one is saved
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_probes_are_saved_with_their_outcome():
+    clinic = Clinic(answers=[answer(), answer(OTHER), answer()])
+    await probe_until(3, clinic)
+    runs = await in_database(lambda: list(ProbeRun.objects.order_by("pk")))
+    assert [run.result for run in runs[:3]] == ["agreed", "disagreed", "agreed"]
+    assert [run.case for run in runs[:3]] == ["a.jpg", "b.jpg", "a.jpg"]
+    assert str(runs[0].request_id) == ID
+
+
+async def test_gauges_show_last_probes():
+    before = {result: metric("runs_total", result=result) for result in ProbeRun.Result.values}
+    count = metric("seconds_count")
+    await probe_until(3, Clinic(answers=[answer(), answer(OTHER)]))
+    state = await in_database(probe_state)
+    assert metric("failures_in_a_row") == state.failures_in_a_row >= 2
+    assert metric("last_run_timestamp_seconds") == state.last.at.timestamp()
+    assert metric("last_success_timestamp_seconds") == state.success.at.timestamp()
+    assert metric("runs_total", result="agreed") == before["agreed"] + 1
+    assert metric("runs_total", result="disagreed") >= before["disagreed"] + 2
+    assert metric("seconds_count") >= count + 3
+
+
+async def test_gauges_follow_probes_of_other_processes():
+    due_at = timezone.now() + timedelta(seconds=200)
+    await in_database(lambda: ProbeLease.objects.create(pk=1, due_at=due_at))
+    await in_database(lambda: [ProbeRun(result="failed").save() for _ in range(4)])
+    task = asyncio.create_task(ProbeSchedule(Clinic().prober(), 300).run())
+    for _ in range(1000):
+        if metric("failures_in_a_row") == 4:
+            break
+        await asyncio.sleep(0.01)
+    task.cancel()
+    assert metric("failures_in_a_row") == 4
+
+
+async def test_failing_database_shows_in_probes_of_process(monkeypatch, caplog):
+    def fail(*arguments: object) -> None:
+        raise DatabaseError("away")
+
+    monkeypatch.setattr(lease, "claim_probe", fail)
+    monkeypatch.setattr(schedule, "probe_state", fail)
+    monkeypatch.setattr(ProbeRun, "save", fail)
+    await probe_until(2, Clinic(answers=[answer(OTHER)]))
+    assert metric("failures_in_a_row") >= 2
+    assert "a probe is in the log alone" in caplog.text
+
+
+async def test_error_in_one_probe_ends_no_other(monkeypatch, caplog):
+    clinic = Clinic(answers=[OverflowError("whatever it was"), answer()])
+    await probe_until(1, clinic)
+    assert len(clinic.requests) >= 2
+    assert "the probe could not be run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("result", "level"), [("agreed", "info"), ("disagreed", "warning"), ("failed", "warning")]
+)
+def test_probe_has_line_of_log(result, level, caplog):
+    run = ProbeRun(result=result, case="a.jpg", status=200, seconds=1.23456, bundle_sha256=DIGEST)
+    with caplog.at_level(logging.INFO):
+        log(run)
+    (line,) = caplog.records
+    assert line.levelname.lower() == level
+    assert line.msg["result"] == result
+    assert (line.msg["case"], line.msg["seconds"]) == ("a.jpg", 1.235)
