@@ -100,6 +100,7 @@ def test_alertmanager_sends_to_this_gateway_only(ca, tmp_path):
                 {
                     "url": "https://127.0.0.1:8080/operations/alerts",
                     "send_resolved": True,
+                    "max_alerts": 100,
                     "http_config": {
                         "authorization": {"credentials_file": str(tmp_path / "token")},
                         "tls_config": {"ca_file": str(ca)},
