@@ -2,6 +2,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -83,7 +84,8 @@ class Batcher(Generic[T, R]):
 
     def _wake(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="batcher")
+            # In a context of its own: the task outlives the request that starts it.
+            self._task = asyncio.create_task(self._run(), name="batcher", context=Context())
         self._arrival.set()
 
     async def _run(self) -> None:

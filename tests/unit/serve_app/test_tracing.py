@@ -117,6 +117,23 @@ async def test_images_of_one_batch_have_its_size_in_their_own_traces(receiver):
     assert {wait.parent_id for wait in waits} == {span.parent_id for span in models}
 
 
+async def test_later_batch_is_in_no_trace_of_first_request(receiver):
+    start_tracing()
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args, **kwargs):
+            current.append(spans.current())
+            return super().submit(*args, **kwargs)
+
+    current: list[object] = []
+    with Pool(1) as pool:
+        batcher = Batcher(list, pool, max_batch_size=1, max_waiting=1)
+        with spans.begin("predictor"):
+            await batcher.submit(1)
+        await batcher.submit(2)
+    assert current == [None, None]
+
+
 async def test_image_that_is_run_again_alone_has_two_runs(receiver):
     start_tracing()
 
