@@ -1,20 +1,28 @@
 """Every expression of every dashboard and rule, asked of a Prometheus that watches a real stack."""
 
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import httpx
 import pytest
 import yaml
 
+from cluster.launcher.ports import choose_ports
 from cluster.launcher.ready_file import Ready
 from cluster.monitoring.grafana.boards import BOARDS
 from serve_app.paths import ROOT
-from tests.e2e.monitoring import needs_prometheus
 from tests.e2e.up import IMAGE, Up, running, until
 
-pytestmark = [pytest.mark.cluster, needs_prometheus]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None or shutil.which("prometheus-alertmanager") is None,
+        reason="needs Debian's packages prometheus and prometheus-alertmanager",
+    ),
+]
 
 RULES = ROOT / "cluster/monitoring/rules"
 LOAD_S = 40.0  # longer than several scrapes, so that every rate has two samples
@@ -51,7 +59,10 @@ def recorded_series() -> list[str]:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A Prometheus that has watched a stack under load, and with some requests refused."""
-    with running(tmp_path_factory.mktemp("monitored"), "--monitoring") as up:
+    ports = map(str, choose_ports([None, None]))
+    options = [*zip(("--prometheus-port", "--alertmanager-port"), ports, strict=True)]
+    folder = tmp_path_factory.mktemp("monitored")
+    with running(folder, "--monitoring", *chain.from_iterable(options)) as up:
         ready = Ready.model_validate_json(up.ready_file.read_bytes())
         assert ready.prometheus is not None
         load(up)
@@ -112,7 +123,7 @@ def test_healthy_stack_fires_watchdog_alone(prometheus: httpx.Client) -> None:
     assert {alert["labels"]["alertname"] for alert in alerts} == {"LesionserveWatchdog"}
 
 
-def until_or_last(holds) -> None:
+def until_or_last(holds: Callable[[], bool]) -> None:
     """Wait until it holds, at most WITHIN_S; the caller's own assertion says what is missing."""
     try:
         until(holds, WITHIN_S)

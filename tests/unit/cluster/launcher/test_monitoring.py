@@ -18,8 +18,8 @@ from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.stages import Stages
 from cluster.launcher.startup import running_stack, wait_until
 from cluster.paths import MONITORING
+from tests.integration.monitoring.rules import ALERTS, needs_promtool
 from tests.unit.cluster.launcher.workspaces import workspace_in
-from tests.unit.cluster.monitoring.rules import ALERTS, needs_promtool
 
 TOKEN = "t" * 32
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cluster.launcher.ports import choose_ports
-from tests.unit.cluster.monitoring.rules import ALERTS, MONITORING
+from tests.integration.monitoring.rules import ALERTS, MONITORING
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus-alertmanager") is None or shutil.which("amtool") is None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.cluster.monitoring.rules import ALERTS, MONITORING, needs_promtool, promtool
+from tests.integration.monitoring.rules import ALERTS, MONITORING, needs_promtool, promtool
 from tests.unit.cluster.monitoring.test_rules import LABELS
 
 SECRETS = "/etc/prometheus/lesionserve"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.cluster.monitoring.rules import (
+from tests.integration.monitoring.rules import (
     ALERTS,
     Alert,
     all_cases,

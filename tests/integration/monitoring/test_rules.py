@@ -5,7 +5,7 @@ import re
 import pytest
 
 from serve_app.paths import ROOT
-from tests.unit.cluster.monitoring.rules import (
+from tests.integration.monitoring.rules import (
     ALERTS,
     CASE_FILES,
     RULE_FILES,

@@ -2,8 +2,8 @@
 
 import yaml
 
-from tests.unit.cluster.monitoring.quiet_clinic import MINUTES, quiet_clinic
-from tests.unit.cluster.monitoring.rules import RULE_FILES, needs_promtool, promtool
+from tests.integration.monitoring.quiet_clinic import MINUTES, quiet_clinic
+from tests.integration.monitoring.rules import RULE_FILES, needs_promtool, promtool
 
 pytestmark = needs_promtool
 
