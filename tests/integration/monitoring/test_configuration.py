@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.integration.monitoring.rules import ALERTS, MONITORING, needs_promtool, promtool
-from tests.unit.cluster.monitoring.test_rules import LABELS
+from tests.integration.monitoring.test_rules import LABELS
 
 SECRETS = "/etc/prometheus/lesionserve"
 PROMETHEUS = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
