@@ -1,3 +1,4 @@
+import hashlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engines.base import Precision
+from pipeline.engines.fingerprint import update
 from pipeline.engines.portable.engine import PortableEngine, load_model
 from pipeline.engines.portable.maskrcnn import MaskRCNN, layers_of
 from pipeline.engines.portable.networks import Features, Prediction
@@ -20,6 +22,10 @@ from pipeline.instances import Instances
 
 # OpenVINO models ("dense", "box" and perhaps "mask"), by the name of the network.
 Graphs = dict[str, Any]
+
+# The inputs of a fingerprint: noise instead of an image, and instead of pooled boxes.
+_FINGERPRINT_SIDE = 256
+_FINGERPRINT_BOXES = 4
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
@@ -67,6 +73,27 @@ class OpenVinoEngine(PortableEngine):
         # which would keep OpenVINO's threads from the cores.
         with one_torch_thread():
             return super().predict(inputs)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the tensors that PyTorch holds, and of the layers' outputs.
+
+        OpenVINO does not give out the weights that it computes with. A changed weight changes the
+        outputs for a fixed noise, unless it contributes less than their last digit to them.
+        """
+        digest = hashlib.sha256(super().fingerprint().encode())
+        heads = self.model.roi_heads
+        channels = self.model.backbone.out_channels
+        networks = self.model.networks
+        features, predictions = networks.dense(_noise(1, 3, _FINGERPRINT_SIDE))
+        update(digest, features.items())
+        update(digest, [("prediction", tensor) for pair in predictions for tensor in pair])
+        boxes = networks.box(_noise(_FINGERPRINT_BOXES, channels, heads.box_pooler.resolution))
+        update(digest, [("box", tensor) for tensor in boxes])
+        if heads.mask_pooler is not None:
+            side = heads.mask_pooler.resolution
+            mask = networks.mask(_noise(_FINGERPRINT_BOXES, channels, side))
+            update(digest, [("mask", mask)])
+        return digest.hexdigest()
 
 
 class OpenVinoNetworks:
@@ -129,6 +156,13 @@ class _Compiled:
         self._request.infer([self._openvino.Tensor(pixels, shared_memory=True)])
         outputs = (self._request.get_output_tensor(i).data for i in range(self._count))
         return [torch.from_numpy(output) for output in outputs]
+
+
+def _noise(count: int, channels: int, side: int) -> Tensor:
+    """Return the same normal noise each time, (N, C, H, W) in channels-last memory."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn((count, side, side, channels), generator=generator)
+    return noise.permute(0, 3, 1, 2)
 
 
 def convert(model: MaskRCNN) -> Graphs:
