@@ -15,6 +15,7 @@ from pipeline.engines.fingerprint import update
 from pipeline.engines.portable.engine import PortableEngine, load_model
 from pipeline.engines.portable.maskrcnn import MaskRCNN, layers_of
 from pipeline.engines.portable.networks import Features, Prediction
+from pipeline.engines.probe_pictures import pooled, probe_pictures
 from pipeline.engines.torch_threads import one_torch_thread
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
@@ -22,10 +23,6 @@ from pipeline.instances import Instances
 
 # OpenVINO models ("dense", "box" and perhaps "mask"), by the name of the network.
 Graphs = dict[str, Any]
-
-# The inputs of a fingerprint: noise instead of an image, and instead of pooled boxes.
-_FINGERPRINT_SIDE = 256
-_FINGERPRINT_BOXES = 4
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
@@ -78,21 +75,19 @@ class OpenVinoEngine(PortableEngine):
         """Return the SHA-256 of the tensors that PyTorch holds, and of the layers' outputs.
 
         OpenVINO does not give out the weights that it computes with. A changed weight changes the
-        outputs for a fixed noise, unless it contributes less than their last digit to them.
+        outputs for fixed pictures, unless it contributes less than their last digit to them.
         """
         digest = hashlib.sha256(super().fingerprint().encode())
-        heads = self.model.roi_heads
-        channels = self.model.backbone.out_channels
-        networks = self.model.networks
-        features, predictions = networks.dense(_noise(1, 3, _FINGERPRINT_SIDE))
+        heads, networks = self.model.roi_heads, self.model.networks
+        features, predictions = networks.dense(probe_pictures())
+        maps = list(features.values())
         update(digest, features.items())
         update(digest, [("prediction", tensor) for pair in predictions for tensor in pair])
-        boxes = networks.box(_noise(_FINGERPRINT_BOXES, channels, heads.box_pooler.resolution))
+        boxes = networks.box(pooled(maps, heads.box_pooler.resolution))
         update(digest, [("box", tensor) for tensor in boxes])
         if heads.mask_pooler is not None:
-            side = heads.mask_pooler.resolution
-            mask = networks.mask(_noise(_FINGERPRINT_BOXES, channels, side))
-            update(digest, [("mask", mask)])
+            masks = networks.mask(pooled(maps, heads.mask_pooler.resolution))
+            update(digest, [("mask", masks)])
         return digest.hexdigest()
 
 
@@ -156,13 +151,6 @@ class _Compiled:
         self._request.infer([self._openvino.Tensor(pixels, shared_memory=True)])
         outputs = (self._request.get_output_tensor(i).data for i in range(self._count))
         return [torch.from_numpy(output) for output in outputs]
-
-
-def _noise(count: int, channels: int, side: int) -> Tensor:
-    """Return the same normal noise each time, (N, C, H, W) in channels-last memory."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn((count, side, side, channels), generator=generator)
-    return noise.permute(0, 3, 1, 2)
 
 
 def convert(model: MaskRCNN) -> Graphs:
