@@ -12,6 +12,7 @@ from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
 from serve_app.graph import FusedGraph, Graph, StagedGraph
 from serve_app.ingress import Ingress
+from serve_app.ray_metrics import RayMetrics
 from serve_app.replacement import ReplaceableGraph
 from serve_app.stages import OpenBundle, Postprocess, Predictor, Preprocess
 
@@ -49,17 +50,19 @@ def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
         service = deployment(ingress, "LesionService", args.graph.ingress, model_environment)
-        build = partial(FusedGraph, args, open_bundle)
+        build = partial(FusedGraph, args, open_bundle, RayMetrics)
         graph: Callable[[], Graph] = partial(ReplaceableGraph, build)
         return service.bind(args, graph)
     return deployment(ingress, "Ingress", args.graph.ingress).bind(
         args,
         StagedGraph,
-        deployment(Preprocess, "Preprocess", args.graph.preprocess).bind(args, open_bundle),
-        deployment(Predictor, "Predictor", args.graph.predictor, model_environment).bind(
-            args, open_bundle
+        deployment(Preprocess, "Preprocess", args.graph.preprocess).bind(
+            args, open_bundle, RayMetrics
         ),
-        deployment(Postprocess, "Postprocess", args.graph.postprocess).bind(args),
+        deployment(Predictor, "Predictor", args.graph.predictor, model_environment).bind(
+            args, open_bundle, RayMetrics
+        ),
+        deployment(Postprocess, "Postprocess", args.graph.postprocess).bind(args, RayMetrics),
     )
 
 

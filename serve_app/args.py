@@ -157,6 +157,17 @@ class Model(Args):
     stuck_after_s: float = Field(
         default=120, gt=0, description="a batch that runs longer marks its replica unhealthy"
     )
+    golden_every_s: float | None = Field(
+        default=21600,
+        ge=1,
+        description="how often each replica runs the golden cases again; null: never",
+    )
+    weights_every_s: float | None = Field(
+        default=86400,
+        ge=1,
+        description="how often each replica compares its weights in memory with those that it "
+        "loaded; null: never",
+    )
 
     @field_validator("bundle")
     @classmethod

@@ -6,10 +6,11 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.errors import Overloaded
 from pipeline.tracing.spans import open_child
+from serve_app.metrics import Metrics, NoMetrics
 from serve_app.threads import in_thread
 from serve_app.tracing import batch_spans
 
@@ -18,13 +19,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting(Generic[T, R]):
     item: T
     result: asyncio.Future[R]
+    since: float
     wait: "Span | None" = field(default_factory=partial(open_child, "batch_wait"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    function: Callable[[], Any]
+    result: asyncio.Future[Any]
 
 
 class Batcher(Generic[T, R]):
@@ -33,6 +42,9 @@ class Batcher(Generic[T, R]):
     A batch is formed when the previous one has ended: an item that arrives alone starts at once,
     and items that arrive meanwhile share the next batch. There is no timer. Each item gets its own
     value or its own error; an item whose caller was cancelled gets none.
+
+    Jobs have a queue of their own, of lower priority: one job starts when no item waits. So an item
+    never waits for more than one job.
     """
 
     def __init__(
@@ -42,13 +54,16 @@ class Batcher(Generic[T, R]):
         *,
         max_batch_size: int,
         max_waiting: int,
+        metrics: Metrics | None = None,
     ) -> None:
         """Run `function` in `pool`; it returns one result for each item, in the same order."""
         self._function = function
         self._pool = pool
         self._max_batch_size = max_batch_size
         self._max_waiting = max_waiting
+        self._metrics = metrics or NoMetrics()
         self._waiting: deque[_Waiting[T, R]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._arrival = asyncio.Event()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
@@ -56,12 +71,13 @@ class Batcher(Generic[T, R]):
 
     async def submit(self, item: T) -> R:
         """Return the result for `item`. Raise Overloaded where the queue is full or closed."""
-        if self._closed:
-            raise Overloaded("The service is shutting down.")
+        self._refuse_if_closed()
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded("Too many images are waiting for the model.")
-        entry: _Waiting[T, R] = _Waiting(item, asyncio.get_running_loop().create_future())
+        result = asyncio.get_running_loop().create_future()
+        entry: _Waiting[T, R] = _Waiting(item, result, monotonic())
         self._waiting.append(entry)
+        self._metrics.images_wait(len(self._waiting))
         self._wake()
         try:
             return await entry.result
@@ -69,17 +85,37 @@ class Batcher(Generic[T, R]):
             # A cancelled item that is in no batch yet leaves its place in the queue.
             if entry in self._waiting:
                 self._waiting.remove(entry)
+                self._metrics.images_wait(len(self._waiting))
             raise
 
+    async def run_when_idle(self, function: Callable[[], S]) -> S:
+        """Run `function` in the pool when no item waits, and return its result.
+
+        While items keep waiting it does not run. Raise Overloaded where the queue is closed.
+        """
+        self._refuse_if_closed()
+        job = _Job(function, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        self._wake()
+        result: S = await job.result
+        return result
+
     async def close(self) -> None:
-        """Admit no more items, and return when all admitted ones have their results."""
+        """Admit no more items, and return when all admitted ones have their results.
+
+        Jobs that have not started are refused.
+        """
         self._closed = True
+        for job in self._jobs:
+            if not job.result.done():
+                job.result.set_exception(Overloaded("The service is shutting down."))
+        self._jobs.clear()
         if self._task is not None:
             self._arrival.set()
             await self._task
 
     def busy_for(self) -> float:
-        """Return for how many seconds the current batch has been running; 0 without one."""
+        """Return for how many seconds the current batch or job has been running; 0 without one."""
         return 0.0 if self._busy_since is None else monotonic() - self._busy_since
 
     def _wake(self) -> None:
@@ -88,21 +124,44 @@ class Batcher(Generic[T, R]):
             self._task = asyncio.create_task(self._run(), name="batcher", context=Context())
         self._arrival.set()
 
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise Overloaded("The service is shutting down.")
+
     async def _run(self) -> None:
         while True:
-            while not self._waiting:
-                if self._closed:
-                    return
+            if self._waiting:
+                await self._process(self._next_batch())
+            elif self._jobs:
+                await self._process_job(self._jobs.popleft())
+            elif self._closed:
+                return
+            else:
                 self._arrival.clear()
                 await self._arrival.wait()
-            await self._process(self._next_batch())
 
     def _next_batch(self) -> list[_Waiting[T, R]]:
         size = min(len(self._waiting), self._max_batch_size)
-        return [self._waiting.popleft() for _ in range(size)]
+        batch = [self._waiting.popleft() for _ in range(size)]
+        now = monotonic()
+        self._metrics.batch_starts([now - entry.since for entry in batch])
+        self._metrics.images_wait(len(self._waiting))
+        return batch
+
+    async def _process_job(self, job: _Job) -> None:
+        if job.result.done():  # its caller was cancelled
+            return
+        outcome = await self._outcome(job.function)
+        if job.result.done():
+            return
+        if isinstance(outcome, BaseException):
+            job.result.set_exception(outcome)
+        else:
+            job.result.set_result(outcome)
 
     async def _process(self, batch: list[_Waiting[T, R]]) -> None:
-        outcome = await self._outcome(batch)
+        with batch_spans([entry.wait for entry in batch]):
+            outcome = await self._outcome(lambda: self._checked(batch))
         if isinstance(outcome, BaseException) and len(batch) > 1:
             # One bad image must not fail the others: run each by itself.
             for entry in batch:
@@ -117,11 +176,11 @@ class Batcher(Generic[T, R]):
             else:
                 entry.result.set_result(outcome[position])
 
-    async def _outcome(self, batch: list[_Waiting[T, R]]) -> Sequence[R] | BaseException:
+    async def _outcome(self, function: Callable[[], S]) -> S | BaseException:
+        """Run `function` in the pool, and return its result or its error."""
         self._busy_since = monotonic()
-        run = asyncio.ensure_future(in_thread(self._pool, self._checked, batch))
-        with batch_spans([entry.wait for entry in batch]):
-            await asyncio.wait([run])
+        run = asyncio.ensure_future(in_thread(self._pool, function))
+        await asyncio.wait([run])
         self._busy_since = None
         error = run.exception()
         return run.result() if error is None else error

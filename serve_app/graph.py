@@ -6,9 +6,15 @@ from ray.serve.handle import DeploymentHandle
 from pipeline.schemas import PredictOptions
 from serve_app.args import AppArgs
 from serve_app.faults import RAY_ERRORS, translate
+from serve_app.metrics import MakeMetrics, NoMetrics
+from serve_app.self_check import SelfCheckFailed
 from serve_app.stages import OpenBundle, Pipeline
 from serve_app.tracing import trace_arguments
 from serve_app.watch import StageWatch
+
+# How often predictors are asked that refuse because their self-check failed; each takes half a
+# second to say so. Serve may choose the same one again until it is replaced.
+_TRIES = 10
 
 
 class Graph(Protocol):
@@ -32,6 +38,10 @@ class Graph(Protocol):
         """Return the manifest of the loaded model; wait until one is loaded."""
         ...
 
+    async def golden(self) -> bytes:
+        """Return the golden cases of the loaded model as JSON; wait until one is loaded."""
+        ...
+
     async def check_health(self) -> None:
         """Raise LesionserveError where this replica should be replaced."""
         ...
@@ -40,8 +50,10 @@ class Graph(Protocol):
 class FusedGraph:
     """The graph of the fused layout: all stages run in the ingress's own replica."""
 
-    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
-        self._pipeline = Pipeline(args, open_bundle)
+    def __init__(
+        self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
+    ) -> None:
+        self._pipeline = Pipeline(args, open_bundle, make_metrics)
         # A waiting request holds the file only: images are decoded in a slot.
         self._slots = asyncio.Semaphore(args.graph.model.max_ongoing_requests)
 
@@ -57,6 +69,9 @@ class FusedGraph:
 
     async def manifest(self) -> dict[str, Any]:
         return await self._pipeline.manifest()
+
+    async def golden(self) -> bytes:
+        return await self._pipeline.golden()
 
     async def check_health(self) -> None:
         await self._pipeline.check_health()
@@ -97,8 +112,19 @@ class StagedGraph:
     async def _chain(
         self, request_id: str, data: bytes, options: PredictOptions, correlation_id: str | None
     ) -> Any:
+        prepared = self._preprocess.remote(data, **trace_arguments())
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._predict(prepared, request_id, options, correlation_id)
+            except SelfCheckFailed:
+                # That replica has not looked at the image, so the image is not the cause.
+                continue
+        return await self._predict(prepared, request_id, options, correlation_id)
+
+    async def _predict(
+        self, prepared: Any, request_id: str, options: PredictOptions, correlation_id: str | None
+    ) -> Any:
         trace = trace_arguments()
-        prepared = self._preprocess.remote(data, **trace)
         predicted = self._predictor.remote(prepared, **trace)
         answer = self._postprocess.remote(
             request_id, prepared, predicted, options, correlation_id, **trace
@@ -109,6 +135,10 @@ class StagedGraph:
         call = _last(self._predictor.manifest.remote())
         manifest: dict[str, Any] = await self._watch.result(call)
         return manifest
+
+    async def golden(self) -> bytes:
+        report: bytes = await self._watch.result(_last(self._predictor.golden.remote()))
+        return report
 
     async def check_health(self) -> None:
         """Return: Serve checks the stages by themselves, each in its own replica."""

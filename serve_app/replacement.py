@@ -58,6 +58,9 @@ class ReplaceableGraph:
     async def manifest(self) -> dict[str, Any]:
         return await self._loaded().manifest()
 
+    async def golden(self) -> bytes:
+        return await self._loaded().golden()
+
     async def check_health(self) -> None:
         # A replica without a model is healthy: a new one could not load it either.
         if self._graph is not None:

@@ -1,11 +1,11 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from time import monotonic
-from typing import Any
+from typing import TypeVar
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -33,6 +33,8 @@ from serve_app.tokens import Tokens
 
 _log = serve_logger()
 
+T = TypeVar("T")
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_STORE = {"Cache-Control": "no-store"}
 _READY_WITHIN_S = 2.0
@@ -58,6 +60,7 @@ class Routes:
         # what comes here is read by hand.
         app.add_route("/predict", self.predict, methods=["POST"])
         app.add_route("/model", self.model, methods=["GET"])
+        app.add_route("/golden", self.golden, methods=["GET"])
         app.add_route("/readyz", self.readyz, methods=["GET"])
         app.add_route("/healthz", self.healthz, methods=["GET"])
         for kind in (LesionserveError, HTTPException, Exception):
@@ -130,24 +133,24 @@ class Routes:
     async def model(self, request: Request) -> Response:
         """Return the manifest of the loaded model."""
         self._tokens.check(request.headers.get("authorization"))
-        return JSONResponse(await self._manifest(self._deadline.default_s), headers=_NO_STORE)
+        manifest = await _loaded(self._graph.manifest(), self._deadline.default_s)
+        return JSONResponse(manifest, headers=_NO_STORE)
+
+    async def golden(self, request: Request) -> Response:
+        """Return the golden cases of the loaded model, a GoldenReport."""
+        self._tokens.check(request.headers.get("authorization"))
+        report = await _loaded(self._graph.golden(), self._deadline.default_s)
+        return Response(report, media_type="application/json", headers=_NO_STORE)
 
     async def readyz(self, _: Request) -> Response:
         """Return 200 where a loaded model answers, or did within the last seconds; else 503."""
         if self._answered_at is None or monotonic() - self._answered_at > _READY_WITHIN_S:
-            await self._manifest(_READY_WITHIN_S)
+            await _loaded(self._graph.manifest(), _READY_WITHIN_S)
         return JSONResponse({"status": "ready"}, headers=_NO_STORE)
 
     async def healthz(self, _: Request) -> Response:
         """Return 200: this process answers."""
         return JSONResponse({"status": "ok"}, headers=_NO_STORE)
-
-    async def _manifest(self, seconds: float) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._graph.manifest()
-        except TimeoutError as error:
-            raise Unavailable("The model is not loaded.") from error
 
     def _seconds(self, request: Request) -> float:
         deadline_ms = request.headers.get("x-deadline-ms")
@@ -184,6 +187,15 @@ class Routes:
             media_type="application/problem+json",
             headers=_NO_STORE | headers | _correlation(correlation_id),
         )
+
+
+async def _loaded(question: Awaitable[T], seconds: float) -> T:
+    """Return the answer of a loaded model. Raise Unavailable where none comes within `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await question
+    except TimeoutError as error:
+        raise Unavailable("The model is not loaded.") from error
 
 
 def _correlation(correlation_id: str | None) -> dict[str, str]:

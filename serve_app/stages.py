@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +18,19 @@ from pipeline.schemas import ModelInfo, PredictOptions
 from pipeline.tracing.spans import annotate
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
+from serve_app.metrics import MakeMetrics, NoMetrics
 from serve_app.pixels import PixelBudget
+from serve_app.self_check import SelfCheckFailed, SelfChecks
 from serve_app.threads import in_thread
 from serve_app.tracing import stage, start_tracing
 
 OpenBundle = Callable[[Path], Bundle]
+
+# Of the images that `golden` returns, in all.
+_MAX_GOLDEN_BYTES = 16 * 1024 * 1024
+# Before a replica refuses: one that refuses at once looks idle, and Serve would send it most of the
+# requests of the deployment.
+_REFUSES_AFTER_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +59,11 @@ class Predicted:
 class Preprocess:
     """The first stage: decode an image file, in a process of its own, and resize the picture."""
 
-    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+    def __init__(
+        self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
+    ) -> None:
         start_tracing()
+        self._metrics = make_metrics()
         self._limits = args.image
         self._resize = open_bundle(args.model.bundle).resize
         self._decoders = DecoderPool(args.threads, args.image, args.decode_cpu_s)
@@ -69,15 +81,22 @@ class Preprocess:
         started = perf_counter()
         source = self._decoders.decode(data)
         model_input = self._resize(source.pixels)
+        self._metrics.stage_took("preprocess", perf_counter() - started)
         return Prepared(source, model_input, _since(started))
 
 
 class Predictor:
-    """The second stage: run the model on batches. It starts only if the golden cases reproduce."""
+    """The second stage: run the model on batches. It starts only if the golden cases reproduce.
 
-    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
+    A replica whose `SelfChecks` fail later refuses every request, until Serve has replaced it.
+    """
+
+    def __init__(
+        self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
+    ) -> None:
         """Load the model. Raise ModelError where it does not load or does not reproduce."""
         start_tracing()
+        self._metrics = make_metrics()
         self._stuck_after_s = args.model.stuck_after_s
         # The model is used in this one thread only.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -87,24 +106,49 @@ class Predictor:
             self._pool,
             max_batch_size=args.model.max_batch_size,
             max_waiting=args.graph.model.max_ongoing_requests,  # as many as Serve admits
+            metrics=self._metrics,
         )
 
     @stage("predictor")
     async def __call__(self, prepared: Prepared) -> Predicted:
         annotate(model=self._info.name, model_version=self._info.version)
         started = perf_counter()
+        await self.require_sound()
         model_input = prepared.model_input
         if model_input.resize != self._resize:
             # During a roll, a Preprocess replica of another version may have prepared the image.
             model_input = await in_thread(self._pool, self._resize, prepared.source.pixels)
         instances = await self._batcher.submit(model_input)
+        await self.require_sound()
         height, width = model_input.pixels.shape[:2]
+        self._metrics.stage_took("predictor", perf_counter() - started)
         return Predicted(instances, (height, width), self._info, self._class_names, _since(started))
 
     async def manifest(self) -> dict[str, Any]:
+        await self.require_sound()
         return self._manifest
 
+    async def golden(self) -> bytes:
+        """Return the golden cases of the loaded model as JSON, a GoldenReport."""
+        await self.require_sound()
+        report = await asyncio.to_thread(self._golden.report, _MAX_GOLDEN_BYTES)
+        return report.model_dump_json().encode()
+
+    async def require_sound(self) -> None:
+        """Raise SelfCheckFailed, after a moment, where a check of the model has failed."""
+        try:
+            self._checks.require_sound()
+        except SelfCheckFailed:
+            await asyncio.sleep(_REFUSES_AFTER_S)
+            raise
+
     async def check_health(self) -> None:
+        """Raise LesionserveError where this replica should be replaced.
+
+        Serve calls this every two seconds, and the first call starts the self-checks.
+        """
+        self._checks.start(self._batcher.run_when_idle)
+        self._checks.check_health()
         busy = self._batcher.busy_for()
         if busy > self._stuck_after_s:
             raise PredictionFailed(f"The model has been running one batch for {busy:.0f} s.")
@@ -120,13 +164,23 @@ class Predictor:
         self._engine = bundle.load_engine(
             args.model.engine, args.model.device, args.model.precision
         )
-        bundle.check_golden(self._engine)
+        self._golden = bundle.golden_check(self._engine)
+        self._checks = SelfChecks(
+            self._engine,
+            self._golden,
+            self._metrics,
+            golden_every_s=args.model.golden_every_s,
+            weights_every_s=args.model.weights_every_s,
+            out_of_memory=torch.OutOfMemoryError,
+        )
         self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
         self._manifest = bundle.manifest.model_dump(mode="json")
+        self._metrics.model_loaded(self._info)
 
     def _predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+        self._checks.require_sound()
         try:
             return self._engine.predict(inputs)
         except self._out_of_memory as error:
@@ -138,7 +192,8 @@ class Predictor:
 class Postprocess:
     """The last stage: write the instances as a Prediction in pixels of the source image."""
 
-    def __init__(self, args: AppArgs) -> None:
+    def __init__(self, args: AppArgs, make_metrics: MakeMetrics = NoMetrics) -> None:
+        self._metrics = make_metrics()
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
         start_tracing()
 
@@ -178,16 +233,20 @@ class Postprocess:
             "postprocess": _since(started),
         }
         prediction = findings.answer(request_id, correlation_id, predicted.model, timings_ms)
+        self._metrics.stage_took("postprocess", perf_counter() - started)
         return prediction.model_dump_json().encode()
 
 
 class Pipeline:
     """The three stages in one replica, of the fused layout."""
 
-    def __init__(self, args: AppArgs, open_bundle: OpenBundle) -> None:
-        self._preprocess = Preprocess(args, open_bundle)
-        self._predictor = Predictor(args, open_bundle)
-        self._postprocess = Postprocess(args)
+    def __init__(
+        self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
+    ) -> None:
+        metrics = make_metrics()
+        self._preprocess = Preprocess(args, open_bundle, lambda: metrics)
+        self._predictor = Predictor(args, open_bundle, lambda: metrics)
+        self._postprocess = Postprocess(args, lambda: metrics)
         assert isinstance(args.graph, Fused), "the stages share a replica in the fused layout"
         self._pixels = PixelBudget(args.graph.max_decoded_pixels)
 
@@ -198,14 +257,22 @@ class Pipeline:
         options: PredictOptions,
         correlation_id: str | None = None,
     ) -> bytes:
+        await self._predictor.require_sound()
         header = await self._preprocess.inspect(data)
         async with self._pixels.take(header.width * header.height):
             prepared = await self._preprocess(data)
             predicted = await self._predictor(prepared)
-            return await self._postprocess(request_id, prepared, predicted, options, correlation_id)
+            answer = await self._postprocess(
+                request_id, prepared, predicted, options, correlation_id
+            )
+        await self._predictor.require_sound()
+        return answer
 
     async def manifest(self) -> dict[str, Any]:
         return await self._predictor.manifest()
+
+    async def golden(self) -> bytes:
+        return await self._predictor.golden()
 
     async def check_health(self) -> None:
         await self._predictor.check_health()

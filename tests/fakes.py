@@ -2,9 +2,10 @@
 
 `open_fake_bundle` has the signature of `open_bundle`; tests/integration compares its behaviour with
 that of the demo bundle. The fake model detects one lesion in the left half of each image. The first
-pixel of an image (BGR) can make the model fail, exit or wait.
+pixel of an image (BGR) can make the model fail, exit, wait, or change its own weights.
 """
 
+import hashlib
 import io
 import os
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
+from pipeline.bundle.golden_check import GoldenCase, GoldenCheck, detect
 from pipeline.bundle.manifest import Manifest
 from pipeline.engines.base import Engine
 from pipeline.errors import BundleError
@@ -24,6 +26,7 @@ from pipeline.instances import Instances
 FAILS = (0, 0, 255)
 DIES = (0, 255, 0)
 IS_SLOW = (255, 0, 0)
+CORRUPTS = (255, 0, 255)
 SLOW_S = 3.0
 
 MANIFEST = Manifest(
@@ -40,15 +43,20 @@ MANIFEST = Manifest(
 
 class FakeEngine:
     name = "fake"
+    remarks = ()
     num_classes = 2
     precision = "float32"
 
     def __init__(self) -> None:
         self.batch_sizes: list[int] = []
+        self.weights = np.array([0.5], np.float32)  # the lesion's share of the image's width
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         self.batch_sizes.append(len(inputs))
         return [self._find(model_input.pixels) for model_input in inputs]
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.weights.tobytes()).hexdigest()
 
     def _find(self, pixels: np.ndarray) -> Instances:
         first = tuple(pixels[0, 0].tolist())
@@ -58,9 +66,11 @@ class FakeEngine:
             os._exit(1)
         if first == IS_SLOW:
             time.sleep(SLOW_S)
+        if first == CORRUPTS:
+            self.weights[0] = 0.25
         height, width = pixels.shape[:2]
         return Instances(
-            boxes=np.array([[0, 0, width / 2, height]], np.float32),
+            boxes=np.array([[0, 0, width * self.weights[0], height]], np.float32),
             scores=np.array([0.9], np.float32),
             classes=np.array([1], np.int64),
             masks=np.ones((1, 28, 28), np.float32),
@@ -75,16 +85,29 @@ class FakeBundle(Bundle):
     def load_engine(self, engine="auto", device="auto", precision="float32") -> Engine:
         return FakeEngine()
 
-    def check_golden(self, engine: Engine) -> int:
-        return 0
+    def golden_check(self, engine: Engine) -> GoldenCheck:
+        return GoldenCheck((), self.predictor(engine), 0.5)
 
 
 def open_fake_bundle(path: Path) -> Bundle:
     return FakeBundle(path, MANIFEST)
 
 
+class GoldenBundle(FakeBundle):
+    """A fake bundle with one golden case."""
+
+    def golden_check(self, engine: Engine) -> GoldenCheck:
+        expected = detect(self.predictor(FakeEngine()), "a.png", png())
+        case = GoldenCase("a.png", png(), expected)
+        return GoldenCheck([case], self.predictor(engine), 0.5)
+
+
+def open_golden_bundle(path: Path) -> Bundle:
+    return GoldenBundle(path, MANIFEST)
+
+
 class UnreproducibleBundle(FakeBundle):
-    def check_golden(self, engine: Engine) -> int:
+    def golden_check(self, engine: Engine) -> GoldenCheck:
         raise BundleError("golden case a.png: the HSIL with score 0.900 was not found again")
 
 

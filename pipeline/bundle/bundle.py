@@ -4,22 +4,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.bundle.golden import compare, read_golden
+from pipeline.bundle.golden import read_golden
+from pipeline.bundle.golden_check import GoldenCase, GoldenCheck
 from pipeline.bundle.manifest import Manifest, check_files, check_versions, read_manifest
 from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
 from pipeline.engines.files.config_file import load_config_file
 from pipeline.engines.portable.config import read_resize
-from pipeline.errors import BundleError, ImageError
+from pipeline.errors import BundleError
 from pipeline.image.resize import Resize
 from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Detection, ModelInfo, PredictOptions
+from pipeline.schemas import Detection, ModelInfo
 
 WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
 GOLDEN_FOLDER = "golden"
 QUANTIZED_FOLDER = "int8"
 DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's default, for a configuration without a threshold
-GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
 
 
 @dataclass(frozen=True)
@@ -77,26 +77,31 @@ class Bundle:
         info = self.info(engine.name, engine.precision)
         return LesionPredictor(engine, self.resize, self.class_names, info)
 
+    def golden_check(self, engine: Engine) -> GoldenCheck:
+        """Return the golden cases, ready to run on the engine. Raise BundleError."""
+        cases = [
+            GoldenCase(path.name, read_golden_image(path), expected)
+            for path, expected in self.golden(engine.precision)
+        ]
+        return GoldenCheck(cases, self.predictor(engine), self.score_threshold)
+
     def check_golden(self, engine: Engine) -> int:
         """Run the golden cases, and return their number. Raise BundleError where a case differs."""
-        predictor = self.predictor(engine)
-        cases = list(self.golden(engine.precision))
-        for image, expected in cases:
-            detections = detect(predictor, image)
-            compare(image.name, expected, detections, self.score_threshold)
-        return len(cases)
+        check = self.golden_check(engine)
+        check.run_all()
+        return len(check.cases)
 
     def golden(self, precision: Precision = "float32") -> Iterator[tuple[Path, list[Detection]]]:
         """Yield each golden image with its expected detections. Raise BundleError."""
         return read_golden(self.path / GOLDEN_FOLDER, precision)
 
 
-def detect(predictor: LesionPredictor, image: Path) -> list[Detection]:
-    """Return the detections on a golden image. Raise BundleError, which names the image."""
+def read_golden_image(path: Path) -> bytes:
+    """Return the bytes of a golden image. Raise BundleError, which names it."""
     try:
-        return predictor(image.read_bytes(), GOLDEN_OPTIONS).detections
-    except (OSError, ImageError) as error:
-        raise BundleError(f"golden image {image.name}: {error}") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"golden image {path.name}: {error.strerror or error}") from error
 
 
 def open_bundle(path: Path) -> Bundle:

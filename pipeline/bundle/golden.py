@@ -1,12 +1,18 @@
+"""The golden cases of a bundle. The gateway imports this module, so it needs no PyTorch."""
+
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.engines.base import Precision
 from pipeline.errors import BundleError
 from pipeline.schemas import Detection, Mask, RleMask
+
+if TYPE_CHECKING:
+    from pipeline.engines.base import Precision
 
 EXPECTED_FILE = "expected.json"
 # Quantization to int8 changes answers by more than the tolerances below, so an int8 engine has
@@ -23,12 +29,33 @@ BORDER_TOLERANCE = 0.25  # mask pixels that may differ, per pixel of the box's p
 Expected = TypeAdapter(dict[str, list[Detection]])
 
 
-def expected_file(precision: Precision) -> str:
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The largest differences between the lesions that were found and those that were expected.
+
+    max_box_pixels: of a side of a box, in the source image. Without lesions, or masks, nothing
+    differs.
+    """
+
+    max_score_difference: float = 0.0
+    min_mask_iou: float = 1.0
+    max_box_pixels: float = 0.0
+
+    def worst(self, other: "Agreement") -> "Agreement":
+        """Return the larger differences of both."""
+        return Agreement(
+            max(self.max_score_difference, other.max_score_difference),
+            min(self.min_mask_iou, other.min_mask_iou),
+            max(self.max_box_pixels, other.max_box_pixels),
+        )
+
+
+def expected_file(precision: "Precision") -> str:
     return EXPECTED_INT8_FILE if precision == "int8" else EXPECTED_FILE
 
 
 def write_golden(
-    folder: Path, cases: dict[str, list[Detection]], precision: Precision = "float32"
+    folder: Path, cases: dict[str, list[Detection]], precision: "Precision" = "float32"
 ) -> None:
     """Write the expected detections of each image file in the folder, by file name."""
     content = Expected.dump_json(dict(sorted(cases.items())), indent=1)
@@ -36,7 +63,7 @@ def write_golden(
 
 
 def read_golden(
-    folder: Path, precision: Precision = "float32"
+    folder: Path, precision: "Precision" = "float32"
 ) -> Iterator[tuple[Path, list[Detection]]]:
     """Yield each image file of the folder with its expected detections. Raise BundleError."""
     path = folder / expected_file(precision)
@@ -50,14 +77,16 @@ def read_golden(
 
 def compare(
     case: str, expected: Sequence[Detection], actual: Sequence[Detection], threshold: float
-) -> None:
-    """Raise BundleError unless both sequences hold the same lesions within the tolerances.
+) -> Agreement:
+    """Return how far the lesions differ that are in both sequences.
 
     threshold: the model's own score threshold. A lesion whose score is at most SCORE_TOLERANCE
-    above it may be missing or additional.
+    above it may be missing or additional. Raise BundleError unless both sequences hold the same
+    lesions within the tolerances.
     """
     certain_score = threshold + SCORE_TOLERANCE
     candidates = list(actual)
+    agreement = Agreement()
     for lesion in expected:
         match = max(
             (candidate for candidate in candidates if _same_lesion(lesion, candidate)),
@@ -66,6 +95,7 @@ def compare(
         )
         if match is not None:
             candidates.remove(match)
+            agreement = agreement.worst(_agreement(lesion, match))
         elif lesion.score > certain_score:
             raise BundleError(
                 f"golden case {case}: {_describe(lesion)} was not found again"
@@ -74,6 +104,11 @@ def compare(
     for lesion in candidates:
         if lesion.score > certain_score:
             raise BundleError(f"golden case {case}: {_describe(lesion)} was found unexpectedly")
+    return agreement
+
+
+def _agreement(a: Detection, b: Detection) -> Agreement:
+    return Agreement(abs(a.score - b.score), _mask_iou(a, b), _box_distance(a, b))
 
 
 def _same_lesion(a: Detection, b: Detection) -> bool:
@@ -86,8 +121,11 @@ def _same_lesion(a: Detection, b: Detection) -> bool:
 
 
 def _boxes_agree(a: Detection, b: Detection) -> bool:
-    distance = max(abs(left - right) for left, right in zip(a.box, b.box, strict=True))
-    return distance <= SIDE_TOLERANCE or _box_iou(a, b) >= MIN_IOU
+    return _box_distance(a, b) <= SIDE_TOLERANCE or _box_iou(a, b) >= MIN_IOU
+
+
+def _box_distance(a: Detection, b: Detection) -> float:
+    return max(abs(left - right) for left, right in zip(a.box, b.box, strict=True))
 
 
 def _masks_agree(a: Detection, b: Detection) -> bool:
@@ -97,6 +135,14 @@ def _masks_agree(a: Detection, b: Detection) -> bool:
     border = BORDER_TOLERANCE * 2 * (x2 - x1 + y2 - y1)
     intersection, union = _overlap(a.mask, b.mask)
     return union - intersection <= max((1 - MIN_IOU) * union, border)
+
+
+def _mask_iou(a: Detection, b: Detection) -> float:
+    """Return the intersection over union of the masks; 1 where both have no mask, or no pixel."""
+    if a.mask is None or b.mask is None:
+        return 1.0
+    intersection, union = _overlap(a.mask, b.mask)
+    return intersection / union if union else 1.0
 
 
 def _overlap(a: Mask, b: Mask) -> tuple[int, int]:

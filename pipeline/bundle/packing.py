@@ -16,10 +16,11 @@ from pipeline.bundle.bundle import (
     QUANTIZED_FOLDER,
     WEIGHTS_FILE,
     Bundle,
-    detect,
     open_bundle,
+    read_golden_image,
 )
 from pipeline.bundle.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_golden
+from pipeline.bundle.golden_check import detect
 from pipeline.bundle.manifest import Manifest, sha256_of
 from pipeline.class_names import check_class_names
 from pipeline.engines.base import Engine, EngineName
@@ -185,7 +186,7 @@ def _record_cases(source: Source, draft: Path, engine: Engine) -> None:
     for path in source.golden:
         if path.name in cases or path.name in (EXPECTED_FILE, EXPECTED_INT8_FILE):
             raise BundleError(f"another file of the bundle is named {path.name} already")
-        cases[path.name] = detect(predictor, path)
+        cases[path.name] = detect(predictor, path.name, read_golden_image(path))
         shutil.copyfile(path, draft / GOLDEN_FOLDER / path.name)
     write_golden(draft / GOLDEN_FOLDER, cases, engine.precision)
 

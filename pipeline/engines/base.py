@@ -27,3 +27,12 @@ class Engine(Protocol):
         last digits, since layers then sum in another order.
         """
         ...
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 (hex) that changes when the model's weights in memory change.
+
+        It is that of the parameters, or, where a runtime keeps them to itself, of its answers to
+        fixed inputs. Only values of one engine object are comparable: threads and processors may
+        change the last digits of an answer.
+        """
+        ...

@@ -9,6 +9,7 @@ from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint
 from pipeline.engines.files.config_file import read_config_file
 from pipeline.engines.files.unread import TRAINING, without
+from pipeline.engines.fingerprint import fingerprint_of
 from pipeline.engines.portable.config import (
     remarks_on,
     require_detectron2_runs,
@@ -61,6 +62,9 @@ class Detectron2Engine:
         # The divisibility of a backbone that takes any size is 0.
         divisibility = max(1, self.model.backbone.size_divisibility)
         return predict_by_shape(inputs, divisibility, self._predict_same_shape)
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.model)
 
     @torch.inference_mode()
     @without_tf32()

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engines.base import Precision
+from pipeline.engines.fingerprint import update
 from pipeline.engines.portable.engine import PortableEngine, load_model
 from pipeline.engines.portable.maskrcnn import MaskRCNN, layers_of
 from pipeline.engines.portable.networks import Features, Prediction
+from pipeline.engines.probe_pictures import pooled, probe_pictures
 from pipeline.engines.torch_threads import one_torch_thread
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
@@ -67,6 +70,25 @@ class OpenVinoEngine(PortableEngine):
         # which would keep OpenVINO's threads from the cores.
         with one_torch_thread():
             return super().predict(inputs)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the tensors that PyTorch holds, and of the layers' outputs.
+
+        OpenVINO does not give out the weights that it computes with. A changed weight changes the
+        outputs for fixed pictures, unless it contributes less than their last digit to them.
+        """
+        digest = hashlib.sha256(super().fingerprint().encode())
+        heads, networks = self.model.roi_heads, self.model.networks
+        features, predictions = networks.dense(probe_pictures())
+        maps = list(features.values())
+        update(digest, features.items())
+        update(digest, [("prediction", tensor) for pair in predictions for tensor in pair])
+        boxes = networks.box(pooled(maps, heads.box_pooler.resolution))
+        update(digest, [("box", tensor) for tensor in boxes])
+        if heads.mask_pooler is not None:
+            masks = networks.mask(pooled(maps, heads.mask_pooler.resolution))
+            update(digest, [("mask", masks)])
+        return digest.hexdigest()
 
 
 class OpenVinoNetworks:

@@ -46,6 +46,11 @@ class FakeGraph:
             await self._hang()
         return {"name": "fake"}
 
+    async def golden(self) -> bytes:
+        if not self.loaded:
+            await self._hang()
+        return b'{"cases": []}'
+
     async def _hang(self) -> None:
         try:
             await asyncio.Event().wait()
@@ -134,7 +139,9 @@ async def test_each_configured_token_is_accepted(client, token):
 @pytest.mark.parametrize(
     "value", [None, "", "Bearer", "Bearer ", "Basic " + TOKEN, "Bearer " + TOKEN[:-1], "Bearer é"]
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/model")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/predict"), ("GET", "/model"), ("GET", "/golden")]
+)
 async def test_request_without_valid_token_is_refused(client, graph, value, method, path):
     headers = [(b"authorization", value.encode())] if value is not None else []
     response = await client.request(method, path, headers=headers)
@@ -375,6 +382,22 @@ async def test_busy_model_is_still_ready(client, graph):
 async def test_model_route_returns_manifest(client):
     response = await client.get("/model", headers=AUTHORIZED)
     assert response.json() == {"name": "fake"}
+
+
+async def test_golden_route_returns_cases_of_graph(client, graph):
+    response = await client.get("/golden", headers=AUTHORIZED)
+    assert response.json() == {"cases": []}
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_golden_cases_are_unavailable_while_model_loads(graph):
+    graph.loaded = False
+    app = Routes(graph, Tokens(TOKEN), app_args(deadline={"default_s": 0.01})).app()
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as impatient:
+        response = await impatient.get("/golden", headers=AUTHORIZED)
+    problem(response, 503, "unavailable")
 
 
 async def test_two_content_types_are_refused(client):

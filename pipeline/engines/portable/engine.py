@@ -11,6 +11,7 @@ from pipeline.engines.base import Precision
 from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint
 from pipeline.engines.files.config_file import read_config_file
+from pipeline.engines.fingerprint import fingerprint_of
 from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, remarks_on
 from pipeline.engines.portable.fusion import fused
@@ -62,6 +63,9 @@ class PortableEngine:
         return predict_by_shape(
             inputs, self.model.backbone.size_divisibility, self._predict_same_shape
         )
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.model)
 
     @torch.inference_mode()
     @without_tf32()

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import Overloaded
 from serve_app.batching import Batcher
+from tests.unit.serve_app.recording import RecordingMetrics
 
 
 class Gate:
@@ -223,3 +224,102 @@ async def test_concurrent_items_get_one_result_each(pool):
     await batcher.close()
     assert answers == [-item for item in range(100)]
     assert calls == list(range(100))
+
+
+async def start_job(batcher: Batcher[int, int], name: str, ran: list[str]) -> asyncio.Task[str]:
+    def job() -> str:
+        ran.append(name)
+        return name
+
+    task = asyncio.create_task(batcher.run_when_idle(job))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_job_runs_at_once_in_idle_pool(batcher, pool):
+    thread = await batcher.run_when_idle(threading.get_ident)
+    assert thread == pool.submit(threading.get_ident).result()
+
+
+async def test_job_waits_until_no_item_waits(batcher, gate):
+    first = await occupy(batcher, gate, 1)
+    ran: list[str] = []
+    job = await start_job(batcher, "job", ran)
+    rest = await submit(batcher, 2, 3, 4, 5, 6)
+    gate.open(2)
+    await asyncio.gather(first, *rest[:3])
+    assert ran == []
+    gate.open()
+    assert await job == "job"
+    assert [task.done() for task in rest] == [True] * 5
+
+
+async def test_item_waits_for_one_job_at_most(batcher, gate):
+    running, end, ran = threading.Event(), threading.Event(), []
+
+    def long_job() -> None:
+        running.set()
+        end.wait(10)
+
+    first = asyncio.create_task(batcher.run_when_idle(long_job))
+    await asyncio.to_thread(running.wait, 10)
+    second = await start_job(batcher, "second", ran)
+    [item] = await submit(batcher, 7)
+    end.set()
+    await gate.until_entered()
+    assert (first.done(), ran) == (True, [])
+    gate.open()
+    assert await item == 70
+    assert await second == "second"
+
+
+async def test_error_of_job_reaches_its_caller_alone(batcher, gate):
+    def broken() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await batcher.run_when_idle(broken)
+    task = await occupy(batcher, gate, 1)
+    gate.open()
+    assert await task == 10
+
+
+async def test_job_of_cancelled_caller_does_not_run(batcher, gate):
+    first, ran = await occupy(batcher, gate), []
+    job = await start_job(batcher, "gone", ran)
+    job.cancel()
+    gate.open()
+    await first
+    assert await batcher.run_when_idle(lambda: "next") == "next"
+    assert ran == []
+
+
+async def test_close_refuses_waiting_and_new_jobs(batcher, gate):
+    first, ran = await occupy(batcher, gate), []
+    job = await start_job(batcher, "job", ran)
+    closing = asyncio.create_task(batcher.close())
+    gate.open()
+    await asyncio.gather(first, closing)
+    for refused in (job, batcher.run_when_idle(lambda: None)):
+        with pytest.raises(Overloaded, match="shutting down"):
+            await refused
+    assert ran == []
+
+
+async def test_busy_for_measures_running_job(batcher):
+    busy = await batcher.run_when_idle(batcher.busy_for)
+    assert busy > 0
+    assert batcher.busy_for() == 0
+
+
+async def test_batcher_reports_batches_and_queue(gate, pool):
+    metrics = RecordingMetrics()
+    batcher = Batcher(gate, pool, max_batch_size=2, max_waiting=5, metrics=metrics)
+    first = await occupy(batcher, gate, 1)
+    rest = await submit(batcher, 2, 3, 4)
+    rest[2].cancel()
+    gate.open(2)
+    await asyncio.gather(first, *rest[:2])
+    assert [len(waited) for waited in metrics.batches] == [1, 2]
+    assert all(seconds >= 0 for waited in metrics.batches for seconds in waited)
+    assert metrics.waiting == [1, 0, 1, 2, 3, 2, 0]

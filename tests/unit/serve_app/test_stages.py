@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import json
 from pathlib import Path
 
@@ -9,16 +10,21 @@ import torch
 from pipeline.errors import BrokenImage, BundleError, ImageTooLarge, PredictionFailed
 from pipeline.image.resize import Resize
 from pipeline.schemas import Prediction, PredictOptions
+from serve_app import stages
 from serve_app.args import AppArgs
+from serve_app.self_check import SelfCheckFailed
 from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
 from tests.fakes import (
+    CORRUPTS,
     FAILS,
     MANIFEST,
     FakeBundle,
     open_fake_bundle,
+    open_golden_bundle,
     open_unreproducible_bundle,
     png,
 )
+from tests.unit.serve_app.recording import RecordingMetrics
 
 QUEUE = {"max_ongoing_requests": 8, "max_queued_requests": 8}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
@@ -187,3 +193,114 @@ def test_fake_bundle_has_interface_of_real_bundle():
     assert isinstance(fake, FakeBundle)
     assert fake.info("fake").sha256 == "0" * 64
     assert np.array_equal(fake.resize(np.ones((9, 9, 3), np.uint8)).pixels, np.ones((9, 9, 3)))
+
+
+def corruptible(**changes) -> Predictor:
+    """Return a predictor with a golden case, whose weights the image CORRUPTS changes."""
+    args = app_args()
+    model = args.model.model_copy(update=changes)
+    return Predictor(args.model_copy(update={"model": model}), open_golden_bundle)
+
+
+@pytest.fixture
+def no_hold(monkeypatch):
+    monkeypatch.setattr(stages, "_REFUSES_AFTER_S", 0.0)
+
+
+async def check_golden(predictor: Predictor) -> None:
+    await predictor._checks._check_golden(predictor._batcher.run_when_idle)
+
+
+async def test_predictor_reports_stage_batch_and_model(prepared):
+    metrics = RecordingMetrics()
+    predictor = Predictor(app_args(), open_golden_bundle, lambda: metrics)
+    await predictor(prepared)
+    assert metrics.stages == ["predictor"]
+    assert [len(waited) for waited in metrics.batches] == [1]
+    assert metrics.models == [predictor._info]
+    assert metrics.checks == ["reproduced", "unchanged"]
+
+
+async def test_pipeline_reports_each_stage_to_one_object():
+    made = []
+
+    def make() -> RecordingMetrics:
+        made.append(RecordingMetrics())
+        return made[-1]
+
+    pipeline = Pipeline(app_args(), open_fake_bundle, make)
+    await pipeline("id", png(), PredictOptions())
+    (metrics,) = made
+    assert metrics.stages == ["preprocess", "predictor", "postprocess"]
+
+
+async def test_refused_image_counts_for_no_stage():
+    metrics = RecordingMetrics()
+    pipeline = Pipeline(app_args(), open_fake_bundle, lambda: metrics)
+    with pytest.raises(BrokenImage):
+        await pipeline("id", png()[:-20], PredictOptions())
+    assert metrics.stages == []
+
+
+@pytest.mark.usefixtures("no_hold")
+async def test_predictor_with_altered_weights_refuses_every_image(prepared):
+    predictor = corruptible()
+    await predictor(await Preprocess(app_args(), open_fake_bundle)(png(CORRUPTS)))
+    with pytest.raises(SelfCheckFailed):
+        await check_golden(predictor)
+    calls = len(predictor._engine.batch_sizes)
+    for question in (predictor(prepared), predictor.manifest(), predictor.golden()):
+        with pytest.raises(SelfCheckFailed):
+            await question
+    assert len(predictor._engine.batch_sizes) == calls
+
+
+@pytest.mark.usefixtures("no_hold")
+async def test_images_that_wait_during_failing_check_are_refused(prepared):
+    predictor = corruptible()
+    predictor._engine.weights[0] = 0.25
+    check = asyncio.create_task(check_golden(predictor))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(predictor(prepared)) for _ in range(3)]
+    results = await asyncio.gather(check, *waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [SelfCheckFailed] * 4
+    assert predictor._engine.batch_sizes == [1, 1]  # the golden case alone, twice
+
+
+@pytest.mark.usefixtures("no_hold")
+async def test_answer_in_progress_is_dropped_when_check_fails(monkeypatch):
+    pipeline = Pipeline(app_args(), open_golden_bundle)
+
+    async def slow(*_: object) -> bytes:
+        pipeline._predictor._checks._fail("while the picture was drawn")
+        return b"{}"
+
+    monkeypatch.setattr(Postprocess, "__call__", slow)
+    with pytest.raises(SelfCheckFailed):
+        await pipeline("id", png(), PredictOptions())
+
+
+async def test_refusal_takes_a_moment(prepared, monkeypatch):
+    predictor = corruptible()
+    predictor._checks._fail("for this test")
+    pauses = []
+    sleep = asyncio.sleep
+    monkeypatch.setattr(stages.asyncio, "sleep", lambda s: pauses.append(s) or sleep(0))
+    with pytest.raises(SelfCheckFailed):
+        await predictor(prepared)
+    assert pauses == [0.5]
+
+
+async def test_health_checks_start_self_checks():
+    predictor = corruptible(golden_every_s=None)
+    await predictor.check_health()
+    await predictor.check_health()
+    assert [task.get_name() for task in predictor._checks._tasks] == ["weights"]
+
+
+async def test_predictor_returns_golden_cases_of_model():
+    report = json.loads(await corruptible().golden())
+    assert report["bundle_sha256"] == MANIFEST.digest
+    (case,) = report["cases"]
+    assert base64.b64decode(case["image"], validate=True) == png()
+    assert case["expected"][0]["box"] == [0, 0, 20, 20]

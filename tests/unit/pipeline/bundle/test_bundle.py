@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 import shutil
@@ -324,3 +325,35 @@ def test_score_threshold_of_dense_detector_is_its_own(bundle: Path) -> None:
     files = read_manifest(bundle).files | {path.name: sha256_of(path)}
     rewrite(bundle, files=files)
     assert open_bundle(bundle).score_threshold == 0.4
+
+
+def test_golden_check_runs_after_bundle_is_gone(bundle: Path, tmp_path: Path) -> None:
+    opened = open_bundle(bundle)
+    check = opened.golden_check(opened.load_engine())
+    bundle.rename(tmp_path / "elsewhere")
+    assert [case.name for case in check.cases] == ["case.png"]
+    assert check.run_all().max_box_pixels < 0.05
+
+
+def test_golden_report_holds_cases_and_model(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    report = opened.golden_check(opened.load_engine()).report(max_bytes=10_000_000)
+    image = (bundle / "golden" / "case.png").read_bytes()
+    written = json.loads(report.model_dump_json())
+    assert written["bundle_sha256"] == opened.manifest.digest
+    assert written["score_threshold"] == opened.score_threshold
+    assert [case["name"] for case in written["cases"]] == ["case.png"]
+    assert base64.b64decode(written["cases"][0]["image"], validate=True) == image
+    ((_, expected),) = opened.golden()
+    assert report.cases[0].expected == expected
+
+
+def test_golden_report_leaves_out_cases_that_do_not_fit(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    check = opened.golden_check(opened.load_engine())
+    size = len(check.cases[0].image)
+    small = dataclasses.replace(check.cases[0], name="small.png", image=b"x")
+    check.cases = (*check.cases, *check.cases, small)
+    names = [case.name for case in check.report(max_bytes=size + 1).cases]
+    assert names == ["case.png", "small.png"]
+    assert [case.name for case in check.report(max_bytes=size - 1).cases] == ["small.png"]

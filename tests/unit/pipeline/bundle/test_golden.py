@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from pipeline.bundle.golden import compare, read_golden, write_golden
+from pipeline.bundle.golden import Agreement, compare, read_golden, write_golden
 from pipeline.errors import BundleError
 from pipeline.schemas import Detection, RleMask
 
@@ -176,3 +178,44 @@ def test_cases_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | No
         (tmp_path / "expected.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"cannot be read from expected\.json"):
         list(read_golden(tmp_path))
+
+
+def test_equal_lesions_agree_fully() -> None:
+    assert compare("a.png", [detection()], [detection()], THRESHOLD) == Agreement(0.0, 1.0, 0.0)
+    assert compare("a.png", [], [], THRESHOLD) == Agreement(0.0, 1.0, 0.0)
+
+
+def test_agreement_holds_largest_difference_of_each_kind() -> None:
+    boxes = [(20, 20, 120, 100), (130, 20, 190, 100), (20, 110, 120, 190)]
+    expected = [detection(box, class_id=place) for place, box in enumerate(boxes)]
+    actual = [
+        detection(boxes[0], class_id=0, score=0.885),
+        detection((130, 20, 190.75, 100), class_id=1, score=0.905),
+        detection(boxes[2], class_id=2, shrink=2),
+    ]
+    agreement = compare("a.png", expected, actual, THRESHOLD)
+    assert agreement.max_score_difference == pytest.approx(0.015)
+    assert agreement.min_mask_iou == pytest.approx(0.98)
+    assert agreement.max_box_pixels == pytest.approx(0.75)
+
+
+def test_agreement_without_masks_is_of_boxes_and_scores() -> None:
+    bare = detection().model_copy(update={"mask": None, "mask_area": None})
+    moved = bare.model_copy(update={"box": (20.5, 20, 120, 100)})
+    assert compare("a.png", [bare], [moved], THRESHOLD) == Agreement(0.0, 1.0, 0.5)
+
+
+def test_lesion_near_threshold_does_not_change_agreement() -> None:
+    agreement = compare("a.png", [detection(score=0.51)], [], THRESHOLD)
+    assert agreement == Agreement()
+
+
+def test_worst_of_agreements_has_larger_differences() -> None:
+    worst = Agreement(0.01, 0.99, 0.1).worst(Agreement(0.0, 0.97, 0.5))
+    assert worst == Agreement(0.01, 0.97, 0.5)
+
+
+def test_comparison_needs_no_torch() -> None:
+    code = "import sys, pipeline.bundle.golden; print({'torch', 'cv2', 'PIL'} & set(sys.modules))"
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert process.stdout.strip() == b"set()"
