@@ -42,7 +42,7 @@ def main() -> int:
 def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
     stopping = threading.Event()
     try:
-        with local_ray(args, options.dashboard_port, options.temp_dir):
+        with local_ray(args, options.dashboard_port, options.temp_dir, options.metrics_port):
             DriverReport(state=DriverState.RAY_STARTED).print()
             for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
                 signal.signal(signum, lambda *_: stopping.set())
@@ -64,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="instead of the profile's")
     parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
     parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")
+    parser.add_argument("--metrics-port", type=int, help="for the metrics; a free one by default")
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()

@@ -31,10 +31,17 @@ class StartError(Exception):
 
 
 @contextmanager
-def local_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) -> Iterator[None]:
+def local_ray(
+    args: AppArgs,
+    dashboard_port: int | None,
+    temp_dir: Path | None,
+    metrics_port: int | None = None,
+) -> Iterator[None]:
     """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
-    Every port is a free one, so that nothing clashes with another Ray or a Redis on this host.
+    metrics_port: where Ray exports the metrics of its processes and of the replicas.
+
+    The other ports are free ones, so that nothing clashes with another Ray or a Redis on this host.
     Ray binds one port per replica to all interfaces whatever its address, for calls between
     replicas; that one asks for Ray's token. `ray.init()` can choose neither the address nor the
     port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
@@ -50,6 +57,7 @@ def local_ray(args: AppArgs, dashboard_port: int | None, temp_dir: Path | None) 
             dashboard_host=_LOOPBACK,
             dashboard_port=dashboard_port,  # type: ignore[arg-type]  # its annotation says bool
             dashboard_agent_listen_port=0,
+            metrics_export_port=metrics_port,
             # Nothing here scales nodes or reads the output of workers from the driver's terminal.
             no_monitor=True,
             include_log_monitor=False,  # type: ignore[arg-type]  # its annotation says str

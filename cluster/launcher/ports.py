@@ -42,20 +42,23 @@ def choose_ports(wanted: Sequence[int | None]) -> list[int]:
 class StackPorts:
     """The ports of one start, all on the loopback address. Without a dashboard that one is None.
 
-    metrics: of the dashboard's own metrics, which Ray serves also without one.
+    metrics: of the dashboard's own metrics, which Ray serves also without one. serve_metrics: of
+    the metrics of Ray and of the replicas.
     """
 
     gateway: int
     ingress: int
     dashboard: int | None
     metrics: int
+    serve_metrics: int
 
     @classmethod
     def choose(cls, options: StackOptions) -> Self:
         """Take the ports of the options, and free ones. Raise StackError for one in use."""
-        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port, None]
-        gateway, ingress, dashboard, metrics = choose_ports(wanted)
-        return cls(gateway, ingress, dashboard if options.dashboard else None, metrics)
+        wanted = [options.gateway_port, options.ingress_port, options.dashboard_port, None, None]
+        gateway, ingress, dashboard, metrics, serve_metrics = choose_ports(wanted)
+        chosen_dashboard = dashboard if options.dashboard else None
+        return cls(gateway, ingress, chosen_dashboard, metrics, serve_metrics)
 
 
 def _bind_anywhere(probe: socket.socket) -> None:

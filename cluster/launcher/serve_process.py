@@ -24,6 +24,7 @@ class ServeProcess(StackProcess):
         self.dashboard_url = (
             None if ports.dashboard is None else f"http://127.0.0.1:{ports.dashboard}"
         )
+        self.metrics_url = f"http://127.0.0.1:{ports.serve_metrics}/metrics"
         environment = workspace.child_environment(
             LESIONSERVE_SERVICE_TOKENS=workspace.gateway_settings["LESIONSERVE_SERVICE_TOKEN"],
             # With this token Ray does not make or read one in the home directory.
@@ -45,6 +46,7 @@ class ServeProcess(StackProcess):
 def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> list[str]:
     command = [sys.executable, "-m", "serve_app", "--config", str(options.config)]
     command += ["--port", str(ports.ingress), "--temp-dir", str(workspace.ray_folder)]
+    command += ["--metrics-port", str(ports.serve_metrics)]
     if options.bundle is not None:
         command += ["--bundle", str(options.bundle)]
     if ports.dashboard is not None:

@@ -15,8 +15,9 @@ _POLL_S = 0.25
 class Stack:
     """A whole service on this machine that is ready: Ray, the graph, the gateway, a key to it.
 
-    ca: the certificate that clients trust; None in plain HTTP. start_s: the seconds that the start
-    took. `say` takes a line for the user.
+    ca: the certificate that clients trust; None in plain HTTP. serve_metrics_url: where Prometheus
+    reads the metrics of Ray and the replicas. start_s: the seconds that the start took. `say` takes
+    a line for the user.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Stack:
         self.ca = ca
         self.dashboard_url = serve.dashboard_url
         self.dashboard_token = serve.dashboard_token
+        self.serve_metrics_url = serve.metrics_url
         self.start_s = start_s
         self._serve = serve
         self._gateway = gateway
