@@ -39,11 +39,12 @@ def local_ray(
 ) -> Iterator[None]:
     """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
-    Prometheus reads Ray's metrics on `metrics_port`. Every port that is not given is a free one, so
-    that nothing clashes with another Ray or a Redis on this host. Ray binds one port per replica to
-    all interfaces whatever its address, for calls between replicas; that one asks for Ray's token.
-    `ray.init()` can choose neither the address nor the port of the node agent, so the head node is
-    started as `ray.init()` does it inside (ADR 0022).
+    metrics_port: where Ray exports the metrics of its processes and of the replicas.
+
+    The other ports are free ones, so that nothing clashes with another Ray or a Redis on this host.
+    Ray binds one port per replica to all interfaces whatever its address, for calls between
+    replicas; that one asks for Ray's token. `ray.init()` can choose neither the address nor the
+    port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
     """
     _set_environment()
     node = Node(

@@ -24,6 +24,7 @@ class ServeProcess(StackProcess):
         self.dashboard_url = (
             None if ports.dashboard is None else f"http://127.0.0.1:{ports.dashboard}"
         )
+        self.metrics_url = f"http://127.0.0.1:{ports.ray_metrics}/metrics"
         environment = workspace.child_environment(
             LESIONSERVE_SERVICE_TOKENS=workspace.gateway_settings["LESIONSERVE_SERVICE_TOKEN"],
             # With this token Ray does not make or read one in the home directory.

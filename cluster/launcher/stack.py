@@ -16,9 +16,9 @@ _POLL_S = 0.25
 class Stack:
     """A whole service on this machine that is ready: Ray, the graph, the gateway, a key to it.
 
-    ca: the certificate that clients trust; None in plain HTTP. monitoring: None where it was not
-    asked for. start_s: the seconds that the start
-    took. `say` takes a line for the user.
+    ca: the certificate that clients trust; None in plain HTTP. serve_metrics_url: where Prometheus
+    reads the metrics of Ray and the replicas. monitoring: None where it was not asked for. start_s:
+    the seconds that the start took. `say` takes a line for the user.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Stack:
         self.ca = ca
         self.dashboard_url = serve.dashboard_url
         self.dashboard_token = serve.dashboard_token
+        self.serve_metrics_url = serve.metrics_url
         self.start_s = start_s
         self.monitoring = monitoring
         self._serve = serve

@@ -46,6 +46,7 @@ def test_up_answers_recovers_and_leaves_nothing(tmp_path):
 
         assert_invitation(up)
         assert_listens_on_loopback_alone(up)
+        assert_metrics_of_replicas(up)
         assert_files_are_private(tmp_path / "data")
         assert re.findall(r"^ +\d+ s  (.*)", up.output, re.MULTILINE)[-1] == "ready"
 
@@ -111,6 +112,18 @@ def assert_listens_on_loopback_alone(up: Up) -> None:
             with pytest.raises(grpc.RpcError) as raised:
                 call(b"", timeout=30)
             assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def assert_metrics_of_replicas(up: Up) -> None:
+    """The port that the driver was given has them, on the loopback address."""
+    (port,) = {
+        int(title.split("--metrics-port ")[1].split()[0])
+        for title in up.processes().values()
+        if "--metrics-port" in title
+    }
+    assert ("127.0.0.1", port) in up.listening()
+    url = f"http://127.0.0.1:{port}/metrics"
+    until(lambda: "ray_lesionserve_model_info{" in httpx.get(url, timeout=10).text, within_s=60)
 
 
 def assert_files_are_private(data: Path) -> None:

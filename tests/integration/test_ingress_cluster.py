@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,6 @@ import ray
 from PIL import Image
 from ray import serve
 
-from cluster.launcher.ports import choose_ports
 from gateway.predict.upstream import ImageRequest, Upstream
 from pipeline.errors import LesionserveError, PoisonImage
 from pipeline.image.inspect import Header
@@ -32,9 +30,9 @@ from tests.fakes import (
     open_unreproducible_bundle,
     png,
 )
+from tests.integration.own_ray import TOKEN, own_ray
 
 pytestmark = pytest.mark.cluster
-TOKEN = "t" * 32
 QUEUE = {"max_ongoing_requests": 4, "max_queued_requests": 2}
 SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
 INGRESS = SIZE | {"max_ongoing_requests": 100, "max_queued_requests": 100}
@@ -68,33 +66,13 @@ def url() -> Iterator[str]:
 
     It goes with this module: later tests end every process that descends from this one.
     """
-    with (
-        # A short path, for the sockets in it.
-        tempfile.TemporaryDirectory(prefix="ls-", dir="/tmp", ignore_cleanup_errors=True) as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("LESIONSERVE_SERVICE_TOKENS", TOKEN)
-        # Given a token, Ray makes none in the home directory.
-        patch.setenv("RAY_AUTH_TOKEN", "r" * 64)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=256 * 1024 * 1024,
-            log_to_driver=False,
-            _temp_dir=folder,
-        )
-        (port,) = choose_ports([None])
-        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
+    with own_ray() as instance:
         targets = [
             serve.api.RunTarget(wire(app_args(layout), open_fake_bundle), layout, f"/{layout}")
             for layout in GRAPHS
         ]
         serve.run_many(targets)
-        yield f"http://127.0.0.1:{port}"
-        serve.shutdown()
-        ray.shutdown()
+        yield instance.url
 
 
 @pytest.fixture(params=list(GRAPHS))

@@ -89,6 +89,9 @@ def test_addresses_are_on_loopback_interface(processes, group):
     serve, gateway = processes
     assert gateway.url == "http://127.0.0.1:1"
     assert serve.dashboard_url == "http://127.0.0.1:3"
+    assert serve.metrics_url == "http://127.0.0.1:5/metrics"
+    driver = group.commands[0]
+    assert driver[driver.index("--metrics-port") + 1] == "5"
     assert [command[2] for command in group.commands] == ["serve_app", "uvicorn"]
 
 
