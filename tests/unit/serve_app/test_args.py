@@ -99,6 +99,8 @@ A = "applications.0."
         (A + "args.model.engine", "tensorflow"),
         (A + "args.model.max_batch_size", 0),
         (A + "args.model.torch_threads", 0),
+        (A + "args.model.golden_every_s", 0),
+        (A + "args.model.weights_every_s", 0),
         (A + "args.image.max_byts", 1),
         (A + "args.deadline.max_s", -1),
         (A + "args.threads", "many"),
@@ -255,3 +257,13 @@ def test_autoscaling_options_reach_ray():
     config = size.options()["autoscaling_config"]
     assert AutoscalingConfig.model_validate(config).look_back_period_s == 3
     assert set(config) <= set(AutoscalingConfig.model_fields)
+
+
+def test_self_checks_are_switched_off_by_null(document):
+    model = args_of(document)["model"]
+    del model["golden_every_s"], model["weights_every_s"]
+    defaults = AppArgs.model_validate(args_of(document)).model
+    assert (defaults.golden_every_s, defaults.weights_every_s) == (6 * 3600, 24 * 3600)
+    model |= {"golden_every_s": None, "weights_every_s": None}
+    off = AppArgs.model_validate(args_of(document)).model
+    assert (off.golden_every_s, off.weights_every_s) == (None, None)
