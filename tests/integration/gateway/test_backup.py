@@ -81,7 +81,7 @@ def is_sqlite(database: Database) -> bool:
 def backup_of(database: Database, folder: Path) -> Path:
     """Make a backup and return its path, which is the newest in the folder."""
     database.output("backup", folder)
-    return sorted(folder.glob("lesionserve-*"))[-1]
+    return sorted(folder.glob("lesionserve-2*"))[-1]
 
 
 def dump_in(backup: Path) -> Path:
