@@ -27,28 +27,43 @@ MakeDatabase = Callable[[], Database]
 _numbers = itertools.count()
 
 
+def sqlite_databases(folder: Path) -> MakeDatabase:
+    template = Database(f"sqlite:///{folder / 'template.sqlite3'}")
+    template.output("migrate", "-v0")
+
+    def make() -> Database:
+        path = folder / f"{next(_numbers)}" / "gateway.sqlite3"
+        path.parent.mkdir()
+        shutil.copy(folder / "template.sqlite3", path)
+        return Database(f"sqlite:///{path}")
+
+    return make
+
+
+def postgres_databases(server: Postgres) -> MakeDatabase:
+    new_postgres_database(server, "migrated").output("migrate", "-v0")
+    return lambda: new_postgres_database(server, f"test{next(_numbers)}", "migrated")
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def new_database(request, tmp_path_factory) -> MakeDatabase:
     """Make an empty, migrated database."""
-    folder = tmp_path_factory.mktemp("databases")
     if request.param == "sqlite":
-        template = Database(f"sqlite:///{folder / 'template.sqlite3'}")
-        template.output("migrate", "-v0")
+        return sqlite_databases(tmp_path_factory.mktemp("databases"))
+    return postgres_databases(request.getfixturevalue("postgres"))
 
-        def make() -> Database:
-            path = folder / f"{next(_numbers)}" / "gateway.sqlite3"
-            path.parent.mkdir()
-            shutil.copy(folder / "template.sqlite3", path)
-            return Database(f"sqlite:///{path}")
 
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        new_postgres_database(server, "migrated").output("migrate", "-v0")
+@pytest.fixture(scope="module")
+def new_sqlite(tmp_path_factory) -> MakeDatabase:
+    return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
 
-        def make() -> Database:
-            return new_postgres_database(server, f"test{next(_numbers)}", "migrated")
 
-    return make
+@pytest.fixture
+def sqlite_database(new_sqlite: MakeDatabase) -> Database:
+    """A database with a key, for what does not depend on its kind."""
+    database = new_sqlite()
+    database.output("issue_key", "--name", "a clinic")
+    return database
 
 
 @pytest.fixture
@@ -66,7 +81,7 @@ def is_sqlite(database: Database) -> bool:
 def backup_of(database: Database, folder: Path) -> Path:
     """Make a backup and return its path, which is the newest in the folder."""
     database.output("backup", folder)
-    return sorted(folder.glob("lesionserve-*"))[-1]
+    return sorted(folder.glob("lesionserve-2*"))[-1]
 
 
 def dump_in(backup: Path) -> Path:
@@ -94,12 +109,13 @@ def test_restored_database_has_every_row_and_intact_trail(database, new_database
     assert other.output("migrate", "--check") == ""
 
 
-def test_restore_makes_tables_in_empty_database(database, postgres, tmp_path):
+def test_restore_makes_tables_in_empty_database(database, request, tmp_path):
     backup = backup_of(database, tmp_path)
     if is_sqlite(database):
         empty = Database(f"sqlite:///{tmp_path / 'new' / 'gateway.sqlite3'}")
     else:
-        empty = new_postgres_database(postgres, f"empty{next(_numbers)}")
+        server = request.getfixturevalue("postgres")
+        empty = new_postgres_database(server, f"empty{next(_numbers)}")
     empty.output("restore", backup)
     assert names_of_keys(empty) == {"a clinic"}
     if is_sqlite(database):
@@ -108,10 +124,10 @@ def test_restore_makes_tables_in_empty_database(database, postgres, tmp_path):
         assert list(path.parent.iterdir()) == [path]
 
 
-def test_backup_belongs_to_owner_alone(database, tmp_path):
+def test_backup_belongs_to_owner_alone(sqlite_database, tmp_path):
     os.umask(before := os.umask(0))
     folder = tmp_path / "backups"
-    backup = backup_of(database, folder)
+    backup = backup_of(sqlite_database, folder)
     os.umask(before)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, backup)] == [0o700, 0o700]
     files = list(backup.iterdir())
@@ -168,11 +184,11 @@ def test_backup_under_writes_has_every_earlier_row(database, new_database, tmp_p
     other.output("verify_audit")
 
 
-def test_keep_removes_older_backups_of_same_database_only(database, new_database, tmp_path):
-    other = backup_of(new_database(), tmp_path)
+def test_keep_removes_older_backups_of_same_database_only(sqlite_database, new_sqlite, tmp_path):
+    other = backup_of(new_sqlite(), tmp_path)
     (tmp_path / "lesionserve-notes").mkdir()
-    first, second = backup_of(database, tmp_path), backup_of(database, tmp_path)
-    printed = database.output("backup", tmp_path, "--keep", 2)
+    first, second = backup_of(sqlite_database, tmp_path), backup_of(sqlite_database, tmp_path)
+    printed = sqlite_database.output("backup", tmp_path, "--keep", 2)
     assert f"removed {first}" in printed
     assert not first.exists()
     kept = sorted(path.name for path in tmp_path.iterdir())
@@ -195,11 +211,11 @@ def test_broken_trail_is_reported_and_keeps_older_backups(database, new_database
     assert names_of_keys(other) == {"a clinic"}
 
 
-def test_unverified_backup_is_verified_before_it_replaces(database, new_database, tmp_path):
-    database.execute("UPDATE usage_event SET actor = 'somebody'")
-    database.output("backup", tmp_path, "--skip-verification")
+def test_unverified_backup_is_verified_before_it_replaces(sqlite_database, new_sqlite, tmp_path):
+    sqlite_database.execute("UPDATE usage_event SET actor = 'somebody'")
+    sqlite_database.output("backup", tmp_path, "--skip-verification")
     (backup,) = tmp_path.iterdir()
-    other = new_database()
+    other = new_sqlite()
     assert "in this backup is not intact" in other.refusal("restore", backup)
     assert names_of_keys(other) == set()
 
@@ -239,28 +255,28 @@ def test_restore_replaces_tables_of_another_version(database, new_database, tmp_
     assert other.output("migrate", "--check") == ""
 
 
-def test_backup_refuses_database_of_another_version(database, tmp_path):
-    database.execute("DELETE FROM django_migrations WHERE app = 'people'")
-    refusal = database.refusal("backup", tmp_path)
+def test_backup_refuses_database_of_another_version(sqlite_database, tmp_path):
+    sqlite_database.execute("DELETE FROM django_migrations WHERE app = 'people'")
+    refusal = sqlite_database.refusal("backup", tmp_path)
     assert "the database is of an earlier version of lesionserve" in refusal
     assert "people.0001_initial" in refusal
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("place", [0, 5000, -1])
-def test_changed_dump_is_refused(database, new_database, tmp_path, place):
-    backup = backup_of(database, tmp_path)
+@pytest.mark.parametrize("place", [0, -1])
+def test_changed_dump_is_refused(sqlite_database, new_sqlite, tmp_path, place):
+    backup = backup_of(sqlite_database, tmp_path)
     content = bytearray(dump_in(backup).read_bytes())
     content[place] ^= 1
     dump_in(backup).write_bytes(content)
-    other = new_database()
+    other = new_sqlite()
     for arguments in (["--check"], []):
         assert "was changed, or damaged" in other.refusal("restore", backup, *arguments)
     assert names_of_keys(other) == set()
 
 
-def test_changed_manifest_is_refused(database, tmp_path):
-    path = backup_of(database, tmp_path) / "manifest.json"
+def test_changed_manifest_is_refused(sqlite_database, tmp_path):
+    path = backup_of(sqlite_database, tmp_path) / "manifest.json"
     text = path.read_text()
     changes = {
         '"keys_apikey": 1': '"keys_apikey": 2',
@@ -270,32 +286,32 @@ def test_changed_manifest_is_refused(database, tmp_path):
     for old, new in changes.items():
         assert old in text
         path.write_text(text.replace(old, new))
-        refusal = database.refusal("restore", path.parent, "--replace")
+        refusal = sqlite_database.refusal("restore", path.parent, "--replace")
         assert "was changed after the backup was made" in refusal
     for whole in ("", "[]", text.replace('"format": 1', '"format": 2'), "{" * 100_000):
         path.write_text(whole)
-        assert "is no manifest of this version" in database.refusal("restore", path.parent)
+        assert "is no manifest of this version" in sqlite_database.refusal("restore", path.parent)
 
 
-def test_wrong_audit_key_is_named_by_fingerprint(database, tmp_path):
-    backup = backup_of(database, tmp_path)
+def test_wrong_audit_key_is_named_by_fingerprint(sqlite_database, tmp_path):
+    backup = backup_of(sqlite_database, tmp_path)
     fingerprint = json.loads((backup / "manifest.json").read_text())["audit_key"]
-    database.changes["LESIONSERVE_AUDIT_KEY"] = "b" * 32
-    refusal = database.refusal("restore", backup, "--replace")
+    sqlite_database.changes["LESIONSERVE_AUDIT_KEY"] = "b" * 32
+    refusal = sqlite_database.refusal("restore", backup, "--replace")
     assert f"needs the audit key with the fingerprint {fingerprint}" in refusal
-    assert names_of_keys(database) == {"a clinic"}
+    assert names_of_keys(sqlite_database) == {"a clinic"}
 
 
-def test_check_changes_nothing(database, tmp_path):
-    backup = backup_of(database, tmp_path)
-    database.output("issue_key", "--name", "later")
-    assert "is intact" in database.output("restore", backup, "--check")
-    assert names_of_keys(database) == {"a clinic", "later"}
+def test_check_changes_nothing(sqlite_database, tmp_path):
+    backup = backup_of(sqlite_database, tmp_path)
+    sqlite_database.output("issue_key", "--name", "later")
+    assert "is intact" in sqlite_database.output("restore", backup, "--check")
+    assert names_of_keys(sqlite_database) == {"a clinic", "later"}
 
 
-def test_folder_that_is_no_backup_is_refused(database, tmp_path):
+def test_folder_that_is_no_backup_is_refused(sqlite_database, tmp_path):
     for path in (tmp_path, tmp_path / "none"):
-        assert "name the folder of a backup" in database.refusal("restore", path)
+        assert "name the folder of a backup" in sqlite_database.refusal("restore", path)
 
 
 def test_restore_killed_at_any_time_leaves_old_or_new_state(database, new_database, tmp_path):
@@ -345,30 +361,30 @@ def _countdown(step: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def test_killed_backup_leaves_no_named_folder(database, tmp_path):
+def test_killed_backup_leaves_no_named_folder(sqlite_database, tmp_path):
     folder = tmp_path / "backups"
     for _ in range(3):
-        process = database.start("backup", folder)
+        process = sqlite_database.start("backup", folder)
         wait_until(lambda: any(folder.glob(".lesionserve-*/database.*")), process)
         kill_group(process)
         assert list(folder.glob("lesionserve-*")) == []
-    backup = backup_of(database, folder)
+    backup = backup_of(sqlite_database, folder)
     assert list(folder.iterdir()) == [backup]
 
 
-def test_second_backup_at_same_time_is_refused(database, tmp_path):
+def test_second_backup_at_same_time_is_refused(sqlite_database, tmp_path):
     import fcntl
 
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert "another backup is being made there" in database.refusal("backup", tmp_path)
+    assert "another backup is being made there" in sqlite_database.refusal("backup", tmp_path)
     os.close(descriptor)
-    database.output("backup", tmp_path)
+    sqlite_database.output("backup", tmp_path)
 
 
-def test_backup_into_open_folder_is_refused(database, tmp_path):
+def test_backup_into_open_folder_is_refused(sqlite_database, tmp_path):
     tmp_path.chmod(0o777)
-    assert "every user of this machine may write" in database.refusal("backup", tmp_path)
+    assert "every user of this machine may write" in sqlite_database.refusal("backup", tmp_path)
 
 
 def test_damaged_sqlite_file_is_named(tmp_path):

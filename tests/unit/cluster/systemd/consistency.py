@@ -173,7 +173,10 @@ def _ray(files: Files) -> Iterator[str]:
         for option in ("--block", "--metrics-export-port=8090"):
             if option not in options.split():
                 yield f"{unit.name}: {option} is missing"
-        if "--object-spilling-directory=%t/" not in options:
+        if not {
+            "--object-spilling-directory=%t/lesionserve-serve",
+            "--plasma-directory=/dev/shm",
+        } <= {*options.split()}:
             yield f"{unit.name}: images would be written to a disk"
         folders = [
             word.partition("=")[2]

@@ -55,6 +55,7 @@ MUTANTS = [
     ("failed@.service", "SyslogLevel=err", "SyslogLevel=info", "does not log an error"),
     ("ray-head.service", "--port=6380", "--port=6379", "the head listens on another port"),
     ("ray-head.service", "%t/lesionserve-serve\n", "/var/tmp\n", "written to a disk"),
+    ("ray-worker.service", " --plasma-directory=/dev/shm", "", "written to a disk"),
     ("ray-worker.service", " --block", "", "--block is missing"),
     ("ray-worker.service", "DevicePolicy=closed\n", "", "other devices"),
     ("ray-worker.service", "DeviceAllow=char-nvidia* rw\n", "", "may not use a GPU"),
