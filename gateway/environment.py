@@ -1,56 +1,36 @@
-import re
 import secrets
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    FilePath,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from gateway.certificates import first_expiry
+from gateway.variables import (
+    OWN_CERTIFICATES,
+    ApiKeySecret,
+    AuthorityFile,
+    CertificateFile,
+    Certificates,
+    DatabaseUrl,
+    Formats,
+    Hosts,
+    Names,
+    Origin,
+    OtlpEndpoint,
+    RedisUrl,
+)
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
-from pipeline.tracing.spans import check_endpoint
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _pair(value: object) -> object:
-    """Return the names and values of `name=value,name=value`."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if len({name.strip() for name, _, _ in pairs}) < len(pairs):
-        raise ValueError("a name is there twice")
-    return {name.strip(): path.strip() for name, _, path in pairs}
-
-
-# Of a key of gateway.access.token; its checksum is checked with the first request.
-_API_KEY = re.compile("ls_[0-9a-f]{12}_[0-9a-f]{64}_[0-9a-f]{8}")
-
-CommaSeparated = BeforeValidator(_split)
-CommaSeparatedPairs = BeforeValidator(_pair)
-Name = Annotated[str, Field(min_length=1)]
-
-
-_CERTIFICATE_NAME = re.compile("[a-z0-9_]{1,40}")
-_OWN_CERTIFICATES = ("upstream_ca", "upstream_certificate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +67,30 @@ class Environment(BaseModel):
     debug: bool = Field(False, alias="LESIONSERVE_DEBUG")
     secret_key: SecretStr | None = Field(None, alias="LESIONSERVE_SECRET_KEY", min_length=50)
     service_token: SecretStr | None = Field(None, alias="LESIONSERVE_SERVICE_TOKEN", min_length=32)
-    upstream_url: str = Field("http://127.0.0.1:8000", alias="LESIONSERVE_UPSTREAM_URL")
+    upstream_url: Origin = Field("http://127.0.0.1:8000", alias="LESIONSERVE_UPSTREAM_URL")
     audit_key: SecretStr | None = Field(None, alias="LESIONSERVE_AUDIT_KEY", min_length=32)
-    upstream_ca: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
-    upstream_certificate: FilePath | None = Field(None, alias="LESIONSERVE_UPSTREAM_CERTIFICATE")
-    other_certificates: Annotated[dict[str, Path], CommaSeparatedPairs] = Field(
-        {}, alias="LESIONSERVE_CERTIFICATES", max_length=20
+    upstream_ca: AuthorityFile | None = Field(None, alias="LESIONSERVE_UPSTREAM_CA")
+    upstream_certificate: CertificateFile | None = Field(
+        None, alias="LESIONSERVE_UPSTREAM_CERTIFICATE"
     )
-    database_url: str = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
-    allowed_hosts: Annotated[list[Name], CommaSeparated] = Field(
+    other_certificates: Certificates = Field({}, alias="LESIONSERVE_CERTIFICATES", max_length=20)
+    database_url: DatabaseUrl = Field("sqlite:///lesionserve.sqlite3", alias="DATABASE_URL")
+    allowed_hosts: Names = Field(
         ["localhost", "127.0.0.1", "[::1]"], alias="LESIONSERVE_ALLOWED_HOSTS", min_length=1
     )
-    metrics: Annotated[list[str], CommaSeparated] | None = Field(
-        None, alias="LESIONSERVE_METRICS_HOSTS"
-    )
+    metrics: Hosts | None = Field(None, alias="LESIONSERVE_METRICS_HOSTS")
     deadline_s: float = Field(30.0, alias="LESIONSERVE_DEADLINE_S", gt=0, le=600)
     max_in_flight: int = Field(64, alias="LESIONSERVE_MAX_IN_FLIGHT", gt=0)
     idempotency_s: int = Field(600, alias="LESIONSERVE_IDEMPOTENCY_S", ge=0, le=86_400)
-    redis_url: str | None = Field(None, alias="LESIONSERVE_REDIS_URL", pattern="^rediss?://")
+    redis_url: RedisUrl | None = Field(None, alias="LESIONSERVE_REDIS_URL")
     caller_rate: int = Field(6000, alias="LESIONSERVE_REQUESTS_PER_MINUTE", gt=0)
     organisation_rate: int = Field(
         12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
     )
     failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
-    probe_key: SecretStr | None = Field(None, alias="LESIONSERVE_PROBE_KEY")
-    probe_url: str | None = Field(None, alias="LESIONSERVE_PROBE_URL")
-    probe_ca: FilePath | None = Field(None, alias="LESIONSERVE_PROBE_CA")
+    probe_key: ApiKeySecret | None = Field(None, alias="LESIONSERVE_PROBE_KEY")
+    probe_url: Origin | None = Field(None, alias="LESIONSERVE_PROBE_URL")
+    probe_ca: AuthorityFile | None = Field(None, alias="LESIONSERVE_PROBE_CA")
     probe_every_s: float = Field(60.0, alias="LESIONSERVE_PROBE_EVERY_S", ge=1, le=300)
     prometheus_url: str | None = Field(
         None, alias="LESIONSERVE_PROMETHEUS_URL", pattern="^https?://[^/?#@]+(/[^?#]*)?$"
@@ -120,9 +98,7 @@ class Environment(BaseModel):
     alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
-    image_formats: Annotated[tuple[str, ...], CommaSeparated] = Field(
-        FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1
-    )
+    image_formats: Formats = Field(FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1)
     max_image_bytes: int = Field(
         DEFAULT_LIMITS.max_bytes, alias="LESIONSERVE_MAX_IMAGE_BYTES", gt=0, le=1 << 30
     )
@@ -133,9 +109,7 @@ class Environment(BaseModel):
         "INFO", alias="LESIONSERVE_LOG_LEVEL"
     )
     log_share: float = Field(1.0, alias="LESIONSERVE_LOG_SHARE", ge=0, le=1)
-    otlp_endpoint: Annotated[str, AfterValidator(check_endpoint)] | None = Field(
-        None, alias="LESIONSERVE_OTLP_ENDPOINT"
-    )
+    otlp_endpoint: OtlpEndpoint | None = Field(None, alias="LESIONSERVE_OTLP_ENDPOINT")
     trace_share: float = Field(0.01, alias="LESIONSERVE_TRACE_SHARE", ge=0, le=1)
 
     @classmethod
@@ -151,91 +125,6 @@ class Environment(BaseModel):
         except ValidationError as error:
             lines = [_line(details["loc"], details["msg"]) for details in error.errors()]
             raise ImproperlyConfigured("\n".join(lines)) from None
-
-    @field_validator("upstream_url", "probe_url")
-    @classmethod
-    def _is_an_origin(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("an http:// or https:// URL is needed")
-        return value.rstrip("/")
-
-    @field_validator("probe_key")
-    @classmethod
-    def _is_an_api_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _API_KEY.fullmatch(value.get_secret_value()):
-            raise ValueError("no API key; `gateway.manage issue_key --scope probe` issues one")
-        return value
-
-    @field_validator("image_formats")
-    @classmethod
-    def _are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not set(value) <= set(FORMATS):
-            raise ValueError(f"each must be one of {', '.join(FORMATS)}")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _names_a_server(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)  # parsed here: errors of the client library show the password
-            try:
-                named = bool(parts.hostname) and parts.port != 0
-            except ValueError:
-                named = False
-            if not named:
-                raise ValueError("the host, or a port, of the server is missing or wrong")
-        return value
-
-    @field_validator("upstream_ca", "probe_ca")
-    @classmethod
-    def _holds_a_certificate(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            try:
-                ssl.create_default_context(cafile=str(value))
-            except ssl.SSLError:
-                raise ValueError("the file holds no certificate") from None
-        return value
-
-    @field_validator("upstream_certificate")
-    @classmethod
-    def _holds_certificate_and_key(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            try:
-                ssl.create_default_context().load_cert_chain(str(value))
-            except ssl.SSLError:
-                raise ValueError("the file does not hold a certificate with its key") from None
-        return value
-
-    @field_validator("other_certificates")
-    @classmethod
-    def _can_be_watched(cls, value: dict[str, Path]) -> dict[str, Path]:
-        for name, path in value.items():
-            if not _CERTIFICATE_NAME.fullmatch(name) or name in _OWN_CERTIFICATES:
-                raise ValueError(
-                    "write name=path,name=path; a name has up to 40 letters a to z, digits and _, "
-                    f"and is none of {', '.join(_OWN_CERTIFICATES)}"
-                )
-            try:
-                first_expiry(path)
-            except OSError as error:
-                raise ValueError(f"{name}: the file cannot be read: {error.strerror}") from None
-            except ValueError:
-                raise ValueError(f"{name}: the file holds no certificate") from None
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_a_known_database(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "postgres://", "postgresql://")):
-            raise ValueError("a sqlite:/// or postgresql:// URL is needed")
-        try:
-            dj_database_url.parse(value)
-        except ValueError:
-            raise ValueError("the database URL cannot be read") from None
-        return value
 
     @model_validator(mode="after")
     def _is_a_whole_probe(self) -> Self:
@@ -284,7 +173,7 @@ class Environment(BaseModel):
 
     def certificates(self) -> dict[str, Path]:
         """Return the certificates whose expiry is watched, by name."""
-        own = zip(_OWN_CERTIFICATES, (self.upstream_ca, self.upstream_certificate), strict=True)
+        own = zip(OWN_CERTIFICATES, (self.upstream_ca, self.upstream_certificate), strict=True)
         return {name: path for name, path in own if path is not None} | self.other_certificates
 
     @property

@@ -28,8 +28,10 @@ class Caller:
         return self.scopes == {PROBE}
 
     @property
-    def source(self) -> Source:
-        return Source.PROBE if self.is_probe else Source.CLIENT
+    def identity(self) -> tuple[Organisation, str, str, Source]:
+        """Return what a record says of its caller: organisation, key's id, user name, source."""
+        source = Source.PROBE if self.is_probe else Source.CLIENT
+        return self.organisation, self.key_id, self.user, source
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the caller has the scope."""

@@ -69,9 +69,7 @@ class PredictEndpoint:
                 try:
                     check_request(scope)
                     caller = await authenticate(scope)
-                    record.set_caller(
-                        caller.organisation, caller.key_id, caller.user, caller.source
-                    )
+                    record.set_caller(*caller.identity)
                     await authorise(scope, caller, PROBE if caller.is_probe else PREDICT)
                     record.body_bytes = length = check_form(headers)
                     slot.enter_context(self._slots.acquire(caller.organisation))

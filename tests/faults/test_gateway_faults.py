@@ -22,9 +22,10 @@ from tests.faults.stack import (
     statuses,
     until,
 )
+from tests.integration.gateway.conftest import postgres
 from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.postgres import Postgres
 from tests.integration.gateway.servers import serving
-from tests.integration.gateway.test_postgres import Postgres, postgres
 
 pytestmark = pytest.mark.faults
 CLIENTS = 8

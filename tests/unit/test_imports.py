@@ -28,6 +28,7 @@ LAYERS = (
     # The gateway: what every package of it may use,
     "gateway.errors",
     "gateway.certificates",
+    "gateway.variables",
     "gateway.environment",
     "gateway.logs",
     "gateway.terminal",

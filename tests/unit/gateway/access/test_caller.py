@@ -30,7 +30,7 @@ def test_name_distinguishes_key_from_person(caller: Caller, name: str):
 )
 def test_only_probe_scope_alone_makes_probe(scopes: set[str], source: str):
     caller = Caller(CLINIC, frozenset(scopes), key_id="0123456789ab")
-    assert (caller.source, caller.is_probe) == (source, source == "probe")
+    assert (caller.identity[-1], caller.is_probe) == (source, source == "probe")
 
 
 def test_error_names_missing_scope():
