@@ -17,10 +17,10 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from gateway.environment import ProbeSettings
-from gateway.monitor.agreement import agreement_of
 from gateway.monitor.golden import GoldenCase, GoldenSet, is_comparable
 from gateway.monitor.models import ProbeRun
 from gateway.predict.upstream import is_tls_error
+from pipeline.bundle.golden import compare
 from pipeline.errors import BundleError, LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from pipeline.text import one_line
@@ -153,9 +153,7 @@ def _judge(run: ProbeRun, golden: GoldenSet, case: GoldenCase, body: bytes) -> P
     if not is_comparable(prediction.detections):
         return _failed(run, "invalid_answer", "The masks of the answer are damaged.")
     try:
-        agreement = agreement_of(
-            case.name, case.expected, prediction.detections, golden.score_threshold
-        )
+        agreement = compare(case.name, case.expected, prediction.detections, golden.score_threshold)
     except BundleError as error:
         return _disagreed(run, "other_lesions", str(error))
     run.result = Result.AGREED

@@ -6,6 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.environment import ProbeSettings
+from gateway.monitor.golden import GoldenSet, parse_golden
+from gateway.monitor.probe import Prober
 from pipeline.bundle.bundle import open_bundle
 from pipeline.bundle.golden import compare
 from pipeline.schemas import Prediction, PredictOptions
@@ -62,6 +65,37 @@ async def test_demo_image_is_answered_as_by_predictor(graph, args):
     compare("the demo image", expected.detections, prediction.detections, threshold=0)
     assert prediction.metrics.class_distribution == expected.metrics.class_distribution
     assert prediction.visualization is not None
+
+
+class Gateway(httpx.AsyncBaseTransport):
+    """The public address in front of an ingress, without a gateway between the two."""
+
+    def __init__(self, ingress: httpx.AsyncClient) -> None:
+        self._ingress = ingress
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._ingress.post(
+            "/predict",
+            params=request.url.params,
+            content=await request.aread(),
+            headers={"Content-Type": request.headers["Content-Type"]},
+        )
+        # As from a socket: not read yet.
+        return httpx.Response(answer.status_code, stream=httpx.ByteStream(answer.content))
+
+
+async def test_probe_agrees_with_each_golden_case_of_demo(graph, args):
+    async with client(graph, args) as ingress:
+
+        async def fetch() -> GoldenSet:
+            return parse_golden((await ingress.get("/golden")).content)
+
+        settings = ProbeSettings("http://gateway.example", "a key", None, 60)
+        prober = Prober(settings, 60, fetch, Gateway(ingress))
+        runs = [await prober.run(turn) for turn in range(len((await fetch()).cases))]
+    assert len({run.case for run in runs}) == len(runs) >= 2
+    assert [run.detail for run in runs if not run.agrees] == []
+    assert all(run.max_score_difference <= 0.02 and run.min_mask_iou > 0.9 for run in runs)
 
 
 async def test_fake_model_answers_in_form_of_real_model(graph, args):

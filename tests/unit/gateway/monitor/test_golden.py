@@ -4,6 +4,7 @@ import pytest
 
 from gateway.errors import UpstreamFault
 from gateway.monitor.golden import parse_golden
+from pipeline.bundle.golden_check import GoldenReport
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import DIGEST, golden
 
@@ -14,6 +15,16 @@ def test_cases_are_read_with_images_and_lesions():
     assert [case.name for case in read.cases] == ["a.jpg", "b.jpg"]
     assert read.cases[0].image == jpeg()
     assert read.cases[0].expected[0].label == "HSIL"
+
+
+def test_fake_cases_have_form_of_real_ones():
+    assert GoldenReport.model_validate(golden(jpeg())).cases
+
+
+def test_model_without_golden_cases_is_refused():
+    with pytest.raises(UpstreamFault):
+        parse_golden(GoldenReport(bundle_sha256=DIGEST, score_threshold=0.5, cases=[])
+                     .model_dump_json().encode())  # fmt: skip
 
 
 def mask(counts: str) -> dict[str, object]:

@@ -32,6 +32,13 @@ async def test_expected_lesions_agree():
     assert 0 < run.seconds < 60
 
 
+async def test_agreement_within_tolerance_is_measured():
+    run = await Clinic(answers=[answer(score=0.86)]).prober().run(0)
+    assert run.agrees
+    assert run.max_score_difference == pytest.approx(0.015)
+    assert (run.min_mask_iou, run.max_box_pixels) == (1, 0)
+
+
 async def test_image_is_sent_as_client_sends_it():
     clinic = Clinic()
     await clinic.prober().run(0)
