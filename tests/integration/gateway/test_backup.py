@@ -348,10 +348,11 @@ def is_begun(database: Database, *, writing: bool) -> bool:
         path = Path(database.url.removeprefix("sqlite:///"))
         copies = path.parent.glob(".lesionserve-restore-*/*.sqlite3")
         return Path(f"{path}-journal").exists() if writing else any(copies)
+    server, _, name = database.url.rpartition("/")
     mode = "AccessExclusiveLock" if writing else "AccessShareLock"
-    locks = database.execute(
-        f"SELECT 1 FROM pg_locks WHERE mode = '{mode}' AND pid <> pg_backend_pid() AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    locks = Database(f"{server}/postgres").execute(  # not a session in the database itself
+        f"SELECT 1 FROM pg_locks WHERE mode = '{mode}' AND database ="
+        f" (SELECT oid FROM pg_database WHERE datname = '{name}')"
     )
     return bool(locks)
 
