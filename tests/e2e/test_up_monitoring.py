@@ -22,9 +22,7 @@ pytestmark = [
     ),
 ]
 SCRAPED_WITHIN_S = 120
-SENT_WITHIN_S = (
-    240  # what fires before Alertmanager is known is sent again after more than a minute
-)
+SENT_WITHIN_S = 240  # what fires before Alertmanager is known is sent again a minute later
 
 
 def test_up_monitors_itself_over_https(tmp_path):
