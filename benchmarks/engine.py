@@ -77,7 +77,10 @@ def commands(bundle: Path, image: Path) -> dict[str, tuple[list[str], Mapping[st
 
 @contextmanager
 def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Any]:
-    """Start a process and yield a function that has it run once and returns the seconds."""
+    """Start a benchmark process.
+
+    Yield a function that makes it do one run and returns the seconds that the run took.
+    """
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -51,7 +51,10 @@ class Outcome:
 
     @property
     def latencies_ms(self) -> list[float]:
-        """Return those of the 200s alone, from the first byte sent to the last received."""
+        """Return the latencies of the answers with status 200, in milliseconds.
+
+        Each is from the first byte sent to the last received.
+        """
         return [1000 * answer.took_s for answer in self.good]
 
     @property

@@ -119,7 +119,7 @@ def instances(workload: str) -> Instances:
 
 
 def blob(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a lesion's probabilities: a wavy outline near the box's, unsure over two cells."""
+    """Return CELLS x CELLS probabilities of a lesion that nearly fills its box, with soft edges."""
     y, x = (np.mgrid[:CELLS, :CELLS] + 0.5) / CELLS * 2 - 1
     angle, distance = np.arctan2(y, x), np.hypot(x, y)
     outline = np.full_like(angle, 0.85)

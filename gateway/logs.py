@@ -42,7 +42,10 @@ class Sampler:
 
 
 def configure(level: str, share: float) -> dict[str, Any]:
-    """Set structlog up, and return Django's LOGGING for the lines of all other loggers."""
+    """Configure structlog, and return Django's LOGGING, which covers all other loggers.
+
+    share: of the requests, those whose lines of level INFO and below are kept.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

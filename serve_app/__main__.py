@@ -22,7 +22,7 @@ def main() -> int:
     Print a `DriverReport` as each `DriverState` is reached; the reason of a failure goes to stderr
     too.
     Return the exit status: 0 after a signal, 1 where the start failed, 2 for a wrong
-    profile, token or command line.
+    profile, token, tracing endpoint or command line.
     """
     options = _options()
     try:

@@ -76,7 +76,7 @@ class SelfChecks:
             metrics.weights_unchanged()
 
     def start(self, run_when_idle: RunWhenIdle) -> None:
-        """Repeat the checks in the running event loop. Return at once where they are started."""
+        """Start repeating the checks in the running event loop, unless they were started before."""
         if self._tasks:
             return
         if self._golden_every_s is not None:

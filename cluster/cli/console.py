@@ -58,7 +58,10 @@ def prepare_streams() -> None:
 
 
 def set_debug(value: bool) -> bool:
-    """Switch tracebacks on or leave them on; the callback of --debug."""
+    """Show tracebacks from now on if `value` is true; false never switches them off.
+
+    The callback of --debug.
+    """
     global _debug
     _debug = _debug or value
     return value

@@ -28,7 +28,10 @@ class RemoteGateway:
 
     @classmethod
     def of(cls, url: str | None, key: str | None, ca: Path | None) -> Self:
-        """Take the key from the environment where only a gateway is named."""
+        """Return the gateway at `url`.
+
+        If a URL is given without a key, the key is that of LESIONSERVE_API_KEY.
+        """
         return cls(url, key if url is None else key or os.environ.get(KEY_VARIABLE), ca)
 
 

@@ -14,10 +14,11 @@ _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def open_data_folder(folder: Path) -> list[str]:
-    """Make the folder, or make what lies in it readable for its owner alone.
+    """Create the folder if it is missing, and take others' rights from lesionserve's files in it.
 
-    Return remarks for the user. Raise StackError for a folder in which every user of the machine
-    may put files, and OSError.
+    The folder itself is closed to others too, unless it belongs to somebody else or was in use for
+    something else. Return remarks for the user. Raise StackError if every user of the machine may
+    write to the folder; let OSError pass.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     mode = folder.stat().st_mode

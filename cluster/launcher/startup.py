@@ -131,7 +131,7 @@ def _settings(
     probe = workspace.probe_settings(commands.issue_probe_key(), ports.gateway)
     return probe | {
         "LESIONSERVE_ALERTS_TOKEN": new_alerts_token(),
-        "LESIONSERVE_PROMETHEUS_URL": f"http://127.0.0.1:{options.prometheus_port}",
+        "LESIONSERVE_PROMETHEUS_URL": f"http://127.0.0.1:{ports.prometheus}",
     }
 
 

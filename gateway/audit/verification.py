@@ -13,14 +13,16 @@ PrunedDays = Mapping[str, Sequence[Pruned]]
 def all_faults() -> Iterator[str]:
     """Yield a line for each fault of the two trails; nothing where both are intact."""
     for head in Head.objects.order_by("trail", "day"):
-        yield from (f"{printable_trail(head.trail)} {head.day}: {fault}" for fault in of_day(head))
+        yield from (
+            f"{printable_trail(head.trail)} {head.day}: {fault}" for fault in faults_of_day(head)
+        )
     yield from headless_days(date.min, date.max)
     yield from gaps(all_pruned())
     yield from unsealed_rows()
 
 
-def of_day(head: Head) -> list[str]:
-    """Return the faults of a day."""
+def faults_of_day(head: Head) -> list[str]:
+    """Verify the rows of one day of a trail against its head, and return the faults found."""
     model = TRAILS.get(head.trail)
     if model is None:
         return [f"the head is of no trail that there is ({' or '.join(TRAILS)})"]

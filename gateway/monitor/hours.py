@@ -37,7 +37,10 @@ class Hours:
 
 
 def last_hours(now: datetime) -> Hours:
-    """Return the last 24 hours, the present one included; blocking."""
+    """Return the outcomes and latencies of clients' requests in the last 24 hours; blocking.
+
+    The present hour is included.
+    """
     latest = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     begins = [latest - timedelta(hours=back) for back in reversed(range(HOURS))]
     records = Record.objects.filter(received_at__gte=begins[0], source=Source.CLIENT).order_by()

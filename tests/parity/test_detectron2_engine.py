@@ -173,7 +173,7 @@ def test_rejects_checkpoint_of_another_model(tmp_path: Path) -> None:
 
 
 @needs_detectron2
-def test_leaves_out_keys_of_trainer(tmp_path: Path) -> None:
+def test_open_remarks_on_trainer_key_that_it_ignores(tmp_path: Path) -> None:
     changes = OTHERS["cascade"] | {"SOLVER.OPTIMIZER": "AdamW", "SEMISUPNET.ON": True}
     case, _ = write_other(tmp_path, OTHERS["cascade"])
     case.config.write_text(yaml.safe_dump(tree(**changes)))

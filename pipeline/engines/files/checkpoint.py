@@ -79,9 +79,10 @@ def open_checkpoint(path: Path, *, trust_pickle: bool = False) -> Checkpoint:
 
 
 def weights_in(content: Any, file_name: str, size: int) -> Checkpoint:
-    """Return the weights in the unpickled content of a file. Raise CheckpointMismatch.
+    """Return the weights in the unpickled content of a file.
 
-    size: the size of the file in bytes, which limits that of the weights.
+    size: the size of the file in bytes; weights of more than twice as much are refused. Raise
+    CheckpointMismatch if there are no weights or they are not usable.
     """
     state, remarks = find_state(content, file_name)
     return Checkpoint(_clean(state, file_name, size), remarks)

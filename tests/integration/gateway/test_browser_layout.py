@@ -98,7 +98,7 @@ async def test_dropped_file_is_never_opened(page: Page, tmp_path: Path, address:
     await assert_drop_is_caught(page, tmp_path / "scan.jpg")
 
 
-async def test_dropped_file_is_not_opened_for_auditor(page: Page, tmp_path: Path):
+async def test_browser_does_not_open_file_that_auditor_drops(page: Page, tmp_path: Path):
     await sync_to_async(person)("auditor", "auditor")
     await sign_in(page, "auditor")
     await expect(page.get_by_text("Signed in as auditor")).to_be_visible()

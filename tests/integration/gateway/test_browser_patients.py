@@ -234,7 +234,9 @@ async def test_other_key_removes_result(page: Page, key: str, ingress: FakeIngre
     await expect(cards(page)).to_have_count(0)
 
 
-async def test_key_entered_after_choice_keeps_image(page: Page, key: str, ingress: FakeIngress):
+async def test_chosen_image_is_kept_when_api_key_is_entered(
+    page: Page, key: str, ingress: FakeIngress
+):
     await choose(page, a=FIRST)
     await enter_key(page, key)
     assert await names(page) == ["a.jpg"]

@@ -264,7 +264,7 @@ def test_answer_of_later_version_is_accepted(gateway: Gateway, ingress, key):
     assert_problem(gateway.predict(form(part(jpeg())), key), 422, "broken_image")
 
 
-def test_request_is_retried_after_disconnect(gateway: Gateway, ingress, key):
+def test_image_is_sent_again_after_replica_death(gateway: Gateway, ingress, key):
     def once(sent):
         return FakeIngress().respond(sent) if len(ingress.sent) > 1 else (500, b"")
 
@@ -273,7 +273,7 @@ def test_request_is_retried_after_disconnect(gateway: Gateway, ingress, key):
     assert the_record().attempts == 2
 
 
-def test_image_is_given_up_after_two_disconnects(gateway, ingress, key):
+def test_image_is_refused_as_poison_after_two_replica_deaths(gateway, ingress, key):
     ingress.answer = lambda sent: (500, b"Traceback (most recent call last):")
     response = gateway.predict(form(part(jpeg())), key)
     refusal = assert_refused(response, 502, "poison", "failed")

@@ -116,7 +116,7 @@ def test_runbooks_have_a_paragraph_for_each_alert():
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
-def test_texts_name_allowed_labels_only(alert):
+def test_alert_texts_and_grouping_use_allowed_labels_only(alert):
     texts = " ".join(alert.rule["annotations"].values())
     assert set(re.findall(r"\$labels\.(\w+)", texts)) <= LABELS
     aggregated = re.findall(r"\b(?:by|on) \(([^)]*)\)", alert.rule["expr"])

@@ -134,7 +134,7 @@ async def test_later_batch_is_in_no_trace_of_first_request(receiver):
     assert current == [None, None]
 
 
-async def test_image_that_is_run_again_alone_has_two_runs(receiver):
+async def test_image_rerun_alone_after_failed_batch_has_two_spans(receiver):
     start_tracing()
 
     def run(items: list[int]) -> list[int]:

@@ -15,9 +15,9 @@ from gateway.audit.pruned import Pruned
 from gateway.audit.verification import (
     PrunedDays,
     all_pruned,
+    faults_of_day,
     gaps,
     headless_days,
-    of_day,
     printable_trail,
     unsealed_rows,
 )
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         first, last = first or date.min, last or date.max
         broken = rows = 0
         for head in Head.objects.filter(day__range=(first, last)).order_by("trail", "day"):
-            day_faults = of_day(head)
+            day_faults = faults_of_day(head)
             name = f"{printable_trail(head.trail)} {head.day}"
             broken += self._report(f"{name}: {fault}" for fault in day_faults)
             if not day_faults:

@@ -35,7 +35,7 @@ def parse(command: click.Command, line: list[str]) -> dict[str, object]:
     return command.make_context("command", list(line)).params
 
 
-def test_uvicorn_takes_command_line():
+def test_uvicorn_accepts_options_of_systemd_unit():
     from uvicorn.main import main
 
     (line,) = of_program("uvicorn")

@@ -161,7 +161,7 @@ async def test_text_of_stranger_is_one_bounded_line():
     assert run.detail.startswith("a b d")
 
 
-async def test_answer_beyond_bound_fails(monkeypatch):
+async def test_probe_fails_if_answer_exceeds_byte_limit(monkeypatch):
     monkeypatch.setattr(module, "_MAX_ANSWER_BYTES", 100)
     assert outcome(await Clinic().prober().run(0)) == ("failed", "invalid_answer")
 

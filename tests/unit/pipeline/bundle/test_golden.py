@@ -173,7 +173,7 @@ def test_cases_are_written_sorted_for_each_precision(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b'{"a.png": [{}]}'])
-def test_cases_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None):
+def test_error_names_expected_json_that_cannot_be_read(tmp_path: Path, content: bytes | None):
     if content is not None:
         (tmp_path / "expected.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"cannot be read from expected\.json"):

@@ -90,7 +90,7 @@ def test_large_tensor_is_hashed_in_chunks_of_its_values(monkeypatch):
     assert whole == hashlib.sha256(b"weight torch.float32 (7, 50)\n" + values).hexdigest()
 
 
-def test_moved_value_and_other_name_change_fingerprint():
+def test_fingerprint_depends_on_order_of_values_and_on_name():
     model = nn.Linear(2, 2, bias=False)
     first = fingerprint_of(model)
     with torch.no_grad():

@@ -204,7 +204,7 @@ def test_decode_prints_nothing_for_damaged_metadata(tmp_path):
     assert run.stderr == b""
 
 
-def test_threads_decode_concurrently():
+def test_decoding_in_threads_returns_same_pixels():
     images = list(ORDINARY.values()) * 3
     with ThreadPoolExecutor(4) as pool:
         decoded = list(pool.map(decode, images))

@@ -55,7 +55,7 @@ def test_rejects_too_many_scans(mode):
         inspect(data[:-2] + data[last:-2] * 64 + b"\xff\xd9")
 
 
-def test_rejects_scans_over_too_many_pixels():
+def test_rejects_large_progressive_jpeg_with_too_many_scans():
     data = bytearray(encoded(picture(), "JPEG", progressive=True))
     at = data.index(b"\xff\xc2")
     struct.pack_into(">HH", data, at + 5, 7000, 7000)

@@ -171,7 +171,7 @@ def test_log_line_of_traced_request_has_trace_id(receiver):
         assert spans.add_trace_id(None, "info", {}) == {"trace_id": TRACE}
 
 
-def test_held_receiver_holds_no_request_and_queue_is_bounded(receiver):
+def test_spans_beyond_queue_are_dropped_if_receiver_hangs(receiver):
     receiver.holds = True
     with spans.begin("predict"):
         pass

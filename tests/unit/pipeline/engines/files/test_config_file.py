@@ -39,7 +39,7 @@ def test_reads_dump_of_cfgnode_as_its_items(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_reads_each_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+def test_reads_config_in_utf8_and_utf16(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(f"# Größe\n{yaml.safe_dump(SMALL)}".encode(encoding))
     assert read_config_file(path).tree == tree()
