@@ -160,7 +160,7 @@ async def test_revoked_right_is_explained(page: Page, ingress: FakeIngress):
     ("role", "links"),
     [
         ("auditor", ["Usage charts", "Audit records of requests", "Audit events", "API keys"]),
-        ("operator", ["Usage charts", "API keys", "Organisations"]),
+        ("operator", ["Operations", "Usage charts", "API keys", "Organisations"]),
     ],
 )
 async def test_person_without_predict_right_sees_other_views(
