@@ -13,6 +13,7 @@ from serve_app.stages import Pipeline
 from serve_app.tracing import endpoint_of_environment, stage, start_tracing, trace_arguments
 from tests.fakes import open_fake_bundle, png
 from tests.otlp import OtlpReceiver, otlp_receiver
+from tests.tracing_extra import hide_extra
 from tests.unit.serve_app.test_stages import app_args
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -45,8 +46,7 @@ def test_driver_names_missing_extra(monkeypatch, capsys):
     monkeypatch.setenv(spans.ENDPOINT, "http://collector:4318")
     monkeypatch.setenv("LESIONSERVE_SERVICE_TOKENS", "t" * 32)
     monkeypatch.setattr(sys, "argv", ["serve_app"])
-    monkeypatch.delitem(sys.modules, "pipeline.tracing.sdk", raising=False)
-    monkeypatch.setitem(sys.modules, "pipeline.tracing.otlp", None)
+    hide_extra(monkeypatch)
     assert main() == 2
     assert "pip install 'lesionserve[tracing]'" in capsys.readouterr().err
 

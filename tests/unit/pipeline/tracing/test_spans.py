@@ -14,6 +14,7 @@ from pipeline.tracing import spans
 from pipeline.tracing.otlp import ONE_LINE_A_MINUTE, OTLPSpanExporter
 from serve_app.paths import ROOT
 from tests.otlp import OtlpReceiver, ReceivedSpan, otlp_receiver
+from tests.tracing_extra import hide_extra
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -246,11 +247,6 @@ def test_endpoint_that_is_no_receiver_is_refused(url, reason):
 
 
 def test_endpoint_without_extra_names_extra(monkeypatch):
-    monkeypatch.delitem(sys.modules, "pipeline.tracing.sdk", raising=False)
-    monkeypatch.delitem(sys.modules, "pipeline.tracing.otlp", raising=False)
-    monkeypatch.setattr("pipeline.tracing.sdk", None, raising=False)
-    monkeypatch.delattr("pipeline.tracing.sdk", raising=False)
-    exporter = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-    monkeypatch.setitem(sys.modules, exporter, None)
+    hide_extra(monkeypatch)
     with pytest.raises(spans.TracingError, match=re.escape("lesionserve[tracing]")):
         spans.check_endpoint("http://collector:4318")
