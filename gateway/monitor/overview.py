@@ -1,7 +1,7 @@
 """What the operations page shows, as plain values: the view fills it, the template draws it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from math import floor
@@ -36,7 +36,7 @@ _WORST_FIRST = (Level.BAD, Level.WARNING, Level.UNKNOWN, Level.GOOD)
 class Part:
     """One part of the service: how it is, in a sentence, since when, and what to do.
 
-    runbook: an anchor of docs/runbooks.md. facts: further values, by their names.
+    facts: further values, by their names.
     """
 
     name: str
@@ -135,7 +135,6 @@ class Overview:
     firing: Sequence[AlertLine]
     past_alerts: Sequence[AlertLine]
     changes: Sequence[Change]
-    notes: Sequence[str] = field(default_factory=tuple)
 
     @property
     def level(self) -> Level:

@@ -14,6 +14,7 @@ from pipeline.errors import LesionserveError
 
 _FAILED_PROBES = 3  # in a row: as of the alert LesionserveProbeFailing
 _VERIFIED_WITHIN = timedelta(hours=26)  # as of the alert LesionserveAuditUnverified
+_GOLDEN_WITHIN_S = 24 * 3600  # as of the alert LesionserveGoldenStale
 _NO_PROMETHEUS = "Not known: Prometheus is not connected (LESIONSERVE_PROMETHEUS_URL)."
 
 HEALTHY_REPLICAS = "sum by (deployment) (ray_serve_deployment_replica_healthy)"
@@ -73,6 +74,9 @@ def model(manifest: Manifest | None, golden_age_s: float | None, score: float | 
     facts = [("Golden cases reproduced", f"{duration(timedelta(seconds=golden_age_s))} ago")]
     if score is not None:
         facts.append(("Largest difference of a score", f"{score:.4f}"))
+    if golden_age_s > _GOLDEN_WITHIN_S:
+        summary = f"{name} answers, but a replica has not repeated its golden cases for a day."
+        return Part("Model", Level.WARNING, summary, facts=tuple(facts))
     return Part("Model", Level.GOOD, f"{name} answers.", facts=tuple(facts))
 
 

@@ -1,9 +1,9 @@
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from math import isfinite
 from typing import Self
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 # A page that shows the state of the service must not wait for what watches it.
 _WITHIN_S = 2.0
@@ -16,21 +16,15 @@ class PrometheusUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The values of one series, by time (Unix seconds), with its labels."""
+    """The present value of one series, with its labels."""
 
     labels: dict[str, str]
-    points: tuple[tuple[float, float], ...]
-
-    @property
-    def value(self) -> float:
-        """Return the latest value."""
-        return self.points[-1][1]
+    value: float
 
 
 class _Result(BaseModel):
     metric: dict[str, str]
-    value: tuple[float, float] | None = None
-    values: list[tuple[float, float]] = Field(default_factory=list)
+    value: tuple[float, float]  # the time, and the value at it
 
 
 class _Data(BaseModel):
@@ -56,27 +50,12 @@ class Prometheus:
         await self._client.aclose()
 
     async def query(self, expression: str) -> list[Series]:
-        """Return the series of an expression now. Raise PrometheusUnavailable."""
-        return await self._get("query", {"query": expression})
-
-    async def query_range(
-        self, expression: str, end: datetime, length: timedelta, step: timedelta
-    ) -> list[Series]:
-        """Return the series of an expression over `length` until `end`, a point each `step`.
+        """Return the series of an expression now that have a finite value.
 
         Raise PrometheusUnavailable.
         """
-        parameters = {
-            "query": expression,
-            "start": f"{(end - length).timestamp():.0f}",
-            "end": f"{end.timestamp():.0f}",
-            "step": f"{step.total_seconds():.0f}",
-        }
-        return await self._get("query_range", parameters)
-
-    async def _get(self, name: str, parameters: dict[str, str]) -> list[Series]:
         try:
-            response = await self._client.post(f"/api/v1/{name}", data=parameters)
+            response = await self._client.post("/api/v1/query", data={"query": expression})
             response.raise_for_status()
             if len(response.content) > _MAX_BYTES:
                 raise PrometheusUnavailable("Prometheus' answer is too large.")
@@ -90,9 +69,5 @@ class Prometheus:
             raise PrometheusUnavailable("Prometheus cannot be reached.") from error
         except ValidationError as error:
             raise PrometheusUnavailable("Prometheus' answer cannot be read.") from error
-        return [_series(result) for result in answer.data.result if result.value or result.values]
-
-
-def _series(result: _Result) -> Series:
-    points = result.values if result.value is None else [result.value]
-    return Series(result.metric, tuple(points))
+        values = [Series(result.metric, result.value[1]) for result in answer.data.result]
+        return [series for series in values if isfinite(series.value)]

@@ -17,7 +17,7 @@ MANIFEST = Manifest(name="cervix", version="1", digest="3f" * 32)
 
 
 def healthy(**counts: int) -> list[Series]:
-    return [Series({"deployment": name}, ((0.0, count),)) for name, count in counts.items()]
+    return [Series({"deployment": name}, count) for name, count in counts.items()]
 
 
 def probes(*results: str) -> Probes:
@@ -59,7 +59,12 @@ def test_replicas_are_unknown_without_prometheus() -> None:
 def test_model_shows_age_of_golden_cases() -> None:
     part = parts.model(MANIFEST, 7200.0, 0.00125)
     assert ("Golden cases reproduced", "2 hours ago") in part.facts
+    assert part.level is Level.GOOD
     assert parts.model(None, None, None).level is Level.UNKNOWN
+
+
+def test_model_wants_attention_without_recent_golden_cases() -> None:
+    assert parts.model(MANIFEST, 86_401.0, 0.0).level is Level.WARNING
 
 
 @pytest.mark.parametrize(
