@@ -65,6 +65,7 @@ async def open_operations(page: Page, name: str = "olga", role: str = "operator"
     await page.get_by_label("User name").fill(name)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(f"{origin}/operations")
 
 
 async def test_operator_signs_in_and_sees_that_everything_works(page: Page, ingress: FakeIngress):
