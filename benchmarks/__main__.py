@@ -17,6 +17,7 @@ PARTS = (
     "decode",
     "serving",
     "overhead",
+    "monitoring",
     "autoscaling",
     "startup",
     "soak",

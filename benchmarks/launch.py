@@ -51,14 +51,14 @@ class Launched:
 
 
 @contextmanager
-def launched() -> Iterator[Launched]:
+def launched(*options: str, **environment: str) -> Iterator[Launched]:
     """Start it, and yield before it is ready. Interrupt it at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
     command = [sys.executable, "-m", "cluster.cli", "up", "--data", str(folder / "data")]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--ready-file", str(folder / "ready.json")],
-            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
+            [*command, "--ready-file", str(folder / "ready.json"), *options],
+            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200", **environment},
             stdout=output,
             stderr=output,
             # Where a shell runs this in the background, SIGINT is ignored, and that is inherited.

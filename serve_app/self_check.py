@@ -1,7 +1,8 @@
 import asyncio
-import random
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from functools import partial
+from random import uniform
 from time import monotonic
 from typing import Protocol, TypeVar
 
@@ -104,9 +105,9 @@ class SelfChecks:
 
     async def _repeat(self, every_s: float, check: Callable[[], Awaitable[None]]) -> None:
         while self._reason is None:
-            await asyncio.sleep(every_s * random.uniform(1, 1 + _JITTER))  # nosec B311, no secret
+            await sleep(every_s * uniform(1, 1 + _JITTER))  # nosec B311, no secret
             while not await self._has_run(check):
-                await asyncio.sleep(min(every_s, _RETRY_AFTER_S))
+                await sleep(min(every_s, _RETRY_AFTER_S))
 
     async def _has_run(self, check: Callable[[], Awaitable[None]]) -> bool:
         """Run a check. Return False where there was no memory for it."""

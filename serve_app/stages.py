@@ -1,4 +1,5 @@
 import asyncio
+from asyncio import sleep
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ class Predictor:
         try:
             self._checks.require_sound()
         except SelfCheckFailed:
-            await asyncio.sleep(_REFUSES_AFTER_S)
+            await sleep(_REFUSES_AFTER_S)
             raise
 
     async def check_health(self) -> None:

@@ -1,6 +1,6 @@
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from time import monotonic
 
 _REMIND_S = 15.0
 
@@ -17,7 +17,7 @@ class Stages:
     ) -> None:
         self._say = say
         self._show = show
-        self._started = time.monotonic()
+        self._started = monotonic()
         self._name = ""
         self._reported_at = self._started
 
@@ -29,13 +29,13 @@ class Stages:
             yield
 
     def tick(self) -> None:
-        if time.monotonic() - self._reported_at >= _REMIND_S:
+        if monotonic() - self._reported_at >= _REMIND_S:
             self._report(f"still {self._name}")
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._started
+        return monotonic() - self._started
 
     def _report(self, line: str) -> None:
-        self._reported_at = time.monotonic()
+        self._reported_at = monotonic()
         self._say(f"{self.elapsed_s:4.0f} s  {line}")

@@ -71,9 +71,9 @@ real_sleep = asyncio.sleep
 def make(monkeypatch) -> Callable[..., Checks]:
     def make(**intervals: float | None) -> Checks:
         made = Checks(**intervals)
-        monkeypatch.setattr(self_check.asyncio, "sleep", made.sleep)
+        monkeypatch.setattr(self_check, "sleep", made.sleep)
         monkeypatch.setattr(self_check, "monotonic", lambda: made.now)
-        monkeypatch.setattr(self_check.random, "uniform", lambda low, high: low)
+        monkeypatch.setattr(self_check, "uniform", lambda low, high: low)
         return made
 
     return make
@@ -127,7 +127,7 @@ async def test_intervals_differ_between_replicas(monkeypatch):
     replicas = [Checks(weights_every_s=None) for _ in range(20)]
     for replica in replicas:
         with monkeypatch.context() as patch:
-            patch.setattr(self_check.asyncio, "sleep", replica.sleep)
+            patch.setattr(self_check, "sleep", replica.sleep)
             await replica.start()
     times = [at for replica in replicas for at, _ in replica.sleepers]
     assert len(set(times)) == 20

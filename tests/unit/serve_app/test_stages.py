@@ -284,8 +284,7 @@ async def test_refusal_takes_a_moment(prepared, monkeypatch):
     predictor = corruptible()
     predictor._checks._fail("for this test")
     pauses = []
-    sleep = asyncio.sleep
-    monkeypatch.setattr(stages.asyncio, "sleep", lambda s: pauses.append(s) or sleep(0))
+    monkeypatch.setattr(stages, "sleep", lambda s: pauses.append(s) or asyncio.sleep(0))
     with pytest.raises(SelfCheckFailed):
         await predictor(prepared)
     assert pauses == [0.5]

@@ -10,7 +10,7 @@ from cluster.launcher.stages import Stages
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(stages.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(stages, "monotonic", lambda: now[0])
     return now
 
 
