@@ -101,7 +101,7 @@ def probes(state: Probes) -> Part:
 def audit(check: AuditCheck | None, now: datetime) -> Part:
     """Judge the audit trail by its last verification."""
     if check is None:
-        summary = "Not verified yet. Let `verify_audit` run daily."
+        summary = "Not verified yet: verify_audit has to run daily."
         return Part("Audit trail", Level.UNKNOWN, summary)
     age = now - check.at
     facts = (("Verified", f"{duration(age)} ago"), ("Sealed rows", str(check.rows)))
