@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.unit.cluster.cli.command_process import assert_one_line, run
+from tests.integration.cli.command_process import assert_one_line, run
 
 
 def test_ready_path_with_another_file_is_misuse(tmp_path: Path) -> None:

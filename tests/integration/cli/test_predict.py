@@ -7,7 +7,7 @@ from PIL import Image
 from cluster.cli.main import main
 from pipeline.schemas import Prediction
 from pipeline.scores import percent
-from tests.unit.cluster.cli.command import run
+from tests.integration.cli.command import run
 
 
 def test_json_is_one_prediction_per_line(model: list[str], image: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from cluster.cli.main import main
 from pipeline.bundle.bundle import open_bundle
-from tests.unit.cluster.cli.command import run
+from tests.integration.cli.command import run
 
 
 def test_verify_accepts_packed_bundle(model: list[str], image: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cluster.cli.command_process import (
+from tests.integration.cli.command_process import (
     COMMAND,
     KEY,
     LABEL,

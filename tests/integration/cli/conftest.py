@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.integration.cli.command_process import serving_fake_gateway
 from tests.models import write_model
-from tests.unit.cluster.cli.command_process import serving_fake_gateway
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.text import printable
-from tests.unit.cluster.cli.command_process import (
+from tests.integration.cli.command_process import (
     assert_one_line,
     run,
 )

@@ -13,8 +13,8 @@ from pipeline.engines import fingerprint
 from pipeline.engines.fingerprint import fingerprint_of
 from pipeline.engines.openvino import OpenVinoEngine, convert
 from pipeline.engines.portable.engine import PortableEngine, load_model
+from tests.integration.pipeline.test_openvino import picture
 from tests.models import write_model
-from tests.unit.pipeline.engines.test_openvino import picture
 
 MANTISSA_END, MANTISSA_START = 0, 22  # bits of a float32
 
