@@ -21,7 +21,7 @@ check: $(READY)
 
 # Takes half an hour; docs/reliability.md has the results.
 test-faults: $(READY)
-	$(BIN)/pytest -m faults tests/faults
+	$(BIN)/pytest -m faults
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)

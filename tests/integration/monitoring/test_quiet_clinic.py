@@ -1,5 +1,6 @@
 """Two days of a quiet clinic: no alert but the watchdog fires."""
 
+import pytest
 import yaml
 
 from tests.integration.monitoring.quiet_clinic import MINUTES, quiet_clinic
@@ -41,6 +42,7 @@ def test_quiet_clinic_fires_watchdog_only(tmp_path):
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+@pytest.mark.faults
 def test_quiet_clinic_with_five_failures_fires_ticket(tmp_path):
     more = [1440 + 600 + 60 * n for n in range(4)]  # on the second day
     fired = ["LesionserveWatchdog", "LesionserveErrorBudgetBurnSlow"]

@@ -17,7 +17,7 @@ from tests.integration.monitoring.rules import (
     run_cases,
 )
 
-pytestmark = needs_promtool
+pytestmark = [needs_promtool, pytest.mark.faults]
 
 # A limit: the number that follows a comparison. That of a guard against a division by 0 is none,
 # and a prediction below 0 or -1 bytes is the same.
@@ -71,15 +71,8 @@ def survives(alert: Alert, mutant: dict[str, Any], folder: Any) -> bool:
 
 
 CASES = list(all_cases())
-# With 3 days of samples a case takes seconds.
-_SLOW = {"LesionserveErrorBudgetBurnSlow", "LesionserveLatencyBurn"}
 MUTANTS = [
-    pytest.param(
-        alert,
-        rule,
-        id=f"{alert}: {change}",
-        marks=[pytest.mark.faults] if alert.name in _SLOW else [],
-    )
+    pytest.param(alert, rule, id=f"{alert}: {change}")
     for alert in ALERTS
     for change, rule in mutants(alert)
 ]
