@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.db.transaction import atomic
 
 from gateway.people.scopes import PREDICT, READ_USAGE
 
@@ -35,13 +36,13 @@ def scopes_of(groups: Iterable[str]) -> frozenset[str]:
     return frozenset().union(*(ROLES[name].scopes for name in groups if name in ROLES))
 
 
+@atomic
 def write_groups(**kwargs: Any) -> None:
-    """Make Django's groups match ROLES, after each migration."""
+    """Make Django's groups match ROLES, as far as a database that is migrated in part has them."""
+    permissions = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.select_related("content_type")
+    }
     for name, role in ROLES.items():
         group, _ = Group.objects.get_or_create(name=name)
-        wanted = [
-            permission
-            for permission in Permission.objects.select_related("content_type")
-            if f"{permission.content_type.app_label}.{permission.codename}" in role.permissions
-        ]
-        group.permissions.set(wanted)
+        group.permissions.set([permissions[p] for p in role.permissions if p in permissions])
