@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs Debian's package prometheus-alertmanager",
 )
 CONFIG = MONITORING / "alertmanager.yml"
-RECEIVERS = {"page": "page", "ticket": "ticket", "none": "watchdog"}
+RECEIVERS = {"page": "page", "ticket": "ticket", "none": "none"}
 
 GATEWAY = {"job": "lesionserve-gateway"}
 NODE = GATEWAY | {"instance": "10.0.0.5:8080"}
@@ -28,6 +28,7 @@ OTHER = GATEWAY | {"instance": "10.0.0.7:8080"}
 RAY = {"job": "lesionserve-ray"}
 DEPLOYMENT = {"application": "lesionserve", "deployment": "Predictor"}
 PAGE, TICKET = {"severity": "page"}, {"severity": "ticket"}
+MODEL = {"metric": "ray_lesionserve_model_info"}
 
 # An alert that explains others; one that it keeps from being sent, and one that it does not.
 INHIBITED = [
@@ -38,6 +39,9 @@ INHIBITED = [
     ("NoReadyReplica", DEPLOYMENT, "CircuitOpen", NODE),
     ("NoReadyReplica", DEPLOYMENT, "ReplicaUnhealthy", DEPLOYMENT),
     ("NoReadyReplica", DEPLOYMENT, "ModelDriftScores", {}),
+    ("NoReadyReplica", DEPLOYMENT, "MetricsAbsent", RAY | MODEL),
+    ("FailuresExplained", {}, "ErrorBudgetBurnFast", {}),
+    ("FailuresExplained", {}, "LatencyBurn", PAGE),
     ("TargetDown", GATEWAY | PAGE, "ProbeMissing", {}),
     ("TargetDown", GATEWAY | PAGE, "DatabaseFailing", OTHER),
     ("TargetDown", GATEWAY | PAGE, "AuditUnverified", {}),
@@ -65,6 +69,10 @@ SENT = [
     ("NoReadyReplica", DEPLOYMENT, "DatabaseFailing", NODE),
     ("NoReadyReplica", DEPLOYMENT, "AuditBroken", {}),
     ("NoReadyReplica", DEPLOYMENT, "Watchdog", {}),
+    ("NoReadyReplica", DEPLOYMENT, "MetricsAbsent", GATEWAY),
+    ("FailuresExplained", {}, "ProbeFailing", {}),
+    ("FailuresExplained", {}, "LatencyBurn", TICKET),
+    ("FailuresExplained", {}, "ErrorBudgetBurnSlow", TICKET),
     ("TargetDown", NODE | TICKET, "DatabaseFailing", OTHER),
     ("TargetDown", NODE | TICKET, "ErrorBudgetBurnFast", {}),
     ("TargetDown", GATEWAY | PAGE, "NoReadyReplica", DEPLOYMENT),
@@ -94,7 +102,8 @@ def test_amtool_accepts_configuration():
 
 @pytest.mark.parametrize("alert", ALERTS, ids=str)
 def test_route_of_alert_ends_at_receiver_of_its_severity(alert):
-    receiver = RECEIVERS[alert.severity]
+    is_watchdog = alert.name == "LesionserveWatchdog"
+    receiver = "watchdog" if is_watchdog else RECEIVERS[alert.severity]
     tested = amtool(
         *("config", "routes", "test", f"--config.file={CONFIG}"),
         f"--verify.receivers={receiver}",
