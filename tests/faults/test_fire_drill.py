@@ -6,16 +6,17 @@ of what was seen is printed, and written to `out/fire-drill.md`.
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from serve_app.paths import ROOT
-from tests.faults.drill import faults
-from tests.faults.drill.clinic import sending
-from tests.faults.drill.drill import Drill, Fault, Time, exercise
+from tests.faults.drill.clinic import Clinic, sending
+from tests.faults.drill.drill import Drill, Row, exercise
 from tests.faults.drill.monitor import monitoring
 from tests.faults.drill.report import table
-from tests.faults.drill.stack import drill_stack
+from tests.faults.drill.schedule import SCHEDULE
+from tests.faults.drill.stack import DrillStack, drill_stack
 from tests.faults.drill.webhook import receiving
 from tests.integration.gateway.postgres import binaries
 
@@ -31,47 +32,48 @@ pytestmark = [
     ),
 ]
 
-MINUTE = 60.0
-FAULTS = [
-    Fault(
-        "the key of the probe is revoked",
-        "LesionserveProbeFailing",
-        faults.probe_key_revoked,
-        arrives=Time(3 * MINUTE, 5),
-        resolves=Time(1 * MINUTE, 5),
-    ),
-    Fault(
-        "the ingress is gone",
-        "LesionserveCircuitOpen",
-        faults.ingress_gone,
-        arrives=Time(3 * MINUTE, 10),
-        resolves=Time(1 * MINUTE, 30),
-    ),
-]
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrillStack]:
+    assert POSTGRES is not None
+    with drill_stack(tmp_path_factory.mktemp("drill"), POSTGRES) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")
-def drill(tmp_path_factory: pytest.TempPathFactory, request) -> Iterator[Drill]:
-    assert POSTGRES is not None
-    folder = tmp_path_factory.mktemp("drill")
-    with (
-        drill_stack(folder, POSTGRES) as stack,
-        receiving() as webhook,
-        monitoring(folder / "monitor", stack.prometheus_config, webhook.url) as monitor,
-        sending(stack.up) as clinic,
-    ):
-        drill = Drill(stack, clinic, monitor, webhook)
-        yield drill
-    report(table(drill.rows), request.config)
+def clinic(stack: DrillStack) -> Iterator[Clinic]:
+    with sending(stack.up) as clinic:
+        yield clinic
 
 
-def report(text: str, config: pytest.Config) -> None:
-    (ROOT / "out").mkdir(exist_ok=True)
-    (ROOT / "out/fire-drill.md").write_text(text)
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
+@pytest.fixture(scope="module")
+def out() -> Path:
+    folder = ROOT / "out"
+    folder.mkdir(exist_ok=True)
+    (folder / "fire-drill.log").unlink(missing_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(out: Path, request: pytest.FixtureRequest) -> Iterator[list[Row]]:
+    """The results, which are printed at the end."""
+    rows: list[Row] = []
+    yield rows
+    text = table(rows)
+    (out / "fire-drill.md").write_text(text)
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
     terminal.write_line(f"\n\n{text}")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_alert_of_fault_arrives_alone_and_resolves(drill, fault):
-    exercise(drill, fault)
+@pytest.fixture
+def drill(stack: DrillStack, clinic: Clinic, out: Path, tmp_path: Path) -> Iterator[Drill]:
+    with (
+        receiving() as webhook,
+        monitoring(tmp_path / "monitor", stack.prometheus_config, webhook.url) as monitor,
+    ):
+        yield Drill(stack, clinic, monitor, webhook, out / "fire-drill.log")
+
+
+@pytest.mark.parametrize("faults", SCHEDULE, ids=lambda faults: ", ".join(f.name for f in faults))
+def test_alert_of_fault_arrives_alone_and_resolves(drill, rows, faults):
+    rows += exercise(drill, faults)

@@ -21,7 +21,7 @@ class Clinic:
         self._stopping = threading.Event()
         self._is_open = threading.Event()
         self._is_open.set()
-        self.statuses: Counter[int | None] = Counter()
+        self._statuses: Counter[int | None] = Counter()
         self._threads = [
             threading.Thread(target=self._client, args=(number * _PAUSE_S / _CLIENTS,))
             for number in range(_CLIENTS)
@@ -34,6 +34,11 @@ class Clinic:
         self._is_open.set()
         for thread in self._threads:
             thread.join(120)
+
+    def take_statuses(self) -> dict[int | None, int]:
+        """Return how often each status was answered since the last call."""
+        statuses, self._statuses = self._statuses, Counter()
+        return dict(statuses)
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -48,7 +53,7 @@ class Clinic:
         self._stopping.wait(first_after_s)
         while not self._stopping.is_set():
             if self._is_open.wait(1):
-                self.statuses[send(self._up)] += 1
+                self._statuses[send(self._up)] += 1
             self._stopping.wait(_PAUSE_S)
 
 

@@ -1,19 +1,23 @@
 """One fault after the other: which alert arrives, when, and when it resolves."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tests.e2e.up import until
 from tests.faults.drill.clinic import Clinic, send
 from tests.faults.drill.monitor import Monitor
 from tests.faults.drill.scaled import SCALE
-from tests.faults.drill.stack import DrillStack
-from tests.faults.drill.webhook import Notice, Webhook
+from tests.faults.drill.stack import REPLICAS, DrillStack
+from tests.faults.drill.webhook import Webhook
 
 # Beyond what the rule needs: two busy cores, on which processes start in seconds, or in a minute.
 _ALLOWANCE_S = 90.0
 _QUIET_WITHIN_S = 240.0
+_WELL_WITHIN_S = 240.0
+_WATCHED_S = 12.0  # until every metric of Ray has two samples
 # An evaluation sends it, and Alertmanager groups it.
 _SENDS_S = 2.0
 
@@ -40,13 +44,27 @@ class Time:
 
 @dataclass(frozen=True)
 class Drill:
-    """What a fault is brought into, and what watches it."""
+    """What a fault is brought into, and what watches it: from now on, without a past.
+
+    log: a file, to which is added what was sent.
+    """
 
     stack: DrillStack
     clinic: Clinic
     monitor: Monitor
     webhook: Webhook
-    rows: list["Row"] = field(default_factory=list)
+    log: Path
+
+    def write_log(self, faults: Sequence["Fault"], began: float) -> None:
+        """Add to the log what was sent since then, a line each."""
+        lines = [
+            f"{notice.at - began:7.1f} s  {'fires' if notice.is_firing else 'ends '}  {notice}"
+            for notice in self.webhook.since(began)
+        ]
+        names = ", ".join(fault.name for fault in faults)
+        answers = f"answers to the clinic: {self.clinic.take_statuses()}"
+        with self.log.open("a") as file:
+            print(names, *lines, answers, sep="\n", end="\n\n", file=file)
 
 
 @dataclass(frozen=True)
@@ -76,28 +94,53 @@ class Row:
     others: list[str]
 
 
-def exercise(drill: Drill, fault: Fault) -> Row:
-    """Bring the fault in, wait for its alert, repair it, and wait until no page is left.
+def exercise(drill: Drill, faults: Sequence[Fault]) -> list[Row]:
+    """Bring the faults in, wait for their alerts, repair them, and wait until no page is left.
 
-    Raise AssertionError where the alert does not arrive or resolve in time, where another page
-    arrives, or where images are not answered afterwards.
+    Return a row for each fault. Raise AssertionError where an alert does not arrive or resolve in
+    time, where another page arrives, or where images are not answered afterwards.
     """
-    wait_for_quiet(drill)
+    wait_until_well(drill)
     began = time.monotonic()
-    with fault.brought(drill):
-        arrived = _wait(drill, fault, began, is_firing=True, bound=fault.arrives)
-        repaired = time.monotonic()
-        # What else the fault fires arrives while the alert is still there.
-    resolved = _wait(drill, fault, arrived, is_firing=False, bound=fault.resolves)
-    wait_for_quiet(drill)
-    pages = [notice for notice in drill.webhook.since(began) if notice.is_page]
-    others = [notice for notice in pages if notice.name != fault.alert]
-    unexplained = [str(notice) for notice in others if notice.name not in fault.consequences]
-    assert not unexplained, f"{fault.name} fired other pages, too: {unexplained}"
+    try:
+        with ExitStack() as broken:
+            for fault in faults:
+                broken.enter_context(fault.brought(drill))
+            arrived = [_wait(drill, f, began, is_firing=True, bound=f.arrives) for f in faults]
+            repaired = time.monotonic()
+        resolved = [
+            _wait(drill, fault, at, is_firing=False, bound=fault.resolves)
+            for fault, at in zip(faults, arrived, strict=True)
+        ]
+        wait_for_quiet(drill)
+    finally:
+        drill.write_log(faults, began)
+    others = _other_pages(drill, faults, began)
     assert send(drill.stack.up) == 200
-    row = Row(fault, arrived - began, resolved - repaired, sorted({n.name for n in others}))
-    drill.rows.append(row)
-    return row
+    return [
+        Row(fault, begins - began, ends - repaired, others)
+        for fault, begins, ends in zip(faults, arrived, resolved, strict=True)
+    ]
+
+
+def _other_pages(drill: Drill, faults: Sequence[Fault], since: float) -> list[str]:
+    """Return the names of the pages that are consequences. Raise AssertionError for any other."""
+    alerts = {fault.alert for fault in faults}
+    consequences = {name for fault in faults for name in fault.consequences}
+    pages = [notice for notice in drill.webhook.since(since) if notice.is_page]
+    others = [notice for notice in pages if notice.name not in alerts]
+    unexplained = [str(notice) for notice in others if notice.name not in consequences]
+    assert not unexplained, f"{faults[0].name}: other pages fired, too: {unexplained}"
+    return sorted({notice.name for notice in others})
+
+
+def wait_until_well(drill: Drill) -> None:
+    """Wait until all replicas are ready, images are answered, and no page is near."""
+    until(lambda: len(drill.stack.replicas()) == REPLICAS, _WELL_WITHIN_S)
+    until(lambda: send(drill.stack.up) == 200, _WELL_WITHIN_S)
+    time.sleep(_WATCHED_S)
+    wait_for_quiet(drill)
+    drill.clinic.take_statuses()
 
 
 def wait_for_quiet(drill: Drill) -> None:
@@ -121,12 +164,5 @@ def _wait(drill: Drill, fault: Fault, since: float, *, is_firing: bool, bound: T
     what = "arrive" if is_firing else "resolve"
     raise AssertionError(
         f"{fault.name}: {fault.alert} did not {what} within {bound.bound_s:.0f} s; "
-        f"active: {drill.monitor.active('page')} {drill.monitor.active('ticket')}; "
-        f"sent: {_sent(drill.webhook.since(since))}; clinic: {dict(drill.clinic.statuses)}"
+        f"active: {drill.monitor.active('page')} {drill.monitor.active('ticket')}"
     )
-
-
-def _sent(notices: list[Notice]) -> list[str]:
-    return [f"{notice} {'fires' if notice.is_firing else 'resolved'}" for notice in notices]
-
-

@@ -1,6 +1,7 @@
-"""The stack of the drill: `lesionserve up` with PostgreSQL, Redis, a small disk and two replicas."""
+"""The stack of the drill: `lesionserve up` on PostgreSQL, Redis and a small disk, two replicas."""
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ DISK_MIB = 640
 DEADLINE_S = 10.0
 PROBE_EVERY_S = 60 // SCALE
 _REDIS_WITHIN_S = 60
+# A line of a replica's log, which is JSON.
+_READY = re.compile(r'"Finished initializing replica\."[^\n]*?"process": (\d+)')
 
 
 @dataclass
@@ -79,8 +82,11 @@ class DrillStack:
     settings: dict[str, str]
 
     def replicas(self) -> list[psutil.Process]:
-        """Return the replicas that have loaded their code, oldest first."""
-        return sorted(self.processes_of(REPLICA), key=lambda process: process.create_time())
+        """Return the replicas that are ready, oldest first."""
+        log = "".join(path.read_text() for path in self._serve_logs.glob("replica_*.log"))
+        ready = {int(pid) for pid in _READY.findall(log)}
+        replicas = [p for p in self.processes_of(REPLICA) if p.pid in ready]
+        return sorted(replicas, key=lambda process: process.create_time())
 
     def processes_of(self, role: str) -> list[psutil.Process]:
         titles = self.up.processes().items()
@@ -96,6 +102,11 @@ class DrillStack:
 
     def probe_key_id(self) -> str:
         return self.postgres.run_sql("SELECT id FROM keys_apikey WHERE name = 'probe'").strip()
+
+    @property
+    def _serve_logs(self) -> Path:
+        (path,) = self.up.temp.glob("ls-*/ray/session_latest/logs/serve")
+        return path
 
     @property
     def prometheus_config(self) -> Path:
@@ -131,6 +142,8 @@ def drill_stack(folder: Path, binaries: Path) -> Iterator[DrillStack]:
             "LESIONSERVE_CERTIFICATES": f"clinic={expiring}",
             "LESIONSERVE_DEADLINE_S": str(DEADLINE_S),
             "LESIONSERVE_PROBE_EVERY_S": str(PROBE_EVERY_S),
+            # Of 10 s; a replica repeats its gauges every 5.
+            "RAY_metrics_report_interval_ms": "7000",
             # Everything comes from one address here, a revoked key twenty times as often.
             "LESIONSERVE_FAILURES_PER_MINUTE": "100000",
         }

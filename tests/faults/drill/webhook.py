@@ -12,13 +12,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """An alert of a notification. at: when it came, in seconds of the monotonic clock."""
+    """An alert of a notification.
+
+    at: when it came, in seconds of the monotonic clock. started: when it began to fire, by which a
+    repeated notification is known.
+    """
 
     at: float
     name: str
     severity: str
     is_firing: bool
     labels: tuple[tuple[str, str], ...]
+    started: str
 
     @property
     def is_page(self) -> bool:
@@ -31,7 +36,7 @@ class Notice:
 
 
 class Webhook:
-    """Keep every alert that Alertmanager sends, in order."""
+    """Keep every alert that Alertmanager sends, in order, without repetitions."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/"
@@ -59,11 +64,14 @@ class Webhook:
                 alert["labels"]["severity"],
                 alert["status"] == "firing",
                 tuple(sorted(alert["labels"].items())),
+                alert["startsAt"],
             )
             for alert in notification["alerts"]
         ]
         with self._lock:
-            self._notices += notices
+            known = {(n.labels, n.started, n.is_firing) for n in self._notices}
+            new = [n for n in notices if (n.labels, n.started, n.is_firing) not in known]
+            self._notices += new
 
 
 @contextmanager
