@@ -102,10 +102,15 @@ def bundle_removed(drill: Drill) -> Iterator[None]:
 
 @contextmanager
 def weights_altered(drill: Drill) -> Iterator[None]:
-    """Overwrite a weight in the memory of one replica. Its own check finds it, and Serve replaces
-    the replica, so nothing is left to repair."""
-    overwrite(drill.stack.replicas()[0].pid, drill.stack.bundle / "model.pth")
-    yield
+    """Overwrite weights in the memory of one replica. Its own check finds it, and Serve replaces
+    the replica, so nothing is left to repair.
+
+    The replica refuses images until it is replaced, some 15 s, in which a clinic sends none. This
+    one sends twenty times as many, so it is closed.
+    """
+    with drill.clinic.closed():
+        overwrite(drill.stack.replicas()[0].pid, drill.stack.bundle / "model.pth")
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ that it needs, `for`, `keep_firing_for`, the wait for the group, and the interva
 
 from tests.faults.drill import faults
 from tests.faults.drill.drill import Fault, Time
-from tests.faults.drill.scaled import SCALE, SCALE_OF_STARTS
+from tests.faults.drill.scaled import SCALE, SCALE_OF_CRASHES
 
 MINUTE = 60.0
 SYMPTOM = 3 * MINUTE  # the wait for a group of what clients and probes see
@@ -16,7 +16,7 @@ READY_KEEPS = 3 * MINUTE  # of the one for replicas
 METRICS_S = 7.0  # Ray exports metrics at this interval
 MAINTENANCE_S = 60.0  # the gateway reads files and the audit trail at this interval
 COMMAND_S = 6.0  # a command of the gateway
-START_S = 15.0  # a replica
+START_S = 20.0  # a replica
 
 _SLOW = Fault(
     "the model is too slow",
@@ -81,7 +81,7 @@ _KILLED = Fault(
     "LesionserveReplicaCrashLoop",
     faults.replica_killed_repeatedly,
     arrives=Time(0, 6 * START_S + METRICS_S),  # 4 starts more than the 2 replicas
-    resolves=Time(15 * MINUTE * SCALE / SCALE_OF_STARTS + INTERVAL, METRICS_S),
+    resolves=Time(15 * MINUTE * SCALE / SCALE_OF_CRASHES + INTERVAL, METRICS_S),
 )
 _WEIGHTS = Fault(
     "weights change in memory",
