@@ -76,4 +76,5 @@ def drill(stack: DrillStack, clinic: Clinic, out: Path, tmp_path: Path) -> Itera
 
 @pytest.mark.parametrize("faults", SCHEDULE, ids=lambda faults: ", ".join(f.name for f in faults))
 def test_alert_of_fault_arrives_alone_and_resolves(drill, rows, faults):
-    rows += exercise(drill, faults)
+    possible = [f for f in faults if drill.stack.disk is not None or not f.needs_disk]
+    rows += exercise(drill, possible)

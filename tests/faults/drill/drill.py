@@ -72,7 +72,8 @@ class Fault:
     """A fault, and the alert that has to arrive.
 
     brought: a block at whose start the fault is there, and at whose end it is repaired.
-    consequences: other pages that the fault causes, by their names, with the reason.
+    consequences: other pages that the fault causes, by their names, with the reason. needs_disk:
+    root alone can mount one.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Fault:
     resolves: Time
     severity: str = "page"
     consequences: dict[str, str] = field(default_factory=dict)
+    needs_disk: bool = False
 
 
 @dataclass(frozen=True)

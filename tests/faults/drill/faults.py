@@ -27,8 +27,10 @@ def probe_key_revoked(drill: Drill) -> Iterator[None]:
     key_id = stack.probe_key_id()
     revoked = stack.manage("revoke_key", "--", key_id)
     assert revoked.returncode == 0, revoked.stderr
-    yield
-    stack.postgres.run_sql(f"UPDATE keys_apikey SET revoked_at = NULL WHERE id = '{key_id}'")
+    try:
+        yield
+    finally:
+        stack.postgres.run_sql(f"UPDATE keys_apikey SET revoked_at = NULL WHERE id = '{key_id}'")
 
 
 @contextmanager
@@ -96,8 +98,10 @@ def bundle_removed(drill: Drill) -> Iterator[None]:
     content = path.read_bytes()
     path.unlink()
     _kill(drill.stack.replicas())
-    yield
-    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
 
 
 @contextmanager
@@ -116,15 +120,19 @@ def weights_altered(drill: Drill) -> Iterator[None]:
 @contextmanager
 def database_away(drill: Drill) -> Iterator[None]:
     drill.stack.postgres.stop()
-    yield
-    drill.stack.postgres.start()
+    try:
+        yield
+    finally:
+        drill.stack.postgres.start()
 
 
 @contextmanager
 def redis_away(drill: Drill) -> Iterator[None]:
     drill.stack.redis.stop()
-    yield
-    drill.stack.redis.start()
+    try:
+        yield
+    finally:
+        drill.stack.redis.start()
 
 
 @contextmanager
@@ -134,15 +142,19 @@ def disk_nearly_full(drill: Drill) -> Iterator[None]:
     with filler.open("wb") as file:
         for _ in range(_FULL_BYTES // 2**20):
             file.write(b"\0" * 2**20)
-    yield
-    filler.unlink()
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 @contextmanager
 def certificate_expiring(drill: Drill) -> Iterator[None]:
     write_certificate(drill.stack.certificate, days=1)
-    yield
-    write_certificate(drill.stack.certificate, days=365)
+    try:
+        yield
+    finally:
+        write_certificate(drill.stack.certificate, days=365)
 
 
 @contextmanager
@@ -153,11 +165,13 @@ def audit_row_tampered(drill: Drill) -> Iterator[None]:
     row = stack.postgres.run_sql(f"SELECT id, status FROM usage_record WHERE {sealed}").strip()
     row_id, status = row.split("|")
     _set_status(stack, row_id, "201")
-    found = stack.manage("verify_audit")
-    assert found.returncode != 0, found.stdout
-    yield
-    _set_status(stack, row_id, status)
-    intact = stack.manage("verify_audit")
+    try:
+        found = stack.manage("verify_audit")
+        assert found.returncode != 0, found.stdout
+        yield
+    finally:
+        _set_status(stack, row_id, status)
+        intact = stack.manage("verify_audit")
     assert intact.returncode == 0, intact.stderr
 
 

@@ -96,6 +96,7 @@ _DISK = Fault(
     faults.disk_nearly_full,
     arrives=Time(5 * MINUTE, MAINTENANCE_S),
     resolves=Time(INTERVAL, MAINTENANCE_S),
+    needs_disk=True,
 )
 _CERTIFICATE = Fault(
     "a certificate expires tomorrow",
