@@ -18,6 +18,7 @@ PROXY = "the Serve proxy"
 _FULL_BYTES = 250 * 1024 * 1024
 _HOLDS_S = 5.5  # above the objective of 5 s
 _AT_ONCE = 6
+_EVERY_S = 0.5
 _FOUND_S = 2.0  # until the proxy sends images to a new replica
 
 
@@ -204,7 +205,7 @@ def _repeatedly(act) -> Iterator[None]:  # type: ignore[no-untyped-def]
     over = threading.Event()
 
     def repeat() -> None:
-        while not over.wait(0.2):
+        while not over.wait(_EVERY_S):
             act()
 
     with ThreadPoolExecutor(1) as thread:
