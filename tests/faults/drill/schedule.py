@@ -116,6 +116,7 @@ _AUDIT = Fault(
 # The faults of a group are there at the same time. The weights come last: Ray exports the counter
 # of a failed check as long as it runs.
 SCHEDULE = [
+    [_KILLED],
     [_PROBE],
     [_INGRESS],
     [_HANG],
@@ -124,6 +125,5 @@ SCHEDULE = [
     [_REDIS],
     [_NONE_READY],
     [_BUNDLE],
-    [_KILLED],
     [_WEIGHTS, _DISK, _CERTIFICATE, _AUDIT],
 ]

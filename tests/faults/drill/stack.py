@@ -142,6 +142,8 @@ def drill_stack(folder: Path, binaries: Path) -> Iterator[DrillStack]:
             "LESIONSERVE_CERTIFICATES": f"clinic={expiring}",
             "LESIONSERVE_DEADLINE_S": str(DEADLINE_S),
             "LESIONSERVE_PROBE_EVERY_S": str(PROBE_EVERY_S),
+            # Of 15: replicas would starve beside other work on the machine.
+            "RAY_worker_niceness": "0",
             # Of 10 s; a replica repeats its gauges every 5.
             "RAY_metrics_report_interval_ms": "7000",
             # Everything comes from one address here, a revoked key twenty times as often.
