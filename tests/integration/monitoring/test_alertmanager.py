@@ -30,6 +30,12 @@ DEPLOYMENT = {"application": "lesionserve", "deployment": "Predictor"}
 PAGE, TICKET = {"severity": "page"}, {"severity": "ticket"}
 MODEL = {"metric": "ray_lesionserve_model_info"}
 
+# A pair of which the second is kept back, and that no other pair has to do with.
+CONTROL = [
+    {"alertname": "LesionserveCertificateExpires", "certificate": "control"} | severity
+    for severity in (PAGE, TICKET)
+]
+
 # An alert that explains others; one that it keeps from being sent, and one that it does not.
 INHIBITED = [
     ("NoReadyReplica", DEPLOYMENT, "ErrorBudgetBurnFast", {}),
@@ -174,11 +180,22 @@ def is_inhibited(client: httpx.Client, source: dict[str, Any], target: dict[str,
     # Inhibition does not compare the label, so former pairs have to end first.
     former = client.get("/api/v2/alerts").json()
     ended = [{"labels": a["labels"], "endsAt": "2020-01-01T00:00:00Z"} for a in former]
-    alerts = [{"labels": labels | pair} for labels in (source, target)]
+    alerts = [{"labels": labels | pair} for labels in (source, target, *CONTROL)]
     assert client.post("/api/v2/alerts", json=[*ended, *alerts]).status_code == 200
-    present = client.get("/api/v2/alerts", params={"filter": f'site="{pair["site"]}"'}).json()
-    (alert,) = (a for a in present if a["labels"] == target | pair)
-    return bool(alert["status"]["inhibitedBy"])
+    # Alerts reach the inhibitor one after the other, and later than the answer.
+    deadline = time.monotonic() + 60
+    while not _inhibited_by(client, CONTROL[1] | pair):
+        assert time.monotonic() < deadline, "the inhibitor does not get the alerts"
+        time.sleep(0.01)
+    return bool(_inhibited_by(client, target | pair))
+
+
+def _inhibited_by(client: httpx.Client, labels: dict[str, str]) -> list[str]:
+    matchers = {"filter": f'site="{labels["site"]}"'}
+    present = client.get("/api/v2/alerts", params=matchers).json()
+    (alert,) = (a for a in present if a["labels"] == labels)
+    inhibited_by: list[str] = alert["status"]["inhibitedBy"]
+    return inhibited_by
 
 
 def labels_of(name: str, labels: dict[str, str]) -> dict[str, str]:
