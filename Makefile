@@ -19,7 +19,7 @@ check: $(READY)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive pipeline serve_app gateway cluster
 	.ci/audit $(BIN)
 
-# Takes half an hour; docs/reliability.md has the results.
+# Takes an hour; docs/reliability.md has the results.
 test-faults: $(READY)
 	$(BIN)/pytest -m faults
 

@@ -17,7 +17,8 @@ import yaml
 from cluster.monitoring.grafana.boards import BOARDS
 from serve_app.paths import ROOT
 from tests.e2e.monitored import Monitored, monitored
-from tests.e2e.up import STOP_WITHIN_S, until
+from tests.e2e.up import STOP_WITHIN_S
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.cluster,

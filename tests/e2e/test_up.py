@@ -18,7 +18,8 @@ import pytest
 
 from pipeline.schemas import Prediction, Problem
 from serve_app.paths import ROOT
-from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, running, until
+from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 ABANDON_WITHIN_S = 12  # less than one child alone is given where requests may be in flight

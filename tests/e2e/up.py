@@ -7,10 +7,10 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import psutil
@@ -18,6 +18,7 @@ import psutil
 from cluster.launcher.process_roles import role_of
 from cluster.launcher.ready_file import Ready
 from serve_app.paths import ROOT
+from tests.waiting import until
 
 COMMAND = Path(sys.executable).with_name("lesionserve")
 IMAGE = (ROOT / "weights/example.jpg").read_bytes()
@@ -30,7 +31,13 @@ PROXIES = dict.fromkeys(
 class Up:
     """A running `lesionserve up`, with everything it writes."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        cwd: Path | None = None,
+    ) -> None:
         # Short, as a path for sockets has to be, or it would be left for /tmp.
         self.temp = Path(tempfile.mkdtemp(prefix="up-", dir="/tmp"))
         self._output = folder / "output"
@@ -41,7 +48,9 @@ class Up:
                 [COMMAND, "up", *arguments],
                 # Whatever it keeps for itself lies below, and is seen by the tests.
                 # No proxy is asked for anything on this machine.
-                env={**os.environ, **PROXIES, "TMPDIR": str(self.temp), "COLUMNS": "200"},
+                env={**os.environ, **PROXIES, "TMPDIR": str(self.temp), "COLUMNS": "200"}
+                | dict(environment),
+                cwd=cwd,
                 stdout=output,
                 stderr=output,
                 # Where the tests run in the background, SIGINT is ignored, and that is inherited.
@@ -96,13 +105,6 @@ class Up:
         raise AssertionError(f"there is no {name}")
 
 
-def until(happened: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {within_s} s"
-        time.sleep(0.1)
-
-
 def is_gone(process: psutil.Process) -> bool:
     try:
         return process.status() == psutil.STATUS_ZOMBIE
@@ -111,8 +113,13 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Up]:
-    up = Up(folder, *options)
+def running(
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    cwd: Path | None = None,
+) -> Iterator[Up]:
+    up = Up(folder, *options, environment=environment, cwd=cwd)
     try:
         up.until_ready()
         yield up

@@ -24,6 +24,7 @@ from cluster.launcher.ports import choose_ports
 from cluster.launcher.process_roles import role_of
 from serve_app.paths import ROOT
 from tests.integration.gateway.client import jpeg
+from tests.waiting import until
 
 IMAGE = jpeg(640, 480)
 
@@ -244,10 +245,3 @@ def resources(pid: int) -> tuple[float, int]:
     """Resident megabytes and open files of a process."""
     process = psutil.Process(pid)
     return process.memory_info().rss / 1e6, process.num_fds()
-
-
-def until(happened, seconds: float) -> None:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

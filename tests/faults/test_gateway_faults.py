@@ -20,12 +20,12 @@ from tests.faults.stack import (
     finish,
     running,
     statuses,
-    until,
 )
 from tests.integration.gateway.conftest import postgres
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.postgres import Postgres
 from tests.integration.gateway.servers import serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.faults
 CLIENTS = 8

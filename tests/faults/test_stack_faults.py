@@ -20,9 +20,9 @@ from tests.faults.stack import (
     finish,
     processes_of,
     statuses,
-    until,
     whole_stack,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.faults
 CLIENTS = 8

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from cluster.launcher.ports import choose_ports
 from cluster.launcher.process_group import die_with_parent
 from serve_app.paths import ROOT
 from tests.integration.small_bundles import IMAGE
+from tests.waiting import until
 
 TOKEN = "t" * 32
 _COMMAND = "from cluster.cli.main import main; main()"
@@ -276,13 +277,6 @@ def assert_all_answered(answers: list[tuple[float, int, str]], versions: list[st
     assert {status for _, status, _ in answers} == {200}, [a for a in answers if a[1] != 200][:3]
     seen = [version for _, _, version in answers]
     assert (seen[0], seen[-1], set(seen)) == (versions[0], versions[-1], set(versions))
-
-
-def until(happened: Callable[[], bool], within_s: float = 120) -> None:
-    deadline = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
 
 
 def _title(process: psutil.Process) -> str:

@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 
 from cluster.deploy.errors import Exit
-from tests.integration.ray_cluster import (
-    Clients,
-    RayCluster,
-    assert_all_answered,
-    ray_cluster,
-    until,
-)
+from tests.integration.ray_cluster import Clients, RayCluster, assert_all_answered, ray_cluster
 from tests.integration.small_bundles import pack_bundles
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

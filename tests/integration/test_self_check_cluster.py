@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from serve_app.args import AppArgs
 from tests.fakes import CORRUPTS, MANIFEST, open_golden_bundle, png
 from tests.integration.own_ray import TOKEN, OwnRay, own_ray
 from tests.integration.test_ingress_cluster import app_args, model_replica
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 # One layout finds the fault by its golden case, the other by its weights.
@@ -64,13 +65,6 @@ def samples(instance: OwnRay, application: str) -> dict[str, list[tuple[dict[str
             if "lesionserve" in sample.name and sample.labels["application"] == application:
                 found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
-
-
-def until(happened: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline, f"it did not happen within {within_s} s"
-        time.sleep(0.5)
 
 
 def test_metrics_of_request_are_on_fixed_port(client, instance, layout):

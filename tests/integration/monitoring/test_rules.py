@@ -34,6 +34,7 @@ NAMES = {
     "LesionserveErrorBudgetBurnFast",
     "LesionserveErrorBudgetBurnSlow",
     "LesionserveLatencyBurn",
+    "LesionserveFailuresExplained",
     "LesionserveProbeFailing",
     "LesionserveProbeMissing",
     "LesionserveManyRejected",

@@ -2,13 +2,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from cluster.launcher.process_group import ProcessGroup, WatchedProcess
+from tests.waiting import until
 
 # A child that starts a grandchild, prints its pid and obeys SIGTERM.
 PARENT = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); "
@@ -34,13 +34,6 @@ def start(group: ProcessGroup, program: str, log: Path) -> subprocess.Popen:
     child = group.start([sys.executable, "-c", program], os.environ, log)
     until(lambda: log.read_text().endswith("\n"))
     return child
-
-
-def until(happened) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen within 20 s"
-        time.sleep(0.02)
 
 
 def test_reports_no_end_while_all_processes_live(group, log):
