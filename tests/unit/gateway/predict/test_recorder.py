@@ -80,7 +80,7 @@ async def test_aborted_request_has_no_status(recorder, caller):
         await recorder.admit(caller)
         raise ClientDisconnected
     record = await only()
-    assert (record.state, record.status) == ("aborted", None)
+    assert (record.state, record.status, record.error_code) == ("aborted", None, "")
 
 
 async def test_cancelled_request_is_recorded_once_as_aborted(recorder, caller):
