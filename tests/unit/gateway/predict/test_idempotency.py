@@ -184,6 +184,26 @@ class TestAcquire:
         with pytest.raises(Conflict):
             await self.lease(clinic)
 
+    async def test_release_leaves_stored_answer(self, clinic):
+        lease = await self.lease(clinic)
+        await lease.keep(answer())
+        await lease.release()
+        assert await acquire(header("a"), clinic, IMAGE, OPTIONS) == Replay(answer())
+
+    async def test_leases_again_after_answer_of_other_secret_key(self, clinic, settings):
+        await (await self.lease(clinic)).keep(answer())
+        settings.SECRET_KEY = "another secret key"
+        await (await self.lease(clinic)).keep(answer())
+        assert await acquire(header("a"), clinic, IMAGE, OPTIONS) == Replay(answer())
+
+    async def test_leases_again_after_answer_of_earlier_version(self, clinic):
+        await self.lease(clinic)
+        earlier = idempotency._cipher().encrypt(b"{}")
+        await in_database(lambda: IdempotentRequest.objects.update(answer=earlier))
+        await self.lease(clinic)
+        with pytest.raises(Conflict):
+            await self.lease(clinic)
+
     async def test_releases_lease_when_request_has_no_time_left(self, clinic):
         lease = await self.lease(clinic)
         with waiting_at_most(0.0):
