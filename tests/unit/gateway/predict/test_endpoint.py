@@ -130,7 +130,7 @@ async def test_crash_becomes_problem_and_failed_record(headers, monkeypatch, cap
     monkeypatch.setattr(endpoint, "read_body", crash)
     status, _, problem = await call(headers=headers)
     assert (status, problem["code"]) == (500, "internal_error")
-    assert "secret" not in problem["detail"]
+    assert problem["detail"] == "The request could not be completed."
     assert "a secret" in caplog.text
     record = await in_database(Record.objects.get)
     assert (record.state, record.error_code) == ("failed", "internal_error")
