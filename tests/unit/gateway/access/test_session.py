@@ -8,16 +8,17 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from django.middleware.csrf import _get_new_csrf_string
 
-from gateway.access.auth import authorise
+from gateway.access.auth import authenticate, authorise
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter
 from gateway.access.session import caller_of_session
 from gateway.context import RequestContext, with_context
+from gateway.database import in_database
 from gateway.environment import Rates
-from gateway.errors import Forbidden, TooManyRequests
+from gateway.errors import Forbidden, InvalidApiKey, TooManyRequests
 from gateway.people.actions import add_member, set_role
 from gateway.people.models import Organisation
-from tests.clinics import organisation_named
+from tests.clinics import issue_key, organisation_named
 from tests.unit.gateway.access.test_actions import OPERATOR
 
 
@@ -125,3 +126,18 @@ class TestAuthorise:
         with pytest.raises(Forbidden):
             await authorise(scope, self.CALLER, "usage:read")
         await authorise(scope, self.CALLER, "predict")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_session_counts_only_without_key(nurse: User):
+    session = await in_database(session_of, nurse)
+    key, token = await in_database(issue_key)
+    state = {"limiter": Limiter(Rates(caller=10, organisation=10, failures=10))}
+
+    async def caller(*headers: tuple[bytes, bytes]) -> Caller:
+        return await authenticate({**scope(session, *headers), "state": state})
+
+    assert (await caller()).name == "user:nurse"
+    assert (await caller((b"x-api-key", str(token).encode()))).name == f"key:{key.id}"
+    with pytest.raises(InvalidApiKey):
+        await caller((b"x-api-key", b"no key"))

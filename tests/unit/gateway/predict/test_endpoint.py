@@ -10,8 +10,18 @@ from gateway.asgi import application, watched
 from gateway.audit.models import Record
 from gateway.database import in_database
 from gateway.environment import Rates
+from gateway.errors import (
+    BodyTooLarge,
+    Forbidden,
+    HeadersTooLarge,
+    LengthRequired,
+    MethodNotAllowed,
+    UnsupportedMediaType,
+)
 from gateway.middleware import RequestContextMiddleware
 from gateway.predict import endpoint
+from gateway.predict.endpoint import check_form, check_request
+from pipeline.errors import BadRequest
 from tests.clinics import issue_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,7 +130,7 @@ async def test_crash_becomes_problem_and_failed_record(headers, monkeypatch, cap
     monkeypatch.setattr(endpoint, "read_body", crash)
     status, _, problem = await call(headers=headers)
     assert (status, problem["code"]) == (500, "internal_error")
-    assert "secret" not in problem["detail"]
+    assert problem["detail"] == "The request could not be completed."
     assert "a secret" in caplog.text
     record = await in_database(Record.objects.get)
     assert (record.state, record.error_code) == ("failed", "internal_error")
@@ -163,3 +173,44 @@ async def test_key_over_plain_http_is_refused(settings, name):
     settings.HTTPS_ONLY = True
     status, _, problem = await call(path="/usage/", headers=[(name, b"a key")])
     assert (status, problem["code"]) == (403, "forbidden")
+
+
+HOST = (b"host", b"localhost")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"headers": []}, BadRequest),
+        ({"headers": [(b"host", b"elsewhere")]}, BadRequest),
+        ({"headers": [HOST, (b"x-other", b"a" * 40_000)]}, HeadersTooLarge),
+        ({"method": "GET"}, MethodNotAllowed),
+        ({"scheme": "http"}, Forbidden),
+        ({"headers": [HOST, (b"transfer-encoding", b"chunked")]}, LengthRequired),
+    ],
+)
+def test_request_is_checked_before_caller_is_known(settings, change, error):
+    settings.HTTPS_ONLY = True
+    scope = {"method": "POST", "scheme": "https", "headers": [HOST]}
+    check_request(scope)
+    with pytest.raises(error) as refusal:
+        check_request({**scope, **change})
+    assert refusal.value.headers().get("Allow") == ("POST" if error is MethodNotAllowed else None)
+
+
+FORM = [(b"content-type", b"multipart/form-data; boundary=b"), (b"content-length", b"40")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ([*FORM, (b"x-correlation-id", b"a name")], BadRequest),
+        ([(b"content-type", b"image/jpeg"), FORM[1]], UnsupportedMediaType),
+        ([FORM[0], (b"content-length", b"41")], BodyTooLarge),
+    ],
+)
+def test_form_is_checked_before_it_is_read(settings, headers, error):
+    settings.MAX_UPLOAD_BYTES = 40
+    assert check_form([*FORM, (b"x-correlation-id", b"case-7")]) == 40
+    with pytest.raises(error):
+        check_form(headers)

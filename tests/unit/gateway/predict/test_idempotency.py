@@ -5,10 +5,11 @@ import threading
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import InvalidToken
 from django.db import OperationalError
 from django.utils import timezone
 
-from gateway.database import in_database
+from gateway.database import in_database, waiting_at_most
 from gateway.errors import Conflict, IdempotencyKeyReused
 from gateway.people.models import Organisation
 from gateway.predict import idempotency
@@ -76,6 +77,19 @@ async def test_request_without_key_stores_nothing():
 
 def answer() -> Prediction:
     return Prediction.model_validate(prediction("a request"))
+
+
+def test_stored_answers_are_read_with_same_secret_key_only(settings):
+    """With another cipher, the answers stored before an upgrade would be lost."""
+    settings.SECRET_KEY = "a secret key"
+    stored = (
+        b"gAAAAABpVbkAAAAAAAAAAAAAAAAAAAAAAAcrwSO_hfQqHs_eXolJJ5pP1XTMHZEi"
+        b"Dq-d-TTZEVJ4qjLj4SHdkbbNegW4aXl9Bg=="
+    )
+    assert idempotency._cipher().decrypt(stored) == b"an answer"
+    settings.SECRET_KEY = "another secret key"
+    with pytest.raises(InvalidToken):
+        idempotency._cipher().decrypt(stored)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -169,6 +183,32 @@ class TestAcquire:
         monkeypatch.undo()
         with pytest.raises(Conflict):
             await self.lease(clinic)
+
+    async def test_release_leaves_stored_answer(self, clinic):
+        lease = await self.lease(clinic)
+        await lease.keep(answer())
+        await lease.release()
+        assert await acquire(header("a"), clinic, IMAGE, OPTIONS) == Replay(answer())
+
+    async def test_leases_again_after_answer_of_other_secret_key(self, clinic, settings):
+        await (await self.lease(clinic)).keep(answer())
+        settings.SECRET_KEY = "another secret key"
+        await (await self.lease(clinic)).keep(answer())
+        assert await acquire(header("a"), clinic, IMAGE, OPTIONS) == Replay(answer())
+
+    async def test_leases_again_after_answer_of_earlier_version(self, clinic):
+        await self.lease(clinic)
+        earlier = idempotency._cipher().encrypt(b"{}")
+        await in_database(lambda: IdempotentRequest.objects.update(answer=earlier))
+        await self.lease(clinic)
+        with pytest.raises(Conflict):
+            await self.lease(clinic)
+
+    async def test_releases_lease_when_request_has_no_time_left(self, clinic):
+        lease = await self.lease(clinic)
+        with waiting_at_most(0.0):
+            await lease.release()
+        await self.lease(clinic)
 
     async def test_forgets_only_expired_requests(self, clinic):
         await self.lease(clinic, "a")

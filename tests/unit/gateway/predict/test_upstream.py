@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import itertools
 import json
 import ssl
@@ -486,3 +487,23 @@ async def test_ready_gives_up_on_silent_ingress(monkeypatch):
 def test_upstream_is_read_from_state_of_server():
     own = upstream(raising(httpx.ReadError("x")))
     assert upstream_of({"state": {"upstream": own}}) is own
+
+
+@pytest.mark.parametrize(("status", "result"), [(200, "answered"), (422, "refused"), (0, "lost")])
+async def test_attempt_is_timed_from_its_first_byte(monkeypatch, status, result):
+    clock = itertools.count(100.0, 0.25)
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    before = value("upstream_seconds_sum", result=result)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if status == 0:
+            raise httpx.ConnectError("refused")
+        if status == 422:
+            return answering(422, "broken_image")(request)
+        info = ImageInfo(width=10, height=10, format="PNG").model_dump()
+        return httpx.Response(200, json={**prediction("id"), "image": info})
+
+    with contextlib.suppress(LesionserveError):
+        await upstream(answer).predict(IMAGE, lambda: None)
+    after = value("upstream_seconds_sum", result=result)
+    assert after - before == pytest.approx(0.25)

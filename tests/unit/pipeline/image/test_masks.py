@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
-from pipeline.image.masks import RunMask, encode_polygons, encode_rle, paste
+from pipeline.image import masks
+from pipeline.image.masks import RunMask, _sample, encode_polygons, encode_rle, paste
 from pipeline.instances import MaskCrop
 
 HEIGHT, WIDTH = 60, 80
@@ -92,6 +93,7 @@ def test_full_mask_fills_pixels_with_centres_in_its_box():
 def test_pixel_near_threshold_is_decided_as_in_pytorch(box):
     noise = np.random.default_rng(0).standard_normal((28, 28))
     probabilities = (0.5 + 1e-7 * noise).astype(np.float32)
+    probabilities[4:9, 3:20] = 1
     box = np.float32(box)
     x = (torch.arange(WIDTH) + 0.5 - box[0]) / (box[2] - box[0]) * 2 - 1
     y = (torch.arange(HEIGHT) + 0.5 - box[1]) / (box[3] - box[1]) * 2 - 1
@@ -102,6 +104,39 @@ def test_pixel_near_threshold_is_decided_as_in_pytorch(box):
     expected = (values[0, 0] >= 0.5).numpy()
     actual = in_full(paste(probabilities, box, HEIGHT, WIDTH).crop(), HEIGHT, WIDTH)
     assert np.array_equal(actual, expected)
+
+
+@pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="this CPU rounds otherwise"
+)
+def test_value_beyond_cells_is_sampled_as_in_pytorch():
+    probabilities = np.random.default_rng(0).random((4, 4), dtype=np.float32)
+    places = np.float32([-1e6, -3.5, -2, -1.5, -1, -0.5, 0, 0.25, 3, 3.5, 4, 4.5, 5, 6, 1e6])
+    y, x = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
+    grid = (torch.from_numpy(np.stack((x, y), axis=1)) + 0.5) / 2 - 1
+    values = torch.nn.functional.grid_sample(
+        torch.from_numpy(probabilities)[None, None], grid[None, None], align_corners=False
+    )
+    assert np.array_equal(_sample(probabilities, y, x), values[0, 0, 0].numpy())
+
+
+def test_near_pixels_are_sampled_in_parts_as_at_once(monkeypatch):
+    noise = np.random.default_rng(0).standard_normal((28, 28))
+    probabilities = (0.5 + 1e-7 * noise).astype(np.float32)
+    at_once = paste(probabilities, HOSTILE_BOXES["ordinary"], HEIGHT, WIDTH)
+    sampled = []
+
+    def sample(*arguments: np.ndarray) -> np.ndarray:
+        sampled.append(len(arguments[1]))
+        return _sample(*arguments)
+
+    monkeypatch.setattr(masks, "_sample", sample)
+    monkeypatch.setattr(masks, "_SAMPLES_PER_PASS", 100)
+    in_parts = paste(probabilities, HOSTILE_BOXES["ordinary"], HEIGHT, WIDTH)
+    assert np.array_equal(in_parts.edges, at_once.edges)
+    assert sampled[:-1] == [100] * (len(sampled) - 1)
+    assert 0 < sampled[-1] <= 100
+    assert len(sampled) > 5
 
 
 def test_probability_at_threshold_belongs_to_mask():
@@ -115,6 +150,11 @@ def test_paste_uses_given_threshold():
     assert paste(probabilities, (10, 10, 30, 30), HEIGHT, WIDTH, threshold=0.3).area() >= 400
 
 
+def test_threshold_at_zero_is_a_mistake_of_the_program():
+    with pytest.raises(AssertionError):
+        paste(np.ones((28, 28), np.float32), (10, 10, 30, 30), HEIGHT, WIDTH, threshold=1e-5)
+
+
 def test_crop_is_trimmed_to_mask():
     probabilities = np.zeros((28, 28), np.float32)
     probabilities[14, 14] = 1
@@ -126,13 +166,21 @@ def test_crop_is_trimmed_to_mask():
 
 @pytest.mark.parametrize(
     ("probability", "box"),
-    [(0.1, (10, 10, 30, 30)), (1.0, (200, 200, 300, 300)), (1.0, (9, 9, 9, 30))],
-    ids=["nothing sure", "outside the image", "an empty box"],
+    [
+        (0.1, (10, 10, 30, 30)),
+        (1.0, (200, 200, 300, 300)),
+        (1.0, (9, 9, 9, 30)),
+        (1.0, (9, 9, 30, 9)),
+        (1.0, (30, 9, 9, 30)),
+    ],
+    ids=["nothing sure", "outside the image", "no width", "no height", "turned round"],
 )
 def test_mask_without_pixels_is_empty(probability, box):
-    mask = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
-    assert mask.area() == 0
-    assert mask.crop().pixels.shape == (0, 0)
+    with np.errstate(divide="raise", invalid="raise"):
+        mask = paste(np.full((28, 28), probability, np.float32), box, HEIGHT, WIDTH)
+    assert (mask.area(), mask.edges.dtype) == (0, np.int64)
+    crop = mask.crop()
+    assert (crop.x, crop.y, crop.pixels.shape, crop.pixels.dtype) == (0, 0, (0, 0), np.bool_)
     assert encode_polygons(mask) is None
     assert encode_rle(mask).counts == _coco_counts(np.zeros((HEIGHT, WIDTH), np.uint8))
 
@@ -219,6 +267,16 @@ def test_polygon_rings_are_simple_where_pixels_touch(rows):
         check_polygons(np.ascontiguousarray(turned))
 
 
+@pytest.mark.parametrize(
+    ("rows", "touches"),
+    [(["##", "##"], False), (["#.", ".#"], True), (["#..", "..#"], False), (["##.", "..#"], True)],
+)
+def test_outlines_say_whether_parts_touch(rows, touches):
+    mask = run_mask(np.array([[sign == "#" for sign in row] for row in rows]))
+    for joined in (True, False):
+        assert masks._loops(mask, np.zeros(0, np.int64), joined=joined).touches == touches
+
+
 def test_polygons_need_no_cut_where_parts_only_touch():
     full = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.uint8)
     assert encode_polygons(run_mask(full)).polygons == [
@@ -245,6 +303,15 @@ def test_holes_below_each_other_share_cut():
     full[3:6, 4:12] = full[9:12, 8:16] = full[14:17, 6:10] = 0
     polygons = encode_polygons(run_mask(full))
     assert len(polygons.polygons) == 2
+    assert np.array_equal(rasterized(polygons, 20, 20), full)
+
+
+@pytest.mark.parametrize(("first", "parts"), [(8, 2), (9, 3)])
+def test_holes_share_cut_along_their_common_side(first, parts):
+    full = np.ones((20, 20), np.uint8)
+    full[3:6, 4:8] = full[9:12, first:12] = 0
+    polygons = encode_polygons(run_mask(full))
+    assert len(polygons.polygons) == parts
     assert np.array_equal(rasterized(polygons, 20, 20), full)
 
 

@@ -45,7 +45,7 @@ def test_reads_pixels_with_a_mask_of_bits():
 
 
 @pytest.mark.parametrize("make", [bmp, core_bmp])
-@pytest.mark.parametrize(("width", "bits"), [(8, 1), (9, 4), (10, 24), (10, 32)])
+@pytest.mark.parametrize(("width", "bits"), [(8, 1), (9, 4), (10, 24), (40, 32)])
 def test_refuses_pixels_that_lack_a_byte(make, width: int, bits: int):
     with pytest.raises(BrokenImage, match="The BMP image is cut off"):
         read(make(width, 8, bits, missing=1))

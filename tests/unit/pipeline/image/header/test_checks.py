@@ -12,6 +12,11 @@ def test_takes_sizes_at_the_limits(size):
     check_size(*size, LIMITS)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
+def test_takes_side_of_one_pixel_where_it_is_allowed(size):
+    check_size(*size, ImageLimits(min_side=1, max_aspect=50))
+
+
 @pytest.mark.parametrize(
     ("size", "error", "words"),
     [

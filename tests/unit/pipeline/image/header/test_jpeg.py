@@ -50,6 +50,12 @@ def test_reads_the_size(marker: int):
     assert read(jpeg(frame(marker, 1000, 300), scan(1, 2, 3))) == (1000, 300)
 
 
+@pytest.mark.parametrize("size", [(65_535, 700), (700, 65_535)])
+def test_reads_longest_sides(size: tuple[int, int]):
+    data = jpeg(frame(BASELINE, *size), scan(1, 2, 3))
+    assert read(data, ImageLimits(max_aspect=100)) == size
+
+
 def test_refuses_more_pixels_than_are_accepted():
     with pytest.raises(ImageTooLarge):
         read(WHOLE, ImageLimits(max_pixels=79))
@@ -196,7 +202,11 @@ def test_counts_segments_and_the_bytes_between_them(most_parts: int):
     assert read(jpeg(comment * (most_parts - others), *rest)) == (10, 8)
     assert read(jpeg(bytes(most_parts - others), *rest)) == (10, 8)
     assert read(jpeg(frame(), scan(1, 2, 3, pixels=bytes(2 * most_parts)))) == (10, 8)
-    for parts in (comment * (most_parts - others + 1), bytes(most_parts - others + 1)):
+    for parts in (
+        comment * (most_parts - others + 1),
+        bytes(most_parts - others + 1),
+        comment + bytes(most_parts - others),
+    ):
         with pytest.raises(BrokenImage, match="more parts"):
             read(jpeg(parts, *rest))
 
@@ -280,7 +290,7 @@ class TestWithoutOddities:
         assert without_oddities(WHOLE) == WHOLE
 
     def test_metadata_and_bytes_between_segments_go(self):
-        parts = (segment(0xE1, EXIF), b"junk", segment(0xFE, b"x"), segment(0xEF, b"x"))
+        parts = (b"junk", segment(0xE1, EXIF), b"junk", segment(0xFE, b"x"), segment(0xEF, b"x"))
         assert without_oddities(jpeg(*parts, frame(), b"\0", scan(1, 2, 3))) == WHOLE
 
     @pytest.mark.parametrize("marker", [0xDB, 0xC4, 0xDD])
@@ -301,6 +311,14 @@ class TestWithoutOddities:
         assert without_oddities(jpeg(self.JFIF, frame(), scan(1, 2, 3))) == jpeg(
             changed, frame(), scan(1, 2, 3)
         )
+
+    def test_shortest_application_data_is_changed(self):
+        def data(version: bytes, transform: bytes) -> bytes:
+            jfif = segment(0xE0, b"JFIF\0" + version)
+            adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0" + transform)
+            return jpeg(jfif, adobe, frame(), scan(1, 2, 3))
+
+        assert without_oddities(data(b"\2", b"\7")) == data(b"\1", b"\1")
 
     @pytest.mark.parametrize(
         "content", [b"JFIF\0", b"JFXX\0\2", b"", b"Adobe\0\x64\0\0\0\0", b"x" * 20]

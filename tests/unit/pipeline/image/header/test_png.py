@@ -37,6 +37,11 @@ def test_refuses_a_file_without_a_header():
             read(corrupted(data, offset))
 
 
+def test_refuses_frame_of_animation():
+    with pytest.raises(BrokenImage, match="The PNG image is animated"):
+        read(png(8, 9, chunk(b"fdAT", b"")))
+
+
 def test_refuses_more_pixels_than_are_accepted():
     with pytest.raises(ImageTooLarge):
         read_size(png(10, 8), ImageLimits(max_pixels=79))

@@ -66,6 +66,14 @@ def test_refuses_a_file_that_is_cut_off(data: bytes, missing: int):
         read(data[:-missing] if missing < 100 else data)
 
 
+@pytest.mark.parametrize("picture", [lossy(), canvas(), lossless()])
+def test_refuses_header_that_is_cut_off(picture: bytes):
+    # The header of a lossless picture is the shortest.
+    for length in range(12, 25 if picture.startswith(b"VP8L") else 30):
+        with pytest.raises(BrokenImage, match="The WebP image is cut off"):
+            read(webp(picture)[:length])
+
+
 def test_reads_the_shortest_files():
     smallest = webp(lossless(pixels=b""))[:25]
     data = smallest[:4] + struct.pack("<I", 17) + smallest[8:]
