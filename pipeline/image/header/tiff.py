@@ -38,7 +38,12 @@ _LAYOUTS: dict[int, dict[int, tuple[int, ...]]] = {
     CMYK: {4: (8,)},
     YCBCR: {3: (8,)},
 }
-_NAMED_LAYOUTS = {4: "a transparency mask", 8: "CIELAB colours"}
+_ABSENT = -1
+_NAMED_LAYOUTS = {
+    _ABSENT: "colours of unknown meaning (no PhotometricInterpretation)",
+    4: "a transparency mask",
+    8: "CIELAB colours",
+}
 _COMPRESSIONS = (NO_COMPRESSION, LZW, JPEG, DEFLATE, OLD_DEFLATE, PACKBITS)
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65535)  # Sony, Epson, Samsung, Nikon, Pentax
 _NAMED_COMPRESSIONS = {2: "fax", 3: "fax", 4: "fax", 6: "old-style JPEG", 34712: "JPEG 2000"}
@@ -83,7 +88,7 @@ def _check_picture(data: bytes, directory: Directory) -> None:
 
     Raise BrokenImage where the first directory is not the only full picture of the file.
     """
-    photometric = directory.number(Tag.PHOTOMETRIC, -1)
+    photometric = directory.number(Tag.PHOTOMETRIC, _ABSENT)
     compression = directory.number(Tag.COMPRESSION, NO_COMPRESSION)
     if (
         data[8:10] == b"CR"
@@ -164,7 +169,7 @@ def _check_coding(directory: Directory) -> None:
 
 
 def _check_layout(directory: Directory) -> None:
-    photometric = directory.number(Tag.PHOTOMETRIC, -1)
+    photometric = directory.number(Tag.PHOTOMETRIC, _ABSENT)
     samples = directory.number(Tag.SAMPLES, 1)
     bits = directory.numbers(Tag.BITS) or (1,)
     formats = directory.numbers(Tag.SAMPLE_FORMAT) or (1,)

@@ -233,7 +233,10 @@ def test_reads_accepted_colours_with_their_bits_only(kind, number):
         ({"t262": (3, (4,))}, "holds a transparency mask; grey, RGB, palette and CMYK"),
         ({"t262": (3, (8,))}, "holds CIELAB colours; grey"),
         ({"t262": (3, (7,))}, "holds photometric interpretation 7; grey"),
-        ({"t262": None}, "holds photometric interpretation -1; grey"),
+        (
+            {"t262": None},
+            r"holds colours of unknown meaning \(no PhotometricInterpretation\); grey",
+        ),
         ({"t339": (3, (2,))}, "floating-point or signed samples"),
         ({"t339": (3, (1, 3))}, "floating-point or signed samples"),
         ({"t258": (3, (8, 8))}, "samples of different numbers of bits"),
