@@ -20,6 +20,8 @@ class ProbeRun(models.Model):
         DISAGREED = "disagreed", "disagreed: other lesions, or another model"
         FAILED = "failed", "failed: no prediction"
 
+    MAX_CASE = 100
+
     at = models.DateTimeField(default=timezone.now, db_index=True, help_text="when it began")
     result = models.CharField(max_length=9, choices=Result)
     seconds = models.FloatField(null=True, help_text="until the answer; null where none was sent")
@@ -27,7 +29,7 @@ class ProbeRun(models.Model):
     error_code = models.CharField(max_length=64, default="", blank=True)
     detail = models.CharField(max_length=1000, default="", blank=True)
     request_id = models.UUIDField(null=True)
-    case = models.CharField(max_length=100, default="", blank=True, help_text="golden case")
+    case = models.CharField(max_length=MAX_CASE, default="", blank=True, help_text="golden case")
     bundle_sha256 = models.CharField(max_length=64, default="", blank=True)
     max_score_difference = models.FloatField(null=True)
     min_mask_iou = models.FloatField(null=True)

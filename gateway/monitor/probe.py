@@ -85,7 +85,8 @@ class Prober:
 
     async def _probe(self, golden: GoldenSet, turn: int) -> ProbeRun:
         case = golden.cases[turn % len(golden.cases)]
-        run = ProbeRun(at=timezone.now(), case=case.name)
+        # The name of a file may be longer than the column.
+        run = ProbeRun(at=timezone.now(), case=case.name[: ProbeRun.MAX_CASE])
         started = perf_counter()
         try:
             async with asyncio.timeout(self._within_s):

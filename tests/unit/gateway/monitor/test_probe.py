@@ -56,6 +56,16 @@ async def test_cases_take_turns():
     assert [(await prober.run(turn)).case for turn in (7, 8, 9)] == ["b.jpg", "a.jpg", "b.jpg"]
 
 
+async def test_long_name_of_case_fits_its_column():
+    golden = golden_set()
+    case = golden.cases[0].model_copy(update={"name": "x" * 251 + ".jpg"})
+    clinic = Clinic(sets=[golden.model_copy(update={"cases": [case]})])
+    run = await clinic.prober().run(0)
+    assert run.agrees
+    run.clean_fields()
+    assert case.name.startswith(run.case)
+
+
 async def test_golden_cases_are_fetched_once_for_model():
     clinic = Clinic()
     prober = clinic.prober()
