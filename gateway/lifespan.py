@@ -56,7 +56,7 @@ class Lifespan:
         tasks = [asyncio.create_task(run_maintenance())]
         if settings.PROBE is not None:
             prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
-            schedule = ProbeSchedule(prober, settings.PROBE.every_s)
+            schedule = ProbeSchedule(prober, settings.PROBE.every_s, upstream.ready)
             tasks.append(asyncio.create_task(schedule.run()))
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -1,9 +1,12 @@
 import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import structlog
 
 from gateway.database import DatabaseUnavailable, in_database
 from gateway.environment import ProbeSettings
+from gateway.errors import NotReady
 from gateway.monitor import metrics
 from gateway.monitor.golden import GoldenSet, parse_golden
 from gateway.monitor.lease import Turns
@@ -16,6 +19,9 @@ logger = structlog.stdlib.get_logger(__name__)
 
 # The server accepts connections only after its start has been reported complete.
 _FIRST_AFTER_S = 5.0
+# A model that loads beside the gateway is no outage for so long.
+_MODEL_WITHIN_S = 60.0
+_ASK_EVERY_S = 1.0
 # How old the gauges of a process may be that did not send the last probe.
 _POLL_S = 15.0
 _DATABASE_WITHIN_S = 5.0
@@ -32,17 +38,24 @@ def prober_of(settings: ProbeSettings, upstream: Upstream, deadline_s: float) ->
 
 
 class ProbeSchedule:
-    """The probes of one process, one in each interval over all processes."""
+    """The probes of one process, one in each interval over all processes.
 
-    def __init__(self, prober: Prober, every_s: float) -> None:
+    `ready` raises NotReady while the ingress has no model.
+    """
+
+    def __init__(
+        self, prober: Prober, every_s: float, ready: Callable[[], Awaitable[object]]
+    ) -> None:
         self._prober = prober
         self._every_s = every_s
+        self._ready = ready
         self._turns = Turns(every_s)
         self._state = ProbeState()
 
     async def run(self) -> None:
         """Send a probe whenever it is this process's turn, until cancelled."""
         wait_s = min(_FIRST_AFTER_S, self._every_s)
+        await self._await_model()
         while True:
             await asyncio.sleep(wait_s)
             try:
@@ -51,6 +64,17 @@ class ProbeSchedule:
                 # After any error the next probe is sent in its turn.
                 logger.exception("the probe could not be run")
                 wait_s = self._every_s
+
+    async def _await_model(self) -> None:
+        """Return once a model is loaded, and without one when that takes too long."""
+        ends_at = monotonic() + _MODEL_WITHIN_S
+        while monotonic() < ends_at:
+            try:
+                await self._ready()
+            except NotReady:
+                await asyncio.sleep(_ASK_EVERY_S)
+            else:
+                return
 
     async def _step(self) -> float:
         """Send a probe if it is due. Return the seconds to wait for the next step."""

@@ -1,13 +1,16 @@
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import httpx
 import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from gateway.database import in_database
+from gateway.errors import NotReady
 from gateway.monitor import lease, schedule
 from gateway.monitor.models import ProbeLease, ProbeRun
 from gateway.monitor.runs import probe_state
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def quick(monkeypatch) -> None:
     monkeypatch.setattr(schedule, "_FIRST_AFTER_S", 0.0)
     monkeypatch.setattr(schedule, "_POLL_S", 0.01)
+    monkeypatch.setattr(schedule, "_ASK_EVERY_S", 0.001)
 
 
 def metric(name: str, **labels: str) -> float:
@@ -29,10 +33,19 @@ def metric(name: str, **labels: str) -> float:
     return value
 
 
-async def probe_until(count: int, clinic: Clinic, every_s: float = 0.05) -> None:
+async def is_ready() -> None:
+    """Say that a model is loaded."""
+
+
+async def probe_until(
+    count: int,
+    clinic: Clinic,
+    every_s: float = 0.05,
+    ready: Callable[[], Awaitable[None]] = is_ready,
+) -> None:
     """Run the schedule of one process until this many probes are over, and stop it."""
     before = sum(metric("runs_total", result=result) for result in ProbeRun.Result.values)
-    task = asyncio.create_task(ProbeSchedule(clinic.prober(), every_s).run())
+    task = asyncio.create_task(ProbeSchedule(clinic.prober(), every_s, ready).run())
     for _ in range(3000):
         total = sum(metric("runs_total", result=result) for result in ProbeRun.Result.values)
         if total >= before + count:
@@ -55,6 +68,32 @@ async def test_probes_are_saved_with_their_outcome():
     assert str(runs[0].request_id) == ID
 
 
+async def test_first_probe_waits_for_model():
+    questions = []
+
+    async def ready() -> None:
+        questions.append(metric("runs_total", result="agreed"))
+        if len(questions) < 4:
+            raise NotReady("The inference service is not ready.")
+
+    await probe_until(1, Clinic(), ready=ready)
+    assert len(questions) == 4
+    assert len(set(questions)) == 1  # no probe ran before
+
+
+async def test_probe_runs_if_no_model_is_loaded_in_time(monkeypatch):
+    monkeypatch.setattr(schedule, "_MODEL_WITHIN_S", 0.05)
+
+    async def ready() -> None:
+        raise NotReady("The inference service is not ready.")
+
+    clinic = Clinic(answers=[httpx.Response(503, json={"code": "unavailable"})])
+    await probe_until(1, clinic, ready=ready)
+    assert [run.result for run in await in_database(lambda: list(ProbeRun.objects.all()))] == [
+        "failed"
+    ] * len(clinic.requests)
+
+
 async def test_gauges_show_last_probes():
     before = {result: metric("runs_total", result=result) for result in ProbeRun.Result.values}
     count = metric("seconds_count")
@@ -72,7 +111,7 @@ async def test_gauges_follow_probes_of_other_processes():
     due_at = timezone.now() + timedelta(seconds=200)
     await in_database(lambda: ProbeLease.objects.create(pk=1, due_at=due_at))
     await in_database(lambda: [ProbeRun(result="failed").save() for _ in range(4)])
-    task = asyncio.create_task(ProbeSchedule(Clinic().prober(), 300).run())
+    task = asyncio.create_task(ProbeSchedule(Clinic().prober(), 300, is_ready).run())
     for _ in range(1000):
         if metric("failures_in_a_row") == 4:
             break
