@@ -12,6 +12,7 @@ from serve_app.status import read_states
 
 _log = serve_logger()
 
+RELOAD = "reload of the model"  # the thread's name
 _RETRY_AFTER_S = 5.0
 # Errors of the bundle, the decoders, the disk, and the libraries that load the model.
 _LOAD_ERRORS = (LesionserveError, OSError, RuntimeError)
@@ -43,8 +44,8 @@ class ReplaceableGraph:
             if not (is_last_resort or _is_last_resort)():
                 raise
             self._report(error)
-            thread = threading.Thread(target=self._reload, args=(retry_after_s,), daemon=True)
-            thread.start()
+            arguments = (retry_after_s,)
+            threading.Thread(None, self._reload, RELOAD, arguments, daemon=True).start()
 
     async def predict(
         self,

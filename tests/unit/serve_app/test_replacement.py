@@ -1,7 +1,10 @@
 import asyncio
 import logging
+import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -10,7 +13,7 @@ from pipeline.schemas import Prediction, PredictOptions
 from serve_app.app import open_deployed_bundle
 from serve_app.graph import FusedGraph
 from serve_app.paths import ROOT
-from serve_app.replacement import ReplaceableGraph
+from serve_app.replacement import RELOAD, ReplaceableGraph
 from tests.fakes import open_fake_bundle, png
 from tests.unit.serve_app.test_stages import app_args
 
@@ -20,13 +23,28 @@ DEMO = ROOT / "weights/demo"
 class Disk:
     """Gives the fake bundle, or the error of one that is damaged."""
 
+    made: ClassVar[list["Disk"]] = []
+
     def __init__(self, error: Exception | None) -> None:
         self.error = error
+        self.made.append(self)
 
     def open(self, path: Path):
         if self.error is not None:
             raise self.error
         return open_fake_bundle(path)
+
+
+@pytest.fixture(autouse=True)
+def _end_reloads() -> Iterator[None]:
+    """Let no thread try to load a model while other tests run."""
+    yield
+    while Disk.made:
+        Disk.made.pop().error = None
+    for thread in threading.enumerate():
+        if thread.name == RELOAD:
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def graph_of(disk: Disk, *, is_last_resort: bool = True) -> ReplaceableGraph:
@@ -68,7 +86,7 @@ async def test_last_replica_refuses_and_is_healthy(error, caplog):
 async def test_reason_is_logged_once_until_it_changes(caplog):
     disk = Disk(damage())
     with caplog.at_level(logging.ERROR):
-        graph = graph_of(disk)
+        graph_of(disk)
         await asyncio.sleep(0.2)
         disk.error = BundleError("the bundle lacks model.pth")
         while len(caplog.records) < 2:
@@ -79,8 +97,6 @@ async def test_reason_is_logged_once_until_it_changes(caplog):
         "BundleError: model.pth is damaged: its SHA-256 is not the manifest's",
         "BundleError: the bundle lacks model.pth",
     ]
-    disk.error = None
-    del graph
 
 
 async def until_it_answers(graph: ReplaceableGraph) -> None:
