@@ -16,6 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 WITHIN_S = 30.0
 
+_POLL_S = 0.01  # for a quick end
+
 
 @dataclass(frozen=True)
 class ReceivedSpan:
@@ -105,7 +107,7 @@ def otlp_receiver(port: int = 0, **options: Any) -> Iterator[OtlpReceiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_S,), daemon=True)
     thread.start()
     try:
         yield receiver

@@ -37,7 +37,7 @@ class FakeGateway(BaseHTTPRequestHandler):
 @contextmanager
 def serving_fake_gateway() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeGateway) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 

@@ -135,7 +135,7 @@ def test_reads_bits_per_sample_at_offset_12(order):
         ({"t339": (3, (3, 3, 3))}, "floating-point"),
         ({"t262": (3, (8,))}, "CIELAB"),
         ({"t262": (3, (9,))}, "photometric interpretation 9"),
-        ({"t262": None}, "photometric interpretation"),
+        ({"t262": None}, "no PhotometricInterpretation"),
         ({"t277": (3, (5,)), "t258": (3, (8,) * 5)}, "5 samples per pixel"),
         ({"t266": (3, (2,))}, "FillOrder 2"),
         ({"t317": (3, (3,))}, "predictor"),
