@@ -20,10 +20,10 @@ from benchmarks.overhead import small_image
 from benchmarks.report import Figure, Result
 from cluster.launcher.ports import choose_ports
 
-ROUNDS = 8
+ROUNDS = 4
 CLIENTS = 16
 WARM_UP_S = 5.0
-SECONDS = 40.0  # several scrapes and evaluations of the rules
+SECONDS = 30.0  # several scrapes and evaluations of the rules
 WANTED = 0.97  # of the throughput without
 _START_WITHIN_S = 180.0
 
