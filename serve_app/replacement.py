@@ -12,7 +12,7 @@ from serve_app.status import read_states
 
 _log = serve_logger()
 
-RELOAD = "reload of the model"  # the thread's name
+RELOAD_THREAD = "reload of the model"
 _RETRY_AFTER_S = 5.0
 # Errors of the bundle, the decoders, the disk, and the libraries that load the model.
 _LOAD_ERRORS = (LesionserveError, OSError, RuntimeError)
@@ -45,7 +45,7 @@ class ReplaceableGraph:
                 raise
             self._report(error)
             arguments = (retry_after_s,)
-            threading.Thread(None, self._reload, RELOAD, arguments, daemon=True).start()
+            threading.Thread(None, self._reload, RELOAD_THREAD, arguments, daemon=True).start()
 
     async def predict(
         self,

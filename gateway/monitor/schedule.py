@@ -38,7 +38,7 @@ def prober_of(settings: ProbeSettings, upstream: Upstream, deadline_s: float) ->
 
 
 class ProbeSchedule:
-    """The probes of one process, one in each interval over all processes.
+    """Send the probes of one process, one in each interval over all processes.
 
     `ready` raises NotReady while the ingress has no model.
     """

@@ -1,4 +1,4 @@
-"""A Prometheus that watches a running `lesionserve up --monitoring`, and what the tests ask it."""
+"""Start `lesionserve up --monitoring`, load it, and ask its Prometheus."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LOAD_S = 40.0  # longer than several scrapes, so that every rate has two samples
 
 @dataclass(frozen=True)
 class Monitored:
-    """A stack, and the two programs beside it."""
+    """Hold a running stack with the addresses of its Prometheus and Alertmanager."""
 
     up: Up
     data: Path

@@ -1,4 +1,4 @@
-"""`lesionserve up --monitoring`: real Prometheus and Alertmanager beside a stack under load.
+"""Test `lesionserve up --monitoring` with real programs, beside a stack that has been under load.
 
 Every expression of every dashboard and rule has data there. The tests share one stack; the last one
 kills the two programs, and the stack.

@@ -1,4 +1,4 @@
-"""A clinic that sends images all the time, as few as a real one."""
+"""Send images all the time, as few as a real clinic does."""
 
 import threading
 from collections import Counter
@@ -14,7 +14,7 @@ _PAUSE_S = 6.0
 
 
 class Clinic:
-    """Clients that each send an image, wait for its answer, and pause."""
+    """Run clients that each send an image, wait for its answer, and pause."""
 
     def __init__(self, up: Up) -> None:
         self._up = up

@@ -1,4 +1,4 @@
-"""One fault after the other: which alert arrives, when, and when it resolves."""
+"""Bring in one fault after the other; find which alert arrives, when, and when it resolves."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _SENDS_S = 2.0
 
 @dataclass(frozen=True)
 class Time:
-    """How long something takes: what the rules wait, which is divided by SCALE, and the rest.
+    """State how long an alert takes: the waits of its rule, divided by SCALE, and the rest.
 
     rule: windows, `for` and the wait for a group, as they are in production. stack: the seconds
     until the metric shows it.
@@ -44,7 +44,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Drill:
-    """What a fault is brought into, and what watches it: from now on, without a past.
+    """Hold the running stack, and the Prometheus and the webhook that watch one group of faults.
 
     log: a file, to which is added what was sent.
     """
@@ -69,7 +69,7 @@ class Drill:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, and the alert that has to arrive.
+    """Describe a fault, and the alert that has to arrive.
 
     brought: a block at whose start the fault is there, and at whose end it is repaired.
     consequences: other pages that the fault causes, by their names, with the reason. needs_disk:

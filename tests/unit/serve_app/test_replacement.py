@@ -13,7 +13,7 @@ from pipeline.schemas import Prediction, PredictOptions
 from serve_app.app import open_deployed_bundle
 from serve_app.graph import FusedGraph
 from serve_app.paths import ROOT
-from serve_app.replacement import RELOAD, ReplaceableGraph
+from serve_app.replacement import RELOAD_THREAD, ReplaceableGraph
 from tests.fakes import open_fake_bundle, png
 from tests.unit.serve_app.test_stages import app_args
 
@@ -42,7 +42,7 @@ def _end_reloads() -> Iterator[None]:
     while Disk.made:
         Disk.made.pop().error = None
     for thread in threading.enumerate():
-        if thread.name == RELOAD:
+        if thread.name == RELOAD_THREAD:
             thread.join(30)
             assert not thread.is_alive()
 
