@@ -9,8 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
 
+# Two processes: one runs the tests with a Ray cluster, the other the rest (tests/conftest.py).
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check .
