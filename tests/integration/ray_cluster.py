@@ -175,7 +175,7 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
-    """Start a head as docs/operations.md does, with ports and a folder of its own."""
+    """Start a head as docs/deploy/systemd.md does, with ports and a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="ls-", dir="/tmp"))  # short, for the sockets in it
     port, dashboard, agent, client, metrics, autoscaler, head, ingress = choose_ports([None] * 8)
     environment = os.environ | {

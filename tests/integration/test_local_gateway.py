@@ -1,4 +1,4 @@
-"""The gateway as `lesionserve up` starts it, and as docs/operations.md says; without a graph."""
+"""The gateway as `lesionserve up` starts it, and as docs/deploy/systemd.md says; without a graph."""
 
 import os
 import re
@@ -61,9 +61,9 @@ def up(data: Path) -> Iterator[Started]:
 
 @contextmanager
 def by_the_book(data: Path) -> Iterator[Started]:
-    """Start the gateway with the command of docs/operations.md, on another port."""
+    """Start the gateway with the command of docs/deploy/systemd.md, on another port."""
     (port,) = choose_ports([None])
-    guide = (ROOT / "docs/operations.md").read_text()
+    guide = (ROOT / "docs/deploy/systemd.md").read_text()
     (command,) = re.findall(r"^ +(uvicorn (?:.*\\\n)*.*)$", guide, re.MULTILINE)
     command = command.replace("\\\n", "").replace("--port 8080", f"--port {port}")
     with migrated_workspace(data) as workspace:

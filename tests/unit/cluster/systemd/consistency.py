@@ -32,7 +32,7 @@ class Files:
     hardening: str
     sysusers: str
     sizes: str  # units.env
-    guide: str  # docs/operations.md
+    guide: str  # docs/deploy/systemd.md
     nginx: str  # gateway.conf
 
     @property

@@ -9,7 +9,7 @@ from serve_app.paths import ROOT
 from tests.unit.cluster.systemd.consistency import Files, faults
 from tests.unit.cluster.systemd.units import HARDENING, SIZES, SYSTEMD, UNITS, read_units
 
-GUIDE = ROOT / "docs/operations.md"
+GUIDE = ROOT / "docs/deploy/systemd.md"
 
 
 def read_files(units: Path = UNITS, **changes: str) -> Files:
