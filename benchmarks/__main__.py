@@ -22,6 +22,7 @@ PARTS = (
     "startup",
     "soak",
     "usage",
+    "records",
 )
 OUT = Path("out/benchmarks")
 

@@ -43,6 +43,7 @@ SPEC = Spec(
             "metrics_interval_s": 1,
             "upscale_delay_s": 1,
             "downscale_delay_s": DOWN_DELAY_S,
+            "downscaling_factor": 1,
         },
         "max_queued_requests": QUEUED,
     },

@@ -22,8 +22,8 @@ DAYS = 365
 A_DAY = 2740  # a million in a year
 KEYS = 20
 _RUNS = 50
-_SETTINGS = {
-    "DJANGO_SETTINGS_MODULE": "gateway.settings",
+SETTINGS = {
+    "DJANGOSETTINGS_MODULE": "gateway.settings",
     "LESIONSERVE_SECRET_KEY": "k" * 50,
     "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
     "LESIONSERVE_AUDIT_KEY": "a" * 32,
@@ -36,7 +36,7 @@ def run() -> Result:
         database = os.environ.get("DATABASE_URL", f"sqlite:///{folder}/gateway.sqlite3")
         output = subprocess.run(
             [sys.executable, "-m", "benchmarks.usage"],
-            env={**os.environ, **_SETTINGS, "DATABASE_URL": database},
+            env={**os.environ, **SETTINGS, "DATABASE_URL": database},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

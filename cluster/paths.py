@@ -4,6 +4,8 @@ from cluster.errors import StackError
 from serve_app.paths import ROOT
 
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
+CLUSTER_PROFILE = ROOT / "configs" / "serve" / "cluster.yaml"
+COSTS = Path(__file__).parent / "capacity" / "costs.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
 MONITORING = Path(__file__).parent / "monitoring"
 DEMO_IMAGE = ROOT / "weights" / "example.jpg"

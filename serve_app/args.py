@@ -34,6 +34,14 @@ class Autoscaling(Args):
     )
     upscale_delay_s: float = Field(default=30, ge=0)
     downscale_delay_s: float = Field(default=600, ge=0)
+    downscaling_factor: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="share of the replicas too many that stop at once, at least one; with 1 all of "
+        "them stop, and as few replicas are wanted while none is full, a constant load is refused "
+        "again and again",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

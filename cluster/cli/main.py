@@ -14,6 +14,7 @@ from cluster.cli import console
 from cluster.cli.bundles import pack, verify
 from cluster.cli.demo import demo
 from cluster.cli.deploy import deploy
+from cluster.cli.plan import plan
 from cluster.cli.predict import predict
 from cluster.cli.up import up
 from cluster.errors import StackError
@@ -44,7 +45,7 @@ def lesionserve(
         raise typer.Exit(2)
 
 
-for command in (demo, up, predict, pack, verify, deploy):
+for command in (demo, up, predict, pack, verify, deploy, plan):
     app.command()(command)
 
 

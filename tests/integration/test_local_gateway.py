@@ -1,4 +1,4 @@
-"""The gateway as `lesionserve up` starts it, and as docs/deploy/systemd.md says; without a graph."""
+"""The gateway as `lesionserve up` and docs/deploy/systemd.md start it, without a graph."""
 
 import os
 import re
