@@ -4,7 +4,6 @@ Each image opens a record and closes it with a seal, in two transactions; sealin
 over all gateways. On a database of its own: SQLite, unless DATABASE_URL names another.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -25,9 +24,9 @@ def run() -> Result:
     with tempfile.TemporaryDirectory() as folder:
         url = os.environ.get("DATABASE_URL", f"sqlite:///{folder}/gateway.sqlite3")
         environment = {**os.environ, **SETTINGS, "DATABASE_URL": url}
-        _start(environment, "prepare").communicate()
+        _output(_start(environment, "prepare"))
         rates = {count: _rate(environment, count) for count in _PROCESSES}
-        size = json.loads(_start(environment, "size").communicate()[0])
+        size = float(_output(_start(environment, "size")))
     figures = [
         Figure(f"records a second, {count} processes", NO_TARGET, f"{rate:.0f}", None)
         for count, rate in rates.items()
@@ -46,7 +45,7 @@ def _rate(environment: dict[str, str], processes: int) -> float:
         assert writer.stdin is not None
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    return sum(int(writer.communicate()[0]) for writer in writers) / _SECONDS
+    return sum(int(_output(writer)) for writer in writers) / _SECONDS
 
 
 def _start(environment: dict[str, str], what: str) -> "subprocess.Popen[str]":
@@ -54,6 +53,13 @@ def _start(environment: dict[str, str], what: str) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "benchmarks.records", what],
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def _output(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"ended with {process.returncode}")
+    return output
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ A_DAY = 2740  # a million in a year
 KEYS = 20
 _RUNS = 50
 SETTINGS = {
-    "DJANGOSETTINGS_MODULE": "gateway.settings",
+    "DJANGO_SETTINGS_MODULE": "gateway.settings",
     "LESIONSERVE_SECRET_KEY": "k" * 50,
     "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
     "LESIONSERVE_AUDIT_KEY": "a" * 32,

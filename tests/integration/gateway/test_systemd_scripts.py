@@ -4,8 +4,8 @@ import os
 import pwd
 import socket
 import subprocess
-import tempfile
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -35,5 +35,5 @@ def test_fewer_replicas_than_profile_asks_for_are_refused():
     scaling = size.autoscaling.model_copy(update={"min_replicas": 4})
     size = size.model_copy(update={"autoscaling": scaling})
     graph = args.graph.model_copy(update={"predictor": size})
-    with pytest.raises(StackError, match="2 replicas: .*min_replicas is larger"):
+    with pytest.raises(StackError, match=r"2 replicas: .*min_replicas is larger"):
         with_replicas(args.model_copy(update={"graph": graph}), 2)
