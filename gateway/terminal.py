@@ -15,6 +15,8 @@ class Command(BaseCommand):
         for wrapper in (self.stdout, self.stderr):
             stream = Escaping(wrapper._out)  # type: ignore[arg-type]  # not in the stubs
             wrapper._out = stream  # type: ignore[attr-defined]  # not in the stubs
+        # Hints go there as well as errors, and the escaping would show a colour as text.
+        self.stderr.style_func = None
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         for name in ("stdout", "stderr"):

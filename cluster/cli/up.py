@@ -86,13 +86,14 @@ def _invitation(stack: "Stack", example: Path) -> str:
         dashboard = f"{stack.dashboard_url} (token {stack.dashboard_token})"
     prometheus = alertmanager = "with --monitoring"
     if stack.monitoring is not None:
-        prometheus = f"{stack.monitoring.prometheus.url}/alerts"
+        prometheus = f"{stack.monitoring.prometheus.url}/"
         alertmanager = f"{stack.monitoring.alertmanager.url} (API)"
     cacert = "" if stack.ca is None else f"--cacert {stack.ca} "
     return f"""
 ready; stop it with Ctrl-C
 
   page             {stack.gateway_url}/
+  operations       {stack.gateway_url}/operations
   API docs         {stack.gateway_url}/docs
   Ray dashboard    {dashboard}
   Prometheus       {prometheus}

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from hmac import compare_digest
 from typing import Any
 
 from django.conf import settings
@@ -11,10 +12,11 @@ from gateway.access.models import ApiKey
 from gateway.access.session import caller_of_session
 from gateway.access.token import Token
 from gateway.addresses import address_of
+from gateway.audit.models import Source
 from gateway.context import context_of
 from gateway.database import in_database
 from gateway.errors import InvalidApiKey
-from gateway.http_headers import CREDENTIALS
+from gateway.http_headers import CREDENTIALS, Headers
 from pipeline.tracing.spans import traced
 
 # Replaces a malformed token, so that every refusal costs the same. No key has this id.
@@ -43,6 +45,19 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
         await limiter_of(scope).count_failure(address_of(scope) or "unknown")
         raise InvalidApiKey()
     return caller
+
+
+def source_of(headers: Headers) -> Source:
+    """Return PROBE for a request with the key of the gateway's own probe, though it be revoked.
+
+    What the probe is refused for is then not counted as a client's.
+    """
+    if settings.PROBE is None:
+        return Source.CLIENT
+    credentials = [(name.lower(), value) for name, value in headers if name.lower() in CREDENTIALS]
+    token = _token(credentials)
+    is_ours = token is not None and compare_digest(str(token), settings.PROBE.key)
+    return Source.PROBE if is_ours else Source.CLIENT
 
 
 @traced("authorise")

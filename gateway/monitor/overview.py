@@ -123,9 +123,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The whole page."""
+    """The whole page. watched: whether probes run here or alerts arrive."""
 
     at: datetime
+    watched: bool
     parts: Sequence[Part]
     objectives: Sequence[Objective]
     objective: float
@@ -151,8 +152,9 @@ class Overview:
 
     @property
     def since(self) -> datetime | None:
-        """Return when the first of the troubles began, as far as it is known."""
-        return min((part.since for part in self.troubles if part.since), default=None)
+        """Return when the first of the worst troubles began, as far as it is known."""
+        worst = [part for part in self.troubles if part.level is self.level]
+        return min((part.since for part in worst if part.since), default=None)
 
     @property
     def objective_percent(self) -> str:
@@ -160,6 +162,8 @@ class Overview:
 
     @property
     def headline(self) -> str:
+        if self.level is Level.GOOD and not self.watched:
+            return "Images are answered, but nothing watches them"
         return _HEADLINES[self.level]
 
 

@@ -101,9 +101,12 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
     )
     stored = await in_database(_stored, now, operator)
     manifest, model_error = model
-    healthy, golden_age_s, score = prometheus
+    healthy, golden_age_s, score, firing = prometheus
+    sent = {alert.name for alert in stored.open_alerts}
+    is_connected = settings.ALERTS_TOKEN is not None
     return Overview(
         at=now,
+        watched=is_connected or stored.probes.state.last is not None,
         parts=[
             parts.gateway(write),
             parts.inference(manifest, model_error),
@@ -111,7 +114,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
             parts.model(manifest, golden_age_s, score),
             parts.probes(stored.probes),
             parts.audit(stored.check, now),
-            parts.alerts(stored.open_alerts),
+            parts.alerts(stored.open_alerts, sorted(firing - sent), is_connected=is_connected),
         ],
         objectives=[_objective(objective) for objective in stored.objectives],
         objective=status.OBJECTIVE,
@@ -151,17 +154,20 @@ async def _model(scope: Any) -> tuple[Manifest | None, LesionserveError | None]:
         return None, error
 
 
-async def _prometheus(scope: Any) -> tuple[list[Series] | None, float | None, float | None]:
-    """Return the healthy replicas, and the age and the deltas of the golden cases."""
+async def _prometheus(
+    scope: Any,
+) -> tuple[list[Series] | None, float | None, float | None, set[str]]:
+    """Return the healthy replicas, the age and the deltas of the golden cases, and what fires."""
     prometheus: Prometheus | None = scope["state"]["prometheus"]
     if prometheus is None:
-        return None, None, None
-    expressions = parts.HEALTHY_REPLICAS, parts.GOLDEN_AGE_S, parts.GOLDEN_SCORE
+        return None, None, None, set()
+    expressions = parts.HEALTHY_REPLICAS, parts.GOLDEN_AGE_S, parts.GOLDEN_SCORE, parts.FIRING
     try:
-        healthy, age, score = await asyncio.gather(*map(prometheus.query, expressions))
+        healthy, age, score, firing = await asyncio.gather(*map(prometheus.query, expressions))
     except PrometheusUnavailable:
-        return None, None, None
-    return healthy, _value(age), _value(score)
+        return None, None, None, set()
+    names = {series.labels.get("alertname", "") for series in firing}
+    return healthy, _value(age), _value(score), names
 
 
 def _value(series: list[Series]) -> float | None:

@@ -19,6 +19,7 @@ _NO_PROMETHEUS = "Not known: Prometheus is not connected (LESIONSERVE_PROMETHEUS
 
 HEALTHY_REPLICAS = "sum by (deployment) (ray_serve_deployment_replica_healthy)"
 GOLDEN_AGE_S = "time() - min(ray_lesionserve_golden_success_timestamp_seconds)"
+FIRING = 'ALERTS{alertname=~"Lesionserve.+",alertstate="firing",severity=~"page|ticket"}'
 GOLDEN_SCORE = "max(ray_lesionserve_golden_max_score_difference)"
 
 
@@ -120,8 +121,19 @@ def audit(check: AuditCheck | None, now: datetime) -> Part:
     return Part("Audit trail", Level.GOOD, "Intact when it was last verified.", facts=facts)
 
 
-def alerts(firing: Sequence[Alert]) -> Part:
-    """Judge by the alerts that fire now: a page is bad, a ticket wants attention."""
+def alerts(firing: Sequence[Alert], unsent: Sequence[str], *, is_connected: bool) -> Part:
+    """Judge by the alerts that fire now: a page is bad, a ticket wants attention.
+
+    unsent: the names of those that fire in Prometheus, and were not sent here yet. is_connected:
+    whether Alertmanager may send its alerts here.
+    """
+    if not firing and unsent:
+        summary = f"Not sent yet: {', '.join(sorted(unsent))}."
+        remedy = "Some alerts wait for minutes, so that one that names the cause comes first."
+        return Part("Alerts", Level.WARNING, summary, remedy=remedy)
+    if not firing and not is_connected:
+        summary = "Not known: nothing sends alerts here (LESIONSERVE_ALERTS_TOKEN)."
+        return Part("Alerts", Level.UNKNOWN, summary)
     if not firing:
         return Part("Alerts", Level.GOOD, "None fires.")
     names = ", ".join(sorted({alert.name for alert in firing}))

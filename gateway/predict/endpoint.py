@@ -6,7 +6,7 @@ import structlog
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 from django.conf import settings
 
-from gateway.access.auth import authenticate, authorise
+from gateway.access.auth import authenticate, authorise, source_of
 from gateway.access.caller import Caller
 from gateway.addresses import address_of
 from gateway.audit.models import Record
@@ -66,6 +66,7 @@ class PredictEndpoint:
             slot.enter_context(request_trace(headers))
             async with RequestRecorder(context, address_of(scope)) as recorder:
                 record = recorder.record
+                record.source = source_of(headers)
                 try:
                     check_request(scope)
                     caller = await authenticate(scope)

@@ -8,7 +8,8 @@ from django.core.management import call_command
 
 from gateway.access.models import ApiKey
 from gateway.audit.models import Record
-from tests.clinics import issue_key
+from gateway.environment import ProbeSettings
+from tests.clinics import issue_key, revoke_key
 from tests.integration.gateway.client import Gateway, form, jpeg, part
 from tests.integration.gateway.records import assert_problem, assert_refused, the_record
 
@@ -59,3 +60,14 @@ def test_probes_take_rate_of_their_own_key(gateway: Gateway, ingress, transactio
     statuses = [gateway.predict(IMAGE, f"X-API-Key: {token}").status for _ in range(2)]
     assert statuses == [200, 429]
     assert gateway.predict(IMAGE, key).status == 200
+
+
+def test_own_probe_with_revoked_key_is_no_client(
+    gateway: Gateway, ingress, settings, transactional_db
+):
+    key, token = issue_key("a probe", scopes=["probe"])
+    settings.PROBE = ProbeSettings("https://gateway.example", str(token), None, 60)
+    revoke_key(key)
+    assert gateway.predict(IMAGE, f"X-API-Key: {token}").status == 401
+    assert the_record().source == "probe"
+    assert the_record().organisation is None

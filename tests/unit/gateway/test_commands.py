@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from gateway.access.management.commands import list_keys
+from gateway.access.management.commands.issue_key import Command as IssueKey
 from gateway.access.models import ApiKey
 from gateway.access.token import Token
 from gateway.people.models import Member, Organisation
@@ -189,3 +190,15 @@ def test_errors_are_printed_escaped(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         list_keys.Command().run_from_argv(["manage.py", "list_keys", "--no-color"])
     assert capsys.readouterr().err == "CommandError: no such \\x1b[2Jname\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_hints_have_no_colour_that_escaping_would_show(monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    IssueKey(force_color=True).run_from_argv(["manage", "issue_key", "--name", "a clinic"])
+    assert "Valid until" in terminal.getvalue()
+    assert "\\x1b" not in terminal.getvalue()

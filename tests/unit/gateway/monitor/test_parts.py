@@ -101,9 +101,16 @@ def test_audit_trail_is_judged_by_last_verification(intact: bool, hours: int, le
 
 @pytest.mark.parametrize(("severity", "level"), [("page", Level.BAD), ("ticket", Level.WARNING)])
 def test_firing_alert_shows_in_parts(severity: str, level: Level) -> None:
-    part = parts.alerts([Alert(name="LesionserveShedding", severity=severity, started=NOW)])
+    alert = Alert(name="LesionserveShedding", severity=severity, started=NOW)
+    part = parts.alerts([alert], ["LesionserveOther"], is_connected=True)
     assert (part.level, part.summary, part.since) == (level, "LesionserveShedding.", NOW)
-    assert parts.alerts([]).level is Level.GOOD
+
+
+def test_alerts_are_good_only_where_none_fires_and_they_arrive() -> None:
+    assert parts.alerts([], [], is_connected=True).level is Level.GOOD
+    assert parts.alerts([], [], is_connected=False).level is Level.UNKNOWN
+    part = parts.alerts([], ["LesionserveProbeFailing"], is_connected=False)
+    assert (part.level, part.summary) == (Level.WARNING, "Not sent yet: LesionserveProbeFailing.")
 
 
 @pytest.mark.parametrize(
