@@ -4,6 +4,7 @@ from cluster.errors import StackError
 from serve_app.paths import ROOT
 
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
+SPACE_PROFILE = ROOT / "configs" / "serve" / "space.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
 MONITORING = Path(__file__).parent / "monitoring"
 DEMO_IMAGE = ROOT / "weights" / "example.jpg"

@@ -9,6 +9,7 @@ from pipeline.tracing.spans import TracingError
 from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
+from serve_app.demo_bundle import require_demo
 from serve_app.driver import StartError, deploy, local_ray
 from serve_app.driver_state import DriverReport, DriverState
 from serve_app.paths import ROOT
@@ -35,6 +36,8 @@ def main() -> int:
     try:
         # Tells sooner than a replica would, and before Ray starts.
         bundle = open_deployed_bundle(args.model.bundle_sha256, args.model.bundle)
+        if options.demo_only:
+            require_demo(bundle.manifest, args.model.bundle)
     except ModelError as error:
         return _fail(error, 1)
     args = _with_model(args, bundle_sha256=bundle.manifest.digest)
@@ -64,6 +67,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serve_app")
     parser.add_argument("--config", type=Path, default=ROOT / "configs/serve/local.yaml")
     parser.add_argument("--bundle", type=Path, help="instead of the profile's")
+    parser.add_argument("--demo-only", action="store_true", help="refuse any other bundle")
     parser.add_argument("--port", type=int, help="instead of the profile's")
     parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
     parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")

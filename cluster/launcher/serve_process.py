@@ -53,6 +53,8 @@ def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> 
         command += ["--dashboard-port", str(ports.dashboard)]
     if workspace.certificates is not None:
         command += ["--certificate", str(workspace.certificates.ingress)]
+    if options.public_demo:
+        command += ["--demo-only"]
     if options.debug:
         command += ["--debug"]
     return command
