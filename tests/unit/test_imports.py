@@ -77,6 +77,7 @@ LAYERS = (
     "cluster.files",
     "cluster.signal_scope",
     "cluster.monitoring",
+    "cluster.space",
     "cluster.deploy",
     "cluster.launcher",
     "cluster.cli",
