@@ -30,10 +30,14 @@ _DEFAULTS = {
     "LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE": "10",
     "LESIONSERVE_REQUESTS_PER_MINUTE": "60",
 }
+_MAX_IN_FLIGHT = 16
+_MAX_IMAGE_BYTES = 10 * 1024 * 1024  # as in configs/serve/space.yaml
+# A Space has less /dev/shm than Ray needs, so the store is in a file. Ray Serve's proxy hands large
+# bodies to the replica through it: all that are admitted fit.
+OBJECT_STORE_BYTES = _MAX_IN_FLIGHT * _MAX_IMAGE_BYTES
 _LIMITS = {
-    "LESIONSERVE_MAX_IN_FLIGHT": "16",
-    # As in configs/serve/space.yaml.
-    "LESIONSERVE_MAX_IMAGE_BYTES": str(10 * 1024 * 1024),
+    "LESIONSERVE_MAX_IN_FLIGHT": str(_MAX_IN_FLIGHT),
+    "LESIONSERVE_MAX_IMAGE_BYTES": str(_MAX_IMAGE_BYTES),
     "LESIONSERVE_MAX_IMAGE_PIXELS": "25000000",
 }
 _NOTHING_KEPT = {

@@ -2,13 +2,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray._private.ray_constants import OBJECT_STORE_MINIMUM_MEMORY_BYTES
 
 from cluster.cli import up as up_command
 from cluster.errors import StackError
 from cluster.launcher.gateway_process import GatewayProcess
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import StackPorts
-from cluster.launcher.public_demo import PORT, PublicDemo
+from cluster.launcher.public_demo import OBJECT_STORE_BYTES, PORT, PublicDemo
 from cluster.launcher.serve_process import ServeProcess
 from cluster.launcher.workspace import Workspace, open_workspace
 from cluster.paths import LOCAL_PROFILE, SPACE_PROFILE
@@ -55,7 +56,15 @@ def test_other_gateways_listen_on_loopback_address(group: SleepingGroup, workspa
 @pytest.mark.parametrize("is_public", [True, False])
 def test_driver_refuses_other_bundles_in_public(group, workspace, is_public):
     ServeProcess(group, workspace, StackOptions(public_demo=is_public), PORTS)
-    assert ("--demo-only" in group.commands[0]) == is_public
+    (command,) = group.commands
+    assert ("--demo-only" in command) == is_public
+    assert ("--object-store-bytes" in command) == is_public
+
+
+def test_object_store_takes_all_admitted_images():
+    settings = read(PublicDemo.of(OPTIONS, SPACE))
+    assert settings.max_in_flight * settings.max_image_bytes <= OBJECT_STORE_BYTES
+    assert OBJECT_STORE_BYTES >= OBJECT_STORE_MINIMUM_MEMORY_BYTES
 
 
 @pytest.mark.parametrize(
