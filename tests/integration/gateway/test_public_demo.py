@@ -61,7 +61,7 @@ def test_page_offers_examples_and_says_what_is_kept(demo: Gateway):
     examples = re.findall('data-url="([^"]+)"', text)
     assert len(examples) == 4
     assert all(demo.get(url).headers["Content-Type"] == "image/jpeg" for url in examples)
-    assert "No image, no result and no IP address is kept." in text
+    assert "No image, no answer and no IP address is kept." in text
     assert 'id="key"' not in text
     assert "/login/" not in text
 

@@ -85,7 +85,8 @@ function showRunning(isRunning) {
 // Move the focus from the buttons to the first result, for whoever does not see it appear.
 function moveFocus() {
   const places = [document.body, element("submit"), element("cancel")];
-  if (places.includes(document.activeElement)) element("cards").querySelector(".name")?.focus();
+  const isButton = places.includes(document.activeElement) || document.activeElement.matches(".example");
+  if (isButton) element("cards").querySelector(".name")?.focus();
 }
 
 async function submit(event, batch) {

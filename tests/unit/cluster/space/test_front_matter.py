@@ -96,6 +96,6 @@ def test_readme_says_what_visitors_must_know():
     for sentence in (
         "not for clinical use",
         "Do not upload patients' images.",
-        "No image, no result and no IP address is kept.",
+        "No image, no answer and no IP address is kept.",
     ):
         assert sentence in text
