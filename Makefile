@@ -4,10 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults coverage mutants fuzz check bench clean
+.PHONY: demo space test test-faults coverage mutants fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
+
+# The folder to push to a Hugging Face Space; docs/deploy/space.md.
+SPACE := out/space
+space: $(READY)
+	$(BIN)/python -m cluster.space.assemble $(SPACE)
 
 # Two processes: one runs the tests with a Ray cluster, the other the rest (tests/conftest.py).
 test: $(READY)

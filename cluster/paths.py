@@ -6,6 +6,7 @@ from serve_app.paths import ROOT
 LOCAL_PROFILE = ROOT / "configs" / "serve" / "local.yaml"
 CLUSTER_PROFILE = ROOT / "configs" / "serve" / "cluster.yaml"
 COSTS = Path(__file__).parent / "capacity" / "costs.yaml"
+SPACE_PROFILE = ROOT / "configs" / "serve" / "space.yaml"
 DEMO_BUNDLE = ROOT / "weights" / "demo"
 MONITORING = Path(__file__).parent / "monitoring"
 DEMO_IMAGE = ROOT / "weights" / "example.jpg"

@@ -4,7 +4,7 @@ The server trusts a proxy's forwarding headers only where `--forwarded-allow-ips
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.http import HttpRequest
@@ -19,6 +19,17 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
 def address_of_request(request: HttpRequest) -> str | None:
     """Return the client's address from one of Django's requests."""
     return _normalise(request.META.get("REMOTE_ADDR", ""))
+
+
+def client_of(scope: Mapping[str, Any]) -> str:
+    """Return what stands for one client in rate limits: its address, or the /64 of an IPv6 address.
+
+    A client may use every address of its /64.
+    """
+    address = address_of(scope)
+    if address is None:
+        return "unknown"
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 def _normalise(host: str) -> str | None:

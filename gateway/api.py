@@ -72,6 +72,12 @@ _TAGS = [
 ]
 
 
+class Docs(Swagger):
+    """Swagger UI on a page of our own."""
+
+    template = "docs.html"
+
+
 class DocumentedAPI(NinjaAPI):
     def get_openapi_schema(self, **arguments: Any) -> OpenAPISchema:
         """Return Ninja's document, with plain names and the media type of problem responses."""
@@ -97,7 +103,7 @@ api = DocumentedAPI(
         "Finds lesions in images of the cervix. Every error is `application/problem+json` "
         "(RFC 9457). The key may also be sent as `Authorization: Api-Key …`."
     ),
-    docs=Swagger(settings={"persistAuthorization": False}),
+    docs=Docs(settings={"persistAuthorization": False}),
     # Swagger UI styles its elements inline.
     docs_decorator=csp_update({"style-src": UNSAFE_INLINE}),
 )

@@ -24,6 +24,7 @@ from gateway.variables import (
     Certificates,
     DatabaseUrl,
     Formats,
+    FrameAncestors,
     Hosts,
     Names,
     Origin,
@@ -40,6 +41,7 @@ class Rates:
     caller: int
     organisation: int
     failures: int  # invalid credentials from one address
+    address: int | None = None  # requests from one address; None: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Environment(BaseModel):
     organisation_rate: int = Field(
         12_000, alias="LESIONSERVE_ORGANISATION_REQUESTS_PER_MINUTE", gt=0
     )
+    address_rate: int | None = Field(None, alias="LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE", gt=0)
     failure_rate: int = Field(30, alias="LESIONSERVE_FAILURES_PER_MINUTE", gt=0)
     probe_key: ApiKeySecret | None = Field(None, alias="LESIONSERVE_PROBE_KEY")
     probe_url: Origin | None = Field(None, alias="LESIONSERVE_PROBE_URL")
@@ -98,6 +101,8 @@ class Environment(BaseModel):
     alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
+    frame_ancestors: FrameAncestors = Field([], alias="LESIONSERVE_FRAME_ANCESTORS", max_length=20)
+    demo_key: ApiKeySecret | None = Field(None, alias="LESIONSERVE_PUBLIC_DEMO_KEY")
     image_formats: Formats = Field(FORMATS, alias="LESIONSERVE_IMAGE_FORMATS", min_length=1)
     max_image_bytes: int = Field(
         DEFAULT_LIMITS.max_bytes, alias="LESIONSERVE_MAX_IMAGE_BYTES", gt=0, le=1 << 30
@@ -147,6 +152,23 @@ class Environment(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _demo_keeps_nothing(self) -> Self:
+        if self.demo_key is None:
+            return self
+        needed = {
+            "LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE set": self.address_rate is not None,
+            "LESIONSERVE_IDEMPOTENCY_S=0": self.idempotency_s == 0,
+            "LESIONSERVE_METRICS_HOSTS empty": self.metrics_hosts == [],
+            "LESIONSERVE_DEBUG off": not self.debug,
+        }
+        if missing := [setting for setting, is_given in needed.items() if not is_given]:
+            raise ValueError(
+                "LESIONSERVE_PUBLIC_DEMO_KEY: everybody may use a public demo, so it needs "
+                f"{', '.join(missing)}; `lesionserve up --public-demo` sets them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _is_secure(self) -> Self:
         if self.debug:
             return self
@@ -185,13 +207,18 @@ class Environment(BaseModel):
         return ProbeSettings(self.probe_url, key, self.probe_ca, self.probe_every_s)
 
     @property
+    def public_demo_key(self) -> str | None:
+        """Return the key that the pages of a public demo show; None for every other gateway."""
+        return None if self.demo_key is None else self.demo_key.get_secret_value()
+
+    @property
     def alerts(self) -> str | None:
         """Return the token of Alertmanager's webhook; None where no alerts are taken."""
         return None if self.alerts_token is None else self.alerts_token.get_secret_value()
 
     @property
     def rates(self) -> Rates:
-        return Rates(self.caller_rate, self.organisation_rate, self.failure_rate)
+        return Rates(self.caller_rate, self.organisation_rate, self.failure_rate, self.address_rate)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -4,6 +4,7 @@ from django.template.loader import render_to_string
 
 from gateway.context import RequestContext, context_of
 from gateway.errors import TooManyRequests
+from gateway.frames import frame_ancestors
 from gateway.responses import Response, response_of
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Problem
@@ -13,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 # The error page uses the style sheet of the other pages and one script of its own.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'none'; base-uri 'none'; frame-ancestors "
 )
 
 
@@ -34,8 +35,8 @@ def problem_http_response(error: LesionserveError, request: ASGIRequest) -> Http
     return HttpResponse(response.body, status=response.status, headers=headers)
 
 
-def problem_page(response: Response) -> Response:
-    """Return a problem response as an HTML page."""
+def problem_page(response: Response, path: str) -> Response:
+    """Return a problem response as the HTML page at the request's path."""
     problem = Problem.model_validate_json(response.body)
     headers = [
         (name, value)
@@ -46,7 +47,7 @@ def problem_page(response: Response) -> Response:
     minutes = -(-waits[0] // 60) if response.status == TooManyRequests.status else None
     page = render_to_string("error.html", {"problem": problem, "minutes": minutes})
     headers += [
-        (b"content-security-policy", _PAGE_POLICY.encode()),
+        (b"content-security-policy", (_PAGE_POLICY + frame_ancestors(path)).encode()),
         (b"referrer-policy", b"same-origin"),
     ]
     return response_of(response.status, "text/html; charset=utf-8", page.encode(), headers)

@@ -39,6 +39,9 @@ PROBE = ENVIRONMENT.probe
 ALERTS_TOKEN = ENVIRONMENT.alerts
 PROMETHEUS_URL = ENVIRONMENT.prometheus_url
 
+# The key that every visitor of a public demo uses; None for every other gateway
+PUBLIC_DEMO_KEY = ENVIRONMENT.public_demo_key
+
 # The audit trail: the key of its seals, and how long it is kept (None: for ever)
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
@@ -116,7 +119,8 @@ TEMPLATES = [
         },
     }
 ]
-ROOT_URLCONF = "gateway.urls"
+# A public demo has no accounts, so nobody can sign in, administrate or operate it.
+ROOT_URLCONF = "gateway.urls" if PUBLIC_DEMO_KEY is None else "gateway.public_demo_urls"
 ASGI_APPLICATION = "gateway.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False  # a redirect would drop the body of a POST
@@ -149,6 +153,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # nor for the preload list of browsers
 ]
 SECURE_REFERRER_POLICY = "same-origin"
+# The origins that may show the clinician's page, and no other one, in a frame (gateway.frames).
+FRAME_ANCESTORS = ENVIRONMENT.frame_ancestors
 X_FRAME_OPTIONS = "DENY"
 # Scripts and styles of our own only, and none inline: a class label that is a script stays text.
 # `data:` and `blob:` are the pictures on the clinician's page.

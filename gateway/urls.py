@@ -6,13 +6,16 @@ from gateway.monitor.page import operations
 from gateway.monitor.views import alerts
 from gateway.web.views import SignIn, SignOut, page, session
 
+SESSION = path("session/", session)
+API = path("", api.urls)
+
 urlpatterns = [
     path("", page),
     path("login/", SignIn.as_view()),
     path("logout/", SignOut.as_view()),
-    path("session/", session),
+    SESSION,
     path("operations", operations, name="operations"),
     path("operations/alerts", alerts),
     path("admin/", admin.site.urls),
-    path("", api.urls),
+    API,
 ]

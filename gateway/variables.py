@@ -19,6 +19,9 @@ OWN_CERTIFICATES = ("upstream_ca", "upstream_certificate")
 _CERTIFICATE_NAME = re.compile("[a-z0-9_]{1,40}")
 # Of a key of gateway.access.token; its checksum is checked with the first request.
 _API_KEY = re.compile("ls_[0-9a-f]{12}_[0-9a-f]{64}_[0-9a-f]{8}")
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# The last label has a letter: browsers match no IP address in `frame-ancestors`.
+_FRAME_ANCESTOR = re.compile(rf"https://({_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}(:[1-9][0-9]{{0,4}})?")
 
 
 def _split(value: object) -> object:
@@ -40,6 +43,19 @@ def _check_origin(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise ValueError("an http:// or https:// URL is needed")
     return value.rstrip("/")
+
+
+def _check_frame_ancestors(value: list[str]) -> list[str]:
+    origins = [] if value == [""] else value
+    for origin in origins:
+        port = origin.rpartition(":")[2]
+        if not _FRAME_ANCESTOR.fullmatch(origin) or (port.isdigit() and int(port) > 65535):
+            raise ValueError(
+                "write origins such as https://portal.example or https://portal.example:8443, "
+                "separated by commas: https, a host name in lower case, and no path, wildcard or "
+                "IP address; an empty value allows no frame"
+            )
+    return origins
 
 
 def _check_api_key(value: SecretStr) -> SecretStr:
@@ -110,6 +126,9 @@ def _check_database(value: str) -> str:
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Name], BeforeValidator(_split)]
 Hosts = Annotated[list[str], BeforeValidator(_split)]
+FrameAncestors = Annotated[
+    list[str], BeforeValidator(_split), AfterValidator(_check_frame_ancestors)
+]
 Formats = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_formats)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 ApiKeySecret = Annotated[SecretStr, AfterValidator(_check_api_key)]

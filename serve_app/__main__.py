@@ -9,7 +9,8 @@ from pipeline.tracing.spans import TracingError
 from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
-from serve_app.driver import StartError, deploy, local_ray
+from serve_app.demo_bundle import require_demo
+from serve_app.driver import OBJECT_STORE_BYTES, StartError, deploy, local_ray
 from serve_app.driver_state import DriverReport, DriverState
 from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
@@ -35,6 +36,8 @@ def main() -> int:
     try:
         # Tells sooner than a replica would, and before Ray starts.
         bundle = open_deployed_bundle(args.model.bundle_sha256, args.model.bundle)
+        if options.demo_only:
+            require_demo(bundle.manifest, args.model.bundle)
     except ModelError as error:
         return _fail(error, 1)
     args = _with_model(args, bundle_sha256=bundle.manifest.digest)
@@ -45,7 +48,13 @@ def main() -> int:
 def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
     stopping = threading.Event()
     try:
-        with local_ray(args, options.dashboard_port, options.temp_dir, options.metrics_port):
+        with local_ray(
+            args,
+            options.dashboard_port,
+            options.temp_dir,
+            options.metrics_port,
+            options.object_store_bytes,
+        ):
             DriverReport(state=DriverState.RAY_STARTED).print()
             for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
                 signal.signal(signum, lambda *_: stopping.set())
@@ -64,10 +73,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serve_app")
     parser.add_argument("--config", type=Path, default=ROOT / "configs/serve/local.yaml")
     parser.add_argument("--bundle", type=Path, help="instead of the profile's")
+    parser.add_argument("--demo-only", action="store_true", help="refuse any other bundle")
     parser.add_argument("--port", type=int, help="instead of the profile's")
     parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
     parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")
     parser.add_argument("--metrics-port", type=int, help="of Ray's metrics [default: a free one]")
+    parser.add_argument("--object-store-bytes", type=int, default=OBJECT_STORE_BYTES)
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()

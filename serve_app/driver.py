@@ -36,10 +36,12 @@ def local_ray(
     dashboard_port: int | None,
     temp_dir: Path | None,
     metrics_port: int | None = None,
+    object_store_bytes: int = OBJECT_STORE_BYTES,
 ) -> Iterator[None]:
     """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
     metrics_port: where Ray exports the metrics of its processes and of the replicas.
+    object_store_bytes: in /dev/shm, or in a deleted file below `temp_dir` where that is smaller.
 
     The other ports are free ones, so that nothing clashes with another Ray or a Redis on this host.
     Ray binds one port per replica to all interfaces whatever its address, for calls between
@@ -52,7 +54,7 @@ def local_ray(
             node_ip_address=_LOOPBACK,
             # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
             num_cpus=_cpus(args),
-            object_store_memory=OBJECT_STORE_BYTES,
+            object_store_memory=object_store_bytes,
             include_dashboard=dashboard_port is not None,
             dashboard_host=_LOOPBACK,
             dashboard_port=dashboard_port,  # type: ignore[arg-type]  # its annotation says bool

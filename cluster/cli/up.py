@@ -7,7 +7,8 @@ import typer
 from cluster.cli import console
 from cluster.cli.options import Debug
 from cluster.launcher.options import ALERTMANAGER_PORT, PROMETHEUS_PORT
-from cluster.paths import DEMO_IMAGE, LOCAL_PROFILE, default_data
+from cluster.launcher.public_demo import PORT as SPACE_PORT
+from cluster.paths import DEMO_IMAGE, LOCAL_PROFILE, SPACE_PROFILE, default_data
 
 if TYPE_CHECKING:
     from cluster.launcher.options import StackOptions
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def up(
-    config: Annotated[Path, typer.Option(help="a profile")] = LOCAL_PROFILE,
+    config: Annotated[
+        Path | None, typer.Option(help=f"a profile [default: {LOCAL_PROFILE}]")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
@@ -39,6 +42,13 @@ def up(
     alertmanager_port: Annotated[
         int, typer.Option(min=1, max=65535, help="with --monitoring")
     ] = ALERTMANAGER_PORT,
+    public_demo: Annotated[
+        bool,
+        typer.Option(
+            "--public-demo",
+            help="for a Hugging Face Space: the demo model for everybody, on all interfaces",
+        ),
+    ] = False,
     ready_file: Annotated[
         Path | None,
         typer.Option(help="written with the address and the key while the service is ready"),
@@ -48,16 +58,19 @@ def up(
     """Start everything on this machine and stay up until Ctrl-C."""
     from cluster.launcher.options import StackOptions
 
+    if not public_demo:
+        data = default_data() if data is None else data
     options = StackOptions(
-        config=config,
+        config=config or (SPACE_PROFILE if public_demo else LOCAL_PROFILE),
         bundle=bundle,
-        data=default_data() if data is None else data,
-        gateway_port=port,
+        data=data,
+        gateway_port=SPACE_PORT if public_demo and port is None else port,
         dashboard=dashboard,
         tls=tls,
         monitoring=monitoring,
         prometheus_port=prometheus_port,
         alertmanager_port=alertmanager_port,
+        public_demo=public_demo,
         debug=debug,
     )
     _stay_up(options, ready_file)
@@ -72,7 +85,10 @@ def _stay_up(options: "StackOptions", path: Path | None) -> None:
     try:
         with running_stack(options, console.say, console.clock) as stack:
             console.say(f"{stack.start_s:4.0f} s  ready")
-            console.say_lines(_invitation(stack, DEMO_IMAGE))
+            if options.public_demo:
+                console.say("everybody can use the demo model now; nothing is kept")
+            else:
+                console.say_lines(_invitation(stack, DEMO_IMAGE))
             with nullcontext() if ready_file is None else ready_file.published(Ready.of(stack)):
                 stack.wait()
     except KeyboardInterrupt:

@@ -42,6 +42,10 @@ class GatewayCommands:
         """Return a new API key; its id is noted for the next start in the same folder."""
         return self._issue("--name", name)
 
+    def issue_demo_key(self) -> str:
+        """Return the key of a public demo, which lasts as long as its database."""
+        return self.run("issue_key", "--name", "public demo")
+
     def issue_probe_key(self) -> str:
         """Return a new API key for the gateway's own probe, noted as the other one is.
 

@@ -15,7 +15,8 @@ class StackOptions:
     `data` keeps the database, the gateway's secrets and the logs of every start; without it
     nothing is kept. `tls` makes both hops HTTPS, with certificates of a private authority that is
     kept there, too. `monitoring` starts Prometheus and Alertmanager, whose ports are the same at
-    each start.
+    each start. `public_demo` lets everybody use the demo model, and the gateway listen beyond the
+    loopback address; it goes with the profile of a Space alone.
     """
 
     config: Path = LOCAL_PROFILE
@@ -29,5 +30,6 @@ class StackOptions:
     monitoring: bool = False
     prometheus_port: int = PROMETHEUS_PORT
     alertmanager_port: int = ALERTMANAGER_PORT
+    public_demo: bool = False
     key_name: str = "local"
     debug: bool = False

@@ -7,6 +7,7 @@ from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import StackPorts
 from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.process_roles import DRIVER
+from cluster.launcher.public_demo import OBJECT_STORE_BYTES
 from cluster.launcher.stack_process import StackProcess
 from cluster.launcher.workspace import Workspace
 from serve_app.driver_state import DriverState
@@ -53,6 +54,8 @@ def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> 
         command += ["--dashboard-port", str(ports.dashboard)]
     if workspace.certificates is not None:
         command += ["--certificate", str(workspace.certificates.ingress)]
+    if options.public_demo:
+        command += ["--demo-only", "--object-store-bytes", str(OBJECT_STORE_BYTES)]
     if options.debug:
         command += ["--debug"]
     return command

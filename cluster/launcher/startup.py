@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import httpx
 
@@ -19,6 +20,7 @@ from cluster.launcher.monitoring import (
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import StackPorts
 from cluster.launcher.process_group import ProcessGroup
+from cluster.launcher.public_demo import PublicDemo
 from cluster.launcher.serve_process import ServeProcess
 from cluster.launcher.stack import Stack
 from cluster.launcher.stack_process import StackProcess
@@ -50,17 +52,19 @@ def running_stack(
     stages = Stages(say, show)
     if options.monitoring:
         require_monitoring_programs()
+    public_demo = PublicDemo.of(options) if options.public_demo else None
+    secrets = {} if public_demo is None else public_demo.secrets
     ports = StackPorts.choose(options)
     with (
         StopSignals() as signals,
-        open_workspace(options.data, tls=options.tls, say=say) as workspace,
+        open_workspace(options.data, tls=options.tls, say=say, secrets=secrets) as workspace,
     ):
         group = ProcessGroup()
         commands = GatewayCommands(workspace, say)
         patience_s = _ABANDON_WITHIN_S
         try:
             with private_files():
-                stack = _start(options, ports, workspace, group, commands, stages, say)
+                stack = _start(options, public_demo, ports, workspace, group, commands, stages, say)
             patience_s = _STOP_WITHIN_S
             yield stack
         except StackError:
@@ -79,6 +83,7 @@ def running_stack(
 
 def _start(
     options: StackOptions,
+    public_demo: PublicDemo | None,
     ports: StackPorts,
     workspace: Workspace,
     group: ProcessGroup,
@@ -97,8 +102,13 @@ def _start(
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
         settings = _settings(options, ports, workspace, commands)
-        gateway = GatewayProcess(group, workspace, ports.gateway, serve.log.ingress_url, settings)
-        api_key = commands.issue_key(options.key_name)
+        start = partial(GatewayProcess, group, workspace, ports.gateway, serve.log.ingress_url)
+        if public_demo is None:
+            gateway = start(settings)
+            api_key = commands.issue_key(options.key_name)
+        else:
+            api_key = commands.issue_demo_key()  # before the gateway, whose page shows it
+            gateway = start(public_demo.gateway_variables(api_key), public_demo.exposure)
     processes: list[StackProcess] = [serve, gateway]
     monitoring = None
     if options.monitoring:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cluster.errors import StackError
 from cluster.launcher.certificates import Certificates
@@ -106,9 +107,16 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(data: Path | None, *, tls: bool, say: Say) -> Iterator[Workspace]:
+def open_workspace(
+    data: Path | None,
+    *,
+    tls: bool,
+    say: Say,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Workspace]:
     """Make the folders of a start and lock them; at the end remove the temporary one.
 
+    `secrets` are used in place of those that are made.
     The temporary folders of starts that were killed are removed first. Raise StackError for a data
     folder that cannot be used.
     """
@@ -125,7 +133,7 @@ def open_workspace(data: Path | None, *, tls: bool, say: Say) -> Iterator[Worksp
                 temp=temp,
                 data=folder,
                 logs=logs,
-                gateway_settings=gateway_settings(folder),
+                gateway_settings={**gateway_settings(folder), **secrets},
                 certificates=Certificates.issue(folder / "tls", say) if tls else None,
                 temp_lock=temp_lock,
                 data_lock=data_lock,

@@ -11,7 +11,7 @@ from gateway.access.metrics import REFUSED_CREDENTIALS
 from gateway.access.models import ApiKey
 from gateway.access.session import caller_of_session
 from gateway.access.token import Token
-from gateway.addresses import address_of
+from gateway.addresses import client_of
 from gateway.audit.models import Source
 from gateway.context import context_of
 from gateway.database import in_database
@@ -42,7 +42,7 @@ async def authenticate(scope: Mapping[str, Any]) -> Caller:
         caller = await in_database(_caller_of_key, _token(credentials) or _NOBODY)
     if caller is None:
         REFUSED_CREDENTIALS.inc()
-        await limiter_of(scope).count_failure(address_of(scope) or "unknown")
+        await limiter_of(scope).count_failure(client_of(scope))
         raise InvalidApiKey()
     return caller
 
@@ -67,7 +67,7 @@ async def authorise(scope: Mapping[str, Any], caller: Caller, needed: str) -> No
     Raise Forbidden or TooManyRequests.
     """
     caller.require(needed)
-    statuses = await limiter_of(scope).count(caller)
+    statuses = await limiter_of(scope).count(caller, client_of(scope))
     context_of(scope).rate_limits = ratelimit_headers(statuses)
     raise_if_exceeded(statuses)
 

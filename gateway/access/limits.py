@@ -40,7 +40,7 @@ class LimitStatus:
 
 
 class Limiter:
-    """Sliding-window rate limits, a minute long: of callers, organisations, and invalid
+    """Sliding-window rate limits, a minute long: of addresses, callers, organisations, and invalid
     credentials.
 
     With a Redis, all workers count together. While it is down each worker counts alone, which
@@ -53,23 +53,35 @@ class Limiter:
         self._shared = None if redis_url is None else Strategy(_redis(redis_url))
         self._shared_from = 0.0  # on the monotonic clock
 
-    async def count(self, caller: Caller) -> list[LimitStatus]:
-        """Count one request for the caller and for its organisation."""
+    async def count(self, caller: Caller, client: str = "unknown") -> list[LimitStatus]:
+        """Count one request for its address, where addresses are limited, for the caller and for
+        its organisation.
+
+        client: of `gateway.addresses.client_of`. A refused request does not count for what follows.
+        """
+        statuses = []
+        if self._rates.address is not None:
+            statuses = [await self._count("address", client, self._rates.address)]
+            if statuses[0].exceeded:
+                return statuses
+        return statuses + await self._count_caller(caller)
+
+    async def _count_caller(self, caller: Caller) -> list[LimitStatus]:
         organisation = caller.organisation
         own = _or_default(caller.requests_per_minute, self._rates.caller)
         all_of_it = _or_default(organisation.requests_per_minute, self._rates.organisation)
         status = await self._count("caller", caller.name, own)
         if status.exceeded:
-            return [status]  # a refused request does not count for the organisation
+            return [status]
         return [status, await self._count("organisation", str(organisation.pk), all_of_it)]
 
-    async def count_failure(self, address: str) -> None:
-        """Count an invalid credential from the address. Raise TooManyRequests.
+    async def count_failure(self, client: str) -> None:
+        """Count an invalid credential from the client's address. Raise TooManyRequests.
 
         A valid credential is never refused for earlier failures: one address may be that of a whole
         hospital, and 256 random bits cannot be guessed.
         """
-        raise_if_exceeded([await self._count("failures", address, self._rates.failures)])
+        raise_if_exceeded([await self._count("failures", client, self._rates.failures)])
 
     async def _count(self, name: str, subject: str, limit: int) -> LimitStatus:
         if limit == 0:

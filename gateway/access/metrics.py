@@ -13,5 +13,5 @@ REFUSED_CREDENTIALS = Counter(
 # The names of gateway.access.limits, and the quotas of a day.
 RATE_LIMITED = by_label(
     Counter("lesionserve_gateway_rate_limited", "Requests over a limit.", ["limit"]),
-    ("caller", "organisation", "failures", "quota"),
+    ("address", "caller", "organisation", "failures", "quota"),
 )

@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
 
 from gateway.access.auth import limiter_of
-from gateway.addresses import address_of
+from gateway.addresses import address_of, client_of
 from gateway.audit.events import Actor
 from gateway.database import in_database
 from gateway.errors import MethodNotAllowed, NotFound
@@ -29,12 +29,13 @@ async def alerts(request: ASGIRequest) -> HttpResponse:
             raise NotFound("Alerts are not taken here (LESIONSERVE_ALERTS_TOKEN).")
         if request.method != "POST":
             raise MethodNotAllowed(allow="POST")
-        address = address_of(request.scope)
         if not _is_alertmanager(request, settings.ALERTS_TOKEN):
-            await limiter_of(request.scope).count_failure(address or "unknown")
+            await limiter_of(request.scope).count_failure(client_of(request.scope))
             raise Unauthorized("The token of the alerts is required.", _CHALLENGE)
         notification = _notification(request.body)
-        await in_database(keep_alerts, notification, Actor("alertmanager", address))
+        await in_database(
+            keep_alerts, notification, Actor("alertmanager", address_of(request.scope))
+        )
     except LesionserveError as error:
         return problem_http_response(error, request)
     return HttpResponse(status=204)

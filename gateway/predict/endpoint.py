@@ -64,7 +64,7 @@ class PredictEndpoint:
         error: LesionserveError | None = None
         with IN_FLIGHT.track_inprogress(), waiting_at_most(IMAGE_WAITS_S), ExitStack() as slot:
             slot.enter_context(request_trace(headers))
-            async with RequestRecorder(context, address_of(scope)) as recorder:
+            async with RequestRecorder(context, recorded_address(scope)) as recorder:
                 record = recorder.record
                 record.source = source_of(headers)
                 try:
@@ -105,6 +105,11 @@ class PredictEndpoint:
                 else:
                     response = problem_response(error, context)
                 await response.send(send)
+
+
+def recorded_address(scope: Any) -> str | None:
+    """Return the client's address for the record. A public demo records nobody's."""
+    return None if settings.PUBLIC_DEMO_KEY else address_of(scope)
 
 
 def check_request(scope: Any) -> None:

@@ -1,15 +1,20 @@
+from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from gateway.database import in_database
 from gateway.errors import Forbidden
+from gateway.frames import render_framable
 from gateway.problems import problem_http_response
 from gateway.web.visitor import visitor_of
+
+# Scenes of weights/recipe, which shows how they were made.
+EXAMPLES = [f"web/examples/synthetic-{number}.jpg" for number in range(1, 5)]
 
 
 class SignIn(LoginView):
@@ -35,10 +40,19 @@ def forged(request: ASGIRequest, reason: str = "") -> HttpResponse:
 @ensure_csrf_cookie  # the script shows it when a signed-in person sends an image
 @csrf_exempt  # reads no form: another method gets 405, not a CSRF failure
 @require_safe
-async def page(request: HttpRequest) -> HttpResponse:
+async def page(request: HttpRequest) -> HttpResponseBase:
     """Return the clinician's page. It holds nothing of a patient: its script calls /predict/."""
     visitor = await in_database(visitor_of, request)
-    return render(request, "web/page.html", {"visitor": visitor})
+    return render_framable(request, "web/page.html", {"visitor": visitor})
+
+
+@never_cache
+@csrf_exempt  # reads no form: another method gets 405, not a CSRF failure
+@require_safe
+def public_demo(request: HttpRequest) -> HttpResponseBase:
+    """Return the page of a public demo, which sets no cookie: every visitor uses its one key."""
+    context = {"demo_key": settings.PUBLIC_DEMO_KEY, "examples": EXAMPLES}
+    return render_framable(request, "web/page.html", context)
 
 
 @never_cache

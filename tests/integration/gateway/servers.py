@@ -1,6 +1,6 @@
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,15 @@ PROTOCOL = "gateway.protocol:GatewayProtocol"
 class Server(uvicorn.Server):
     """uvicorn in a thread, on a socket of its own."""
 
-    def __init__(self, app: Any, lifespan: str, http: str) -> None:
-        config = uvicorn.Config(app, lifespan=lifespan, http=http, ws="none", log_config=None)
+    def __init__(self, app: Any, lifespan: str, http: str, proxies: Sequence[str]) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan=lifespan,
+            http=http,
+            ws="none",
+            log_config=None,
+            forwarded_allow_ips=list(proxies),
+        )
         super().__init__(config)
         self.is_up = threading.Event()
 
@@ -26,11 +33,16 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: Any, lifespan: str = "on", http: str = "auto") -> Iterator[int]:
-    """The port on which the app answers."""
+def serving(
+    app: Any,
+    lifespan: str = "on",
+    http: str = "auto",
+    proxies: Sequence[str] = ("127.0.0.1", "::1"),
+) -> Iterator[int]:
+    """The port on which the app answers; it trusts the forwarding headers of `proxies`."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = Server(app, lifespan, http)
+    server = Server(app, lifespan, http, proxies)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     assert server.is_up.wait(30)

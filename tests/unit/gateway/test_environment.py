@@ -47,6 +47,8 @@ def test_metrics_hosts_default_to_allowed_hosts(variable, hosts):
         ("LESIONSERVE_REDIS_URL", "redis://"),
         ("LESIONSERVE_UPSTREAM_CERTIFICATE", __file__),
         ("LESIONSERVE_MAX_IN_FLIGHT", "0"),
+        ("LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE", "0"),
+        ("LESIONSERVE_PUBLIC_DEMO_KEY", "demo"),
         ("LESIONSERVE_LOG_SHARE", "2"),
         ("LESIONSERVE_OTLP_ENDPOINT", ""),
         ("LESIONSERVE_OTLP_ENDPOINT", "collector:4318"),
@@ -159,6 +161,118 @@ def test_endpoint_of_receiver_is_taken_as_given():
     environment = Environment.read({**GOOD, "LESIONSERVE_OTLP_ENDPOINT": url})
     assert (environment.otlp_endpoint, environment.trace_share) == (url, 0.01)
     assert Environment.read(GOOD).otlp_endpoint is None
+
+
+def frame_ancestors(value: str) -> list[str]:
+    return Environment.read(GOOD | {"LESIONSERVE_FRAME_ANCESTORS": value}).frame_ancestors
+
+
+def test_no_site_may_frame_pages_by_default():
+    assert Environment.read(GOOD).frame_ancestors == []
+    assert frame_ancestors("") == []
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://huggingface.co",
+        "https://portal.hospital.example:8443",
+        "https://intranet",
+        "https://xn--klinik-kln-jcb.example",
+        "https://1.example",
+        "https://a-b.example:65535",
+    ],
+)
+def test_origin_may_frame_page(origin):
+    assert frame_ancestors(origin) == [origin]
+    assert frame_ancestors(f" {origin} , https://other.example") == [
+        origin,
+        "https://other.example",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*",
+        "https:",
+        "https://*",
+        "https://*.hf.space",
+        "https://*.example:8443",
+        "https://portal.example:*",
+        "http://portal.example",
+        "//portal.example",
+        "portal.example",
+        "'self'",
+        "'none'",
+        "https://portal.example/",
+        "https://portal.example/records",
+        "https://portal.example?a",
+        "https://portal.example#a",
+        "https://user@portal.example",
+        "https://Portal.example",
+        "https://klinik-köln.example",
+        "https://portal.example:0",
+        "https://portal.example:080",
+        "https://portal.example:65536",
+        "https://portal.example:",
+        "https://portal..example",
+        "https://.example",
+        "https://portal.example.",
+        "https://-portal.example",
+        "https://portal-.example",
+        "https://portal_1.example",
+        "https://10.2.3.4",
+        "https://10.2.3.4:8443",
+        "https://[::1]",
+        f"https://{'a' * 64}.example",
+        "https://portal.example; script-src *",
+        "https://portal.example https://other.example",
+        "https://portal.example\nX-Header: 1",
+        "https://portal.example,",
+        ",",
+        ",".join(f"https://{number}.example" for number in range(21)),
+    ],
+)
+def test_frame_ancestors_are_https_origins_only(value):
+    with pytest.raises(ImproperlyConfigured, match="LESIONSERVE_FRAME_ANCESTORS: "):
+        frame_ancestors(value)
+
+
+DEMO = GOOD | {
+    "LESIONSERVE_PUBLIC_DEMO_KEY": str(Token.generate()),
+    "LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE": "10",
+    "LESIONSERVE_IDEMPOTENCY_S": "0",
+    "LESIONSERVE_METRICS_HOSTS": "",
+}
+
+
+def test_public_demo_shows_its_key():
+    assert Environment.read(DEMO).public_demo_key == DEMO["LESIONSERVE_PUBLIC_DEMO_KEY"]
+    assert Environment.read(GOOD).public_demo_key is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"LESIONSERVE_IDEMPOTENCY_S": "1"}, "LESIONSERVE_IDEMPOTENCY_S=0"),
+        ({"LESIONSERVE_METRICS_HOSTS": "*"}, "LESIONSERVE_METRICS_HOSTS empty"),
+        ({"LESIONSERVE_DEBUG": "1"}, "LESIONSERVE_DEBUG off"),
+    ],
+)
+def test_public_demo_refuses_what_others_need(variables, reason):
+    with pytest.raises(ImproperlyConfigured, match=reason):
+        Environment.read(DEMO | variables)
+
+
+def test_public_demo_requires_limit_by_address():
+    variables = {
+        name: value
+        for name, value in DEMO.items()
+        if name != "LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE"
+    }
+    with pytest.raises(ImproperlyConfigured, match="LESIONSERVE_ADDRESS_REQUESTS_PER_MINUTE set"):
+        Environment.read(variables)
 
 
 def test_sqlite_options_wait_for_locks_and_use_wal():

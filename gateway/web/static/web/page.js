@@ -1,23 +1,35 @@
 import { Batch } from "./batch.js";
 import { element, text } from "./elements.js";
+import { offerExamples } from "./examples.js";
 import { sortDropped, sortFiles } from "./files.js";
 import { isDemo } from "./findings.js";
+import { openPagesOutsideFrame } from "./frame.js";
 import { percent } from "./percent.js";
 import { authorise, csrfToken, user, watchSession, SessionChanged } from "./session.js";
 
+const ASK_AGAIN_MS = 3000;
+
 async function showService() {
+  let isReady = false;
   let line = "The service is not ready yet.";
   try {
     const response = await fetch("/readyz", { cache: "no-store" });
-    if (response.ok) {
+    isReady = response.ok;
+    if (isReady) {
       const { model } = await response.json();
       line = `Ready: ${model.name} ${model.version}`;
-      if (isDemo(model.name)) element("demo").hidden = false;
+      if (isDemo(model.name)) showDemo();
     }
   } catch {
     line = "The service cannot be reached.";
   }
   element("service").textContent = line;
+  if (!isReady) setTimeout(showService, ASK_AGAIN_MS);
+}
+
+// On the page of a public demo the banner says it already.
+function showDemo() {
+  if (element("demo")) element("demo").hidden = false;
 }
 
 // Tell that the session is no longer this page's; nothing of a patient stays.
@@ -73,7 +85,8 @@ function showRunning(isRunning) {
 // Move the focus from the buttons to the first result, for whoever does not see it appear.
 function moveFocus() {
   const places = [document.body, element("submit"), element("cancel")];
-  if (places.includes(document.activeElement)) element("cards").querySelector(".name")?.focus();
+  const isButton = places.includes(document.activeElement) || document.activeElement.matches(".example");
+  if (isButton) element("cards").querySelector(".name")?.focus();
 }
 
 async function submit(event, batch) {
@@ -87,7 +100,7 @@ async function submit(event, batch) {
   showRunning(true);
   try {
     const isComplete = await batch.run(query(), authorise);
-    if (batch.isOfDemo) element("demo").hidden = false;
+    if (batch.isOfDemo) showDemo();
     if (isComplete) moveFocus();
   } catch (error) {
     if (!(error instanceof SessionChanged)) throw error;
@@ -129,6 +142,10 @@ function startWorkplace() {
     choose({ images: [], refused: [] });
     if (element("key")) element("key").value = "";
   });
+  offerExamples((files) => {
+    choose(sortFiles(files));
+    element("form").requestSubmit();
+  });
   watchSession((change) => endSession(batch, change));
   showThreshold();
   showRunning(false); // the button is disabled until here
@@ -145,6 +162,7 @@ element("sign-out")?.addEventListener("submit", (event) => {
   // Another tab may have signed in since, with a token of its own.
   event.target.csrfmiddlewaretoken.value = csrfToken();
 });
+openPagesOutsideFrame();
 if (element("workplace")) startWorkplace();
 else startWithoutWorkplace();
 showService();

@@ -1,8 +1,12 @@
 import { text } from "./elements.js";
 
+const isPublicDemo = "demoKey" in document.body.dataset;
+
 // What a clinician can do about each answer; the service's own words follow.
 const ADVICE = {
-  401: "Check that all of the key was copied; it may have expired or been revoked. Or sign in.",
+  401: isPublicDemo
+    ? "The demo was restarted. Load the page again."
+    : "Check that all of the key was copied; it may have expired or been revoked. Or sign in.",
   403: "Load the page again. If that does not help, ask your administrator for the right to do this.",
   413: "Export it smaller.",
   415: "Save the picture as JPEG or PNG.",

@@ -4,6 +4,9 @@ import { Refusal, Unreachable } from "./problem.js";
 // Who is signed in on this page; "" for a visitor, who shows a key.
 export const user = document.body.dataset.user;
 
+// The key of a public demo, which every visitor uses; undefined on other pages.
+export const demoKey = document.body.dataset.demoKey;
+
 const CHECK_EVERY_MS = 5 * 60 * 1000;
 
 // Raised where the session of this page has ended or is another person's; `user` is who is signed
@@ -21,7 +24,7 @@ export function csrfToken() {
 
 // Return the headers that let a request in. Raises SessionChanged, Refusal or Unreachable.
 export async function authorise() {
-  const key = element("key")?.value.trim();
+  const key = demoKey ?? element("key")?.value.trim();
   if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
     throw new Refusal(401, { title: "Unauthorized", detail: "The key holds characters that no key has." });
   }

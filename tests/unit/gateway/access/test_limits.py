@@ -50,6 +50,41 @@ async def test_rate_of_zero_has_nothing_remaining():
     assert status == LimitStatus("caller", limit=0, remaining=0, reset_s=60, exceeded=True)
 
 
+LIMITED = Rates(caller=20, organisation=20, failures=2, address=3)
+
+
+async def test_address_is_limited_whatever_its_keys():
+    limiter = Limiter(LIMITED)
+    for name in ("a", "b", "c"):
+        (status, *_) = await limiter.count(caller(name), "192.0.2.1")
+        assert (status.name, status.exceeded) == ("address", False)
+    with pytest.raises(TooManyRequests, match="More than 3 requests a minute"):
+        raise_if_exceeded(await limiter.count(caller("d"), "192.0.2.1"))
+    raise_if_exceeded(await limiter.count(caller("d"), "192.0.2.2"))
+
+
+async def test_refused_address_takes_nothing_from_caller():
+    limiter = Limiter(LIMITED)
+    for _ in range(10):
+        await limiter.count(caller(), "192.0.2.1")
+    statuses = await limiter.count(caller(), "192.0.2.2")
+    assert [(status.name, status.remaining) for status in statuses] == [
+        ("address", 2),
+        ("caller", 16),
+        ("organisation", 16),
+    ]
+
+
+async def test_unknown_addresses_share_one_limit():
+    limiter = Limiter(LIMITED)
+    assert await count_accepted(limiter, caller(), 10) == 3
+
+
+async def test_address_is_not_limited_by_default():
+    statuses = await Limiter(RATES).count(caller(), "192.0.2.1")
+    assert [status.name for status in statuses] == ["caller", "organisation"]
+
+
 async def test_failures_of_address_are_limited():
     limiter = Limiter(RATES)
     for _ in range(2):

@@ -1,0 +1,8 @@
+"""The pages of a public demo: no sign-in, no administration, no operations page."""
+
+from django.urls import path
+
+from gateway.urls import API, SESSION
+from gateway.web.views import public_demo
+
+urlpatterns = [path("", public_demo), SESSION, API]

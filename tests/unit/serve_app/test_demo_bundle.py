@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.bundle.manifest import read_manifest
+from pipeline.errors import BundleError
+from serve_app.demo_bundle import DEMO_SHA256, require_demo
+from serve_app.paths import ROOT
+
+DEMO = read_manifest(ROOT / "weights" / "demo")
+
+
+def test_pinned_digest_is_that_of_demo_bundle():
+    assert DEMO.digest == DEMO_SHA256
+    require_demo(DEMO, Path("weights/demo"))
+
+
+def test_bundle_called_demo_is_not_taken_for_it():
+    other = DEMO.model_copy(update={"files": {"model.pth": "0" * 64}}).sealed()
+    with pytest.raises(BundleError) as raised:
+        require_demo(other, Path("weights/demo"))
+    assert str(raised.value).startswith("weights/demo holds demo 1.1.0, and a public demo serves")
+    assert "docs/deploy.md" in str(raised.value)
