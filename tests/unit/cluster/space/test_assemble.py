@@ -129,7 +129,7 @@ PEM = b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49\n"
     [
         (PEM, "a private key"),
         (PEM.replace(b"PRIVATE", b"RSA PRIVATE"), "a private key"),
-        (str(Token.generate()).encode(), "an API key of lesionserve"),
+        (str(Token("0" * 12, "1" * 64)).encode(), "an API key of lesionserve"),
         (b"token = 'hf_" + b"aB3" * 12 + b"'", "a token of the hub"),
         (b"ghp_" + b"aB3" * 12, "a token of a code host"),
         (b"AKIA" + b"ABCD1234" * 2, "a key of a cloud"),
