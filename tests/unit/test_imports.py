@@ -78,6 +78,7 @@ LAYERS = (
     "cluster.signal_scope",
     "cluster.monitoring",
     "cluster.space",
+    "cluster.capacity",
     "cluster.deploy",
     "cluster.launcher",
     "cluster.cli",
