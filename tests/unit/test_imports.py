@@ -13,6 +13,7 @@ from serve_app.paths import ROOT
 LAYERS = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.instances",
     "pipeline.scores",
@@ -77,6 +78,8 @@ LAYERS = (
     "cluster.monitoring",
     "cluster.deploy",
     "cluster.launcher",
+    "cluster.images",
+    "cluster.compose",
     "cluster.cli",
     "benchmarks",
 )
@@ -84,6 +87,7 @@ LAYERS = (
 OPEN_TO_GATEWAY = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.http",
     "pipeline.schemas",
