@@ -81,6 +81,7 @@ LAYERS = (
     "cluster.images",
     "cluster.compose",
     "cluster.cli",
+    "cluster.kubernetes",
     "benchmarks",
 )
 # Of the pipeline, the gateway's host installs what these need: no PyTorch, no OpenCV.

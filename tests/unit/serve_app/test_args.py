@@ -47,14 +47,14 @@ def load(document: dict[str, Any], folder: Path) -> AppArgs:
 
 
 def test_profiles_for_each_kind_of_machine_exist():
-    assert [path.stem for path in PROFILES] == ["cluster", "gpu", "local"]
+    assert [path.stem for path in PROFILES] == ["cluster", "cluster-cpu", "gpu", "local"]
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profile_is_accepted_by_ray_and_lesionserve(path):
     ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     args = load_profile(path).application.args
-    assert args.graph.layout == ("fused" if path == LOCAL else "staged")
+    assert args.graph.layout == ("fused" if args.model.device == "cpu" else "staged")
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
