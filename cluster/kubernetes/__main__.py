@@ -51,7 +51,8 @@ def serve_config(
 ) -> None:
     """Print the profile with the path and the digest of a bundle, whose files are verified here."""
     config, model = pinned_config(profile, bundle, mounted_at)
-    console.output(config.rstrip())
+    for line in config.splitlines():
+        console.output(line)
     console.say(f"bundle: {model} is intact")
 
 

@@ -32,6 +32,7 @@ _VALUES = {
     "LESIONSERVE_PROBE_KEY": f"ls_{'0' * 12}_{'0' * 64}_{'0' * 8}",
     "LESIONSERVE_ALERTS_TOKEN": "t" * 64,
 }
+_GATEWAY_PODS = ("Deployment/", "Job/", "CronJob/")
 _GIBIBYTE = 1 << 30
 
 
@@ -40,7 +41,7 @@ def check_settings(manifests: Manifests) -> Iterator[str]:
     known = {field.alias for field in Environment.model_fields.values()}
     known |= _NOT_SETTINGS | {f"{name}{SUFFIX}" for name in SECRETS}
     for pod in manifests.pods():
-        if not pod.owner.startswith(("Deployment/", "Job/", "CronJob/")):
+        if not pod.owner.startswith((*_GATEWAY_PODS, "Pod/lesionserve-gateway")):
             continue
         for container in pod.containers:
             values = _values(manifests, container)
@@ -104,7 +105,7 @@ def check_service_tokens(manifests: Manifests) -> Iterator[str]:
 def check_commands(manifests: Manifests) -> Iterator[str]:
     """Find command lines that their programs would refuse."""
     for pod in manifests.pods():
-        if not pod.owner.startswith(("Deployment/", "Job/", "CronJob/")):
+        if not pod.owner.startswith(_GATEWAY_PODS):
             continue
         for container in pod.containers:
             words = container["command"]

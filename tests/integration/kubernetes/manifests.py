@@ -118,6 +118,9 @@ class Manifests:
     def _plain_pods(self) -> Iterator[Pod]:
         for manifest in self.objects:
             spec = manifest.get("spec", {})
+            if manifest["kind"] == "Pod":
+                yield _pod(f"Pod/{manifest['metadata']['name']}", manifest)
+                continue
             if manifest["kind"] == "CronJob":
                 spec = spec["jobTemplate"]["spec"]
             elif manifest["kind"] not in ("Deployment", "StatefulSet", "Job"):
@@ -186,6 +189,11 @@ def _rendered(variant: str) -> list[Manifest]:
     assert done.returncode == 0, done.stderr
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it was built so
     return list(yaml.load_all(done.stdout, loader))
+
+
+def pod_files() -> list[Manifest]:
+    """Return the pods that an operator starts by hand."""
+    return [yaml.safe_load(path.read_text()) for path in sorted((FOLDER / "pods").iterdir())]
 
 
 def render(variant: str) -> Manifests:

@@ -13,7 +13,14 @@ from tests.integration.kubernetes import (
     schemas,
     serve_rules,
 )
-from tests.integration.kubernetes.manifests import VARIANTS, Manifests, needs_kustomize, render
+from tests.integration.kubernetes.manifests import (
+    VARIANTS,
+    Manifest,
+    Manifests,
+    needs_kustomize,
+    pod_files,
+    render,
+)
 
 Check = Callable[[Manifests], Iterator[str]]
 
@@ -59,3 +66,23 @@ def test_only_the_bundle_image_needs_no_claim() -> None:
     }
 
     assert claims["gpu"] - claims["cpu-in-one-place"] == {"lesionserve-models"}
+
+
+@needs_kustomize
+@pytest.mark.parametrize("pod", pod_files(), ids=lambda pod: pod["metadata"]["name"])
+def test_pod_started_by_hand_passes_checks(pod: Manifest) -> None:
+    manifests = render("gpu")
+    manifests.objects.append(pod)
+    by_hand = f"Pod/{pod['metadata']['name']}"
+    # It runs while nothing else needs its place.
+    expected = {f"{by_hand}: no priority class of these manifests"}
+
+    modules = (schemas, pod_rules, references, gateway_rules)
+    found = [
+        problem
+        for check in checks(*modules)
+        if check is not schemas.check_ray_service
+        for problem in check(manifests)
+    ]
+
+    assert set(found) == expected

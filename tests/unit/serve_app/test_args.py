@@ -47,7 +47,7 @@ def load(document: dict[str, Any], folder: Path) -> AppArgs:
 
 
 def test_profiles_for_each_kind_of_machine_exist():
-    assert [path.stem for path in PROFILES] == ["cluster", "cluster-cpu", "gpu", "local"]
+    assert [path.stem for path in PROFILES] == ["cluster-cpu", "cluster", "gpu", "local"]
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)

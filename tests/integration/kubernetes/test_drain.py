@@ -1,0 +1,101 @@
+"""What a worker's pod does before it ends, on a real cluster of three nodes."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import httpx
+import pytest
+import ray
+import yaml
+from ray import serve
+from ray.cluster_utils import Cluster
+
+from tests.integration.kubernetes.manifests import FOLDER
+from tests.waiting import until
+
+pytestmark = pytest.mark.cluster
+
+_SECONDS = 1.0  # of a request: some are always in flight
+
+
+@serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 1})
+class Slow:
+    async def __call__(self, _: object) -> str:
+        import asyncio
+
+        await asyncio.sleep(_SECONDS)
+        node: str = ray.get_runtime_context().get_node_id()
+        return node
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Iterator[str]:
+    """Yield the address of Serve on a head without processors, and two workers."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 64)
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=2)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        ray.init(address=cluster.address, log_to_driver=False)
+        serve.start(http_options={"port": unused_tcp_port})
+        serve.run(Slow.bind())
+        yield f"http://127.0.0.1:{unused_tcp_port}/"
+        serve.shutdown()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def drain_command() -> list[str]:
+    """Return the arguments of `ray` in the workers' preStop."""
+    service = next(yaml.safe_load_all((FOLDER / "base/inference.yaml").read_text()))
+    (group,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    (container,) = group["template"]["spec"]["containers"]
+    script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    program, *arguments = shlex.split(script.partition(";")[0])
+    assert program == "ray"
+    return arguments
+
+
+def test_drained_worker_hands_over_without_lost_request(cluster: str) -> None:
+    stop = Event()
+
+    def ask() -> list[tuple[int, str]]:
+        answers = []
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while not stop.is_set():
+                response = client.get(cluster)
+                answers.append((response.status_code, response.text))
+        return answers
+
+    first = {ask_once(cluster) for _ in range(8)}
+    victim = sorted(first)[0]
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask) for _ in range(4)]
+        try:
+            # In a pod the node is that of the pod; here all three have one address.
+            command = [Path(sys.executable).with_name("ray"), *drain_command()]
+            command += ["--node-id", victim]
+            done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            until(lambda: victim not in {ask_once(cluster) for _ in range(8)}, 90)
+        finally:
+            stop.set()
+        answers = [answer for client in clients for answer in client.result()]
+    assert {status for status, _ in answers} == {200}
+    assert victim in {node for _, node in answers}
+
+
+def ask_once(address: str) -> str:
+    return httpx.get(address, timeout=60, trust_env=False).text
