@@ -144,16 +144,17 @@ def check_ends(manifests: Manifests) -> Iterator[str]:
         spec = group["template"]["spec"]
         command = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]
         drain, _, wait = command.rpartition("; sleep ")
-        words = shlex.split(drain)
+        program, bound, *words = shlex.split(drain)
         try:
-            cli.make_context("ray", words[1:2])
             drained = cli.commands[words[1]].make_context("drain-node", words[2:]).params
-        except (click.ClickException, KeyError, IndexError) as error:
+        except (click.ClickException, KeyError) as error:
             yield f"{name}: preStop: {error}"
             continue
         if drained["deadline_remaining_seconds"] < replica or int(wait) < replica:
             yield f"{name}: preStop ends before replicas have finished ({replica:g} s)"
-        if spec["terminationGracePeriodSeconds"] < int(wait) + 30:
+        if (program, words[0]) != ("timeout", "ray"):
+            yield f"{name}: preStop may wait for ever for a head that is gone"
+        elif spec["terminationGracePeriodSeconds"] < int(bound) + int(wait):
             yield f"{name}: it is killed before preStop has ended"
     if manifests.ray_service["spec"].get("rayClusterDeletionDelaySeconds", 60) <= deadline:
         yield "the old cluster is deleted before it has answered everything"

@@ -63,7 +63,7 @@ def drain_command() -> list[str]:
     (group,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]
     script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
-    program, *arguments = shlex.split(script.partition(";")[0])
+    _, _, program, *arguments = shlex.split(script.partition(";")[0])
     assert program == "ray"
     return arguments
 
