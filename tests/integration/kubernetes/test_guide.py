@@ -2,14 +2,19 @@
 
 import base64
 import re
+import shlex
 import shutil
 import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from django.core.management import get_commands, load_command_class
 
+from cluster.cli.main import app
+from cluster.kubernetes.__main__ import app as kubernetes
 from gateway.environment import SECRETS as GATEWAY_SECRETS
 from gateway.environment import Environment
 from serve_app.paths import ROOT
@@ -141,3 +146,33 @@ def test_guide_names_files_and_components_that_exist():
         assert (folder / name).is_dir(), name
     parts = {path.name for path in (folder / "components").iterdir()}
     assert parts == set(re.findall(r"`components/([\w-]+)` \|", GUIDE))
+
+
+def commands_with(program: str) -> list[list[str]]:
+    """Return the arguments of each call of a program in the guide's commands."""
+    text = "\n".join(BLOCKS).replace("\\\n", " ")
+    found = re.findall(rf"{re.escape(program)} ([^\n<>;']+)", text)
+    assert found, program
+    return [shlex.split(arguments) for arguments in found]
+
+
+def test_lesionserve_takes_commands_of_guide():
+    group = typer.main.get_command(app)
+    for name in ("deploy", "verify"):
+        for arguments in commands_with(f"lesionserve {name}"):
+            group.commands[name].make_context(name, list(arguments))
+    (check,) = commands_with("lesionserve deploy")
+    assert "--check-only" in check
+
+
+def test_gateway_takes_commands_of_guide():
+    for name, *arguments in commands_with("gateway.manage"):
+        parser = load_command_class(get_commands()[name], name).create_parser("manage", name)
+        parser.called_from_command_line = False  # raise, and do not exit
+        parser.parse_args(arguments)
+
+
+def test_writer_takes_commands_of_guide():
+    group = typer.main.get_command(kubernetes)
+    for name, *arguments in commands_with("python -m cluster.kubernetes"):
+        group.commands[name].make_context(name, arguments)
