@@ -13,6 +13,8 @@ from serve_app.paths import ROOT
 # Where the pods of base/inference.yaml see the Secret lesionserve-inference-tls.
 _CERTIFICATE = "/etc/lesionserve/tls/tls.crt"
 _KEY = "/etc/lesionserve/tls/tls.key"
+# The label of the Ray nodes of that group.
+_CPU_GROUP = {"lesionserve/group": "cpu"}
 
 
 def profile_config(profile: Path) -> str:
@@ -45,10 +47,22 @@ def pinned_config(profile: Path, bundle: Path, mounted_at: Path) -> tuple[str, s
 
 
 def _config(profile: Path, document: dict[str, Any]) -> str:
+    _keep_gpus_free(document["applications"][0]["args"]["graph"])
     options = {"ssl_keyfile": _KEY, "ssl_certfile": _CERTIFICATE}
     document = document | {"http_options": document.get("http_options", {}) | options}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return _HEADING.format(profile=_name(profile)) + text
+
+
+def _keep_gpus_free(graph: dict[str, Any]) -> None:
+    """Have the stages without a GPU run in the group of CPU workers.
+
+    Ray spreads replicas over all nodes, and one without a GPU may take the processors that a
+    predictor needs beside its GPU.
+    """
+    if graph["layout"] == "staged" and graph["predictor"].get("num_gpus"):
+        for stage in ("ingress", "preprocess", "postprocess"):
+            graph[stage]["label_selector"] = dict(_CPU_GROUP)
 
 
 def _name(profile: Path) -> str:

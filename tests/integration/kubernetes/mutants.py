@@ -171,6 +171,16 @@ SERVE = (
         "no worker can host a replica",
     ),
     Mutant(
+        "stages that take the CPUs of GPU workers",
+        lambda m: _edit_serve(m, lambda d: _args(d)["graph"]["preprocess"].pop("label_selector")),
+        "preprocess: its replicas may take",
+    ),
+    Mutant(
+        "group without the label that is selected",
+        lambda m: _worker(m).pop("labels"),
+        "ingress: no worker can host a replica",
+    ),
+    Mutant(
         "no GPU for a new version",
         lambda m: _worker(m, 1).update(maxReplicas=8),
         "a new version needs a GPU",

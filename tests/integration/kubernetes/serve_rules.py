@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ray.scripts.scripts import cli, start
 from ray.serve.schema import ServeDeploySchema
 
-from serve_app.args import AppArgs, Size
+from serve_app.args import AppArgs, Size, Staged
 from serve_app.config import ConfigError, Profile, parse_profile
 from tests.integration.kubernetes.manifests import Manifest, Manifests
 from tests.integration.kubernetes.pod_rules import quantity
@@ -114,6 +114,10 @@ def check_capacity(manifests: Manifests) -> Iterator[str]:
         )
         if needed > room:
             yield f"{needed:g} {kind} are needed at most, and the groups grow to {room:g}"
+    if isinstance(args.graph, Staged) and args.graph.predictor.num_gpus:
+        for stage in ("ingress", "preprocess", "postprocess"):
+            if any(_fits(args.sizes[stage], group) for group in groups.values() if _has_gpu(group)):
+                yield f"{stage}: its replicas may take the CPUs of a GPU worker"
     model = args.model_size
     rolling = int(model.most_replicas * model.num_gpus) + 1
     gpus = sum(
@@ -131,7 +135,7 @@ def _device_problems(args: AppArgs, groups: dict[str, Manifest]) -> Iterator[str
         yield f"the model runs on {args.model.device}, with {args.model_size.num_gpus} GPUs"
     for name, group in groups.items():
         image = _container(group)["image"].rpartition("/")[2]
-        has_gpu = "nvidia.com/gpu" in _limits(group)
+        has_gpu = _has_gpu(group)
         if has_gpu != image.startswith("lesionserve-serve-gpu:"):
             yield f"{name}: {image} on a node {'with' if has_gpu else 'without'} a GPU"
 
@@ -205,8 +209,14 @@ def _limits(group: Manifest) -> dict[str, str]:
     return limits
 
 
+def _has_gpu(group: Manifest) -> bool:
+    return "nvidia.com/gpu" in _limits(group)
+
+
 def _fits(size: Size, group: Manifest) -> bool:
     limits = _limits(group)
+    if not (size.label_selector or {}).items() <= group.get("labels", {}).items():
+        return False
     return size.num_cpus <= quantity(limits["cpu"]) and size.num_gpus <= quantity(
         limits.get("nvidia.com/gpu", "0")
     )

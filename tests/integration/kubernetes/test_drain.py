@@ -1,4 +1,4 @@
-"""What a worker's pod does before it ends, on a real cluster of three nodes."""
+"""What a worker's pod does before it ends, on a real cluster of four nodes."""
 
 import os
 import shlex
@@ -21,10 +21,11 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
+CPU_GROUP = {"lesionserve/group": "cpu"}
 _SECONDS = 1.0  # of a request: some are always in flight
 
 
-@serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 1})
+@serve.deployment(num_replicas=3, ray_actor_options={"num_cpus": 1, "label_selector": CPU_GROUP})
 class Slow:
     async def __call__(self, _: object) -> str:
         import asyncio
@@ -36,7 +37,7 @@ class Slow:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Iterator[str]:
-    """Yield the address of Serve on a head without processors, and two workers."""
+    """Yield the address of Serve on a head without processors, two workers, and one with a GPU."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 64)
@@ -45,7 +46,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Iterator[s
     )
     try:
         for _ in range(2):
-            cluster.add_node(num_cpus=2)
+            cluster.add_node(num_cpus=3, labels=CPU_GROUP)
+        cluster.add_node(num_cpus=3, num_gpus=1, labels={"lesionserve/group": "gpu"})
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         ray.init(address=cluster.address, log_to_driver=False)
         serve.start(http_options={"port": unused_tcp_port})
@@ -68,7 +70,7 @@ def drain_command() -> list[str]:
     return arguments
 
 
-def test_drained_worker_hands_over_without_lost_request(cluster: str) -> None:
+def test_drained_worker_hands_over_and_spares_gpu_worker(cluster: str) -> None:
     stop = Event()
 
     def ask() -> list[tuple[int, str]]:
@@ -79,8 +81,11 @@ def test_drained_worker_hands_over_without_lost_request(cluster: str) -> None:
                 answers.append((response.status_code, response.text))
         return answers
 
-    first = {ask_once(cluster) for _ in range(8)}
-    victim = sorted(first)[0]
+    hosts = {ask_once(cluster) for _ in range(8)}
+    gpus = {node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")}
+    assert len(gpus) == 1
+    assert not hosts & gpus
+    victim = sorted(hosts)[0]
     with ThreadPoolExecutor(4) as pool:
         clients = [pool.submit(ask) for _ in range(4)]
         try:

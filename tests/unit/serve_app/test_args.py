@@ -202,6 +202,23 @@ def test_autoscaled_size_gives_options_of_serve():
     assert "num_replicas" not in options
 
 
+def test_label_selector_reaches_ray(document):
+    args_of(document)["graph"]["ingress"]["label_selector"] = {"lesionserve/group": "cpu"}
+    args = AppArgs.model_validate(args_of(document))
+    options = args.graph.ingress.options()
+    assert options["ray_actor_options"]["label_selector"] == {"lesionserve/group": "cpu"}
+    assert "label_selector" not in options
+    (deployment,) = deployments(build_app(args))
+    assert deployment.ray_actor_options["label_selector"] == {"lesionserve/group": "cpu"}
+
+
+@pytest.mark.parametrize("selector", [{"a b": "c"}, {"a": ""}, {"a": "b c"}, {"/a": "b"}])
+def test_malformed_label_selector_is_refused(document, tmp_path, selector):
+    _set(args_of(document), "graph.ingress.label_selector", selector)
+    with pytest.raises(ConfigError, match=r"ingress\.label_selector"):
+        load(document, tmp_path)
+
+
 def test_gpu_holds_predictors_of_two_versions():
     predictor = load_profile(ROOT / "configs/serve/gpu.yaml").application.args.graph.predictor
     assert 2 * predictor.most_replicas * predictor.num_gpus <= 1

@@ -33,7 +33,19 @@ def test_serve_config_is_profile_with_tls(profile):
 
     assert options.pop("ssl_certfile").endswith("tls.crt")
     assert options.pop("ssl_keyfile").endswith("tls.key")
+    graph = document["applications"][0]["args"]["graph"]
+    for stage in graph.values():
+        if isinstance(stage, dict):
+            stage.pop("label_selector", None)
     assert document == yaml.safe_load(profile.read_text())
+
+
+def test_stages_without_gpu_leave_gpu_workers_to_predictor():
+    for profile, selecting in ((CLUSTER, 3), (CLUSTER.with_name("cluster-cpu.yaml"), 0)):
+        graph = yaml.safe_load(profile_config(profile))["applications"][0]["args"]["graph"]
+        sizes = [stage for stage in graph.values() if isinstance(stage, dict)]
+        assert sum("label_selector" in size for size in sizes) == selecting
+        assert "label_selector" not in graph.get("predictor", {})
 
 
 def test_pinned_config_names_digest_and_path_of_pods():
