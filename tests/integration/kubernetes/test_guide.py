@@ -6,6 +6,7 @@ import shlex
 import shutil
 import ssl
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,7 @@ def test_writer_takes_commands_of_guide():
     group = typer.main.get_command(kubernetes)
     for name, *arguments in commands_with("python -m cluster.kubernetes"):
         group.commands[name].make_context(name, arguments)
+
+
+def test_guide_waits_for_job_of_this_version():
+    assert f"job/lesionserve-migrate-{version('lesionserve').replace('.', '-')} " in GUIDE

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from tests.integration.kubernetes import gateway_mutants, pod_mutants, ray_mutants
 from tests.integration.kubernetes.manifests import needs_kustomize, render
-from tests.integration.kubernetes.mutants import MUTANTS, Mutant
+from tests.integration.kubernetes.mutants import Mutant
 from tests.integration.kubernetes.schemas import check_ray_service, needs_crds
 from tests.integration.kubernetes.test_manifests import CHECKS
 
+MUTANTS = (*ray_mutants.MUTANTS, *pod_mutants.MUTANTS, *gateway_mutants.MUTANTS)
 PARAMETERS = [
     pytest.param(mutant, marks=needs_crds if mutant.needs_crds else (), id=str(mutant))
     for mutant in MUTANTS
