@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import yaml
 from ray import serve
 from ray.cluster_utils import Cluster
 
-from tests.integration.kubernetes.manifests import FOLDER
+from cluster.launcher.certificates import Authority
+from tests.integration.kubernetes.manifests import FOLDER, Manifest
 from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -36,8 +38,10 @@ class Slow:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Iterator[str]:
-    """Yield the address of Serve on a head without processors, two workers, and one with a GPU."""
+def client(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, tmp_path: Path
+) -> Iterator[httpx.Client]:
+    """Yield a client of Serve, with TLS, on a head, two workers, and one with a GPU."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 64)
@@ -50,38 +54,55 @@ def cluster(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> Iterator[s
         cluster.add_node(num_cpus=3, num_gpus=1, labels={"lesionserve/group": "gpu"})
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         ray.init(address=cluster.address, log_to_driver=False)
-        serve.start(http_options={"port": unused_tcp_port})
+        authority = Authority.kept_in(tmp_path)
+        pem = str(authority.issue(tmp_path / "serve.pem", ["127.0.0.1"]))
+        options = {"port": unused_tcp_port, "ssl_keyfile": pem, "ssl_certfile": pem}
+        serve.start(http_options=options)
         serve.run(Slow.bind())
-        yield f"http://127.0.0.1:{unused_tcp_port}/"
+        address = f"https://127.0.0.1:{unused_tcp_port}"
+        trust = ssl.create_default_context(cafile=str(authority.path))
+        with httpx.Client(base_url=address, verify=trust, timeout=60, trust_env=False) as client:
+            yield client
         serve.shutdown()
     finally:
         ray.shutdown()
         cluster.shutdown()
 
 
-def drain_command() -> list[str]:
-    """Return the arguments of `ray` in the workers' preStop."""
+def worker_container() -> Manifest:
     service = next(yaml.safe_load_all((FOLDER / "base/inference.yaml").read_text()))
     (group,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]
-    script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert isinstance(container, dict)
+    return container
+
+
+def drain_command() -> list[str]:
+    """Return the arguments of `ray` in the workers' preStop."""
+    script = worker_container()["lifecycle"]["preStop"]["exec"]["command"][-1]
     _, _, program, *arguments = shlex.split(script.partition(";")[0])
     assert program == "ray"
     return arguments
 
 
-def test_drained_worker_hands_over_and_spares_gpu_worker(cluster: str) -> None:
+def worker_probe() -> str:
+    """Return the path of the workers' readiness probe."""
+    path: str = worker_container()["readinessProbe"]["httpGet"]["path"]
+    return path
+
+
+def test_drained_worker_hands_over_and_spares_gpu_worker(client: httpx.Client) -> None:
     stop = Event()
 
     def ask() -> list[tuple[int, str]]:
         answers = []
-        with httpx.Client(timeout=60, trust_env=False) as client:
-            while not stop.is_set():
-                response = client.get(cluster)
-                answers.append((response.status_code, response.text))
+        while not stop.is_set():
+            response = client.get("/")
+            answers.append((response.status_code, response.text))
         return answers
 
-    hosts = {ask_once(cluster) for _ in range(8)}
+    assert client.get(worker_probe()).status_code == 200
+    hosts = {client.get("/").text for _ in range(8)}
     gpus = {node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")}
     assert len(gpus) == 1
     assert not hosts & gpus
@@ -89,18 +110,14 @@ def test_drained_worker_hands_over_and_spares_gpu_worker(cluster: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         clients = [pool.submit(ask) for _ in range(4)]
         try:
-            # In a pod the node is that of the pod; here all three have one address.
+            # In a pod the node is that of the pod; here all have one address.
             command = [Path(sys.executable).with_name("ray"), *drain_command()]
             command += ["--node-id", victim]
             done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            until(lambda: victim not in {ask_once(cluster) for _ in range(8)}, 90)
+            until(lambda: victim not in {client.get("/").text for _ in range(8)}, 90)
         finally:
             stop.set()
-        answers = [answer for client in clients for answer in client.result()]
+        answers = [answer for asked in clients for answer in asked.result()]
     assert {status for status, _ in answers} == {200}
     assert victim in {node for _, node in answers}
-
-
-def ask_once(address: str) -> str:
-    return httpx.get(address, timeout=60, trust_env=False).text

@@ -143,7 +143,7 @@ def answers(client: httpx.Client) -> bool:
         return False
 
 
-def test_gateway_answers_probes_and_hides_metrics_from_public_name(gateway):
+def test_gateway_answers_probes_and_hides_metrics_from_clients(gateway):
     port = gateway.base_url.port
     by_address = get(gateway, "/metrics", f"{POD_IP}:{port}")
     by_name = get(gateway, "/metrics", "lesionserve.example")

@@ -92,7 +92,7 @@ def test_nodes_start_with_options_of_systemd_units():
             assert f"--{option}={value}" in command
 
 
-def test_tokens_are_set_before_ray_starts_and_in_no_file_of_git():
+def test_tokens_are_set_before_ray_and_in_no_file_of_git():
     mounts = local()["file_mounts"]
     source = mounts["/opt/lesionserve/serve.env"]
 
