@@ -32,6 +32,18 @@ from gateway.variables import (
     RedisUrl,
 )
 from pipeline.image.limits import DEFAULT_LIMITS, FORMATS, ImageLimits
+from pipeline.secret_files import SecretFileError, read_secret_files
+
+# Each may be given as a file instead, by the variable NAME_FILE.
+SECRETS = (
+    "LESIONSERVE_SECRET_KEY",
+    "LESIONSERVE_SERVICE_TOKEN",
+    "LESIONSERVE_AUDIT_KEY",
+    "DATABASE_URL",
+    "LESIONSERVE_REDIS_URL",
+    "LESIONSERVE_PROBE_KEY",
+    "LESIONSERVE_ALERTS_TOKEN",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +136,10 @@ class Environment(BaseModel):
         """
         names = [field.alias or "" for field in cls.model_fields.values()]
         try:
-            return cls.model_validate(
-                {name: variables[name] for name in names if name in variables}
-            )
+            values = read_secret_files(variables, SECRETS)
+            return cls.model_validate({name: values[name] for name in names if name in values})
+        except SecretFileError as error:
+            raise ImproperlyConfigured(str(error)) from None
         except ValidationError as error:
             lines = [_line(details["loc"], details["msg"]) for details in error.errors()]
             raise ImproperlyConfigured("\n".join(lines)) from None

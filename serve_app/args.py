@@ -65,6 +65,11 @@ class Queue(Args):
         return self.max_ongoing_requests + self.max_queued_requests
 
 
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[str, Field(pattern=rf"^([a-z0-9.-]+/)?{_LABEL}$")]
+LabelValue = Annotated[str, Field(pattern=rf"^!?{_LABEL}$")]
+
+
 class Size(Queue):
     """The resources, replicas and queue of one deployment."""
 
@@ -72,6 +77,11 @@ class Size(Queue):
     autoscaling: Autoscaling | None = None
     num_cpus: float = Field(gt=0)
     num_gpus: float = Field(default=0, ge=0)
+    label_selector: dict[LabelKey, LabelValue] | None = Field(
+        default=None,
+        description="labels of the Ray nodes that may host a replica, where others are kept free: "
+        "Ray spreads replicas without GPUs over GPU nodes as well",
+    )
     max_surge_percent: int = Field(
         default=100,
         ge=0,
@@ -105,8 +115,11 @@ class Size(Queue):
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments for `serve.deployment`."""
-        sizes = self.model_dump(exclude={"autoscaling", "num_cpus", "num_gpus"}, exclude_none=True)
+        apart = {"autoscaling", "num_cpus", "num_gpus", "label_selector"}
+        sizes = self.model_dump(exclude=apart, exclude_none=True)
         sizes["ray_actor_options"] = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
+        if self.label_selector is not None:
+            sizes["ray_actor_options"]["label_selector"] = dict(self.label_selector)
         if self.autoscaling is not None:
             sizes["autoscaling_config"] = self.autoscaling.model_dump()
         return sizes

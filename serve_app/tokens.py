@@ -2,6 +2,7 @@ import hmac
 import os
 
 from pipeline.errors import Unauthorized
+from pipeline.secret_files import SecretFileError, read_secret_files
 
 VARIABLE = "LESIONSERVE_SERVICE_TOKENS"
 
@@ -26,8 +27,14 @@ class Tokens:
 
     @classmethod
     def from_environment(cls) -> "Tokens":
-        """Return the tokens of the environment variable. Raise TokenError."""
-        listed = os.environ.get(VARIABLE, "").split(",")
+        """Return the tokens of the environment variable, or of the file that it names as
+        VARIABLE_FILE. Raise TokenError.
+        """
+        try:
+            values = read_secret_files(os.environ, [VARIABLE])
+        except SecretFileError as error:
+            raise TokenError(str(error)) from None
+        listed = values.get(VARIABLE, "").split(",")
         return cls(*(token.strip() for token in listed if token.strip()))
 
     def check(self, authorization: str | None) -> None:

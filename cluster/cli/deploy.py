@@ -22,6 +22,9 @@ def deploy(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="replace a deployment that has not ended")
     ] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check-only", help="make all checks, and change nothing")
+    ] = False,
     room_within: Annotated[
         float, typer.Option(min=1, help="seconds in which the cluster must have room")
     ] = 30,
@@ -32,8 +35,9 @@ def deploy(
 ) -> None:
     """Roll a profile and its bundle out on a running Ray cluster, or back where it fails.
 
-    Exit codes: 0 it serves, 2 misuse, 3 refused before anything was changed, 4 rolled back, 5 not
-    rolled back, 130 interrupted before anything was changed.
+    Exit codes: 0 it serves, or could be deployed (--check-only), 2 misuse, 3 refused before
+    anything was changed, 4 rolled back, 5 not rolled back, 130 interrupted before anything was
+    changed.
     """
     from cluster.deploy.deploy import DeployOptions
     from cluster.deploy.deploy import deploy as roll_out
@@ -45,6 +49,7 @@ def deploy(
         other_classes=other_classes,
         stop_first=stop_first,
         take_over=take_over,
+        check_only=check_only,
         room_within_s=room_within,
         ready_within_s=ready_within,
     )

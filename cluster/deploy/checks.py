@@ -160,10 +160,12 @@ def _placed(what: str, size: Size, within_s: float) -> Iterator[PlacementGroup]:
     bundle = {"CPU": needed["num_cpus"]}
     if needed["num_gpus"]:
         bundle["GPU"] = needed["num_gpus"]
-    room = placement_group([bundle])
+    selector = None if size.label_selector is None else [dict(size.label_selector)]
+    room = placement_group([bundle], bundle_label_selector=selector)
     try:
         if not room.wait(math.ceil(within_s)):
             wanted = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+            wanted += "".join(f", {key}={value}" for key, value in (selector or [{}])[0].items())
             raise refused(
                 f"no room for a new replica of {what} beside the old ones: {wanted} on one node "
                 f"were not free within {within_s:.0f} s; add a node, ask for less in the profile, "

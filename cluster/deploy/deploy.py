@@ -29,6 +29,7 @@ class DeployOptions:
     other_classes: bool = False
     stop_first: bool = False
     take_over: bool = False
+    check_only: bool = False  # whoever deploys is another, such as KubeRay
     room_within_s: float = 30.0
     ready_within_s: float = 900.0
 
@@ -49,6 +50,9 @@ def deploy(options: DeployOptions, say: Say) -> None:
                 return
             _check_cluster(plan, options, say)
             before = checks.check_unchanged(plan, before, client.details())
+            if options.check_only:
+                say(f"checked: {plan.model} can be deployed; nothing was changed")
+                return
         except RayError as error:
             raise refused(f"the cluster ended the checks: {error_line(error)}") from error
         Roll(plan, before, client, options.ready_within_s, say).run()

@@ -64,6 +64,18 @@ def test_deploy_refuses_wrong_token(cluster, bundles, profile):
     assert "refuses this token" in done.stderr
 
 
+def test_check_only_tries_bundle_and_changes_nothing(cluster, bundles, profile):
+    replicas = cluster.replicas("LesionService")
+    done = cluster.deploy(profile, "--bundle", bundles["2"], "--check-only")
+    assert done.returncode == Exit.SERVES, done.stderr
+    lines = done.stderr.splitlines()
+    assert any("1 golden cases reproduced" in line for line in lines)
+    assert lines[-1].startswith("checked: small 2 (")
+    assert lines[-1].endswith("nothing was changed")
+    assert cluster.version() == "1"
+    assert cluster.replicas("LesionService") == replicas
+
+
 def test_deploy_rolls_good_bundle_without_lost_request(cluster, bundles, profile):
     with Clients(cluster.url) as clients:
         done = cluster.deploy(profile, "--bundle", bundles["2"])

@@ -13,6 +13,7 @@ from serve_app.paths import ROOT
 LAYERS = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.instances",
     "pipeline.scores",
@@ -81,13 +82,17 @@ LAYERS = (
     "cluster.capacity",
     "cluster.deploy",
     "cluster.launcher",
+    "cluster.images",
+    "cluster.compose",
     "cluster.cli",
+    "cluster.kubernetes",
     "benchmarks",
 )
 # Of the pipeline, the gateway's host installs what these need: no PyTorch, no OpenCV.
 OPEN_TO_GATEWAY = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.http",
     "pipeline.schemas",

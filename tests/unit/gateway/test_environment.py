@@ -5,8 +5,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.access.token import Token
-from gateway.environment import Environment
+from gateway.environment import SECRETS, Environment
 from gateway.metrics_folder import VARIABLE as FOLDER  # read by prometheus_client, too
+from serve_app.paths import ROOT
 
 GOOD = {
     "LESIONSERVE_SECRET_KEY": "k" * 50,
@@ -298,3 +299,46 @@ def test_example_file_lists_every_setting_and_default():
     assert names == {field.alias for field in Environment.model_fields.values()} | {FOLDER}
     set_ = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=.", line))
     assert Environment.read({**GOOD, **set_}) == Environment.read(GOOD)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_is_read_from_file(tmp_path, name):
+    values = {
+        "DATABASE_URL": "postgresql://clinic:secret@db.example/lesionserve",
+        "LESIONSERVE_REDIS_URL": "rediss://:secret@cache.example:6379/0",
+        "LESIONSERVE_PROBE_KEY": PROBE["LESIONSERVE_PROBE_KEY"],
+    }
+    value = values.get(name, "s" * 50)
+    (tmp_path / "secret").write_text(f"{value}\n")
+    variables = GOOD | {"LESIONSERVE_PROBE_URL": "https://gateway.example"} | PROBE | {name: ""}
+    given = Environment.read(variables | {f"{name}_FILE": str(tmp_path / "secret")})
+    assert given == Environment.read(variables | {name: value})
+
+
+def test_every_secret_has_a_file_variable():
+    fields = Environment.model_fields.values()
+    secret = {field.alias for field in fields if "Secret" in str(field.annotation)}
+    assert secret < set(SECRETS)
+    assert set(SECRETS) <= {field.alias for field in fields}
+    example = (ROOT / "configs/gateway.env.example").read_text().partition("\n\n")[0]
+    assert set(re.findall(r"\w*(?:KEY|TOKEN|URL)\b", example)) == set(SECRETS)
+
+
+def test_wrong_secret_files_are_named_in_one_error(tmp_path):
+    variables = GOOD | {"LESIONSERVE_AUDIT_KEY_FILE": __file__, "DATABASE_URL_FILE": "/no/such"}
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        Environment.read(variables)
+    lines = str(refusal.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        "LESIONSERVE_AUDIT_KEY_FILE",
+        "DATABASE_URL_FILE",
+    ]
+    assert "a" * 32 not in str(refusal.value)
+
+
+def test_short_secret_of_file_is_refused(tmp_path):
+    (tmp_path / "key").write_text("short")
+    variables = {name: value for name, value in GOOD.items() if name != "LESIONSERVE_AUDIT_KEY"}
+    variables["LESIONSERVE_AUDIT_KEY_FILE"] = str(tmp_path / "key")
+    with pytest.raises(ImproperlyConfigured, match=r"^LESIONSERVE_AUDIT_KEY: .*32"):
+        Environment.read(variables)

@@ -47,14 +47,14 @@ def load(document: dict[str, Any], folder: Path) -> AppArgs:
 
 
 def test_profiles_for_each_kind_of_machine_exist():
-    assert [path.stem for path in PROFILES] == ["cluster", "gpu", "local", "space"]
+    assert [path.stem for path in PROFILES] == ["cluster-cpu", "cluster", "gpu", "local", "space"]
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profile_is_accepted_by_ray_and_lesionserve(path):
     ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
     args = load_profile(path).application.args
-    assert args.graph.layout == ("fused" if path.stem in ("local", "space") else "staged")
+    assert args.graph.layout == ("fused" if args.model.device == "cpu" else "staged")
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
@@ -200,6 +200,23 @@ def test_autoscaled_size_gives_options_of_serve():
     assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.5}
     assert options["autoscaling_config"]["max_replicas"] == 1
     assert "num_replicas" not in options
+
+
+def test_label_selector_reaches_ray(document):
+    args_of(document)["graph"]["ingress"]["label_selector"] = {"lesionserve/group": "cpu"}
+    args = AppArgs.model_validate(args_of(document))
+    options = args.graph.ingress.options()
+    assert options["ray_actor_options"]["label_selector"] == {"lesionserve/group": "cpu"}
+    assert "label_selector" not in options
+    (deployment,) = deployments(build_app(args))
+    assert deployment.ray_actor_options["label_selector"] == {"lesionserve/group": "cpu"}
+
+
+@pytest.mark.parametrize("selector", [{"a b": "c"}, {"a": ""}, {"a": "b c"}, {"/a": "b"}])
+def test_malformed_label_selector_is_refused(document, tmp_path, selector):
+    _set(args_of(document), "graph.ingress.label_selector", selector)
+    with pytest.raises(ConfigError, match=r"ingress\.label_selector"):
+        load(document, tmp_path)
 
 
 def test_gpu_holds_predictors_of_two_versions():
