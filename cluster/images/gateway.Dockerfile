@@ -5,12 +5,16 @@ FROM ${BASE} AS system
 # The user of the processes. The image also runs as any other user.
 RUN echo 'lesionserve:x:1000:' >> /etc/group \
     && echo 'lesionserve:x:1000:1000:lesionserve:/tmp:/usr/sbin/nologin' >> /etc/passwd
-# pg_dump and pg_restore, for `gateway.manage backup` and `restore`. Debian's release is fixed by the base, and its
-# security updates are wanted.
+# For pg_dump and pg_restore, below. Debian's release is fixed by the base, and its security updates are wanted.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends postgresql-client \
+    && apt-get install --yes --no-install-recommends libpq5 \
     && rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/*
+
+# `gateway.manage backup` and `restore` need two programs of this package, and not the Perl for its other ones.
+FROM system AS postgresql
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-15
 
 FROM system AS build
 WORKDIR /source
@@ -35,6 +39,7 @@ RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /whe
     && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python install --quiet --no-compile --no-deps \
         --no-index /wheels/*.whl \
     && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python check \
+    && rm -r /opt/lesionserve/.venv/lib/python3*/site-packages/weights \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lesionserve/.venv/lib \
     && install -m 644 cluster/images/healthy.py /opt/lesionserve/ \
     && /tools/bin/python cluster/images/sbom.py /opt/lesionserve/.venv/lib/python3*/site-packages \
@@ -43,6 +48,7 @@ WORKDIR /opt/lesionserve
 RUN ln -s .venv/lib/python3*/site-packages/configs configs
 
 FROM system
+COPY --from=postgresql /usr/lib/postgresql/15/bin/pg_dump /usr/lib/postgresql/15/bin/pg_restore /usr/local/bin/
 COPY --from=build /opt/lesionserve /opt/lesionserve
 ENV PATH=/opt/lesionserve/.venv/bin:$PATH \
     HOME=/tmp \

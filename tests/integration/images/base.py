@@ -13,7 +13,13 @@ BASE = "localhost/lesionserve-base:1"
 PACKAGES = "python3,python3-venv,ca-certificates"
 MIRROR = "http://deb.debian.org/debian"
 # python:3.11-slim has neither; of Debian's packages, python3-venv needs no compiler either.
-UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
+UNUSED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
 
 
 def base_image() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 # crun needs systemd's cgroups.
 PODMAN = ("podman", "--runtime", "runc", "--log-level", "error")
 PROGRAMS = ("podman", "buildah", "runc", "debootstrap")
+# No core dumps. The bounds that podman itself sets may be above those of this machine.
+_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+BOUNDS = (
+    *("--ulimit", "core=0:0", "--ulimit", f"nofile={_FILES}:{_FILES}"),
+    *("--ulimit", "nproc=4096:4096"),
+)
 
 
 def skip_unless_usable() -> None:

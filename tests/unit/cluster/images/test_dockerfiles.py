@@ -43,7 +43,7 @@ def test_hadolint_finds_nothing(path):
 def test_base_is_pinned_and_names_no_registry(path):
     text = text_of(path)
     assert re.search(r"^ARG BASE=python:3\.11\.\d+-slim-bookworm$", text, re.MULTILINE)
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "system", "system"]
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}", "system"}
     assert not re.search(r"https?://(?!127\.0\.0\.1)", text)
 
 
@@ -53,7 +53,7 @@ def test_last_stage_runs_as_user_with_health_check(path):
     assert re.findall(r"^USER (.*)$", stage, re.MULTILINE) == ["1000:1000"]
     assert "\nHEALTHCHECK " in stage
     assert not re.search(r"^RUN ", stage, re.MULTILINE), "whatever is installed comes before"
-    assert len(re.findall("^COPY ", stage, re.MULTILINE)) == 1
+    assert not re.search("^COPY (?!--from=)", stage, re.MULTILINE)
     for label in ("title", "description", "licenses", "version", "revision", "created"):
         assert f"org.opencontainers.image.{label}=" in stage
 
@@ -76,7 +76,8 @@ def test_serving_images_differ_in_what_the_device_needs_only():
 
     cpu, gpu = lines("serve-cpu"), lines("serve-gpu")
     words = re.compile(
-        "nvidia|NVIDIA|triton|pip --python .* (check|uninstall)|local.yaml|gpu.yaml|_COUNT|a CPU|a GPU"
+        "nvidia|NVIDIA|triton|pip --python .* (check|uninstall)|local.yaml|gpu.yaml"
+        "|_COUNT|a CPU|a GPU"
     )
     assert [line for line in cpu ^ gpu if not words.search(line)] == []
 
