@@ -34,11 +34,11 @@ RUN /tools/bin/pip --python /opt/lesionserve/.venv/bin/python check \
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
 # Code is compiled by its content, not by the time of its file: it is the same in each build, and a read-only file
-# system has it ready.
+# system has it ready. PyTorch has one file for later versions of Python.
 RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python install --quiet --no-compile --no-deps \
         --no-index /wheels/*.whl \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lesionserve/.venv/lib \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash -x /py312_ /opt/lesionserve/.venv/lib \
     && install -m 644 cluster/images/healthy.py /opt/lesionserve/ \
     && /tools/bin/python cluster/images/sbom.py /opt/lesionserve/.venv/lib/python3*/site-packages \
         /opt/lesionserve/sbom.cdx.json

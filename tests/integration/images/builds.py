@@ -1,14 +1,16 @@
 """Images of this checkout, built once for all tests of a run."""
 
+import atexit
 import functools
 import os
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
 from serve_app.paths import ROOT
 from tests.integration.images.base import base_image
-from tests.integration.images.engine import run
+from tests.integration.images.engine import PODMAN, run
 
 VERSION = re.findall('^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]
 # In the settings of the builder; no image may hold it.
@@ -18,9 +20,20 @@ _FLAGS = "--isolation chroot --network host"
 
 @functools.cache
 def built(name: str) -> str:
-    """Build an image with `make images`' command, unless this was done in this run."""
+    """Build an image with `make images`' command, unless this was done in this run.
+
+    It is removed at the end of the run, and so is what it replaced.
+    """
     build(name)
-    return f"localhost/lesionserve-{name}:{VERSION}"
+    image = f"localhost/lesionserve-{name}:{VERSION}"
+    atexit.register(_remove, name, image)
+    return image
+
+
+def _remove(name: str, image: str) -> None:
+    label = f"label=org.opencontainers.image.title=lesionserve-{name}"
+    for command in (("rmi", "--force", image), ("image", "prune", "--force", "--filter", label)):
+        subprocess.run([*PODMAN, *command], check=False, capture_output=True)
 
 
 def build(name: str, flags: str = "") -> None:
