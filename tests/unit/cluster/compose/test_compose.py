@@ -1,11 +1,13 @@
 """The Compose project as Docker reads it, and changes of it that must not pass."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from serve_app.paths import ROOT
 from tests.unit.cluster.compose.consistency import faults
 from tests.unit.cluster.compose.project import Project, made_folder, read_project
 
@@ -47,6 +49,13 @@ def test_gpu_file_gives_serve_alone_the_gpus(folder):
     }
     assert list(with_devices) == ["serve"]
     assert with_devices["serve"].startswith("lesionserve-serve-gpu:")
+
+
+def test_database_has_the_version_that_gateway_backs_up(project):
+    dockerfile = (ROOT / "cluster/images/gateway.Dockerfile").read_text()
+    versions = set(re.findall(r"postgresql(?:-client-|/)(\d+)", dockerfile))
+    server = project["services"]["postgres"]["image"].partition(":")[2].partition(".")[0]
+    assert versions == {server}
 
 
 def latest(project: Project) -> None:
