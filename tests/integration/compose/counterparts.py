@@ -30,6 +30,7 @@ RUN printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/s
     && rm -rf /var/lib/apt/lists/* \\
     && useradd --system --no-create-home nginx \\
     && install -d -o postgres -m 700 /var/lib/postgresql/data \\
+    && install -d -o postgres -m 3777 /run/postgresql \\
     && install -d -o nobody /prometheus /alertmanager
 ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """

@@ -73,7 +73,8 @@ class Installation:
         for variable, value in (service.get("environment") or {}).items():
             options += ["--env", f"{variable}={value}"]
         for mount in service.get("tmpfs", []):
-            options += ["--tmpfs", mount]
+            # Empty, as Docker makes it: podman would copy what the image has there.
+            options += ["--tmpfs", f"{mount},notmpcopyup"]
         options += self._mount_options(service)
         for port in service.get("ports", []):
             address = f"{port['host_ip']}:{port['published']}:{port['target']}"

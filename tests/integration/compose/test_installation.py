@@ -21,7 +21,7 @@ from pipeline.schemas import Prediction
 from serve_app.paths import ROOT
 from tests.integration.compose.installation import Installation, remove
 from tests.integration.images.builds import VERSION, built
-from tests.integration.images.engine import podman, skip_unless_usable
+from tests.integration.images.engine import BOUNDS, podman, skip_unless_usable
 from tests.unit.cluster.compose.project import HOST, docker_compose, read_project
 
 pytestmark = pytest.mark.images
@@ -103,6 +103,7 @@ def make_folder(image: str, folder: Path) -> None:
     """As docs/deploy/compose.md says: with the gateway's image, so that nothing is installed."""
     podman(
         *("run", "--rm", "--network", "none", "--user", "0:0", "--volume", f"{folder}:/clinic"),
+        *("--no-healthcheck", *BOUNDS),
         *(image, "python", "-m", "cluster.compose", "/clinic", "--host", HOST),
     )
 
