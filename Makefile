@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo space test test-faults coverage mutants fuzz check bench clean
+.PHONY: demo images space test test-faults test-images coverage mutants fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -28,6 +28,15 @@ check: $(READY)
 # Takes an hour; docs/reliability.md has the results.
 test-faults: $(READY)
 	$(BIN)/pytest -m faults
+
+# Container images of this checkout, with docker or buildah; cluster/images/build lists its settings.
+images:
+	cluster/images/build $(IMAGES)
+
+# Builds images on a base made by debootstrap, and runs the Compose installation with them. Needs root, Debian,
+# buildah and podman, and 20 GB of disk meanwhile; takes half an hour.
+test-images: $(READY)
+	$(BIN)/pytest -m images
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)

@@ -31,6 +31,14 @@ def deploy(
     ready_within: Annotated[
         float, typer.Option(min=1, help="seconds in which the new version must be healthy")
     ] = 900,
+    http_host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LESIONSERVE_HTTP_HOST",
+            help="the address at which Serve's proxy listens, instead of the profile's: in a "
+            "container, 0.0.0.0",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Roll a profile and its bundle out on a running Ray cluster, or back where it fails.
@@ -52,5 +60,6 @@ def deploy(
         check_only=check_only,
         room_within_s=room_within,
         ready_within_s=ready_within,
+        http_host=http_host,
     )
     roll_out(options, console.say)

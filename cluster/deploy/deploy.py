@@ -20,7 +20,8 @@ class DeployOptions:
 
     address: HOST:PORT of Ray's head, or 'auto' for the cluster of which this machine is a node.
     take_over: replace a deployment that has not ended. room_within_s: a cluster that grows by
-    itself may take longer to have room.
+    itself may take longer to have room. http_host: the address at which Serve's proxy listens,
+    instead of the profile's.
     """
 
     profile: Path
@@ -32,6 +33,7 @@ class DeployOptions:
     check_only: bool = False  # whoever deploys is another, such as KubeRay
     room_within_s: float = 30.0
     ready_within_s: float = 900.0
+    http_host: str | None = None
 
 
 def deploy(options: DeployOptions, say: Say) -> None:
@@ -40,7 +42,12 @@ def deploy(options: DeployOptions, say: Say) -> None:
     Where it does not become healthy, go back to what was deployed before. `say` takes a line of
     progress. Raise StackError with one of `errors.Exit`.
     """
-    plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
+    plan = read_plan(
+        options.profile,
+        options.bundle,
+        stop_first=options.stop_first,
+        http_host=options.http_host,
+    )
     say(f"bundle: {plan.model} is intact")
     with connected(options.address) as client:
         try:

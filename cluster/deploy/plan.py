@@ -64,18 +64,24 @@ class Plan:
         )
 
 
-def read_plan(path: Path, bundle: Path | None, *, stop_first: bool) -> Plan:
+def read_plan(
+    path: Path, bundle: Path | None, *, stop_first: bool, http_host: str | None = None
+) -> Plan:
     """Read a profile and verify its bundle, or `bundle` instead.
 
     The bundle's real path goes into the document, so that a link which is moved later changes
     nothing, its digest, so that other bytes in the same folder are another version, and an id of
     this deployment, so that one which failed can be repeated: Ray does nothing where the document
     stays the same. A digest that the profile names is that of its own bundle.
-    stop_first: old replicas stop before new ones start. Raise StackError.
+    stop_first: old replicas stop before new ones start. http_host: the address at which Serve's
+    proxy listens, instead of the profile's. Raise StackError.
     """
     try:
         document = read_document(path)
         profile = parse_profile(path, document)
+        if http_host is not None:
+            document.setdefault("http_options", {})["host"] = http_host
+            profile = parse_profile(path, document)
     except ConfigError as error:
         raise misuse(str(error)) from error
     model = profile.application.args.model

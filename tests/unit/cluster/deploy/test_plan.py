@@ -204,3 +204,20 @@ def test_plan_knows_whether_it_serves_already(status, digest, stop_first, serves
     manifest = None if digest is None else {"digest": digests[digest]}
     deployed = application(status=status, config=plan.document["applications"][0])
     assert again.serves_already(deployed, manifest) is serves
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_http_host_replaces_that_of_profile(path):
+    plan = read_plan(path, DEMO, stop_first=False, http_host="0.0.0.0")
+    assert plan.profile.http_options.host == "0.0.0.0"
+    former = read_plan(path, DEMO, stop_first=False).document["http_options"]
+    assert plan.document["http_options"] == former | {"host": "0.0.0.0"}
+
+
+def test_profile_without_http_options_takes_http_host(tmp_path):
+    document = yaml.safe_load(LOCAL.read_text())
+    del document["http_options"]
+    path = tmp_path / "profile.yaml"
+    path.write_text(yaml.safe_dump(document))
+    plan = read_plan(path, DEMO, stop_first=False, http_host="0.0.0.0")
+    assert plan.document["http_options"] == {"host": "0.0.0.0"}
