@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults coverage mutants fuzz check bench clean
+.PHONY: demo test test-faults test-nodes coverage mutants fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -23,6 +23,10 @@ check: $(READY)
 # Takes an hour; docs/reliability.md has the results.
 test-faults: $(READY)
 	$(BIN)/pytest -m faults
+
+# Half an hour, as root: several nodes of Ray in network namespaces; docs/reliability.md has the results.
+test-nodes: $(READY)
+	$(BIN)/pytest -m nodes tests/nodes
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)
