@@ -125,9 +125,12 @@ def whole_stack(
 class Crowd:
     """Closed-loop clients in threads, each with a connection of its own, until `stop`."""
 
-    def __init__(self, gateway: GatewayProcess, clients: int, image: bytes = IMAGE) -> None:
+    def __init__(
+        self, gateway: GatewayProcess, clients: int, image: bytes = IMAGE, pause_s: float = 0
+    ) -> None:
         self._url, self._key = gateway.url, gateway.key
         self._image = image
+        self._pause_s = pause_s  # between an answer and the next request
         self._stopping = threading.Event()
         self._failures: list[AssertionError] = []
         self.outcomes: list[Outcome] = []
@@ -165,9 +168,8 @@ class Crowd:
             while not self._stopping.is_set():
                 outcome = self._ask(client)
                 self.outcomes.append(outcome)
-                if outcome.status != 200:
-                    # As Retry-After asks, but sooner.
-                    self._stopping.wait(0.05)
+                # After a refusal as Retry-After asks, but sooner.
+                self._stopping.wait(self._pause_s if outcome.status == 200 else 0.05)
 
     def _ask(self, client: httpx.Client) -> Outcome:
         started = time.perf_counter()

@@ -32,6 +32,7 @@ SIZES = {
 ADDED = {"gpu-3": Size(cpus=1, gpus=1)}
 _UPSTREAM = "http://127.0.0.1:8100"
 CLIENTS = 4
+PAUSE_S = 0.1  # leaves some of the machine to nodes that start
 
 
 @dataclass
@@ -130,7 +131,7 @@ def gateway(healthy: Stack, tmp_path: Path) -> Iterator[GatewayProcess]:
 def start_crowd(gateway: GatewayProcess) -> Iterator[Callable[[], Crowd]]:
     """Start clients that ask until the report is closed."""
     with ExitStack() as exits:
-        yield lambda: exits.enter_context(Crowd(gateway, CLIENTS, IMAGE))
+        yield lambda: exits.enter_context(Crowd(gateway, CLIENTS, IMAGE, PAUSE_S))
 
 
 @pytest.fixture
