@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo images space test test-faults test-images coverage mutants fuzz check bench clean
+.PHONY: demo images space test test-faults test-images test-nodes coverage mutants fuzz check bench clean
 
 demo: $(READY)
 	$(BIN)/lesionserve demo --out out
@@ -37,6 +37,10 @@ images:
 # buildah and podman, and 20 GB of disk meanwhile; takes half an hour.
 test-images: $(READY)
 	$(BIN)/pytest -m images
+
+# Half an hour, as root: several nodes of Ray in network namespaces; docs/reliability.md has the results.
+test-nodes: $(READY)
+	$(BIN)/pytest -m nodes tests/nodes
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)

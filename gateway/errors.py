@@ -19,7 +19,10 @@ LesionserveError
     ├── UpstreamFault                   502  the ingress gave no answer that can be relayed
     │   └── UpstreamCertificateInvalid  502  its certificate is not trusted
     └── Unavailable                     503  the ingress cannot be reached
-        ├── UpstreamDisconnected        503  the connection to the ingress was lost
+        ├── UpstreamLost                503  one attempt at the ingress got no answer
+        │   ├── UpstreamDisconnected    503  the connection to it was lost
+        │   ├── UpstreamInterrupted     503  a proxy before it lost it, or could not reach it
+        │   └── UpstreamUnreached       503  a proxy before it could not send the image anywhere
         ├── NotReady                    503  no model can answer yet
         └── DatabaseUnavailable         503  (gateway.database) the request cannot be recorded
 """
@@ -110,7 +113,19 @@ class UpstreamCertificateInvalid(UpstreamFault):
     code = "upstream_distrusted"
 
 
-class UpstreamDisconnected(Unavailable):
+class UpstreamLost(Unavailable):
+    pass
+
+
+class UpstreamDisconnected(UpstreamLost):
+    pass
+
+
+class UpstreamInterrupted(UpstreamLost):
+    pass
+
+
+class UpstreamUnreached(UpstreamLost):
     pass
 
 

@@ -19,7 +19,7 @@ from cluster.deploy.serve_client import Application, ServeClient, ServeDetails
 from pipeline.bundle.manifest import read_manifest
 from pipeline.errors import BundleError
 from pipeline.text import one_line
-from serve_app.args import AppArgs, Size
+from serve_app.args import AppArgs, Fused, Size
 from serve_app.node_check import TrialReport, check_node, try_model
 
 _IMPORT_PATH = "serve_app.app:build_app"
@@ -117,9 +117,25 @@ def check_classes(
         )
 
 
+def new_at_once(size: Size, running: int) -> int:
+    """Return how many new replicas have to fit beside those that run before Serve stops one.
+
+    Serve keeps as many replicas running as the new version asks for. If that are more than there
+    are, the first old one stops only when the others and one more have started.
+    """
+    if size.autoscaling is None:
+        wanted = size.num_replicas or 1
+    else:
+        limits = size.autoscaling
+        wanted = max(limits.min_replicas, min(running, limits.max_replicas))
+    return max(1, wanted - running + 1 if running else wanted)
+
+
 @contextmanager
-def reserved_room(plan: Plan, within_s: float) -> Iterator[PlacementGroup]:
-    """Reserve what one more replica of the model needs, after each other stage was found to fit.
+def reserved_room(
+    plan: Plan, before: Application | None, within_s: float
+) -> Iterator[PlacementGroup]:
+    """Reserve what the new replicas of the model need, after each other stage was found to fit.
 
     The deployments roll side by side and take turns where room is short, so that each must fit
     alone.
@@ -127,10 +143,23 @@ def reserved_room(plan: Plan, within_s: float) -> Iterator[PlacementGroup]:
     args = plan.args
     for name, size in args.sizes.items():
         if size is not args.model_size:
-            with _placed(name, size, within_s):
+            with _placed(name, size, new_at_once(size, _running(before, name)), within_s):
                 pass
-    with _placed("the model", args.model_size, within_s) as room:
+    model = "LesionService" if isinstance(args.graph, Fused) else "Predictor"
+    count = new_at_once(args.model_size, _running(before, model))
+    with _placed("the model", args.model_size, count, within_s) as room:
         yield room
+
+
+def _running(before: Application | None, deployment: str) -> int:
+    """Return how many replicas run of a deployment, whose name may be that of a profile."""
+    deployments = {} if before is None else before.deployments
+    return sum(
+        state == "RUNNING"
+        for name, details in deployments.items()
+        if name.lower() == deployment.lower()
+        for state in details.replicas.values()
+    )
 
 
 def check_model(plan: Plan, room: PlacementGroup) -> TrialReport:
@@ -155,21 +184,22 @@ def check_model(plan: Plan, room: PlacementGroup) -> TrialReport:
 
 
 @contextmanager
-def _placed(what: str, size: Size, within_s: float) -> Iterator[PlacementGroup]:
+def _placed(what: str, size: Size, count: int, within_s: float) -> Iterator[PlacementGroup]:
     needed = _resources(size)
     bundle = {"CPU": needed["num_cpus"]}
     if needed["num_gpus"]:
         bundle["GPU"] = needed["num_gpus"]
-    selector = None if size.label_selector is None else [dict(size.label_selector)]
-    room = placement_group([bundle], bundle_label_selector=selector)
+    selector = None if size.label_selector is None else [dict(size.label_selector)] * count
+    room = placement_group([bundle] * count, bundle_label_selector=selector)
     try:
         if not room.wait(math.ceil(within_s)):
             wanted = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
             wanted += "".join(f", {key}={value}" for key, value in (selector or [{}])[0].items())
+            replicas = "a new replica" if count == 1 else f"{count} new replicas"
             raise refused(
-                f"no room for a new replica of {what} beside the old ones: {wanted} on one node "
-                f"were not free within {within_s:.0f} s; add a node, ask for less in the profile, "
-                "or let the old replicas stop first, without service meanwhile, by --stop-first"
+                f"no room for {replicas} of {what} beside the old ones: {wanted} on one node were "
+                f"not free within {within_s:.0f} s; add a node, ask for less in the profile, or "
+                "let the old replicas stop first, without service meanwhile, by --stop-first"
             )
         yield room
     finally:

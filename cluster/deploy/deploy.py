@@ -55,7 +55,7 @@ def deploy(options: DeployOptions, say: Say) -> None:
             if before is not None and plan.serves_already(before, client.manifest(plan.name)):
                 say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
                 return
-            _check_cluster(plan, options, say)
+            _check_cluster(plan, before, options, say)
             before = checks.check_unchanged(plan, before, client.details())
             if options.check_only:
                 say(f"checked: {plan.model} can be deployed; nothing was changed")
@@ -77,14 +77,16 @@ def _check_service(
     return before
 
 
-def _check_cluster(plan: Plan, options: DeployOptions, say: Say) -> None:
+def _check_cluster(
+    plan: Plan, before: Application | None, options: DeployOptions, say: Say
+) -> None:
     """Check the nodes and the room for a new replica, and try the model in it."""
     nodes = checks.check_nodes(plan)
     say(f"cluster: the bundle is intact on each of {nodes} nodes")
     if options.stop_first:
         say("the old replicas stop first: requests are refused until the new model is loaded")
         return
-    with checks.reserved_room(plan, options.room_within_s) as room:
+    with checks.reserved_room(plan, before, options.room_within_s) as room:
         report = checks.check_model(plan, room)
     say(f"trial: {report.cases} golden cases reproduced by the {report.engine} engine")
 

@@ -2,7 +2,13 @@
 
 from pydantic import ValidationError
 
-from gateway.errors import UpstreamDisconnected, UpstreamFault
+from gateway.errors import (
+    UpstreamDisconnected,
+    UpstreamFault,
+    UpstreamInterrupted,
+    UpstreamLost,
+    UpstreamUnreached,
+)
 from pipeline.errors import (
     BadRequest,
     BrokenImage,
@@ -33,11 +39,17 @@ _RELAYED = {
     )
 }
 
+# The codes with which cluster/nginx says that it got no answer from a node or an ingress.
+_PROXY_ERRORS: dict[str, type[UpstreamLost]] = {
+    "unreached": UpstreamUnreached,
+    "interrupted": UpstreamInterrupted,
+}
+
 # Ray Serve's own responses are plain text: it sheds load with 429 or 503, times out with 408, and
 # sends 500 where an ingress replica dies during a request.
 _SHED = (429, 503)
-# Sent by a TLS terminator before the ingress that cannot reach it.
-_UNREACHED = (502,)
+# Sent by any other proxy before the ingress, which lost the ingress or cannot reach it.
+_BAD_GATEWAY = 502
 _GAVE_UP = (408, 504)
 
 _LONGEST_DETAIL = 1000
@@ -75,6 +87,8 @@ def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError
         problem = Problem.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError:
         return error_for_status(status)
+    if problem.code in _PROXY_ERRORS:
+        return _PROXY_ERRORS[problem.code]("The inference service cannot be reached.")
     error = _RELAYED.get(problem.code)
     if (
         error is None
@@ -91,8 +105,8 @@ def error_for_status(status: int) -> LesionserveError:
         return Overloaded("The inference service is at capacity; try again.")
     if status in _GAVE_UP:
         return DeadlineExceeded("The inference service did not finish in time.")
-    if status in _UNREACHED:
-        return Unavailable("The inference service cannot be reached.")
+    if status == _BAD_GATEWAY:
+        return UpstreamInterrupted("The inference service cannot be reached.")
     if status >= 500:
         return UpstreamDisconnected("The inference service broke off; try again.")
     return UpstreamFault("The inference service failed.")

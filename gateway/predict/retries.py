@@ -17,11 +17,14 @@ class RetryBudget:
     def earn(self) -> None:
         self._left = min(_SAVED, self._left + _EARNED)
 
-    def take(self) -> bool:
-        """Take one retry from the budget. Return False where there is none left."""
-        if self._left < 1:
+    def take(self, cost: float = 1.0) -> bool:
+        """Take one retry from the budget. Return False where there is none left.
+
+        cost: 0 for a retry that puts no load on the ingress.
+        """
+        if self._left < cost:
             RETRIES_OVER_BUDGET.inc()
             return False
-        self._left -= 1
+        self._left -= cost
         RETRIES.inc()
         return True

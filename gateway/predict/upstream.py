@@ -11,7 +11,14 @@ from typing import Any, Self
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
+from gateway.errors import (
+    NotReady,
+    UpstreamCertificateInvalid,
+    UpstreamDisconnected,
+    UpstreamFault,
+    UpstreamLost,
+    UpstreamUnreached,
+)
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
 from gateway.predict.metrics import ANSWERED, LOST, REFUSED, observe_attempt, observe_stages
@@ -43,6 +50,8 @@ _LIMITS = httpx.Limits(
 _CONNECT_S = 2.0
 _POOL_S = 0.5
 _GOLDEN_S = 10.0
+# How many more nodes are tried where a proxy could send an image nowhere.
+_MOST_UNREACHED = 3
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
 
 
@@ -115,22 +124,29 @@ class Upstream:
         """Send the raw bytes and return the validated answer; call `on_attempt` before each
         attempt.
 
-        Inference is pure, so a request is safe to retry where its connection was lost: once, since
-        the image may be the cause, within one deadline and the retry budget. Raise the error that
+        Inference is pure, so a request is safe to retry where no answer came: once, since the image
+        may be the cause, within one deadline and the retry budget. Where a proxy could send the
+        image nowhere, it costs no replica anything, and other nodes are tried. Raise the error that
         the ingress reports, or Overloaded, Unavailable, DeadlineExceeded, PoisonImage or
         UpstreamFault.
         """
         ends_at = monotonic() + self._deadline_s
         self._retries.earn()
-        try:
-            return await self._attempt(request, ends_at, on_attempt)
-        except UpstreamDisconnected:
-            if not self._retries.take():
-                raise
-        try:
-            return await self._attempt(request, ends_at, on_attempt)
-        except UpstreamDisconnected as error:
-            raise PoisonImage("The inference service was lost twice with this image.") from error
+        lost: UpstreamLost | None = None
+        unreached = 0
+        while True:
+            try:
+                return await self._attempt(request, ends_at, on_attempt)
+            except UpstreamUnreached:
+                unreached += 1
+                if unreached > _MOST_UNREACHED or not self._retries.take(cost=0):
+                    raise
+            except UpstreamLost as error:
+                if lost is not None:
+                    raise _lost_twice(lost, error) from lost
+                if not self._retries.take():
+                    raise
+                lost = error
 
     async def golden(self) -> bytes:
         """Return the golden cases of the loaded model, as JSON. Raise LesionserveError."""
@@ -161,7 +177,7 @@ class Upstream:
             prediction = _parse(request, status, body)
         except LesionserveError as error:
             # A replica that died in the middle of a request is a loss, too.
-            is_lost = isinstance(error, UpstreamDisconnected)
+            is_lost = isinstance(error, UpstreamLost)
             observe_attempt(LOST if is_lost else REFUSED, took_s)
             raise
         observe_attempt(ANSWERED, took_s)
@@ -209,6 +225,13 @@ class Upstream:
                     return response.status_code, await _read(response)
                 finally:
                     await response.aclose()
+
+
+def _lost_twice(first: UpstreamLost, second: UpstreamLost) -> LesionserveError:
+    """Return the error for an image that was sent twice and got no answer."""
+    if all(isinstance(error, UpstreamDisconnected) for error in (first, second)):
+        return PoisonImage("The inference service was lost twice with this image.")
+    return second
 
 
 def upstream_of(scope: Any) -> Upstream:

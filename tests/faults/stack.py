@@ -125,9 +125,14 @@ def whole_stack(
 class Crowd:
     """Closed-loop clients in threads, each with a connection of its own, until `stop`."""
 
-    def __init__(self, gateway: GatewayProcess, clients: int) -> None:
+    def __init__(
+        self, gateway: GatewayProcess, clients: int, image: bytes = IMAGE, pause_s: float = 0
+    ) -> None:
         self._url, self._key = gateway.url, gateway.key
+        self._image = image
+        self._pause_s = pause_s  # between an answer and the next request
         self._stopping = threading.Event()
+        self._failures: list[AssertionError] = []
         self.outcomes: list[Outcome] = []
         self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
         for thread in self._threads:
@@ -148,21 +153,28 @@ class Crowd:
         self._stopping.set()
         for thread in self._threads:
             thread.join(120)
+        if self._failures:
+            raise self._failures[0]
         return self.outcomes
 
     def _client(self) -> None:
+        try:
+            self._ask_until_stopped()
+        except AssertionError as error:
+            self._failures.append(error)
+
+    def _ask_until_stopped(self) -> None:
         with httpx.Client(headers={"X-API-Key": self._key}, timeout=60, trust_env=False) as client:
             while not self._stopping.is_set():
                 outcome = self._ask(client)
                 self.outcomes.append(outcome)
-                if outcome.status != 200:
-                    # As Retry-After asks, but sooner.
-                    self._stopping.wait(0.05)
+                # After a refusal as Retry-After asks, but sooner.
+                self._stopping.wait(self._pause_s if outcome.status == 200 else 0.05)
 
     def _ask(self, client: httpx.Client) -> Outcome:
         started = time.perf_counter()
         try:
-            response = client.post(f"{self._url}/predict/", files={"file": ("a.jpg", IMAGE)})
+            response = client.post(f"{self._url}/predict/", files={"file": ("a.jpg", self._image)})
         except httpx.TransportError:
             return Outcome(None, None, time.perf_counter() - started)
         seconds = time.perf_counter() - started

@@ -58,6 +58,14 @@ def test_deploy_refuses_profile_without_room_for_surge(cluster, bundles, profile
     assert cluster.version() == "1"
 
 
+def test_deploy_refuses_more_replicas_than_there_is_room_for(cluster, bundles, profile):
+    many = cluster.profile(bundles["2"], num_replicas=8)
+    done = cluster.deploy(many, "--room-within", "2")
+    assert done.returncode == Exit.REFUSED, done.stderr
+    assert "no room for 8 new replicas of the model" in done.stderr
+    assert cluster.version() == "1"
+
+
 def test_deploy_refuses_wrong_token(cluster, bundles, profile):
     done = cluster.deploy(profile, RAY_AUTH_TOKEN="w" * 64)
     assert done.returncode == Exit.REFUSED, done.stderr

@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,10 @@ from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
 
 SITES = ROOT / "cluster/nginx"
+# The nodes of nodes.conf.
+NODES = """    server 10.0.0.11:8443 max_fails=1 fail_timeout=5s;
+    server 10.0.0.12:8443 max_fails=1 fail_timeout=5s;
+"""
 MAIN = """
 daemon off;
 master_process off;
@@ -80,8 +84,11 @@ def before_gateway(folder: Path, port: int, **changes: str) -> Iterator[Site]:
 
 
 @contextmanager
-def before_ingress(folder: Path, port: int) -> Iterator[Site]:
-    """nginx before an ingress on this port, which knows the site's certificate."""
+def before_ingress(folder: Path, port: int, name: str = "inner") -> Iterator[Site]:
+    """nginx before an ingress on this port, which knows the site's certificate.
+
+    name: of its folder; several in one folder have one authority.
+    """
     authority = Authority.kept_in(folder / "tls")
     pem = authority.issue(folder / "tls/ingress.pem", ["localhost"])
     (inner,) = choose_ports([None])
@@ -92,8 +99,29 @@ def before_ingress(folder: Path, port: int) -> Iterator[Site]:
         "/etc/lesionserve/tls/ingress.pem": str(pem),
         "/etc/lesionserve/tls/ca.pem": str(authority.path),
     }
-    with _nginx(folder / "inner", "ingress.conf", names, {}):
+    with _nginx(folder / name, "ingress.conf", names, {}):
         yield Site(inner, inner, authority, authority.issue(folder / "tls/client.pem", ["gateway"]))
+
+
+@contextmanager
+def before_nodes(folder: Path, authority: Authority, nodes: Sequence[Site]) -> Iterator[str]:
+    """nginx before these sites of `before_ingress`, as between a gateway and several nodes."""
+    pem = authority.issue(folder / "tls/gateway-client.pem", ["gateway"])
+    (port,) = choose_ports([None])
+    names = {
+        "127.0.0.1:8100": f"127.0.0.1:{port}",
+        "lesionserve-ingress.example": "localhost",
+        "/etc/lesionserve/tls/gateway-client.pem": str(pem),
+        "/etc/lesionserve/tls/ca.pem": str(authority.path),
+        NODES: "".join(node_line(f"127.0.0.1:{node.port}") for node in nodes),
+    }
+    with _nginx(folder / "nodes", "nodes.conf", names, {}):
+        yield f"http://127.0.0.1:{port}"
+
+
+def node_line(address: str) -> str:
+    """Return the directive of a node, as in nodes.conf."""
+    return NODES.splitlines()[0].replace("10.0.0.11:8443", address) + "\n"
 
 
 @contextmanager

@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from gateway.errors import UpstreamDisconnected, UpstreamFault
+from gateway.errors import (
+    UpstreamDisconnected,
+    UpstreamFault,
+    UpstreamInterrupted,
+    UpstreamUnreached,
+)
 from gateway.predict.answer import error_for_status, parse_prediction, parse_problem
 from pipeline.errors import (
     BadRequest,
@@ -151,13 +156,28 @@ def test_reads_only_status_of_malformed_problem(content: bytes):
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (502, "unreached", UpstreamUnreached),
+        (429, "unreached", UpstreamUnreached),
+        (502, "interrupted", UpstreamInterrupted),
+        (502, "upstream_fault", UpstreamFault),
+    ],
+)
+def test_problem_of_proxy_says_whether_image_was_sent(status, code, kind):
+    # The proxy does not know the request's id.
+    problem = Problem(title="T", status=status, detail="D.", code=code, request_id="x")
+    assert type(parse_problem(status, problem.model_dump_json().encode(), ID)) is kind
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
         (429, Overloaded, "is at capacity; try again"),
         (503, Overloaded, "is at capacity; try again"),
         (408, DeadlineExceeded, "did not finish in time"),
         (504, DeadlineExceeded, "did not finish in time"),
-        (502, Unavailable, "cannot be reached"),
+        (502, UpstreamInterrupted, "cannot be reached"),
         (500, UpstreamDisconnected, "broke off; try again"),
         (599, UpstreamDisconnected, "broke off; try again"),
         (499, UpstreamFault, "failed"),

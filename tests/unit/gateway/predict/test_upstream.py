@@ -8,7 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.errors import NotReady, UpstreamCertificateInvalid, UpstreamDisconnected, UpstreamFault
+from gateway.errors import (
+    NotReady,
+    UpstreamCertificateInvalid,
+    UpstreamDisconnected,
+    UpstreamFault,
+    UpstreamInterrupted,
+    UpstreamUnreached,
+)
 from gateway.predict import upstream as module
 from gateway.predict.upstream import ImageRequest, Upstream, upstream_of
 from pipeline.errors import (
@@ -88,7 +95,9 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(503), Overloaded),
         (answering(429), Overloaded),
         (answering(500), PoisonImage),
-        (answering(502), Unavailable),
+        (answering(502), UpstreamInterrupted),
+        (answering(502, "interrupted"), UpstreamInterrupted),
+        (answering(502, "unreached"), UpstreamUnreached),
         (answering(504), DeadlineExceeded),
         (answering(408), DeadlineExceeded),
         (answering(504, "deadline_exceeded"), DeadlineExceeded),
@@ -112,6 +121,8 @@ async def test_every_failure_of_ingress_has_its_error(handler, error):
         (raising(TimeoutError()), {"lost": 1}),
         (raising(httpx.PoolTimeout("full")), {}),
         (answering(500), {"lost": 2}),
+        (answering(502), {"lost": 2}),
+        (answering(502, "unreached"), {"lost": 4}),
         (answering(503, "overloaded"), {"refused": 1}),
         (answering(503, "unavailable"), {"refused": 1}),
         (answering(422, "broken_image"), {"refused": 1}),
@@ -123,7 +134,7 @@ async def test_every_attempt_counts_by_result(handler, counted):
     with changes() as changed:
         await outcome(handler)
     results = {f"upstream_seconds_count {result}": count for result, count in counted.items()}
-    retries = {"retries_total": 1} if counted.get("lost") == 2 else {}
+    retries = {"retries_total": lost - 1} if (lost := counted.get("lost", 0)) > 1 else {}
     assert changed == results | retries
 
 
@@ -159,13 +170,17 @@ async def test_request_that_open_circuit_refuses_is_no_attempt():
     [
         (answering(500), 2),
         (raising(httpx.ReadError("reset")), 2),
+        (answering(502), 2),
+        (answering(502, "interrupted"), 2),
+        (answering(502, "unreached"), 4),
+        (answering(502, "poison"), 1),
         (answering(503, "unavailable"), 1),
         (answering(500, "prediction_failed"), 1),
         (raising(httpx.ConnectError("refused")), 1),
         (raising(httpx.ReadError("alert"), ssl.SSLError("bad")), 1),
     ],
 )
-async def test_only_lost_connection_is_retried_once(first, times):
+async def test_only_attempt_without_answer_is_retried(first, times):
     asked = []
 
     async def handler(request):
@@ -182,6 +197,48 @@ async def test_only_lost_connection_is_retried_once(first, times):
 async def test_answer_to_retry_is_returned():
     handlers = [answering(500), answering(422, "broken_image")]
     assert isinstance(await outcome(lambda request: handlers.pop(0)(request)), BrokenImage)
+
+
+LOSSES = {
+    "lost": answering(500),
+    "interrupted": answering(502, "interrupted"),
+    "unreached": answering(502, "unreached"),
+    "refused": answering(422, "broken_image"),
+}
+
+
+@pytest.mark.parametrize(
+    ("losses", "error"),
+    [
+        ("lost lost", PoisonImage),
+        ("lost interrupted", UpstreamInterrupted),
+        ("interrupted lost", UpstreamDisconnected),
+        ("interrupted interrupted", UpstreamInterrupted),
+        ("unreached lost lost", PoisonImage),
+        ("lost unreached lost", PoisonImage),
+        ("unreached lost unreached refused", BrokenImage),
+        ("unreached unreached unreached lost refused", BrokenImage),
+        ("unreached unreached lost unreached unreached", UpstreamUnreached),
+    ],
+)
+async def test_image_is_sent_twice_and_past_three_empty_nodes(losses, error):
+    handlers = [LOSSES[name] for name in losses.split()]
+    assert type(await outcome(lambda request: handlers.pop(0)(request))) is error
+    assert handlers == []
+
+
+async def test_image_that_was_sent_nowhere_needs_no_budget():
+    asked = []
+
+    def handler(request):
+        asked.append(request)
+        return answering(502, "unreached")(request)
+
+    ingress = upstream(handler)
+    for _ in range(60):
+        with pytest.raises(UpstreamUnreached):
+            await ask(ingress)
+    assert len(asked) == 240
 
 
 async def test_every_attempt_is_reported():
@@ -316,11 +373,12 @@ async def test_disconnected_client_does_not_close_circuit(clock):
     [(503, "overloaded"), (503, "unavailable"), (504, "deadline_exceeded"), (502, "")],
 )
 async def test_any_response_keeps_circuit_closed(status, code):
-    ingress, asked = upstream(answering(status, code)), []
+    ingress = upstream(answering(status, code))
     for _ in range(20):
+        asked: list[int] = []
         with pytest.raises(LesionserveError):
             await ask(ingress, asked)
-    assert len(asked) == 20
+        assert asked
 
 
 async def test_answer_at_deadline_of_ingress_is_received():
