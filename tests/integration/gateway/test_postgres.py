@@ -48,7 +48,7 @@ def test_keys_and_records_work_on_postgres(postgres: Postgres):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout
     assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1]), done.stdout
