@@ -1,6 +1,7 @@
 """The policy under a simulated clock decides as Ray Serve does under its own."""
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,7 +43,9 @@ def test_decides_as_ray_serve_does(monkeypatch, factor):
         decided = policy.decide(now, requests, target, target)
         context = policy._context(now, target, target)
         context.policy_state = state
-        monkeypatch.setattr(autoscaling_policy.time, "time", lambda now=now: now)
+        # The module's own name for the clock: threads of other tests go on by the real one.
+        clock = SimpleNamespace(time=lambda now=now: now)
+        monkeypatch.setattr(autoscaling_policy, "time", clock)
         expected, state = whole(context)
         monkeypatch.undo()
         assert decided == min(max(int(expected), 1), 20)
