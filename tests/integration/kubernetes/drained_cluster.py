@@ -64,6 +64,7 @@ def main(folder: Path, port: int, probe: str, drain: list[str]) -> dict[str, Any
 def observe(client: httpx.Client, probe: str, drain: list[str]) -> dict[str, Any]:
     stop = Event()
     before = nodes_that_answer(client)
+    probed = client.get(probe).status_code  # a proxy that drains says no
     victim = sorted(before)[0]
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, client, stop) for _ in range(4)]
@@ -83,7 +84,7 @@ def observe(client: httpx.Client, probe: str, drain: list[str]) -> dict[str, Any
         statuses = [status for one in asked for status in one.result()]
     gpus = [node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")]
     return {
-        "probe": client.get(probe).status_code,
+        "probe": probed,
         "drain": [done.returncode, done.stderr[-500:]],
         "statuses": {str(status): statuses.count(status) for status in set(statuses)},
         "gpus": gpus,
