@@ -14,9 +14,9 @@ SPACE := out/space
 space: $(READY)
 	$(BIN)/python -m cluster.space.assemble $(SPACE)
 
-# Two processes: one runs the tests with a Ray cluster, the other the rest (tests/conftest.py).
+# Two processes. The tests of a file stay together, since they share what their fixtures start.
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check .
