@@ -105,6 +105,55 @@ class _Replicas:
         return self.starts.replica_s + self.starts.node_s
 
 
+class _Queue:
+    """The images that wait or are answered, and what became of those that came from `since` on."""
+
+    def __init__(self, replicas: _Replicas, batches: Batches, since: float) -> None:
+        self.images = self.refused = 0
+        self.last_refusal = since
+        self.latencies: list[float] = []
+        self._replicas = replicas
+        self._batches = batches
+        self._since = since
+        self._waiting: deque[float] = deque()
+        self._busy: list[tuple[float, int]] = []  # end and size of each batch that runs
+        self._running = 0
+
+    @property
+    def requests(self) -> int:
+        return len(self._waiting) + self._running
+
+    def add(self, at: float) -> None:
+        """Let an image in, or refuse it."""
+        counts = at >= self._since
+        self.images += counts
+        if self.requests >= self._replicas.most_requests:
+            self.refused += counts
+            self.last_refusal = max(self.last_refusal, at)
+        else:
+            self._waiting.append(at)
+            self.run(at)
+
+    def run(self, now: float) -> None:
+        """Give a batch to each replica that is free."""
+        while self._waiting and self._replicas.idle:
+            count = min(self._batches.largest, len(self._waiting))
+            end = now + self._batches.seconds(count)
+            arrivals = [self._waiting.popleft() for _ in range(count)]
+            self.latencies.extend(end - at for at in arrivals if at >= self._since)
+            heapq.heappush(self._busy, (end, count))
+            self._replicas.idle -= 1
+            self._running += count
+
+    def finish(self, until: float) -> None:
+        """Answer the batches that are done by then, and go on with what waits."""
+        while self._busy and self._busy[0][0] <= until:
+            end, count = heapq.heappop(self._busy)
+            self._running -= count
+            self._replicas.free()
+            self.run(end)
+
+
 def simulate(
     rate: Callable[[float], float],
     size: Size,
@@ -119,50 +168,24 @@ def simulate(
     rate: images a second, by the second. The same seed gives the same images.
     """
     replicas = _Replicas(size, starts)
+    queue = _Queue(replicas, batches, since)
     rng = np.random.default_rng(seed)
-    waiting: deque[float] = deque()
-    busy: list[tuple[float, int]] = []  # end and size of each batch that runs
-    running = refused = images = 0
-    last_refusal = since
-    latencies: list[float] = []
     counts: list[int] = []
-
-    def run(now: float) -> None:
-        nonlocal running
-        while waiting and replicas.idle:
-            count = min(batches.largest, len(waiting))
-            end = now + batches.seconds(count)
-            latencies.extend(end - at for _ in range(count) if (at := waiting.popleft()) >= since)
-            heapq.heappush(busy, (end, count))
-            replicas.idle -= 1
-            running += count
-
     for tick in range(round(seconds / INTERVAL_S)):
         start = tick * INTERVAL_S
         arrivals = start + np.sort(rng.random(rng.poisson(rate(start) * INTERVAL_S))) * INTERVAL_S
-        for at in (*arrivals.tolist(), start + INTERVAL_S):
-            while busy and busy[0][0] <= at:
-                end, count = heapq.heappop(busy)
-                running -= count
-                replicas.free()
-                run(end)
-            if at == start + INTERVAL_S:
-                break
-            images += at >= since
-            if len(waiting) + running >= replicas.most_requests:
-                refused += at >= since
-                last_refusal = max(last_refusal, at)
-            else:
-                waiting.append(at)
-                run(at)
+        for at in arrivals.tolist():
+            queue.finish(at)
+            queue.add(at)
         if start >= since:
             counts.append(replicas.ready)
-        replicas.follow(start + INTERVAL_S, len(waiting) + running)
-        run(start + INTERVAL_S)
+        queue.finish(start + INTERVAL_S)
+        replicas.follow(start + INTERVAL_S, queue.requests)
+        queue.run(start + INTERVAL_S)
     return Outcome(
-        images=images,
-        refused=refused / images if images else 0.0,
-        p95_s=float(np.quantile(latencies, 0.95)) if latencies else math.nan,
+        images=queue.images,
+        refused=queue.refused / queue.images if queue.images else 0.0,
+        p95_s=float(np.quantile(queue.latencies, 0.95)) if queue.latencies else math.nan,
         replicas=(min(counts), max(counts)),
-        settled_s=last_refusal - since,
+        settled_s=queue.last_refusal - since,
     )
