@@ -17,7 +17,7 @@ from gateway.errors import MethodNotAllowed, NotFound
 from gateway.http_headers import require_host
 from gateway.metrics import exposition
 from gateway.metrics_folder import MetricsFolder
-from gateway.predict.upstream import Manifest
+from gateway.predict.manifest import Manifest
 from gateway.responses import Response, json_response, response_of
 
 

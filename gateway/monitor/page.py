@@ -22,7 +22,8 @@ from gateway.monitor.models import Alert, ProbeRun
 from gateway.monitor.overview import AlertLine, Change, Level, Objective, Overview, ProbeCell
 from gateway.monitor.prometheus import Prometheus, PrometheusUnavailable, Series
 from gateway.people.models import Member, Organisation
-from gateway.predict.upstream import Manifest, upstream_of
+from gateway.predict.manifest import Manifest
+from gateway.predict.upstream import upstream_of
 from gateway.problems import problem_http_response
 from pipeline.errors import LesionserveError
 

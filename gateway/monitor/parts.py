@@ -9,7 +9,7 @@ from gateway.monitor.models import Alert
 from gateway.monitor.overview import Level, Part
 from gateway.monitor.prometheus import Series
 from gateway.monitor.status import Probes
-from gateway.predict.upstream import Manifest
+from gateway.predict.manifest import Manifest
 from pipeline.errors import LesionserveError
 
 _FAILED_PROBES = 3  # in a row: as of the alert LesionserveProbeFailing

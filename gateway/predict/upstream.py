@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from gateway.errors import (
     NotReady,
@@ -21,13 +21,14 @@ from gateway.errors import (
 )
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
+from gateway.predict.manifest import Manifest
 from gateway.predict.metrics import ANSWERED, LOST, REFUSED, observe_attempt, observe_stages
 from gateway.predict.retries import RetryBudget
 from gateway.single_flight import SingleFlight
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, PoisonImage, Unavailable
 from pipeline.http import correlation
 from pipeline.image.inspect import Header
-from pipeline.schemas import Name, Prediction, PredictOptions
+from pipeline.schemas import Prediction, PredictOptions
 from pipeline.tracing.spans import traced, traceparent
 
 # The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
@@ -53,18 +54,6 @@ _GOLDEN_S = 10.0
 # How many more nodes are tried where a proxy could send an image nowhere.
 _MOST_UNREACHED = 3
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
-
-
-class Manifest(BaseModel):
-    """The part of the model's manifest that the gateway shows."""
-
-    name: Name
-    version: Name
-    bundle_sha256: str = Field(
-        validation_alias="digest",
-        pattern="^[0-9a-f]{64}$",
-        description="of the manifest: the model's identity, as in every answer",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from gateway.monitor.overview import Level, Objective, Part
 from gateway.monitor.prometheus import Series
 from gateway.monitor.runs import ProbeState
 from gateway.monitor.status import Probes
-from gateway.predict.upstream import Manifest
+from gateway.predict.manifest import Manifest
 from pipeline.errors import Unavailable
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
