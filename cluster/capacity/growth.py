@@ -18,7 +18,7 @@ _SECONDS = 3660.0
 
 @dataclass(frozen=True)
 class Growth:
-    """A load, what Serve makes of it, and the parts of the service that it is too much for."""
+    """One load: what becomes of its images, and which parts of the service are full then."""
 
     factor: int
     images_per_s: float

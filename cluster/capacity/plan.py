@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 from cluster.capacity.costs import Costs, EngineCost
+from serve_app.args import AppArgs, Fused
 
 HOURS_A_MONTH = 730
 _GB = 1e9
@@ -71,17 +72,18 @@ class Plan:
 
 
 def plan(
-    demand: Demand, cost: EngineCost, costs: Costs, server: Server, wait_s: float, largest: int
+    demand: Demand, cost: EngineCost, costs: Costs, server: Server, wait_s: float, args: AppArgs
 ) -> Plan:
     """Return what is needed so that 95 of 100 images wait at most `wait_s` for a replica.
 
-    One replica more than that is a spare, so that one may be lost or replaced. largest: the images
-    of a full batch.
+    One replica more than that is a spare, so that one may be lost or replaced. args: the profile,
+    whose layout and batches count.
     """
-    busy_s = cost.batches(largest).busy_s
+    busy_s = cost.batches(args.model.max_batch_size).busy_s
     needed = replicas_for(demand.per_second, busy_s, wait_s)
     spare = 1
-    beside_s = costs.decoding_s + costs.drawing_s + costs.staged_s
+    graph_s = costs.fused_s if isinstance(args.graph, Fused) else costs.staged_s
+    beside_s = costs.decoding_s + costs.drawing_s + graph_s
     replica_cores = demand.per_second * (cost.core_s + beside_s)
     servers = _servers(needed + spare, replica_cores, cost, server)
     price = None if server.price is None else servers * server.price * HOURS_A_MONTH

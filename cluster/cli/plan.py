@@ -55,12 +55,12 @@ def plan(
 
     all_costs = read_costs(costs)
     cost = all_costs.engine(engine)
-    args = load_profile(profile).applications[0].args
+    args = load_profile(profile).application.args
     if max_replicas is not None:
         args = with_replicas(args, max_replicas)
     demand = Demand(images_per_hour, images_per_day or 5 * images_per_hour, burst, image_mb)
     server = Server(server_cores, server_gpus, server_price)
-    needed = plan_for(demand, cost, all_costs, server, wait, args.model.max_batch_size)
+    needed = plan_for(demand, cost, all_costs, server, wait, args)
     console.output_table(plan_table(demand, cost, needed))
     console.output_table(limits_table(demand, args, cost, all_costs))
     if simulate:

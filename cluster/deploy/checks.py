@@ -194,7 +194,9 @@ def _placed(what: str, size: Size, count: int, within_s: float) -> Iterator[Plac
     try:
         if not room.wait(math.ceil(within_s)):
             wanted = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
-            wanted += "".join(f", {key}={value}" for key, value in (selector or [{}])[0].items())
+            wanted += "".join(
+                f", {key}={value}" for key, value in (size.label_selector or {}).items()
+            )
             replicas = "a new replica" if count == 1 else f"{count} new replicas"
             raise refused(
                 f"no room for {replicas} of {what} beside the old ones: {wanted} on one node were "

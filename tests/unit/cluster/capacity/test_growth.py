@@ -11,7 +11,7 @@ ALL = read_costs(COSTS)
 
 
 def args_of(profile):
-    return load_profile(profile).applications[0].args
+    return load_profile(profile).application.args
 
 
 def test_growth_names_parts_that_are_too_small():

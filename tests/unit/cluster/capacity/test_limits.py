@@ -10,7 +10,7 @@ PARTS = 6
 
 
 def args_of(profile):
-    return load_profile(profile).applications[0].args
+    return load_profile(profile).application.args
 
 
 def test_lowest_limit_is_first():

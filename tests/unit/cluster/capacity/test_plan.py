@@ -4,13 +4,15 @@ import pytest
 
 from cluster.capacity.costs import read_costs
 from cluster.capacity.plan import Demand, Server, plan, replicas_for, wait_quantile
-from cluster.paths import COSTS
+from cluster.paths import CLUSTER_PROFILE, COSTS, LOCAL_PROFILE
+from serve_app.config import load_profile
 
 ALL = read_costs(COSTS)
+ARGS = load_profile(CLUSTER_PROFILE).application.args
 
 
 def plan_for(demand: Demand, engine: str = "openvino-int8", server: Server | None = None):
-    return plan(demand, ALL.engine(engine), ALL, server or Server(), wait_s=2, largest=8)
+    return plan(demand, ALL.engine(engine), ALL, server or Server(), wait_s=2, args=ARGS)
 
 
 def test_one_replica_waits_as_long_as_formula_of_one_server_says():
@@ -67,3 +69,13 @@ def test_servers_keep_cores_free():
     needed = plan_for(Demand(72_000, 72_000, burst=1))
     assert needed.replica_cores > 11.5
     assert needed.servers == 2
+
+
+def test_fused_layout_costs_less_beside_the_model():
+    cost = ALL.engine("openvino-int8")
+    fused = load_profile(LOCAL_PROFILE).application.args
+    staged, together = (
+        plan(Demand(3600, 3600, burst=1), cost, ALL, Server(), 2, args).replica_cores
+        for args in (ARGS, fused)
+    )
+    assert staged - together == pytest.approx(ALL.staged_s - ALL.fused_s)
