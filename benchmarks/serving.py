@@ -100,7 +100,7 @@ def standard_workload() -> Workload:
 
 def measure(workload: Workload, number: int = 0) -> Round:
     """Measure all contenders in turn; each round begins with another."""
-    alone = measure_alone(workload, Setting(workload.bundle, torch_threads()))
+    alone = measure_alone(workload, Setting(workload.bundle, model_threads()))
     names = list(present())
     shift = number % len(names)
     return Round(
@@ -127,10 +127,10 @@ def present() -> dict[str, Contender]:
     return installed
 
 
-def torch_threads() -> int:
+def model_threads() -> int:
     """Return the threads that the local profile gives the model, and so the predictor alone."""
     profile = yaml.safe_load(LOCAL_PROFILE.read_text())
-    threads: int = profile["applications"][0]["args"]["model"]["torch_threads"]
+    threads: int = profile["applications"][0]["args"]["model"]["threads"]
     return threads
 
 
@@ -218,7 +218,7 @@ def result(demo: Sequence[Round], standard: Sequence[Round]) -> Result:
         }
         for name, rounds in (("demo", demo), ("r50_fpn", standard))
     }
-    return Result("serving", figures, {"torch_threads": torch_threads(), **details})
+    return Result("serving", figures, {"threads": model_threads(), **details})
 
 
 def _against_alone(name: str, rounds: Sequence[Round]) -> list[Figure]:

@@ -106,8 +106,9 @@ class StubBundle(Bundle):
         engine: EngineName = "auto",
         device: DeviceName = "auto",
         precision: Precision = "float32",
+        threads: int | None = None,
     ) -> Engine:
-        del engine, device, precision
+        del engine, device, precision, threads
         return StubEngine(self.cost)
 
     def golden_check(self, engine: Engine) -> GoldenCheck:
@@ -151,7 +152,7 @@ class Spec:
             graph = {"ingress": small | {"num_replicas": 1} | self.ingress, "predictor": model}
             graph |= {"preprocess": stage, "postprocess": stage}
         return {
-            "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": BATCH},
+            "model": {"bundle": "nowhere", "threads": 1, "max_batch_size": BATCH},
             "graph": {"layout": self.layout} | graph,
             "threads": self.threads,
         }

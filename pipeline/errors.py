@@ -16,6 +16,7 @@ LesionserveError
 │   └── EngineUnavailable           no installed engine can run the configuration
 └── ServiceError                    the request is valid, the service is at fault
     ├── Overloaded             503  the service is at capacity; try again
+    │   └── OutOfMemory             the model found no memory for this batch
     ├── Unavailable            503  no replica can answer now; try again
     ├── PredictionFailed       500  the model failed on this image
     ├── PoisonImage            502  two replicas died while they processed this image
@@ -126,6 +127,10 @@ class ServiceError(LesionserveError):
 class Overloaded(ServiceError):
     status, code, title = 503, "overloaded", "Service overloaded"
     retry_after_s = RETRY_AFTER_S
+
+
+class OutOfMemory(Overloaded):
+    pass
 
 
 class Unavailable(ServiceError):

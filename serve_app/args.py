@@ -171,9 +171,7 @@ class Model(Args):
     engine: EngineName = "auto"
     device: DeviceName = "auto"
     precision: Precision = "float32"
-    torch_threads: int = Field(
-        ge=1, description="threads of PyTorch; Ray's own default is 1 where num_cpus is below 1"
-    )
+    threads: int = Field(ge=1, description="threads of the engine")
     max_batch_size: int = Field(ge=1)
     stuck_after_s: float = Field(
         default=120, gt=0, description="a batch that runs longer marks its replica unhealthy"

@@ -45,14 +45,10 @@ def check_node(args: dict[str, Any]) -> NodeReport:
 
 def try_model(args: dict[str, Any]) -> TrialReport:
     """Load the model as a replica with these `args` does, and run its golden cases."""
-    import torch
-
-    parsed = AppArgs.model_validate(args)
-    model = parsed.model
-    torch.set_num_threads(model.torch_threads)
+    model = AppArgs.model_validate(args).model
     try:
         bundle = open_deployed_bundle(model.bundle_sha256, model.bundle)
-        engine = bundle.load_engine(model.engine, model.device, model.precision)
+        engine = bundle.load_engine(model.engine, model.device, model.precision, model.threads)
         cases = bundle.check_golden(engine)
     except (ModelError, OSError, RuntimeError) as error:
         return TrialReport(f"{type(error).__name__}: {error}")

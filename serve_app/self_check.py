@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from pipeline.bundle.golden import Agreement
 from pipeline.bundle.golden_check import GoldenCase, GoldenCheck
 from pipeline.engines.base import Engine
-from pipeline.errors import BundleError, Unavailable
+from pipeline.errors import BundleError, OutOfMemory, Unavailable
 from serve_app.logs import serve_logger
 from serve_app.metrics import Metrics
 
@@ -52,19 +52,16 @@ class SelfChecks:
         *,
         golden_every_s: float | None,
         weights_every_s: float | None,
-        out_of_memory: type[Exception],
     ) -> None:
         """Run the golden cases for the first time. Raise BundleError where one differs.
 
-        To be called in the model's thread. `out_of_memory` is the engine's error that says nothing
-        about the model.
+        To be called in the model's thread.
         """
         self._engine = engine
         self._golden = golden
         self._metrics = metrics
         self._golden_every_s = golden_every_s if golden.cases else None
         self._weights_every_s = weights_every_s
-        self._out_of_memory = out_of_memory
         self._reason: str | None = None
         self._failed_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,7 +112,7 @@ class SelfChecks:
             await check()
         except SelfCheckFailed:
             pass  # `_reason` says why
-        except self._out_of_memory as error:
+        except OutOfMemory as error:  # it says nothing about the model
             _log.warning(f"a self-check is put off, since the model ran out of memory: {error}")
             return False
         return True
@@ -132,8 +129,6 @@ class SelfChecks:
         self.require_sound()
         try:
             return self._golden.run(case)
-        except self._out_of_memory:
-            raise
         except (BundleError, RuntimeError) as error:
             self._metrics.golden_differs()
             raise self._fail(str(error)) from error

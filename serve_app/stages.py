@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from pipeline.bundle.bundle import Bundle
-from pipeline.errors import Overloaded, PredictionFailed
+from pipeline.errors import PredictionFailed
 from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
 from pipeline.image.inspect import Header, inspect
@@ -155,24 +155,18 @@ class Predictor:
             raise PredictionFailed(f"The model has been running one batch for {busy:.0f} s.")
 
     def _load(self, args: AppArgs, open_bundle: OpenBundle) -> None:
-        # Imported here, so that the other stages' replicas do not load torch.
-        import torch
-
-        # Ray sets OMP_NUM_THREADS=1 for a replica with less than one CPU.
-        torch.set_num_threads(args.model.torch_threads)
-        self._out_of_memory = torch.OutOfMemoryError
-        bundle = open_bundle(args.model.bundle)
+        model = args.model
+        bundle = open_bundle(model.bundle)
         self._engine = bundle.load_engine(
-            args.model.engine, args.model.device, args.model.precision
+            model.engine, model.device, model.precision, model.threads
         )
         self._golden = bundle.golden_check(self._engine)
         self._checks = SelfChecks(
             self._engine,
             self._golden,
             self._metrics,
-            golden_every_s=args.model.golden_every_s,
-            weights_every_s=args.model.weights_every_s,
-            out_of_memory=torch.OutOfMemoryError,
+            golden_every_s=model.golden_every_s,
+            weights_every_s=model.weights_every_s,
         )
         self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
@@ -184,8 +178,6 @@ class Predictor:
         self._checks.require_sound()
         try:
             return self._engine.predict(inputs)
-        except self._out_of_memory as error:
-            raise Overloaded("The model ran out of memory.") from error
         except RuntimeError as error:
             raise PredictionFailed("The model failed on this image.") from error
 

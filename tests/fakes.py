@@ -82,7 +82,9 @@ class FakeBundle(Bundle):
     def resize(self) -> Resize:
         return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
 
-    def load_engine(self, engine="auto", device="auto", precision="float32") -> Engine:
+    def load_engine(
+        self, engine="auto", device="auto", precision="float32", threads=None
+    ) -> Engine:
         return FakeEngine()
 
     def golden_check(self, engine: Engine) -> GoldenCheck:

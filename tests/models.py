@@ -6,8 +6,13 @@ from typing import Any
 import torch
 import yaml
 
+from pipeline.engines.base import Precision
+from pipeline.engines.openvino.convert import convert, taking_pixels
+from pipeline.engines.openvino.engine import OpenVinoEngine
+from pipeline.engines.openvino.graphs import write_graphs
 from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config
+from pipeline.engines.portable.engine import open_model
 
 SMALL: dict[str, Any] = {
     "VERSION": 2,
@@ -73,3 +78,20 @@ def write_model(folder: Path, **changes: Any) -> tuple[Path, Path]:
     config.write_text(yaml.safe_dump(content))
     torch.save({"model": weights(content)}, checkpoint)
     return config, checkpoint
+
+
+def write_graphs_of(config: Path, checkpoint: Path) -> Path:
+    """Write the model's graphs beside its checkpoint, and return their folder."""
+    folder = checkpoint.with_name("openvino")
+    model = open_model(config, checkpoint)
+    write_graphs(taking_pixels(convert(model), model), folder)
+    return folder
+
+
+def open_compiled(
+    config: Path, checkpoint: Path, precision: Precision = "float32"
+) -> OpenVinoEngine:
+    """Return the model in the OpenVINO engine, on two threads."""
+    folder = checkpoint.with_name("openvino")
+    graphs = folder if folder.exists() else write_graphs_of(config, checkpoint)
+    return OpenVinoEngine.open(config, graphs, precision, threads=2)

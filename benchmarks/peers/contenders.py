@@ -30,14 +30,14 @@ class Setting:
     """The bundle and the threads of each worker that a contender is started with."""
 
     bundle: Path
-    torch_threads: int
+    threads: int
 
     def environment(self) -> dict[str, str]:
-        threads = str(self.torch_threads)
+        threads = str(self.threads)
         return {
             "BENCHMARK_BUNDLE": str(self.bundle.resolve()),
             "BENCHMARK_TORCH_THREADS": threads,
-            "BENCHMARK_WORKERS": str(max(1, (os.cpu_count() or 1) // self.torch_threads)),
+            "BENCHMARK_WORKERS": str(max(1, (os.cpu_count() or 1) // self.threads)),
             "OMP_NUM_THREADS": threads,
         }
 

@@ -18,6 +18,7 @@ from pipeline.schemas import Detection, ModelInfo
 WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
 GOLDEN_FOLDER = "golden"
+GRAPHS_FOLDER = "openvino"
 QUANTIZED_FOLDER = "int8"
 DEFAULT_SCORE_THRESHOLD = 0.05  # Detectron2's default, for a configuration without a threshold
 
@@ -63,15 +64,19 @@ class Bundle:
         engine: EngineName = "auto",
         device: DeviceName = "auto",
         precision: Precision = "float32",
+        threads: int | None = None,
     ) -> Engine:
         """Return the model in an engine. Raise ModelError where no engine can run it."""
-        # Imported here, so that a process that needs only names and sizes does not load PyTorch.
+        # Imported here, so that a process that needs only names and sizes loads no engine.
         from pipeline.engines.select import ModelFiles, open_engine
 
         files = ModelFiles(
-            self.path / CONFIG_FILE, self.path / WEIGHTS_FILE, self.path / QUANTIZED_FOLDER
+            self.path / CONFIG_FILE,
+            self.path / WEIGHTS_FILE,
+            self.path / GRAPHS_FOLDER,
+            self.path / QUANTIZED_FOLDER,
         )
-        return open_engine(files, engine, device, precision)
+        return open_engine(files, engine, device, precision, threads)
 
     def predictor(self, engine: Engine) -> LesionPredictor:
         info = self.info(engine.name, engine.precision)

@@ -27,6 +27,9 @@ class Manifest(Schema):
     files: dict[str, str]
     python: str
     torch: str
+    openvino: str | None = Field(
+        default=None, description="the version that wrote the graphs, where there are any"
+    )
     detectron2: str | None = Field(description="the version that trained it, where it was known")
     remarks: list[str] = Field(
         default=[], description="what of the checkpoint and its configuration is not used"
@@ -47,11 +50,12 @@ class Manifest(Schema):
         (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields, with `remarks` only where there are any.
+        """Return the fields, with `remarks` and `openvino` only where there are any.
 
-        So bundles that were packed before `remarks` existed keep their digest.
+        So bundles that were packed before these existed keep their digest.
         """
-        return self.model_dump(exclude=None if self.remarks else {"remarks"})
+        later = {"remarks": self.remarks, "openvino": self.openvino}
+        return self.model_dump(exclude={name for name, value in later.items() if not value})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -94,15 +98,39 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def check_versions(manifest: Manifest) -> None:
-    """Raise BundleError for a bundle of another major version of Python or torch."""
-    installed = {"Python": platform.python_version(), "torch": metadata.version("torch")}
-    packed = {"Python": manifest.python, "torch": manifest.torch}
-    for name, version in packed.items():
-        if version.split(".")[0] != installed[name].split(".")[0]:
+    """Raise BundleError for a bundle of another major version of Python or torch.
+
+    Also for one whose graphs a newer OpenVINO wrote. A library that is not installed reads nothing.
+    """
+    for name, packed, installed in (
+        ("Python", manifest.python, platform.python_version()),
+        ("torch", manifest.torch, _installed("torch")),
+    ):
+        if installed is not None and packed.split(".")[0] != installed.split(".")[0]:
             raise BundleError(
-                f"the bundle was made by {name} {version}, which {name} {installed[name]} cannot "
-                "be trusted to read; pack it again from the checkpoint"
+                f"the bundle was made by {name} {packed}, which {name} {installed} cannot be "
+                "trusted to read; pack it again from the checkpoint"
             )
+    installed = _installed("openvino")
+    if manifest.openvino is None or installed is None:
+        return
+    if _release(manifest.openvino) > _release(installed):
+        raise BundleError(
+            f"the graphs of the bundle were written by OpenVINO {manifest.openvino}, which the "
+            f"installed {installed} cannot be trusted to read; install the newer one"
+        )
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the year and the number of an OpenVINO's release, such as (2026, 2)."""
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def sha256_of(path: Path) -> str:

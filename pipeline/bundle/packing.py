@@ -13,6 +13,7 @@ import yaml
 from pipeline.bundle.bundle import (
     CONFIG_FILE,
     GOLDEN_FOLDER,
+    GRAPHS_FOLDER,
     QUANTIZED_FOLDER,
     WEIGHTS_FILE,
     Bundle,
@@ -26,8 +27,12 @@ from pipeline.class_names import check_class_names
 from pipeline.engines.base import Engine, EngineName
 from pipeline.engines.files.checkpoint import State, open_checkpoint
 from pipeline.engines.files.config_file import load_config_file, read_config_file
+from pipeline.engines.openvino.convert import convert, taking_pixels
+from pipeline.engines.openvino.graphs import write_graphs
+from pipeline.engines.openvino.runtime import is_installed
 from pipeline.engines.portable.config import read_resize
-from pipeline.engines.portable.engine import open_model
+from pipeline.engines.portable.engine import PortableEngine, open_model
+from pipeline.engines.portable.maskrcnn import MaskRCNN
 from pipeline.engines.select import ModelFiles, open_engine
 from pipeline.engines.torch_threads import one_torch_thread
 from pipeline.errors import BundleError, UnreadableConfig
@@ -84,13 +89,22 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
 def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
     dtype, remarks = _write_model(source, draft)
-    files = ModelFiles(draft / CONFIG_FILE, draft / WEIGHTS_FILE, draft / QUANTIZED_FOLDER)
-    engines = [open_engine(files, engine_name)]
-    _record_golden(source, draft, engines[0])
-    if source.int8:
-        _write_quantized(source, files)
-        engines.append(open_engine(files, "openvino", "cpu", "int8"))
-        _record_golden(source, draft, engines[1])
+    config, weights = draft / CONFIG_FILE, draft / WEIGHTS_FILE
+    reference = open_engine(ModelFiles(config, weights), engine_name)
+    _record_golden(source, draft, reference)
+    engines = [reference]
+    if isinstance(reference, PortableEngine) and is_installed():
+        model = open_model(config, weights)
+        write_graphs(taking_pixels(convert(model), model), draft / GRAPHS_FOLDER)
+        files = ModelFiles(config, weights, draft / GRAPHS_FOLDER, draft / QUANTIZED_FOLDER)
+        # The graphs have to reproduce what PyTorch found.
+        engines.append(open_engine(files, "openvino"))
+        if source.int8:
+            _write_quantized(source, model, draft)
+            engines.append(open_engine(files, "openvino", "cpu", "int8", threads=1))
+            _record_golden(source, draft, engines[-1])
+    elif source.int8:
+        raise BundleError("int8 needs OpenVINO, and a model that the portable engine supports")
     for engine in engines:
         remarks += engine.remarks
     _seal(source, draft, dtype, list(dict.fromkeys(remarks)))
@@ -99,21 +113,19 @@ def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
         bundle.check_golden(engine)
 
 
-def _write_quantized(source: Source, files: ModelFiles) -> None:
-    """Write the layers in int8, calibrated on the golden images.
+def _write_quantized(source: Source, model: MaskRCNN, draft: Path) -> None:
+    """Write the graphs in int8, calibrated on the golden images.
 
     Raise BundleError where there are no golden images.
     """
-    # Imported here, so that only packing with int8 needs OpenVINO and NNCF.
+    # Imported here, so that only packing with int8 needs NNCF.
     from pipeline.bundle.quantization import quantize
-    from pipeline.engines.openvino import write_graphs
 
     if not source.golden:
         raise BundleError("int8 is calibrated on the golden images, and none was given")
-    assert files.quantized is not None
-    resize = read_resize(load_config_file(files.config))
+    resize = read_resize(load_config_file(draft / CONFIG_FILE))
     inputs = [resize(decode(path.read_bytes()).pixels) for path in source.golden]
-    write_graphs(quantize(open_model(files.config, files.weights), inputs), files.quantized)
+    write_graphs(quantize(model, inputs), draft / QUANTIZED_FOLDER)
 
 
 def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:
@@ -165,7 +177,8 @@ def halved(state: State) -> State:
 def _record_golden(source: Source, draft: Path, engine: Engine) -> None:
     """Record the engine's detections on the golden images, computed in one thread.
 
-    Sums that several threads compute differ in their last digits, and with them the bytes.
+    Sums that several threads compute differ in their last digits, and with them the bytes. The
+    threads of OpenVINO are chosen when the engine is opened.
     """
     with one_torch_thread():
         _record_cases(source, draft, engine)
@@ -201,6 +214,7 @@ def _seal(source: Source, draft: Path, dtype: Dtype, remarks: list[str]) -> None
         files={path.relative_to(draft).as_posix(): sha256_of(path) for path in files},
         python=python_version(),
         torch=metadata.version("torch"),
+        openvino=metadata.version("openvino") if (draft / GRAPHS_FOLDER).exists() else None,
         detectron2=source.detectron2,
         remarks=remarks,
     ).sealed().write(draft)

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.engines.openvino import Graphs, convert, require_openvino
+from pipeline.engines.openvino.convert import convert, taking_pixels
+from pipeline.engines.openvino.graphs import Graphs
+from pipeline.engines.openvino.runtime import require_openvino
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.engines.portable.maskrcnn import MaskRCNN
 from pipeline.engines.portable.networks import Features, Networks, Prediction
@@ -33,7 +35,8 @@ def quantize(model: MaskRCNN, inputs: Sequence[ModelInput]) -> Graphs:
         raise EngineUnavailable("NNCF is not installed: pip install nncf")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     samples = _record(model, inputs)
-    return {name: _quantized(graph, samples[name]) for name, graph in convert(model).items()}
+    graphs = {name: _quantized(graph, samples[name]) for name, graph in convert(model).items()}
+    return taking_pixels(graphs, model)
 
 
 def _quantized(graph: Any, samples: Sequence[NDArray[np.float32]]) -> Any:

@@ -24,7 +24,8 @@ class Engine(Protocol):
         """Return the instances in each input, in the order of the inputs.
 
         The other inputs of a batch do not change which instances are found. They may change the
-        last digits, since layers then sum in another order.
+        last digits, since layers then sum in another order. Raise OutOfMemory where the device has
+        no memory for the batch.
         """
         ...
 

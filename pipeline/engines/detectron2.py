@@ -10,6 +10,7 @@ from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint
 from pipeline.engines.files.config_file import read_config_file
 from pipeline.engines.files.unread import TRAINING, without
 from pipeline.engines.fingerprint import fingerprint_of
+from pipeline.engines.memory import translated_out_of_memory
 from pipeline.engines.portable.config import (
     remarks_on,
     require_detectron2_runs,
@@ -66,6 +67,7 @@ class Detectron2Engine:
     def fingerprint(self) -> str:
         return fingerprint_of(self.model)
 
+    @translated_out_of_memory()
     @torch.inference_mode()
     @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:

@@ -70,7 +70,7 @@ class RayCluster:
                         "model": {
                             "bundle": str(bundle),
                             "device": "cpu",
-                            "torch_threads": 1,
+                            "threads": 1,
                             "max_batch_size": 2,
                         },
                         "graph": graph,

@@ -52,7 +52,7 @@ MODEL_REPLICA = {"fused": "fused:LesionService", "staged": "staged:Predictor"}
 def app_args(layout: str) -> AppArgs:
     return AppArgs.model_validate(
         {
-            "model": {"bundle": "nowhere", "torch_threads": 1, "max_batch_size": 1},
+            "model": {"bundle": "nowhere", "threads": 1, "max_batch_size": 1},
             "graph": GRAPHS[layout],
             "threads": 1,
             "deadline": {"default_s": 60, "max_s": 120},

@@ -21,7 +21,7 @@ def write_profile(path: Path, bundle: Path, **predictor: Any) -> Path:
     args["model"] |= {
         "bundle": str(bundle),
         "device": "cpu",
-        "torch_threads": 1,
+        "threads": 1,
         "max_batch_size": 2,
     }
     args["threads"] = 1

@@ -1,14 +1,19 @@
+import shutil
+from functools import partial
+from pathlib import Path
+
 import pytest
 
-from pipeline.engines.openvino import OpenVinoEngine
+from pipeline.engines.base import Engine
 from pipeline.engines.portable.engine import PortableEngine
 from tests.devices import needs_gpu
+from tests.models import open_compiled
 from tests.parity.case import CASES, Case, assert_expected
 
 ENGINES = [
-    pytest.param((PortableEngine, "cpu"), id="portable"),
-    pytest.param((OpenVinoEngine, "cpu"), id="openvino"),
-    pytest.param((PortableEngine, "cuda"), id="portable-gpu", marks=needs_gpu),
+    pytest.param(PortableEngine.open, id="portable"),
+    pytest.param(open_compiled, id="openvino"),
+    pytest.param(partial(PortableEngine.open, device="cuda"), id="portable-gpu", marks=needs_gpu),
 ]
 
 
@@ -20,20 +25,22 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(
     case: Case, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> PortableEngine:
-    kind, device = request.param
-    weights = case.weights(tmp_path_factory.mktemp("weights"))
-    engine: PortableEngine = kind.open(case.config, weights, device)
+) -> Engine:
+    scratch = tmp_path_factory.mktemp("weights")
+    weights = case.weights(scratch)
+    if weights.parent != scratch:
+        weights = Path(shutil.copy(weights, scratch))
+    engine: Engine = request.param(case.config, weights)
     return engine
 
 
-def test_single_image_matches_detectron2(case: Case, engine: PortableEngine) -> None:
+def test_single_image_matches_detectron2(case: Case, engine: Engine) -> None:
     for name, (source, model_input) in case.inputs().items():
         (instances,) = engine.predict([model_input])
         assert_expected(case.expected[name], source, model_input, instances)
 
 
-def test_batch_of_all_images_matches_detectron2(case: Case, engine: PortableEngine) -> None:
+def test_batch_of_all_images_matches_detectron2(case: Case, engine: Engine) -> None:
     inputs = case.inputs()
     batch = engine.predict([model_input for _, model_input in inputs.values()])
     for (name, (source, model_input)), instances in zip(inputs.items(), batch, strict=True):

@@ -12,6 +12,7 @@ from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.files.checkpoint import load_strictly, open_checkpoint
 from pipeline.engines.files.config_file import read_config_file
 from pipeline.engines.fingerprint import fingerprint_of
+from pipeline.engines.memory import translated_out_of_memory
 from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, remarks_on
 from pipeline.engines.portable.fusion import fused
@@ -67,6 +68,7 @@ class PortableEngine:
     def fingerprint(self) -> str:
         return fingerprint_of(self.model)
 
+    @translated_out_of_memory()
     @torch.inference_mode()
     @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:

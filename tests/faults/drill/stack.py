@@ -189,7 +189,7 @@ def write_profile(folder: Path) -> Path:
     """
     profile = yaml.safe_load(LOCAL_PROFILE.read_text())
     args = profile["applications"][0]["args"]
-    args["model"] |= {"engine": "portable", "torch_threads": 1, "weights_every_s": 3.0}
+    args["model"] |= {"engine": "portable", "threads": 1, "weights_every_s": 3.0}
     args["graph"]["ingress"] |= {"num_replicas": REPLICAS, "num_cpus": 0.5}
     path = folder / "profile.yaml"
     path.write_text(yaml.safe_dump(profile))

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engines import fingerprint
+from pipeline.engines.files.config_file import load_config_file
 from pipeline.engines.fingerprint import fingerprint_of
-from pipeline.engines.openvino import OpenVinoEngine, convert
-from pipeline.engines.portable.engine import PortableEngine, load_model
+from pipeline.engines.openvino.convert import convert, taking_pixels
+from pipeline.engines.openvino.engine import OpenVinoEngine
+from pipeline.engines.portable.config import parse_config
+from pipeline.engines.portable.engine import PortableEngine, open_model
+from pipeline.engines.portable.maskrcnn import MaskRCNN
 from tests.integration.pipeline.test_openvino import picture
-from tests.models import write_model
+from tests.models import open_compiled, write_model
 
 MANTISSA_END, MANTISSA_START = 0, 22  # bits of a float32
 
@@ -102,14 +106,19 @@ def test_fingerprint_depends_on_order_of_values_and_on_name():
 
 def altered(files: tuple[Path, Path], name: str, bit: int) -> OpenVinoEngine:
     """Return an engine of which one weight differs in one bit."""
-    model, _ = load_model(*files)
+    model = open_model(*files)
     flip(model.get_parameter(name), bit)
-    return OpenVinoEngine.of(model, convert(model), "float32")
+    return compile_model(files[0], model)
+
+
+def compile_model(config: Path, model: MaskRCNN) -> OpenVinoEngine:
+    graphs = taking_pixels(convert(model), model)
+    return OpenVinoEngine(parse_config(load_config_file(config)), graphs, "float32", threads=2)
 
 
 @pytest.fixture(scope="module")
 def compiled(files) -> OpenVinoEngine:
-    return OpenVinoEngine.open(*files)
+    return open_compiled(*files)
 
 
 @pytest.mark.parametrize("name", parameters())
@@ -118,13 +127,12 @@ def test_flipped_bit_changes_fingerprint_of_openvino(files, compiled, name):
 
 
 def test_unaltered_graphs_have_same_fingerprint(files, compiled):
-    model, _ = load_model(*files)
-    engine = OpenVinoEngine.of(model, convert(model), "float32")
+    engine = compile_model(files[0], open_model(*files))
     assert engine.fingerprint() == compiled.fingerprint()
 
 
 def test_fingerprint_of_openvino_without_masks(tmp_path):
-    engine = OpenVinoEngine.open(*write_model(tmp_path, **{"MODEL.MASK_ON": False}))
+    engine = open_compiled(*write_model(tmp_path, **{"MODEL.MASK_ON": False}))
     assert engine.fingerprint() == engine.fingerprint()
 
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.engines import openvino
-from pipeline.engines.openvino import OpenVinoEngine
-from pipeline.engines.portable.engine import PortableEngine
-from pipeline.engines.portable.maskrcnn import layers_of
+from pipeline.engines import select
+from pipeline.engines.openvino.convert import convert
+from pipeline.engines.openvino.engine import OpenVinoEngine
+from pipeline.engines.openvino.graphs import read_graphs, write_graphs
+from pipeline.engines.portable.engine import PortableEngine, open_model
 from pipeline.engines.select import ModelFiles, open_engine
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
-from tests.models import write_model
+from tests.models import open_compiled, write_graphs_of, write_model
 
 
 def picture(height: int, width: int, seed: int = 0) -> ModelInput:
@@ -26,7 +27,7 @@ def picture(height: int, width: int, seed: int = 0) -> ModelInput:
 
 def open_both(folder: Path, **changes: object) -> tuple[PortableEngine, OpenVinoEngine]:
     files = write_model(folder, **changes)
-    return PortableEngine.open(*files), OpenVinoEngine.open(*files)
+    return PortableEngine.open(*files), open_compiled(*files)
 
 
 def assert_same(left: Instances, right: Instances) -> None:
@@ -87,28 +88,23 @@ def test_next_call_does_not_change_result(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.masks, copies[1])
 
 
-def test_weights_are_in_memory_only_once(tmp_path: Path) -> None:
-    _, compiled = open_both(tmp_path)
-    parameters = [p for layers in layers_of(compiled.model) for p in layers.parameters()]
-    assert parameters
-    assert all(parameter.is_meta for parameter in parameters)
-
-
 @torch.inference_mode()
 def test_bfloat16_is_close_to_float32_but_not_equal(tmp_path: Path) -> None:
     files = write_model(tmp_path)
     exact = PortableEngine.open(*files)
+    other = PortableEngine.open(*files, "cpu", "bfloat16")
     image = torch.from_numpy(picture(64, 96).pixels)
-    features = exact.model.networks.dense(exact.model.batch([image]))[0]["p2"]
-    for engine in (
-        PortableEngine.open(*files, "cpu", "bfloat16"),
-        OpenVinoEngine.open(*files, "cpu", "bfloat16"),
-    ):
-        other = engine.model.networks.dense(engine.model.batch([image]))[0]["p2"].float()
-        error = float((other - features).norm() / features.norm())
-        # On a processor without bfloat16, OpenVINO computes in float32.
-        assert error < 0.05
-        assert engine.precision == "bfloat16"
+    expected, found = (
+        engine.model.networks.dense(engine.model.batch([image]))[0]["p2"].float()
+        for engine in (exact, other)
+    )
+    assert 0 < float((found - expected).norm() / expected.norm()) < 0.05
+    compiled = open_compiled(*files, "bfloat16")
+    maps, _ = compiled._features(picture(64, 96).pixels)
+    expected_map = expected[0].permute(1, 2, 0).numpy()
+    # On a processor without bfloat16, OpenVINO computes in float32.
+    assert np.linalg.norm(maps[0] - expected_map) / np.linalg.norm(expected_map) < 0.05
+    assert other.precision == compiled.precision == "bfloat16"
 
 
 def test_conversion_sends_no_telemetry(tmp_path: Path) -> None:
@@ -117,8 +113,8 @@ def test_conversion_sends_no_telemetry(tmp_path: Path) -> None:
     check = f"""
 import sys
 from pathlib import Path
-from pipeline.engines.openvino import OpenVinoEngine
-OpenVinoEngine.open(Path({str(config)!r}), Path({str(weights)!r}))
+from tests.models import open_compiled
+open_compiled(Path({str(config)!r}), Path({str(weights)!r}))
 from openvino.tools.ovc import telemetry_utils
 assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 assert sys.modules["openvino_telemetry"] is None
@@ -126,24 +122,60 @@ assert sys.modules["openvino_telemetry"] is None
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
-def test_auto_selects_openvino_on_cpu_where_installed(
+def test_engine_imports_no_torch(tmp_path: Path) -> None:
+    config, weights = write_model(tmp_path)
+    graphs = write_graphs_of(config, weights)
+    check = f"""
+import sys
+from pathlib import Path
+from pipeline.engines.select import ModelFiles, open_engine
+files = ModelFiles(Path({str(config)!r}), Path("nowhere.pth"), Path({str(graphs)!r}))
+assert open_engine(files).name == "openvino"
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_auto_selects_openvino_on_cpu_where_there_are_graphs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = ModelFiles(*write_model(tmp_path))
+    config, weights = write_model(tmp_path)
+    without = ModelFiles(config, weights)
+    files = ModelFiles(config, weights, write_graphs_of(config, weights))
     assert open_engine(files, "auto", "cpu").name == "openvino"
-    monkeypatch.setattr(openvino, "is_installed", lambda: False)
+    assert open_engine(files, "openvino").name == "openvino"
+    assert open_engine(without, "auto", "cpu").name == "portable"
+    with pytest.raises(EngineUnavailable, match="pack it again"):
+        open_engine(without, "openvino", "cpu")
+    monkeypatch.setattr(select, "is_installed", lambda: False)
     assert open_engine(files, "auto", "cpu").name == "portable"
-    with pytest.raises(EngineUnavailable, match="OpenVINO is not installed"):
-        open_engine(files, "openvino", "cpu")
 
 
 def test_rejects_precision_that_engine_cannot_run(tmp_path: Path) -> None:
     files = ModelFiles(*write_model(tmp_path))
-    with pytest.raises(EngineUnavailable, match="pack --int8"):
-        open_engine(files, "openvino", "cpu", "int8")
+    for engine in ("auto", "openvino"):
+        with pytest.raises(EngineUnavailable, match="pack --int8"):
+            open_engine(files, engine, "cpu", "int8")
     with pytest.raises(EngineUnavailable, match="through OpenVINO"):
         open_engine(files, "portable", "cpu", "int8")
     with pytest.raises(EngineUnavailable, match="not in bfloat16"):
         open_engine(files, "detectron2", "cpu", "bfloat16")
     with pytest.raises(EngineUnavailable, match="on a CPU"):
-        OpenVinoEngine.open(files.config, files.weights, "cuda")
+        open_engine(files, "openvino", "cuda")
+
+
+def test_rejects_damaged_graphs(tmp_path: Path) -> None:
+    config, weights = write_model(tmp_path)
+    graphs = write_graphs_of(config, weights)
+    (graphs / "box.xml").write_text("<net")
+    with pytest.raises(EngineUnavailable, match="pack the bundle again"):
+        read_graphs(graphs)
+
+
+def test_rejects_graphs_that_take_other_input(tmp_path: Path) -> None:
+    """Before, the input of the first graph was a normalized batch."""
+    config, weights = write_model(tmp_path)
+    model = open_model(config, weights)
+    write_graphs(convert(model), tmp_path / "old")
+    with pytest.raises(EngineUnavailable, match="older version of lesionserve"):
+        read_graphs(tmp_path / "old")

@@ -98,7 +98,7 @@ A = "applications.0."
         (A + "args.model.bundel", "x"),
         (A + "args.model.engine", "tensorflow"),
         (A + "args.model.max_batch_size", 0),
-        (A + "args.model.torch_threads", 0),
+        (A + "args.model.threads", 0),
         (A + "args.model.golden_every_s", 0),
         (A + "args.model.weights_every_s", 0),
         (A + "args.image.max_byts", 1),
@@ -115,8 +115,8 @@ def test_error_names_wrong_key_or_value(document, tmp_path, key, value):
 
 def test_error_names_misspelt_key_before_missing_key(document, tmp_path):
     model = args_of(document)["model"]
-    model["torch_treads"] = model.pop("torch_threads")
-    with pytest.raises(ConfigError, match="torch_treads: Extra inputs are not permitted"):
+    model["treads"] = model.pop("threads")
+    with pytest.raises(ConfigError, match="treads: Extra inputs are not permitted"):
         load(document, tmp_path)
 
 

@@ -5,15 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundle.golden import Agreement
-from pipeline.errors import BundleError, Unavailable
+from pipeline.errors import BundleError, OutOfMemory, Unavailable
 from serve_app import self_check
 from serve_app.self_check import SelfCheckFailed, SelfChecks
 from tests.fakes import MANIFEST, FakeEngine, GoldenBundle
 from tests.unit.serve_app.recording import RecordingMetrics
-
-
-class NoMemory(RuntimeError):
-    """The engine's error that says nothing about the model."""
 
 
 class Checks:
@@ -33,7 +29,6 @@ class Checks:
             self.metrics,
             golden_every_s=golden_every_s,
             weights_every_s=weights_every_s,
-            out_of_memory=NoMemory,
         )
 
     async def start(self) -> None:
@@ -92,14 +87,7 @@ def test_model_that_does_not_reproduce_is_refused_at_start():
     engine.weights[0] = 0.25
     golden = GoldenBundle(Path("nowhere"), MANIFEST).golden_check(engine)
     with pytest.raises(BundleError, match=r"golden case a\.png"):
-        SelfChecks(
-            engine,
-            golden,
-            RecordingMetrics(),
-            golden_every_s=1,
-            weights_every_s=1,
-            out_of_memory=NoMemory,
-        )
+        SelfChecks(engine, golden, RecordingMetrics(), golden_every_s=1, weights_every_s=1)
 
 
 async def test_checks_repeat_at_their_intervals(make):
@@ -185,7 +173,7 @@ async def test_check_without_memory_is_put_off(make, monkeypatch):
     made = make(weights_every_s=None)
     await made.start()
     with monkeypatch.context() as patch:
-        patch.setattr(made.engine, "predict", lambda inputs: _raise(NoMemory()))
+        patch.setattr(made.engine, "predict", lambda inputs: _raise(OutOfMemory("no memory")))
         await made.pass_time(130)
     made.checks.require_sound()
     assert made.metrics.checks == ["reproduced"]

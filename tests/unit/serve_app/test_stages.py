@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import BrokenImage, BundleError, ImageTooLarge, PredictionFailed
+from pipeline.errors import (
+    BrokenImage,
+    BundleError,
+    ImageTooLarge,
+    OutOfMemory,
+    PredictionFailed,
+)
 from pipeline.image.resize import Resize
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app import stages
@@ -33,7 +39,7 @@ SIZE = QUEUE | {"num_replicas": 1, "num_cpus": 0.1}
 def app_args(**changes) -> AppArgs:
     return AppArgs.model_validate(
         {
-            "model": {"bundle": "nowhere", "torch_threads": 2, "max_batch_size": 4},
+            "model": {"bundle": "nowhere", "threads": 2, "max_batch_size": 4},
             "graph": {"layout": "fused", "ingress": SIZE, "pipeline": QUEUE},
             "threads": 1,
         }
@@ -113,8 +119,8 @@ async def test_image_on_which_model_fails_fails_alone(predictor, prepared):
 
 async def test_model_out_of_memory_raises_overloaded_and_goes_on(predictor, prepared):
     predict = predictor._engine.predict
-    predictor._engine.predict = lambda inputs: _raise(torch.OutOfMemoryError("no memory"))
-    with pytest.raises(Exception, match="ran out of memory") as caught:
+    predictor._engine.predict = lambda inputs: _raise(OutOfMemory("no memory"))
+    with pytest.raises(Exception, match="no memory") as caught:
         await predictor(prepared)
     assert caught.value.status == 503
     predictor._engine.predict = predict

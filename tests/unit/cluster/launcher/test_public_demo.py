@@ -171,7 +171,7 @@ def test_limits_of_gateway_fit_profile():
 def test_profile_fits_basic_hardware():
     args = load_profile(SPACE_PROFILE).application.args
     assert args.graph.layout == "fused"
-    assert max(args.model.torch_threads, args.threads) <= 2
+    assert max(args.model.threads, args.threads) <= 2
     assert args.model.device == "cpu"
     assert load_profile(SPACE_PROFILE).http_options.host == "127.0.0.1"
 

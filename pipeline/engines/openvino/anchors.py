@@ -1,0 +1,47 @@
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of one feature map: the same boxes around every position (Faster R-CNN).
+
+    cell: (A, 4) float32 XYXY around (0, 0). stride: input pixels between positions. offset:
+    distance of the first position from the image's top left corner, in strides.
+    """
+
+    cell: Floats
+    stride: int
+    offset: float
+
+    def boxes(self, indices: NDArray[np.int64], width: int) -> Floats:
+        """Return the (N, 4) XYXY anchors with these indices, in input pixels.
+
+        width: of the network's input, in pixels. Anchors are counted along a position, then along a
+        row of positions.
+        """
+        columns = -(-width // self.stride)  # rounded up, as by convolutions and pooling
+        position, shape = np.divmod(indices, len(self.cell))
+        y, x = np.divmod(position, columns)
+        centres = (np.stack((x, y), axis=1) + self.offset) * self.stride
+        return np.tile(centres, 2).astype(np.float32) + self.cell[shape]
+
+
+def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Floats:
+    """Return (len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
+
+    A size is the square root of the area in pixels; an aspect ratio is height / width.
+    """
+    anchors = []
+    for size in sizes:
+        for ratio in aspect_ratios:
+            width = math.sqrt(size**2.0 / ratio)
+            height = ratio * width
+            anchors.append([-width / 2.0, -height / 2.0, width / 2.0, height / 2.0])
+    return np.array(anchors, dtype=np.float32)
