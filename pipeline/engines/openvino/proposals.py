@@ -71,5 +71,8 @@ def highest(scores: Floats, count: int) -> NDArray[np.int64]:
     As in PyTorch, a score that is not a number counts as higher than any other.
     """
     first = max(0, len(scores) - count)
-    top = np.argpartition(scores, first)[first:] if first else np.arange(len(scores))
+    if 0 < first < len(scores):
+        top = np.argpartition(scores, first)[first:]
+    else:
+        top = np.arange(first, len(scores))
     return top[np.argsort(scores[top])[::-1]]
