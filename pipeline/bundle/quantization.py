@@ -55,9 +55,9 @@ def _quantized(graph: Any, samples: Sequence[NDArray[np.float32]]) -> Any:
 
 
 def _record(model: MaskRCNN, inputs: Sequence[ModelInput]) -> dict[str, list[NDArray[np.float32]]]:
-    """Return the inputs of each network, by its name, while the model runs image by image.
+    """Return the inputs of each network's graph, by its name, while the model runs image by image.
 
-    Each sample is (N, H, W, C) float32.
+    Each sample is float32: (1, 3, H, W) of `dense`, and (N, H, W, C) of the heads.
     """
     recorder = _Recorder(model.networks)
     model.networks = recorder
@@ -82,14 +82,14 @@ class _Recorder:
         return self.networks.dense(images)
 
     def box(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        self._record("box", pooled)
+        self._record("box", pooled.permute(0, 2, 3, 1))
         return self.networks.box(pooled)
 
     def mask(self, pooled: Tensor) -> Tensor:
-        self._record("mask", pooled)
+        self._record("mask", pooled.permute(0, 2, 3, 1))
         return self.networks.mask(pooled)
 
     def _record(self, name: str, x: Tensor) -> None:
         if len(x):
-            sample = x[:_BOXES_PER_IMAGE].permute(0, 2, 3, 1)
+            sample = x[:_BOXES_PER_IMAGE].contiguous()
             self.samples[name].append(torch.clone(sample).numpy())

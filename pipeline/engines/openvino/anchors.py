@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,13 @@ class Anchors:
     stride: int
     offset: float
 
-    def boxes(self, indices: NDArray[np.int64], width: int) -> Floats:
-        """Return the (N, 4) XYXY anchors with these indices, in input pixels.
+    def boxes(self, shapes: Ints, rows: Ints, columns: Ints) -> Floats:
+        """Return the (N, 4) XYXY anchors of these shapes at these positions, in input pixels.
 
-        width: of the network's input, in pixels. Anchors are counted along a position, then along a
-        row of positions.
+        shapes, rows, columns: (N,) indices of `cell`, and of the feature map.
         """
-        columns = -(-width // self.stride)  # rounded up, as by convolutions and pooling
-        position, shape = np.divmod(indices, len(self.cell))
-        y, x = np.divmod(position, columns)
-        centres = (np.stack((x, y), axis=1) + self.offset) * self.stride
-        return np.tile(centres, 2).astype(np.float32) + self.cell[shape]
+        centres = (np.stack((columns, rows), axis=1) + self.offset) * self.stride
+        return np.tile(centres, 2).astype(np.float32) + self.cell[shapes]
 
 
 def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Floats:

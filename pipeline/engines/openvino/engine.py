@@ -14,7 +14,7 @@ from pipeline.engines.openvino.anchors import Anchors, cell_anchors
 from pipeline.engines.openvino.detections import Detections, chosen_masks
 from pipeline.engines.openvino.graphs import Graphs, read_graphs
 from pipeline.engines.openvino.pooling import ROIPooler, WeightedSums
-from pipeline.engines.openvino.probe_pictures import pooled, probe_pictures
+from pipeline.engines.openvino.probe_pictures import probe_boxes, probe_pictures
 from pipeline.engines.openvino.proposals import Prediction, Proposals
 from pipeline.engines.openvino.runtime import CompiledGraph, require_openvino
 from pipeline.engines.openvino.suppression import Suppression
@@ -62,7 +62,6 @@ class OpenVinoEngine:
         self._detections = build_detections(config, suppression)
         model = config.MODEL
         names = model.ROI_HEADS.IN_FEATURES
-        self._maps = len(names)
         sums = WeightedSums(model.FPN.OUT_CHANNELS, threads)
         self._box_pooler = build_pooler(model.ROI_BOX_HEAD, names, sums)
         self._mask_pooler = build_pooler(model.ROI_MASK_HEAD, names, sums)
@@ -83,21 +82,20 @@ class OpenVinoEngine:
 
     def _predict(self, pixels: NDArray[np.uint8]) -> Instances:
         size = pixels.shape[0], pixels.shape[1]
-        maps, predictions = self._features(pixels)
-        width = padded_size(*size, _DIVISIBILITY)[1]
-        proposals = self._proposals(predictions, width, size)
-        logits, deltas = self._box(self._box_pooler(maps, proposals))
+        input_size = padded_size(*size, _DIVISIBILITY)
+        cells, predictions = self._features(pixels)
+        proposals = self._proposals(predictions, size)
+        logits, deltas = self._box(self._box_pooler(cells, input_size, proposals))
         instances = self._detections(logits, deltas, proposals, size)
         if self._mask is None:
             return instances
-        (masks,) = self._mask(self._mask_pooler(maps, instances.boxes))
+        (masks,) = self._mask(self._mask_pooler(cells, input_size, instances.boxes))
         return replace(instances, masks=chosen_masks(masks, instances.classes))
 
-    def _features(self, pixels: NDArray[np.uint8]) -> tuple[list[Floats], list[Prediction]]:
-        """Return the feature maps (h, w, C), and for each of the RPN's its logits and deltas."""
-        outputs = [output[0] for output in self._dense(pixels[None])]
-        maps, predictions = outputs[: self._maps], outputs[self._maps :]
-        return maps, list(zip(predictions[::2], predictions[1::2], strict=True))
+    def _features(self, pixels: NDArray[np.uint8]) -> tuple[Floats, list[Prediction]]:
+        """Return the cells of the feature maps, and for each of the RPN's its logits and deltas."""
+        cells, *outputs = (output[0] for output in self._dense(pixels[None]))
+        return cells, list(zip(outputs[::2], outputs[1::2], strict=True))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the networks' outputs for fixed pictures.
@@ -107,12 +105,12 @@ class OpenVinoEngine:
         """
         digest = hashlib.sha256()
         outputs = self._dense(probe_pictures())
-        maps = outputs[: self._maps]
+        cells = outputs[0]
         for output in outputs:
             digest.update(output.tobytes())
         for graph, pooler in ((self._box, self._box_pooler), (self._mask, self._mask_pooler)):
             if graph is not None:
-                for output in graph(pooled(maps, pooler.resolution)):
+                for output in graph(probe_boxes(cells, pooler.resolution)):
                     digest.update(output.tobytes())
         return digest.hexdigest()
 

@@ -6,9 +6,10 @@ from pipeline.errors import EngineUnavailable
 
 # OpenVINO models ("dense", "box" and perhaps "mask"), by the name of the network:
 #
-# dense takes pictures (N, H, W, 3) uint8 of any size. It returns the feature maps (N, h, w, C) that
-#       the heads pool from, and for each feature map of the RPN the logits (N, A) and deltas
-#       (N, A, 4) of its anchors.
+# dense takes pictures (N, H, W, 3) uint8 of any size. It returns the cells (N, sum of h * w, C) of
+#       the feature maps that the heads pool from, one map after the other and row by row; and for
+#       each feature map of the RPN the logits (N, A, h, w) and deltas (N, A * 4, h, w) of its
+#       anchors.
 # box   takes pooled features (R, P, P, C). It returns class logits (R, K + 1) and box deltas
 #       (R, K * 4) or, class-agnostic, (R, 4).
 # mask  takes pooled features (R, P, P, C). It returns mask logits (R, K, M, M) or, class-agnostic,

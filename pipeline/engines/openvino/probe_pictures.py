@@ -1,7 +1,5 @@
 """Inputs to which a runtime answers the same as long as its weights are the same."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +30,11 @@ def probe_pictures() -> NDArray[np.uint8]:
     return values.round().clip(0, 255).astype(np.uint8)
 
 
-def pooled(maps: Sequence[NDArray[np.float32]], side: int) -> NDArray[np.float32]:
-    """Return each feature map (N, h, w, C) as if it were one box, (N, side, side, C)."""
-    boxes = [
-        cv2.resize(feature, (side, side), interpolation=cv2.INTER_LINEAR)
-        for features in maps
-        for feature in features
-    ]
-    return np.stack(boxes)
+def probe_boxes(cells: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return the cells (N, cells, C) of each picture as boxes, (M, side, side, C).
+
+    The cells that are left over are those of the smallest feature map.
+    """
+    channels = cells.shape[2]
+    boxes = cells.shape[1] // side**2
+    return cells[:, : boxes * side**2].reshape(-1, side, side, channels)

@@ -28,16 +28,14 @@ class Proposals:
     nms_thresh: float
     min_box_size: float
 
-    def __call__(
-        self, predictions: Sequence[Prediction], input_width: int, image_size: Size
-    ) -> Floats:
+    def __call__(self, predictions: Sequence[Prediction], image_size: Size) -> Floats:
         """Return the (R, 4) XYXY proposals by descending objectness, clipped to the image.
 
-        predictions: for each feature map, the logits (N,) and deltas (N, 4) of its anchors.
-        input_width: of the padded input. image_size: (height, width). Both are in input pixels.
+        predictions: for each feature map, the logits (A, h, w) and deltas (A * 4, h, w) of its
+        anchors. image_size: (height, width) in input pixels.
         """
         levels = [
-            self.best_of_level(prediction, anchors, input_width)
+            self.best_of_level(prediction, anchors)
             for prediction, anchors in zip(predictions, self.anchors, strict=True)
         ]
         scores = np.concatenate([scores for scores, _ in levels])
@@ -53,16 +51,14 @@ class Proposals:
         proposals: Floats = boxes[best[: self.post_nms_topk]]
         return proposals
 
-    def best_of_level(
-        self, prediction: Prediction, anchors: Anchors, input_width: int
-    ) -> tuple[Floats, Floats]:
+    def best_of_level(self, prediction: Prediction, anchors: Anchors) -> tuple[Floats, Floats]:
         """Return the scores (K,) and boxes (K, 4) of the `pre_nms_topk` highest scores."""
         logits, deltas = prediction
-        top = highest(logits, self.pre_nms_topk)
-        moved = apply_deltas(
-            deltas[top, None], anchors.boxes(top, input_width), self.bbox_reg_weights
-        )
-        return logits[top], moved[:, 0]
+        places = np.unravel_index(highest(logits.reshape(-1), self.pre_nms_topk), logits.shape)
+        shapes, rows, columns = places
+        deltas = deltas.reshape(len(logits), 4, *logits.shape[1:])[shapes, :, rows, columns]
+        moved = apply_deltas(deltas[:, None], anchors.boxes(*places), self.bbox_reg_weights)
+        return logits[places], moved[:, 0]
 
 
 def highest(scores: Floats, count: int) -> NDArray[np.int64]:

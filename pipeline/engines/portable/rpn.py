@@ -35,10 +35,13 @@ class RPNHead(nn.Module):
 
         feature: (N, C, H, W).
         """
+        logits, deltas = (output.permute(0, 2, 3, 1).flatten(1) for output in self.maps(feature))
+        return logits, torch.unflatten(deltas, 1, (-1, 4))
+
+    def maps(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits (N, A, H, W) and the deltas (N, A * 4, H, W)."""
         hidden = self.conv(feature)
-        logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
-        deltas = self.anchor_deltas(hidden).unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)
-        return logits, deltas.flatten(1, 3)
+        return self.objectness_logits(hidden), self.anchor_deltas(hidden)
 
 
 class RPN(nn.Module):

@@ -35,7 +35,8 @@ def test_anchors_are_those_of_portable_engine(offset: float) -> None:
     generator = torch_anchors.AnchorGenerator(SIZES, RATIOS, STRIDES, offset)
     for level, expected in enumerate(generator(INPUT)):
         cell = cell_anchors(SIZES[level], RATIOS[level])
-        found = Anchors(cell, STRIDES[level], offset).boxes(np.arange(len(expected)), INPUT[1])
+        rows, columns, shapes = np.indices((*map_size(level), len(cell))).reshape(3, -1)
+        found = Anchors(cell, STRIDES[level], offset).boxes(shapes, rows, columns)
         np.testing.assert_array_equal(found, expected.numpy())
 
 
@@ -67,12 +68,25 @@ def test_score_that_is_no_number_counts_as_highest() -> None:
     )
 
 
+def map_size(level: int) -> tuple[int, int]:
+    return INPUT[0] // STRIDES[level], INPUT[1] // STRIDES[level]
+
+
 def predictions(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    counts = [2 * (INPUT[0] // stride) * (INPUT[1] // stride) for stride in STRIDES]
     return [
-        (noise(count, seed=seed + count), noise(count, 4, seed=seed - count % 7, scale=0.4))
-        for count in counts
+        (
+            noise(4, *map_size(level), seed=10 * seed + level),
+            noise(16, *map_size(level), seed=level, scale=0.4),
+        )
+        for level in range(3)
     ]
+
+
+def flat(logits: np.ndarray, deltas: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the outputs of a head in the form that the portable engine gives them."""
+    maps = (torch.from_numpy(array)[None].permute(0, 2, 3, 1) for array in (logits, deltas))
+    flat_logits, flat_deltas = (output.flatten(1) for output in maps)
+    return flat_logits, flat_deltas.unflatten(1, (-1, 4))
 
 
 @pytest.mark.parametrize("min_size", [0, 6])
@@ -82,11 +96,11 @@ def test_proposals_are_those_of_portable_engine(
     suppression, seed: int, pre: int, post: int, min_size: int
 ) -> None:
     outputs = predictions(seed)
-    outputs[0][1][3, 2] = np.nan  # a delta
-    outputs[1][0][5] = np.inf  # a logit
+    outputs[0][1][3, 2, 5] = np.nan  # a delta
+    outputs[1][0][1, 2, 3] = np.inf  # a logit
     rpn = RPN(
         in_features=["p2", "p3", "p4"],
-        rpn_head=RPNHead(1, 2, [-1]),
+        rpn_head=RPNHead(1, 4, [-1]),
         anchor_generator=torch_anchors.AnchorGenerator(SIZES, RATIOS, STRIDES, 0.0),
         bbox_reg_weights=WEIGHTS,
         pre_nms_topk=pre,
@@ -94,12 +108,11 @@ def test_proposals_are_those_of_portable_engine(
         nms_thresh=0.7,
         min_box_size=min_size,
     )
-    tensors = [tuple(torch.from_numpy(array)[None] for array in pair) for pair in outputs]
-    (expected,) = rpn(tensors, INPUT, [IMAGE])
+    (expected,) = rpn([flat(*pair) for pair in outputs], INPUT, [IMAGE])
     levels = zip(SIZES, RATIOS, STRIDES, strict=True)
     anchors = [Anchors(cell_anchors(*cell), stride, 0.0) for *cell, stride in levels]
     choose = Proposals(suppression, anchors, WEIGHTS, pre, post, 0.7, min_size)
-    np.testing.assert_allclose(choose(outputs, INPUT[1], IMAGE), expected.numpy(), atol=1e-3)
+    np.testing.assert_allclose(choose(outputs, IMAGE), expected.numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize("topk", [-1, 0, 5, 1000])

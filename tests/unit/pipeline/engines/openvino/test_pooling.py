@@ -5,7 +5,6 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from pipeline.engines.openvino import pooling
 from pipeline.engines.openvino.pooling import ROIPooler, WeightedSums
 from pipeline.engines.portable import roi_heads
 
@@ -20,6 +19,14 @@ def sums() -> WeightedSums:
 def feature_map(height: int, width: int) -> np.ndarray:
     random = np.random.default_rng(height * width)
     return random.standard_normal((height, width, CHANNELS)).astype(np.float32)
+
+
+def cells_of(*maps: np.ndarray) -> np.ndarray:
+    return np.concatenate([feature.reshape(-1, CHANNELS) for feature in maps])
+
+
+def input_size(feature: np.ndarray, stride: int) -> tuple[int, int]:
+    return feature.shape[0] * stride, feature.shape[1] * stride
 
 
 def expected_of(feature, boxes, resolution, stride, ratio, aligned) -> np.ndarray:
@@ -44,7 +51,7 @@ def boxes_of(count: int, size: float, seed: int = 0) -> np.ndarray:
 def test_pools_like_torchvision(sums, resolution: int, stride: int, ratio: int, aligned: bool):
     feature, boxes = feature_map(37, 25), boxes_of(200, 37 * stride)
     pooler = ROIPooler(sums, resolution, [stride], ratio, aligned)
-    found = pooler([feature], boxes)
+    found = pooler(cells_of(feature), input_size(feature, stride), boxes)
     expected = expected_of(feature, boxes, resolution, stride, ratio, aligned)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -55,7 +62,8 @@ def test_box_without_area_is_pooled_like_torchvision(sums):
     for aligned in (True, False):
         pooler = ROIPooler(sums, 7, [4], 0, aligned)
         expected = expected_of(feature, boxes, 7, 4, 0, aligned)
-        np.testing.assert_allclose(pooler([feature], boxes), expected, atol=2e-5)
+        found = pooler(cells_of(feature), input_size(feature, 4), boxes)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_huge_box_is_pooled_like_torchvision(sums):
@@ -64,7 +72,8 @@ def test_huge_box_is_pooled_like_torchvision(sums):
     boxes = np.array([[0, 0, 260, 300], [3, 4, 20, 30]], dtype=np.float32)
     pooler = ROIPooler(sums, 2, [1], 0, True)
     expected = expected_of(feature, boxes, 2, 1, 0, True)
-    np.testing.assert_allclose(pooler([feature], boxes), expected, atol=1e-4)
+    found = pooler(cells_of(feature), input_size(feature, 1), boxes)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_each_box_is_pooled_from_level_of_its_size(sums):
@@ -76,7 +85,7 @@ def test_each_box_is_pooled_from_level_of_its_size(sums):
     levels = roi_heads.ROIPooler(7, strides, 0, True).levels(torch.from_numpy(boxes)).numpy()
     np.testing.assert_array_equal(pooler.levels(boxes), levels)
     assert set(levels) == {0, 1, 2}
-    found = pooler(maps, boxes)
+    found = pooler(cells_of(*maps), (256, 320), boxes)
     for level, stride in enumerate(strides):
         (chosen,) = (levels == level).nonzero()
         expected = expected_of(maps[level], boxes[chosen], 7, stride, 0, True)
@@ -86,10 +95,10 @@ def test_each_box_is_pooled_from_level_of_its_size(sums):
 def test_no_boxes_are_pooled_to_none(sums):
     pooler = ROIPooler(sums, 7, [4], 0, True)
     empty = np.empty((0, 4), dtype=np.float32)
-    assert pooler([feature_map(9, 9)], empty).shape == (0, 7, 7, CHANNELS)
+    assert pooler(cells_of(feature_map(9, 9)), (36, 36), empty).shape == (0, 7, 7, CHANNELS)
 
 
-@pytest.mark.parametrize("terms", [1, 7, 300, 8191, 8192, 20000])
+@pytest.mark.parametrize("terms", [1, 7, 300, 4095, 4096, 9000, 32767, 32768, 50_000])
 def test_sums_are_those_of_numpy_for_each_number_of_terms(sums, terms: int):
     random = np.random.default_rng(terms)
     table = random.standard_normal((50, CHANNELS)).astype(np.float32)
@@ -103,9 +112,9 @@ def test_sums_are_those_of_numpy_for_each_number_of_terms(sums, terms: int):
     np.testing.assert_allclose(sums(table, bags), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_pass_that_is_full_to_its_last_term(sums):
-    most = pooling.WeightedSums._TERMS - 1
+@pytest.mark.parametrize("count", [1023, 1024, 4095, 4096, 8190, 8191, 32767, 32768])
+def test_number_of_sums_at_limits_of_passes(sums, count: int):
     table = np.ones((2, CHANNELS), dtype=np.float32)
-    rows = np.ones((most, 1), dtype=np.int32)
-    weights = np.arange(most, dtype=np.float32)[:, None]
+    rows = np.ones((count, 1), dtype=np.int32)
+    weights = np.arange(count, dtype=np.float32)[:, None]
     np.testing.assert_array_equal(sums(table, [(rows, weights)])[:, 0], weights[:, 0])
