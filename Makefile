@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
+UV := $(BIN)/uv
 
 .PHONY: demo images space test test-faults test-images test-nodes coverage mutants fuzz check bench clean
 
-demo: $(READY)
+demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
 
 # The folder to push to a Hugging Face Space; docs/deploy/space.md.
@@ -68,12 +70,21 @@ fuzz: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-$(READY): pyproject.toml constraints.txt
+# What the demo needs, without PyTorch.
+$(DEMO): pyproject.toml constraints.txt | $(UV)
+	@echo "lesionserve: installing into $(VENV) (DEMO_SIZE; under a minute)"
+	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --editable '.[cpu,gateway]'
+	@touch $@
+
+# What the tests and all tools need.
+$(READY): pyproject.toml constraints.txt | $(UV)
 	@echo "lesionserve: installing into $(VENV) (about 6 GB with PyTorch; a few minutes)"
+	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $(DEMO) $@
+
+$(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
-	@touch $@
 
 clean:
 	rm -rf $(VENV) out

@@ -5,7 +5,7 @@ from pipeline.errors import BundleError
 
 # The digest of weights/demo, written here too, so that another bundle in its folder is not taken
 # for it.
-DEMO_SHA256 = "6a731208ae9f22bbdab51ed22acd166d673c4160ccb210b21af5659fdbdadd91"
+DEMO_SHA256 = "e124d454c3585862dbfe276577934427b53d6197aa10d83898fc7611d2c560f0"
 
 
 def require_demo(manifest: Manifest, folder: Path) -> None:
