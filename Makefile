@@ -6,10 +6,14 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo images space test test-faults test-images test-nodes coverage mutants fuzz check bench clean
+.PHONY: demo torch images space test test-faults test-images test-nodes coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
+
+# PyTorch beside what the demo needs: to open checkpoints, pack bundles, and serve on a GPU.
+torch: $(DEMO)
+	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --editable '.[gateway,serve]'
 
 # The folder to push to a Hugging Face Space; docs/deploy/space.md.
 SPACE := out/space
@@ -72,7 +76,7 @@ bench: $(READY)
 
 # What the demo needs, without PyTorch.
 $(DEMO): pyproject.toml constraints.txt | $(UV)
-	@echo "lesionserve: installing into $(VENV) (DEMO_SIZE; under a minute)"
+	@echo "lesionserve: installing into $(VENV) (0.9 GB; under a minute)"
 	$(UV) pip install --python $(BIN)/python --constraint constraints.txt --editable '.[cpu,gateway]'
 	@touch $@
 

@@ -21,7 +21,10 @@ from cluster.errors import StackError
 from cluster.launcher.environment import name_the_user
 from pipeline.errors import LesionserveError
 
-NEEDED = "local models need lesionserve[serve], up and demo need lesionserve[serve,gateway]"
+NEEDED = (
+    "a bundle needs lesionserve[cpu], a checkpoint or a GPU lesionserve[serve], up and demo "
+    "lesionserve[cpu,gateway]"
+)
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

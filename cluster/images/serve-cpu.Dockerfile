@@ -1,7 +1,5 @@
-# The inference half on a CPU. `make images` builds it; docs/deploy/compose.md says how to run it.
-#
-# If the builder's pip.conf names PyTorch's index of CPU builds, pip takes those for the same versions, and the image
-# is smaller by about 2 GB. Otherwise it gets the build for CUDA, of which some libraries have to stay.
+# The inference half on a CPU, without PyTorch: it serves bundles that hold OpenVINO's graphs. `make images` builds it;
+# docs/deploy/compose.md says how to run it.
 ARG BASE=python:3.11.13-slim-bookworm
 
 FROM ${BASE} AS system
@@ -21,24 +19,18 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
 # The dependencies come first, so that a change of the code does not install them again.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
     python3 -m venv --without-pip /opt/lesionserve/.venv \
-    && python3 requirements.py pyproject.toml serve tracing > requirements.txt \
+    && python3 requirements.py pyproject.toml cpu tracing > requirements.txt \
     && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python install --quiet --no-compile \
         -c constraints.txt -r requirements.txt
-# What nothing loads without a GPU: libraries that PyTorch opens by name when it is used on one, and the compiler of
-# GPU kernels. What PyTorch is linked against stays. Before that, everything fits together.
-RUN /tools/bin/pip --python /opt/lesionserve/.venv/bin/python check \
-    && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python uninstall --quiet --yes \
-        triton nvidia-cusolver nvidia-nvjitlink nvidia-cuda-cccl \
-    && rm -rf /opt/lesionserve/.venv/lib/python3*/site-packages/nvidia/cudnn/lib/libcudnn_* \
-        /opt/lesionserve/.venv/lib/python3*/site-packages/nvidia/*/include
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
 # Code is compiled by its content, not by the time of its file: it is the same in each build, and a read-only file
-# system has it ready. PyTorch has one file for later versions of Python.
+# system has it ready.
 RUN /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python install --quiet --no-compile --no-deps \
         --no-index /wheels/*.whl \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash -x /py312_ /opt/lesionserve/.venv/lib \
+    && /tools/bin/pip --python /opt/lesionserve/.venv/bin/python check \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/lesionserve/.venv/lib \
     && install -m 644 cluster/images/healthy.py /opt/lesionserve/ \
     && /tools/bin/python cluster/images/sbom.py /opt/lesionserve/.venv/lib/python3*/site-packages \
         /opt/lesionserve/sbom.cdx.json

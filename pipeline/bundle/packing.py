@@ -28,14 +28,14 @@ from pipeline.engines.base import Engine, EngineName
 from pipeline.engines.files.checkpoint import State, open_checkpoint
 from pipeline.engines.files.config_file import load_config_file, read_config_file
 from pipeline.engines.openvino.convert import convert, taking_pixels
-from pipeline.engines.openvino.graphs import write_graphs
-from pipeline.engines.openvino.runtime import is_installed
+from pipeline.engines.openvino.graphs import Graphs, write_graphs
+from pipeline.engines.openvino.runtime import is_installed, require_openvino
 from pipeline.engines.portable.config import read_resize
-from pipeline.engines.portable.engine import PortableEngine, open_model
+from pipeline.engines.portable.engine import open_model
 from pipeline.engines.portable.maskrcnn import MaskRCNN
 from pipeline.engines.select import ModelFiles, open_engine
 from pipeline.engines.torch_threads import one_torch_thread
-from pipeline.errors import BundleError, UnreadableConfig
+from pipeline.errors import BundleError, UnreadableConfig, UnsupportedConfig
 from pipeline.image.decode import decode
 from pipeline.predictor import LesionPredictor
 from pipeline.schemas import Detection, ModelInfo
@@ -89,22 +89,20 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
 def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
     dtype, remarks = _write_model(source, draft)
-    config, weights = draft / CONFIG_FILE, draft / WEIGHTS_FILE
-    reference = open_engine(ModelFiles(config, weights), engine_name)
-    _record_golden(source, draft, reference)
-    engines = [reference]
-    if isinstance(reference, PortableEngine) and is_installed():
-        model = open_model(config, weights)
-        write_graphs(taking_pixels(convert(model), model), draft / GRAPHS_FOLDER)
-        files = ModelFiles(config, weights, draft / GRAPHS_FOLDER, draft / QUANTIZED_FOLDER)
-        # The graphs have to reproduce what PyTorch found.
+    files = ModelFiles(
+        draft / CONFIG_FILE,
+        draft / WEIGHTS_FILE,
+        draft / GRAPHS_FOLDER,
+        draft / QUANTIZED_FOLDER,
+    )
+    _write_graphs(source, files)
+    engines = [_open_recorder(files, engine_name)]
+    _record_golden(source, draft, engines[0])
+    if files.graphs_for("float32") is not None:
         engines.append(open_engine(files, "openvino"))
-        if source.int8:
-            _write_quantized(source, model, draft)
-            engines.append(open_engine(files, "openvino", "cpu", "int8", threads=1))
-            _record_golden(source, draft, engines[-1])
-    elif source.int8:
-        raise BundleError("int8 needs OpenVINO, and a model that the portable engine supports")
+    if source.int8:
+        engines.append(open_engine(files, "openvino", "cpu", "int8", threads=1))
+        _record_golden(source, draft, engines[-1])
     for engine in engines:
         remarks += engine.remarks
     _seal(source, draft, dtype, list(dict.fromkeys(remarks)))
@@ -113,8 +111,30 @@ def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
         bundle.check_golden(engine)
 
 
-def _write_quantized(source: Source, model: MaskRCNN, draft: Path) -> None:
-    """Write the graphs in int8, calibrated on the golden images.
+def _write_graphs(source: Source, files: ModelFiles) -> None:
+    """Write OpenVINO's graphs, where it is installed and the portable engine supports the model.
+
+    Raise ModelError where int8 was asked for and cannot be written.
+    """
+    if source.int8:
+        require_openvino("cpu")
+    elif not is_installed():
+        return
+    try:
+        model = open_model(files.config, files.weights)
+    except UnsupportedConfig as refusal:
+        if refusal.other_engine is None or source.int8:
+            raise
+        return  # Detectron2 may run it, without graphs
+    assert files.graphs is not None
+    write_graphs(taking_pixels(convert(model), model), files.graphs)
+    if source.int8:
+        assert files.quantized is not None
+        write_graphs(_quantized(source, model, files.config), files.quantized)
+
+
+def _quantized(source: Source, model: MaskRCNN, config: Path) -> Graphs:
+    """Return the graphs in int8, calibrated on the golden images.
 
     Raise BundleError where there are no golden images.
     """
@@ -123,9 +143,15 @@ def _write_quantized(source: Source, model: MaskRCNN, draft: Path) -> None:
 
     if not source.golden:
         raise BundleError("int8 is calibrated on the golden images, and none was given")
-    resize = read_resize(load_config_file(draft / CONFIG_FILE))
-    inputs = [resize(decode(path.read_bytes()).pixels) for path in source.golden]
-    write_graphs(quantize(model, inputs), draft / QUANTIZED_FOLDER)
+    resize = read_resize(load_config_file(config))
+    return quantize(model, [resize(decode(path.read_bytes()).pixels) for path in source.golden])
+
+
+def _open_recorder(files: ModelFiles, engine_name: EngineName) -> Engine:
+    """Return the engine that records the golden cases, by default one that reads the checkpoint."""
+    if engine_name == "openvino":
+        return open_engine(files, engine_name, threads=1)
+    return open_engine(ModelFiles(files.config, files.weights), engine_name)
 
 
 def _write_model(source: Source, draft: Path) -> tuple[Dtype, tuple[str, ...]]:

@@ -104,6 +104,6 @@ def _no_torch(engine: EngineName) -> str:
     if not is_installed():
         return "neither OpenVINO nor PyTorch is installed: pip install 'lesionserve[cpu]'"
     return (
-        "the model has no graphs that OpenVINO runs without PyTorch: pack the bundle again with "
-        "lesionserve pack, or pip install 'lesionserve[serve]'"
+        "without PyTorch only a bundle that holds OpenVINO's graphs runs: pip install "
+        "'lesionserve[serve]', and pack the bundle again"
     )

@@ -26,7 +26,7 @@ def write_graphs(graphs: Graphs, folder: Path) -> None:
 
 
 def _name_by_place(graph: Any, name: str) -> None:
-    """Rename the graph and its operations by their type and position.
+    """Rename the graph, its operations by their type and position, and its inputs and outputs.
 
     OpenVINO's own names count across all graphs of a process, but the same model must give the same
     bytes.
@@ -34,6 +34,9 @@ def _name_by_place(graph: Any, name: str) -> None:
     graph.set_friendly_name(name)
     for place, operation in enumerate(graph.get_ordered_ops()):
         operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+    for kind, ports in (("input", graph.inputs), ("output", graph.outputs)):
+        for place, port in enumerate(ports):
+            port.get_tensor().set_names({f"{kind}_{place}"})
 
 
 def read_graphs(folder: Path) -> Graphs:

@@ -10,7 +10,7 @@ from tests.integration.images.containers import ANY_USER, run_in
 from tests.integration.images.engine import inspect, podman, skip_unless_usable
 
 pytestmark = pytest.mark.images
-MOST_BYTES = 4_500_000_000  # on top of the base; a PyTorch for CUDA without what a CPU never loads
+MOST_BYTES = 1_000_000_000  # on top of the base
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +19,17 @@ def image() -> str:
     return built("serve-cpu")
 
 
-def test_image_is_without_libraries_of_gpus(image):
+def test_image_is_small(image):
     size = inspect(image)["Size"] - inspect(base_image())["Size"]
     print(f"lesionserve-serve-cpu: {size / 1e6:.0f} MB on top of the base")
     assert size < MOST_BYTES
-    names = "libcudnn_*", "libcusolver*", "libnvJitLink*"
-    tests = " -o ".join(f"-name '{name}'" for name in names)
-    assert run_in(image, "sh", "-c", f"find /opt/lesionserve {tests}") == ""
 
 
-def test_demo_reproduces_golden_cases_with_each_engine(image):
+def test_demo_reproduces_golden_cases_in_each_precision(image):
     """As another user, on a read-only file system, and without a network."""
     demo = "/opt/lesionserve/.venv/lib/python3.11/site-packages/weights/demo"
-    for engine in ("portable", "openvino"):
-        command = f"lesionserve verify {demo} --engine {engine} 2>&1"
+    for precision in ("float32", "bfloat16", "int8"):
+        command = f"lesionserve verify {demo} --precision {precision} 2>&1"
         verified = run_in(image, "sh", "-c", command, options=ANY_USER)
         assert "golden cases reproduced" in verified, verified
 
@@ -41,7 +38,7 @@ def test_image_has_every_module_of_the_graph(image):
     code = (
         "import ray.serve, fastapi, cv2, simplejpeg, openvino, opentelemetry.sdk, serve_app.app, "
         "cluster.deploy.deploy, cluster.images.serve_head, importlib.util as u; "
-        "print([n for n in ('django', 'triton', 'pip') if u.find_spec(n)])"
+        "print([n for n in ('django', 'torch', 'torchvision', 'pip') if u.find_spec(n)])"
     )
     assert run_in(image, "python", "-c", code, options=ANY_USER) == "[]"
 
@@ -50,8 +47,8 @@ def test_labels_and_sbom_name_version(image):
     assert inspect(image)["Labels"]["org.opencontainers.image.version"] == VERSION
     bom = json.loads(run_in(image, "cat", "/opt/lesionserve/sbom.cdx.json"))
     names = {component["purl"].partition("@")[0] for component in bom["components"]}
-    assert {"pkg:pypi/torch", "pkg:pypi/ray", "pkg:deb/debian/libc6"} <= names
-    assert "pkg:pypi/triton" not in names, "it was removed"
+    assert {"pkg:pypi/openvino", "pkg:pypi/ray", "pkg:deb/debian/libc6"} <= names
+    assert "pkg:pypi/torch" not in names
 
 
 def test_no_setting_of_the_builder_is_in_configuration(image):

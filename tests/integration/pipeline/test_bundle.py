@@ -13,11 +13,12 @@ import torch
 import yaml
 from PIL import Image
 
+from pipeline.bundle import packing
 from pipeline.bundle.bundle import open_bundle
 from pipeline.bundle.manifest import Manifest, read_manifest, sha256_of
 from pipeline.bundle.packing import Source, pack
 from pipeline.engines.base import EngineName
-from pipeline.errors import BundleError, CheckpointMismatch, ModelError
+from pipeline.errors import BundleError, CheckpointMismatch, EngineUnavailable, ModelError
 from tests.models import write_model
 
 
@@ -66,11 +67,18 @@ def test_bundle_holds_the_files_of_the_design(bundle: Path) -> None:
         "manifest.json",
         "mask_rcnn_config.yaml",
         "model.pth",
+        "openvino/box.bin",
+        "openvino/box.xml",
+        "openvino/dense.bin",
+        "openvino/dense.xml",
+        "openvino/mask.bin",
+        "openvino/mask.xml",
     ]
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["class_names"] == ["LSIL", "HSIL"]
     assert manifest["dtype"] == "float32"
     assert manifest["torch"] == metadata.version("torch")
+    assert manifest["openvino"] == metadata.version("openvino")
 
 
 def test_same_source_packs_to_same_bytes(source: Source, tmp_path: Path) -> None:
@@ -109,6 +117,29 @@ def test_manifest_remarks_on_unused_parts_of_source(source: Source, tmp_path: Pa
         (False, False, True),
     ]
     assert bundle.load_engine("portable").remarks == tuple(remarks[1:])
+
+
+@pytest.mark.parametrize("version", ["2099.1.0", "2099.0"])
+def test_rejects_graphs_of_newer_openvino(bundle: Path, version: str) -> None:
+    rewrite(bundle, openvino=version)
+    with pytest.raises(BundleError, match=f"written by OpenVINO {version}"):
+        open_bundle(bundle)
+
+
+def test_opens_graphs_of_older_openvino(bundle: Path) -> None:
+    rewrite(bundle, openvino="2024.6.0")
+    assert open_bundle(bundle).manifest.openvino == "2024.6.0"
+
+
+def test_bundle_without_graphs_is_served_by_torch(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "is_installed", lambda: False)
+    opened = pack(source, tmp_path / "plain")
+    assert "openvino" not in json.loads((opened.path / "manifest.json").read_text())
+    assert opened.load_engine(device="cpu").name == "portable"
+    with pytest.raises(EngineUnavailable, match="pack it again"):
+        opened.load_engine("openvino")
 
 
 def test_manifest_omits_empty_remarks(bundle: Path) -> None:
