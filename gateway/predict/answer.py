@@ -51,6 +51,8 @@ _SHED = (429, 503)
 # Sent by any other proxy before the ingress, which lost the ingress or cannot reach it.
 _BAD_GATEWAY = 502
 _GAVE_UP = (408, 504)
+# Ray's proxy has no application: its node has just joined the cluster, or was given up by it.
+_NO_APPLICATION = 404
 
 _LONGEST_DETAIL = 1000
 
@@ -103,6 +105,8 @@ def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError
 def error_for_status(status: int) -> LesionserveError:
     if status in _SHED:
         return Overloaded("The inference service is at capacity; try again.")
+    if status == _NO_APPLICATION:
+        return UpstreamUnreached("The inference service has no application.")
     if status in _GAVE_UP:
         return DeadlineExceeded("The inference service did not finish in time.")
     if status == _BAD_GATEWAY:

@@ -70,10 +70,12 @@ class ImageRequest:
 class Upstream:
     """The client of the ingress. Every failure becomes a LesionserveError."""
 
-    def __init__(self, client: httpx.AsyncClient, deadline_s: float) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, deadline_s: float, retries: RetryBudget | None = None
+    ) -> None:
         self._client = client
         self._deadline_s = deadline_s
-        self._retries = RetryBudget()
+        self._retries = retries or RetryBudget()
         self._breaker = Breaker()
         self.ready = SingleFlight(self._ready)
 

@@ -1,6 +1,7 @@
 """Machines on one machine: network namespaces that a bridge in one more namespace connects."""
 
 import ctypes
+import itertools
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ _PREFIX = "ls"
 _SUBNET = "10.77.0"
 _NAMESPACES = Path("/run/netns")
 _KILL_WITHIN_S = 30
+_numbers = itertools.count(1)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,9 +62,12 @@ class Namespace:
 
 @dataclass
 class Network:
-    """The namespaces by the name of their machine. The host's network is not touched."""
+    """The namespaces by the name of their machine. The host's network is not touched.
 
-    owner: int = field(default_factory=os.getpid)
+    owner: process id and number of the network, since a process may have several.
+    """
+
+    owner: str = field(default_factory=lambda: f"{os.getpid()}n{next(_numbers)}")
     machines: dict[str, Namespace] = field(default_factory=dict)
 
     @property
@@ -149,12 +154,12 @@ def _enter(descriptor: int) -> None:
 
 def _remove_orphans() -> None:
     for name in namespace_names():
-        owner = int(name[len(_PREFIX) :].partition("-")[0])
-        if not psutil.pid_exists(owner):
+        owner = name[len(_PREFIX) :].partition("-")[0]
+        if not psutil.pid_exists(int(owner.partition("n")[0])):
             _remove(owner)
 
 
-def _remove(owner: int) -> None:
+def _remove(owner: str) -> None:
     names = [name for name in namespace_names() if name.startswith(f"{_PREFIX}{owner}-")]
     for name in names:
         _kill(name)
@@ -179,7 +184,7 @@ def namespace_names() -> list[str]:
     """Return the names of all namespaces that test runs have made."""
     if not _NAMESPACES.is_dir():
         return []
-    pattern = re.compile(rf"{_PREFIX}\d+-[a-z0-9-]+")
+    pattern = re.compile(rf"{_PREFIX}\d+n\d+-[a-z0-9-]+")
     return sorted(path.name for path in _NAMESPACES.iterdir() if pattern.fullmatch(path.name))
 
 

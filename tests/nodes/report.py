@@ -30,6 +30,8 @@ class Report:
         line = f"| {situation} | {len(outcomes)} | {_counts(counts)} | {self._attempts()} | "
         line += f"{_longest(outcomes):.1f} s |"
         print(f"\n{line}", flush=True)
+        for refusal in self._refusals():
+            print(refusal, flush=True)
         _TABLE.parent.mkdir(exist_ok=True)
         with _TABLE.open("a") as table:
             table.write(f"{line}\n")
@@ -43,10 +45,18 @@ class Report:
         """Return how many answers took more than one attempt."""
         return sum(int(number) > 1 for number in self._column("attempts"))
 
+    def _refusals(self) -> list[str]:
+        """Return the error of each answer that was none of a success, for the reader of a log."""
+        columns = "received_at, status, error_code, attempts, latency_ms"
+        return [str(row) for row in self._rows(columns, "state != 'succeeded'")]
+
     def _column(self, name: str) -> list[str]:
-        query = f"SELECT {name} FROM usage_record WHERE state = 'succeeded' ORDER BY received_at"
+        return [str(value) for (value,) in self._rows(name, "state = 'succeeded'")]
+
+    def _rows(self, columns: str, condition: str) -> list[tuple[object, ...]]:
+        query = f"SELECT {columns} FROM usage_record WHERE {condition} ORDER BY received_at"
         with closing(sqlite3.connect(self.folder / "gateway.sqlite3")) as database:
-            return [str(value) for (value,) in database.execute(query)]
+            return list(database.execute(query))
 
 
 def _counts(counts: Counter[int | None]) -> str:

@@ -13,6 +13,8 @@ from tests.nodes.conftest import Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.nodes
+# The clients keep a tiny model busy for a part of the time only.
+SCALES_AT_ONCE = 0.1
 
 
 def machines(stack: Stack, deployment: str) -> set[str | None]:
@@ -49,7 +51,7 @@ def test_stages_on_several_nodes_answer_like_one_process(healthy, gateway):
 
 
 def test_predictors_scale_up_and_down_across_nodes(healthy, start_crowd, report):
-    healthy.serve("1", target_ongoing_requests=1)
+    healthy.serve("1", target_ongoing_requests=SCALES_AT_ONCE)
     crowd = start_crowd()
     crowd.wait_for(200, 20)
     until(lambda: machines(healthy, "Predictor") == {"gpu-1", "gpu-2"}, 120)
@@ -60,7 +62,7 @@ def test_predictors_scale_up_and_down_across_nodes(healthy, start_crowd, report)
 
 
 def test_added_node_is_used_under_load(healthy, start_crowd, report):
-    healthy.serve("1", target_ongoing_requests=1, max_replicas=3)
+    healthy.serve("1", target_ongoing_requests=SCALES_AT_ONCE, max_replicas=3)
     crowd = start_crowd()
     until(lambda: {"gpu-1", "gpu-2"} <= machines(healthy, "Predictor"), 120)
     assert machines(healthy, "Predictor") == {"gpu-1", "gpu-2"}

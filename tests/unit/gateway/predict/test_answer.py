@@ -170,6 +170,11 @@ def test_problem_of_proxy_says_whether_image_was_sent(status, code, kind):
     assert type(parse_problem(status, problem.model_dump_json().encode(), ID)) is kind
 
 
+def test_ingress_that_does_not_know_its_path_is_at_fault():
+    error = parse_problem(404, problem(BadRequest("x")).replace(b"400", b"404"), ID)
+    assert type(error) is UpstreamFault
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
@@ -177,6 +182,7 @@ def test_problem_of_proxy_says_whether_image_was_sent(status, code, kind):
         (503, Overloaded, "is at capacity; try again"),
         (408, DeadlineExceeded, "did not finish in time"),
         (504, DeadlineExceeded, "did not finish in time"),
+        (404, UpstreamUnreached, "has no application"),
         (502, UpstreamInterrupted, "cannot be reached"),
         (500, UpstreamDisconnected, "broke off; try again"),
         (599, UpstreamDisconnected, "broke off; try again"),

@@ -17,6 +17,7 @@ from gateway.errors import (
     UpstreamUnreached,
 )
 from gateway.predict import upstream as module
+from gateway.predict.retries import RetryBudget
 from gateway.predict.upstream import ImageRequest, Upstream, upstream_of
 from pipeline.errors import (
     BrokenImage,
@@ -50,7 +51,9 @@ class Wire(httpx.MockTransport):
 
 
 def upstream(handler, deadline_s: float = 30) -> Upstream:
-    return Upstream(httpx.AsyncClient(base_url="http://up", transport=Wire(handler)), deadline_s)
+    """Return a client of this ingress, whose retry budget does not grow with time."""
+    client = httpx.AsyncClient(base_url="http://up", transport=Wire(handler))
+    return Upstream(client, deadline_s, RetryBudget(lambda: 0.0))
 
 
 async def ask(ingress: Upstream, attempts: list[int] | None = None) -> Prediction:
@@ -103,7 +106,7 @@ def answering(status: int, code: str = "", **headers: str):
         (answering(504, "deadline_exceeded"), DeadlineExceeded),
         (answering(500, "prediction_failed"), UpstreamFault),
         (answering(401, "unauthorized"), UpstreamFault),
-        (answering(404), UpstreamFault),
+        (answering(404), UpstreamUnreached),
         (answering(302, location="http://evil"), UpstreamFault),
     ],
 )  # fmt: skip
@@ -126,7 +129,7 @@ async def test_every_failure_of_ingress_has_its_error(handler, error):
         (answering(503, "overloaded"), {"refused": 1}),
         (answering(503, "unavailable"), {"refused": 1}),
         (answering(422, "broken_image"), {"refused": 1}),
-        (answering(404), {"refused": 1}),
+        (answering(404), {"lost": 4}),
         (lambda request: httpx.Response(200, text="{}"), {"refused": 1}),
     ],
 )
