@@ -68,6 +68,7 @@ class StubEngine:
     name = "stub"
     precision: Precision = "float32"
     num_classes = 3
+    max_threads = 1
     remarks: tuple[str, ...] = ()
 
     def __init__(self, cost: Cost) -> None:

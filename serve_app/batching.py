@@ -1,6 +1,6 @@
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -36,12 +36,20 @@ class _Job:
     result: asyncio.Future[Any]
 
 
-class Batcher(Generic[T, R]):
-    """A queue whose items are processed in batches, one batch at a time.
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A batch or a job that runs; the task is kept from the garbage collector."""
 
-    A batch is formed when the previous one has ended: an item that arrives alone starts at once,
-    and items that arrive meanwhile share the next batch. There is no timer. Each item gets its own
-    value or its own error; an item whose caller was cancelled gets none.
+    since: float
+    task: "asyncio.Task[None] | None" = None
+
+
+class Batcher(Generic[T, R]):
+    """A queue whose items are processed in batches, a fixed number of batches at a time.
+
+    A batch is formed when one may start: an item that arrives alone starts at once, and items that
+    arrive while others run share the next batch. There is no timer. Each item gets its own value or
+    its own error; an item whose caller was cancelled gets none.
 
     Jobs have a queue of their own, of lower priority: one job starts when no item waits. So an item
     never waits for more than one job.
@@ -54,20 +62,25 @@ class Batcher(Generic[T, R]):
         *,
         max_batch_size: int,
         max_waiting: int,
+        max_running: int = 1,
         metrics: Metrics | None = None,
     ) -> None:
-        """Run `function` in `pool`; it returns one result for each item, in the same order."""
+        """Run `function` in `pool`; it returns one result for each item, in the same order.
+
+        max_running: batches and jobs at once, for which the pool has threads.
+        """
         self._function = function
         self._pool = pool
         self._max_batch_size = max_batch_size
         self._max_waiting = max_waiting
+        self._max_running = max_running
         self._metrics = metrics or NoMetrics()
         self._waiting: deque[_Waiting[T, R]] = deque()
         self._jobs: deque[_Job] = deque()
         self._arrival = asyncio.Event()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
-        self._busy_since: float | None = None
+        self._running: set[_Run] = set()
 
     async def submit(self, item: T) -> R:
         """Return the result for `item`. Raise Overloaded where the queue is full or closed."""
@@ -115,8 +128,8 @@ class Batcher(Generic[T, R]):
             await self._task
 
     def busy_for(self) -> float:
-        """Return for how many seconds the current batch or job has been running; 0 without one."""
-        return 0.0 if self._busy_since is None else monotonic() - self._busy_since
+        """Return for how many seconds the oldest batch or job has been running; 0 without one."""
+        return max((monotonic() - run.since for run in self._running), default=0.0)
 
     def _wake(self) -> None:
         if self._task is None:
@@ -129,16 +142,26 @@ class Batcher(Generic[T, R]):
             raise Overloaded("The service is shutting down.")
 
     async def _run(self) -> None:
-        while True:
-            if self._waiting:
-                await self._process(self._next_batch())
-            elif self._jobs:
-                await self._process_job(self._jobs.popleft())
-            elif self._closed:
-                return
+        while self._waiting or self._jobs or self._running or not self._closed:
+            if len(self._running) < self._max_running and self._waiting:
+                self._start(self._process(self._next_batch()))
+            elif len(self._running) < self._max_running and self._jobs:
+                self._start(self._process_job(self._jobs.popleft()))
             else:
                 self._arrival.clear()
                 await self._arrival.wait()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        run = _Run(monotonic())
+        self._running.add(run)
+        run.task = asyncio.create_task(self._finish(run, work))
+
+    async def _finish(self, run: "_Run", work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._running.remove(run)
+            self._arrival.set()
 
     def _next_batch(self) -> list[_Waiting[T, R]]:
         size = min(len(self._waiting), self._max_batch_size)
@@ -178,10 +201,8 @@ class Batcher(Generic[T, R]):
 
     async def _outcome(self, function: Callable[[], S]) -> S | BaseException:
         """Run `function` in the pool, and return its result or its error."""
-        self._busy_since = monotonic()
         run = asyncio.ensure_future(in_thread(self._pool, function))
         await asyncio.wait([run])
-        self._busy_since = None
         error = run.exception()
         return run.result() if error is None else error
 

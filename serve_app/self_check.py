@@ -125,7 +125,7 @@ class SelfChecks:
         _log.info("the golden cases were reproduced")
 
     def _reproduce(self, case: GoldenCase) -> Agreement:
-        """Run a case in the model's thread, where nothing runs between its failure and `_fail`."""
+        """Run a case in a thread of the model. Answers that were computed beside it are refused."""
         self.require_sound()
         try:
             return self._golden.run(case)

@@ -99,12 +99,16 @@ class Predictor:
         start_tracing()
         self._metrics = make_metrics()
         self._stuck_after_s = args.model.stuck_after_s
-        # The model is used in this one thread only.
+        # A model for one thread is loaded in the thread that uses it.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._pool.submit(self._load, args, open_bundle).result()
+        threads = self._engine.max_threads
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="model")
         self._batcher = Batcher(
             self._predict,
             self._pool,
+            max_running=threads,
             max_batch_size=args.model.max_batch_size,
             max_waiting=args.graph.model.max_ongoing_requests,  # as many as Serve admits
             metrics=self._metrics,

@@ -45,6 +45,7 @@ class FakeEngine:
     name = "fake"
     remarks = ()
     num_classes = 2
+    max_threads = 1
     precision = "float32"
 
     def __init__(self) -> None:

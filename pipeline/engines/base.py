@@ -10,14 +10,16 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 class Engine(Protocol):
-    """A model that can be run. It has no state, and is called from one thread at a time.
+    """A model that can be run. It has no state.
 
-    `remarks` tells the person who opens the model which parts of its files are not used.
+    `max_threads` is how many threads may call it at once. `remarks` tells the person who opens the
+    model which parts of its files are not used.
     """
 
     name: str
     num_classes: int
     precision: Precision
+    max_threads: int
     remarks: tuple[str, ...]
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:

@@ -30,6 +30,7 @@ class Detectron2Engine:
     """
 
     name = "detectron2"
+    max_threads = 1
     precision: Precision = "float32"
 
     def __init__(self, model: Any, num_classes: int, remarks: tuple[str, ...] = ()) -> None:

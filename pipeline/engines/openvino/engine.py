@@ -42,6 +42,8 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
+    # While NumPy chooses for one image, OpenVINO computes the layers of another.
+    max_threads = 2
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,11 +41,11 @@ def require_openvino(device: str) -> None:
 
 
 class CompiledGraph:
-    """A graph, compiled for this processor."""
+    """A graph, compiled for this processor. Several threads may call it."""
 
     def __init__(self, graph: Any, precision: Precision, threads: int) -> None:
         self._openvino = runtime()
-        compiled = self._openvino.Core().compile_model(
+        self._compiled = self._openvino.Core().compile_model(
             graph,
             "CPU",
             {
@@ -56,18 +57,25 @@ class CompiledGraph:
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        self._request = compiled.create_infer_request()
-        self._outputs = range(len(compiled.outputs))
+        self._outputs = range(len(self._compiled.outputs))
+        # A request holds the outputs of its last run.
+        self._of_thread = threading.local()
 
     def __call__(self, *inputs: Array) -> Sequence[Array]:
         """Return the outputs for the inputs of the graph, in its order.
 
-        The outputs are views that are valid until the next call.
+        The outputs are views that are valid until the next call of the same thread.
         """
+        request = self._request()
         # Inputs that are given to `infer` cost more Python than a small graph takes.
         for place, x in enumerate(inputs):
             array = np.require(x, requirements=["C", "W"])
             tensor = self._openvino.Tensor(array, shared_memory=True)
-            self._request.set_input_tensor(place, tensor)
-        self._request.infer()
-        return [self._request.get_output_tensor(i).data for i in self._outputs]
+            request.set_input_tensor(place, tensor)
+        request.infer()
+        return [request.get_output_tensor(i).data for i in self._outputs]
+
+    def _request(self) -> Any:
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        return self._of_thread.request

@@ -28,6 +28,7 @@ class PortableEngine:
     """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to load it from files."""
 
     name = "portable"
+    max_threads = 1
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,16 @@ def test_bfloat16_is_close_to_float32_but_not_equal(tmp_path: Path) -> None:
         < 0.05
     )
     assert other.precision == compiled.precision == "bfloat16"
+
+
+def test_threads_get_results_of_their_own_images(tmp_path: Path) -> None:
+    _, compiled = open_both(tmp_path)
+    inputs = [picture(64, 96, seed) for seed in range(8)]
+    expected = [compiled.predict([model_input])[0] for model_input in inputs]
+    with ThreadPoolExecutor(compiled.max_threads) as pool:
+        found = list(pool.map(lambda model_input: compiled.predict([model_input])[0], inputs * 5))
+    for instances, single in zip(found, expected * 5, strict=True):
+        assert_same(instances, single)
 
 
 def test_conversion_sends_no_telemetry(tmp_path: Path) -> None:

@@ -323,3 +323,61 @@ async def test_batcher_reports_batches_and_queue(gate, pool):
     assert [len(waited) for waited in metrics.batches] == [1, 2]
     assert all(seconds >= 0 for waited in metrics.batches for seconds in waited)
     assert metrics.waiting == [1, 0, 1, 2, 3, 2, 0]
+
+
+@pytest.fixture
+async def double(gate: Gate) -> AsyncIterator[Batcher[int, int]]:
+    """A batcher that runs two batches at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        made = Batcher(gate, pool, max_batch_size=2, max_waiting=9, max_running=2)
+        yield made
+        gate.open(100)
+        await made.close()
+
+
+async def test_second_item_starts_while_first_runs(double, gate):
+    first, second = await occupy(double, gate, 1), await occupy(double, gate, 2)
+    gate.open(2)
+    assert await asyncio.gather(first, second) == [10, 20]
+    assert gate.batches == [[1], [2]]
+
+
+async def test_items_beyond_running_batches_share_next_one(double, gate):
+    running = [await occupy(double, gate, 1), await occupy(double, gate, 2)]
+    rest = await submit(double, 3, 4, 5)
+    gate.open(4)
+    assert await asyncio.gather(*running, *rest) == [10, 20, 30, 40, 50]
+    assert sorted(gate.batches[2:]) == [[3, 4], [5]]
+
+
+async def test_failure_of_one_batch_leaves_other_running(double, gate):
+    first, bad = await occupy(double, gate, 1), await occupy(double, gate, -2)
+    gate.open(2)
+    with pytest.raises(ValueError, match="-2"):
+        await bad
+    assert await first == 10
+
+
+async def test_job_runs_beside_batch_when_no_item_waits(double, gate):
+    running = await occupy(double, gate, 1)
+    assert await double.run_when_idle(lambda: "done") == "done"
+    assert not running.done()
+    gate.open()
+    assert await running == 10
+
+
+async def test_close_waits_for_all_running_batches(double, gate):
+    running = [await occupy(double, gate, 1), await occupy(double, gate, 2)]
+    closing = asyncio.create_task(double.close())
+    await asyncio.sleep(0)
+    gate.open(2)
+    await closing
+    assert [task.result() for task in running] == [10, 20]
+
+
+async def test_busy_for_is_that_of_oldest_batch(double, gate):
+    await occupy(double, gate, 1)
+    await asyncio.sleep(0.05)
+    await occupy(double, gate, 2)
+    assert double.busy_for() >= 0.05
+    gate.open(2)
