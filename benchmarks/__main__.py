@@ -17,6 +17,7 @@ PARTS = (
     "decode",
     "serving",
     "overhead",
+    "cost",
     "monitoring",
     "autoscaling",
     "startup",
