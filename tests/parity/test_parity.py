@@ -1,19 +1,29 @@
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.engines.base import Engine
 from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.execution import Execution
 from tests.devices import needs_gpu
 from tests.models import open_compiled
 from tests.parity.case import CASES, Case, assert_expected
 
 ENGINES = [
     pytest.param(PortableEngine.open, id="portable"),
+    pytest.param(partial(PortableEngine.open, execution="static"), id="portable-static"),
     pytest.param(open_compiled, id="openvino"),
-    pytest.param(partial(PortableEngine.open, device="cuda"), id="portable-gpu", marks=needs_gpu),
+    *(
+        pytest.param(
+            partial(PortableEngine.open, device="cuda", execution=execution),
+            id=f"portable-gpu-{execution}",
+            marks=needs_gpu,
+        )
+        for execution in get_args(Execution)
+    ),
 ]
 
 
