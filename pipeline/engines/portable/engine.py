@@ -40,7 +40,7 @@ class PortableEngine:
         self.model = model.to(device)
         self.remarks = remarks
         self.execution = execution or default_execution(device)
-        self._run = build_runner(self.model, self.execution)
+        self.run = build_runner(self.model, self.execution)
         self.precision = precision
         self.num_classes = model.roi_heads.box_predictor.num_classes
 
@@ -79,7 +79,7 @@ class PortableEngine:
     @torch.inference_mode()
     @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        return self._run(inputs)
+        return self.run(inputs)
 
 
 def open_model(config: Path, weights: Path) -> MaskRCNN:

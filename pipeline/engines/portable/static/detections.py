@@ -12,7 +12,7 @@ from pipeline.engines.portable.static.suppression import moved_apart, overlaps, 
 
 # Pairs of a proposal and a class that are compared with each other, by descending score. A trained
 # model scores a few hundred above its threshold. Every pair more would cost the square.
-CANDIDATES = 2048
+CANDIDATES = 1024
 
 
 class PaddedDetections(NamedTuple):

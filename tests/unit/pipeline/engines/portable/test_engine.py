@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,9 +7,10 @@ import torch
 
 from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.execution import Execution, default_execution
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
-from tests.devices import DEVICES
+from tests.devices import DEVICES, needs_gpu
 from tests.models import write_model
 
 
@@ -23,9 +25,17 @@ def device(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture
-def engine(tmp_path: Path, device: str) -> PortableEngine:
-    return PortableEngine.open(*write_model(tmp_path), device)
+EXECUTIONS = [
+    ("cpu", "eager"),
+    ("cpu", "static"),
+    *(pytest.param(("cuda", name), marks=needs_gpu) for name in get_args(Execution)),
+]
+
+
+@pytest.fixture(params=EXECUTIONS, ids=lambda param: "-".join(param))
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> PortableEngine:
+    device, execution = request.param
+    return PortableEngine.open(*write_model(tmp_path), device, execution=execution)
 
 
 def assert_same(left: Instances, right: Instances) -> None:
@@ -71,7 +81,7 @@ def test_accepts_read_only_pixels(engine: PortableEngine) -> None:
 
 def test_predicts_without_tf32_and_restores_setting(engine: PortableEngine) -> None:
     settings = []
-    engine.model.register_forward_pre_hook(
+    engine.model.backbone.register_forward_pre_hook(
         lambda module, inputs: settings.append(torch.backends.cudnn.allow_tf32)
     )
     before = torch.backends.cudnn.allow_tf32
@@ -125,3 +135,11 @@ def test_batches_only_inputs_of_same_padded_size() -> None:
     inputs = [picture(30, 40), picture(64, 64), picture(32, 64), picture(20, 33)]
     predict_by_shape(inputs, 32, predict)
     assert batches == [[40, 64, 33], [64]]
+
+
+def test_gpu_runs_fixed_shapes_and_cpu_does_not() -> None:
+    assert [default_execution(device) for device in ("cpu", "cuda", "cuda:1")] == [
+        "eager",
+        "static",
+        "static",
+    ]
