@@ -26,10 +26,10 @@ def move_to_fake_gpu(model: nn.Module) -> None:
                 module._buffers[name] = _like(buffer)
 
 
-class Transfers(TorchDispatchMode):
-    """A record of the operations that copy values between the host and the GPU.
+class HostOperations(TorchDispatchMode):
+    """A record of the operations that read or write a tensor in host memory.
 
-    A number, which a kernel takes as an argument, is no copy.
+    A number, which a kernel takes as an argument, is no tensor.
     """
 
     def __init__(self) -> None:
@@ -38,12 +38,8 @@ class Transfers(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        tensors = [
-            leaf
-            for leaf in tree_leaves((args, kwargs, result))
-            if isinstance(leaf, Tensor) and leaf.ndim
-        ]
-        if len({tensor.device.type for tensor in tensors}) > 1:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+        if any(tensor.is_cpu for tensor in tensors):
             self.names.append(str(func))
         return result
 

@@ -39,7 +39,7 @@ class PortableEngine:
     ) -> None:
         self.model = model.to(device)
         self.remarks = remarks
-        self.execution = execution or default_execution(device)
+        self.execution = execution or default_execution(self.model)
         self.run = build_runner(self.model, self.execution)
         self.precision = precision
         self.num_classes = model.roi_heads.box_predictor.num_classes

@@ -14,10 +14,16 @@ from pipeline.instances import Instances
 Execution = Literal["eager", "static", "compiled", "graphs", "compiled-graphs"]
 Runner = Callable[[Sequence[ModelInput]], list[Instances]]
 
+# The most proposals of a feature map with which fixed shapes compare all pairs. Detectron2's
+# configurations with a pyramid have 1000: 100 MB for an image while they are compared.
+MOST_PROPOSALS = 2000
 
-def default_execution(device: str) -> Execution:
-    """Return 'static' for a GPU, which would wait for the host otherwise, and else 'eager'."""
-    return "static" if device.startswith("cuda") else "eager"
+
+def default_execution(model: MaskRCNN) -> Execution:
+    """Return 'static' on a GPU, which would wait for the host otherwise, and else 'eager'."""
+    if model.device.type != "cuda" or model.proposal_generator.pre_nms_topk > MOST_PROPOSALS:
+        return "eager"
+    return "static"
 
 
 def build_runner(model: MaskRCNN, execution: Execution) -> Runner:

@@ -1,6 +1,5 @@
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -89,7 +88,7 @@ def _candidates(
     usable = proposals.valid & finite.view(count, most)
     valid = usable[..., None] & (scores > predictor.score_thresh)
     per_class = boxes.expand(-1, -1, scores.shape[2], -1)
-    boxes_of_pairs = torch.where(valid[..., None], per_class, 0).flatten(1, 2)
+    boxes_of_pairs = per_class.masked_fill(~valid[..., None], 0).flatten(1, 2)
 
     chosen, is_valid = best(scores.flatten(1), valid.flatten(1), CANDIDATES)
     return _Candidates(

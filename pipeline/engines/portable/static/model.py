@@ -64,7 +64,7 @@ class StaticMaskRCNN:
         columns = torch.arange(width, device=pixels.device) < sizes[:, 1:]
         inside = rows[:, :, None, None] & columns[:, None, :, None]
         values = (pixels - self.model.pixel_mean) / self.model.pixel_std
-        return torch.where(inside, values, 0).permute(0, 3, 1, 2)
+        return values.masked_fill(~inside, 0).permute(0, 3, 1, 2)
 
     def masks(self, maps: Sequence[Tensor], detections: PaddedDetections, first: int) -> Tensor:
         """Return the masks (C, M, M) of the valid detections of the batch from number `first` on.

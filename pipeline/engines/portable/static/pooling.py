@@ -20,7 +20,7 @@ def pool(pooler: ROIPooler, maps: Sequence[Tensor], boxes: Tensor, images: Tenso
         is_here = levels == level
         pooled = roi_align(
             feature,
-            torch.where(is_here[:, None], boxes, 0),
+            boxes.masked_fill(~is_here[:, None], 0),
             images,
             pooler.resolution,
             stride,

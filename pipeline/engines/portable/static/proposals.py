@@ -35,7 +35,7 @@ def propose(
     finite = boxes.isfinite().all(dim=-1) & scores.isfinite()
     boxes = clip(boxes, limits[:, None, None])
     valid = finite & nonempty(boxes, rpn.min_box_size)
-    boxes = torch.where(valid[..., None], boxes, 0)
+    boxes = boxes.masked_fill(~valid[..., None], 0)
 
     levels = torch.arange(boxes.shape[1], device=boxes.device)[:, None]
     largest = F.pad(boxes.flatten(1), (0, 1)).amax(dim=1)
@@ -44,7 +44,7 @@ def propose(
     chosen, is_valid = best(scores.flatten(1), kept.flatten(1), rpn.post_nms_topk)
     chosen_boxes = rows_at(boxes.flatten(1, 2), chosen)
     return Proposals(
-        torch.where(is_valid[..., None], chosen_boxes, 0), is_valid, settled.all(dim=1)
+        chosen_boxes.masked_fill(~is_valid[..., None], 0), is_valid, settled.all(dim=1)
     )
 
 

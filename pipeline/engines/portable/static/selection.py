@@ -9,7 +9,7 @@ def best(scores: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
     where count is larger, (N, K). Scores descend; of equal ones the first comes first; what is not
     valid comes last.
     """
-    ranked, order = torch.where(valid, scores, -torch.inf).sort(dim=1, descending=True, stable=True)
+    ranked, order = scores.masked_fill(~valid, -torch.inf).sort(dim=1, descending=True, stable=True)
     return order[:, :count], ranked[:, :count] > -torch.inf
 
 

@@ -18,8 +18,8 @@ def moved_apart(boxes: Tensor, groups: Tensor, counts: Tensor, largest: Tensor) 
     counts, largest: (N,) the number of boxes that take part in each image, and their largest
     coordinate.
     """
-    is_moved = counts <= MOST_MOVED[boxes.device.type]
-    steps = torch.where(is_moved, largest + 1, 0).view(-1, *(1,) * (boxes.ndim - 2))
+    are_many = counts > MOST_MOVED[boxes.device.type]
+    steps = (largest + 1).masked_fill(are_many, 0).view(-1, *(1,) * (boxes.ndim - 2))
     return boxes + (groups * steps)[..., None]
 
 

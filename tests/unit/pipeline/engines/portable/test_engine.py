@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from pipeline.engines.batches import predict_by_shape
+from pipeline.engines.portable.build import build_model
+from pipeline.engines.portable.config import parse_config
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.engines.portable.execution import Execution, default_execution
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
 from tests.devices import DEVICES, needs_gpu
-from tests.models import write_model
+from tests.fake_gpu import FakeGpu, move_to_fake_gpu
+from tests.models import tree, write_model
 
 
 def picture(height: int, width: int, seed: int = 0) -> ModelInput:
@@ -137,9 +140,15 @@ def test_batches_only_inputs_of_same_padded_size() -> None:
     assert batches == [[40, 64, 33], [64]]
 
 
-def test_gpu_runs_fixed_shapes_and_cpu_does_not() -> None:
-    assert [default_execution(device) for device in ("cpu", "cuda", "cuda:1")] == [
-        "eager",
-        "static",
-        "static",
-    ]
+@pytest.mark.parametrize(
+    ("on_gpu", "proposals", "execution"),
+    [(False, 1000, "eager"), (True, 1000, "static"), (True, 6000, "eager")],
+)
+def test_gpu_runs_fixed_shapes_of_moderate_size(
+    on_gpu: bool, proposals: int, execution: str
+) -> None:
+    model = build_model(parse_config(tree(**{"MODEL.RPN.PRE_NMS_TOPK_TEST": proposals})))
+    with FakeGpu():
+        if on_gpu:
+            move_to_fake_gpu(model)
+        assert default_execution(model) == execution

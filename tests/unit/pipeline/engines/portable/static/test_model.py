@@ -10,7 +10,7 @@ from pipeline.engines.portable.config import parse_config
 from pipeline.engines.portable.fusion import fused
 from pipeline.engines.portable.maskrcnn import MaskRCNN
 from pipeline.engines.portable.static.model import Output, StaticMaskRCNN
-from tests.fake_gpu import FakeGpu, Transfers, move_to_fake_gpu
+from tests.fake_gpu import FakeGpu, HostOperations, move_to_fake_gpu
 from tests.models import tree
 
 VARIANTS = {
@@ -51,11 +51,13 @@ def inputs(count: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_static_model_never_asks_the_host(changes: dict[str, object]) -> None:
     model = build(**changes)
-    with FakeGpu(), torch.inference_mode(), Transfers() as transfers:
+    with FakeGpu(), torch.inference_mode():
         move_to_fake_gpu(model)
-        output = StaticMaskRCNN(model)(*inputs(2))
+        arguments = inputs(2)
+        with HostOperations() as operations:
+            output = StaticMaskRCNN(model)(*arguments)
         assert {tensor.device.type for tensor in output.detections} == {"cuda"}
-    assert transfers.names == []
+    assert operations.names == []
 
 
 def test_eager_model_asks_the_host() -> None:
@@ -68,9 +70,11 @@ def test_eager_model_asks_the_host() -> None:
 
 
 def test_transfer_from_the_host_is_noticed() -> None:
-    with FakeGpu(), Transfers() as transfers:
-        torch.zeros(3).to("cuda")
-    assert transfers.names == ["aten._to_copy.default"]
+    with FakeGpu(), HostOperations() as operations:
+        torch.ones(3, device="cuda") * torch.ones((), device="cuda")
+        assert operations.names == []
+        torch.tensor(2.0).to("cuda")
+    assert operations.names[-1] == "aten._to_copy.default"
 
 
 def test_static_model_is_one_graph_for_the_compiler() -> None:

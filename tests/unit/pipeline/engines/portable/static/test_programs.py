@@ -1,4 +1,4 @@
-"""Test which programs are kept. What is captured is tested in tests/parity, where there is a GPU."""
+"""Test which programs are kept. tests/parity tests what is captured, where there is a GPU."""
 
 import pytest
 import torch
