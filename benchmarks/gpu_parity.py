@@ -62,13 +62,16 @@ def main() -> None:
         compare_run(step, execution, precision)
 
 
-def compare_run(step: StepFile, execution: Execution, precision: Precision) -> None:
+def compare_run(
+    step: StepFile, execution: Execution, precision: Precision, device: str = "cuda"
+) -> None:
     """Add a row for each case. Where the engine fails, add a note instead."""
     is_compiled = execution.startswith("compiled")
     names = [case.folder.name for case in CASES]
     within_s = _COMPILED_WITHIN_S if is_compiled else _WITHIN_S
     command = [sys.executable, "-c", "from benchmarks.gpu_parity import answer; answer()"]
-    with child([*command, execution, precision], LOGS / f"parity-{execution}.log") as process:
+    log = LOGS / f"parity-{execution}-{precision}.log"
+    with child([*command, execution, precision, device], log) as process:
         for name in [COMPILED_CASE] if is_compiled else names:
             try:
                 row = process.ask({"case": name}, within_s)
@@ -78,9 +81,12 @@ def compare_run(step: StepFile, execution: Execution, precision: Precision) -> N
             step.add(execution=execution, precision=precision, case=name, **row)
 
 
-def answer(device: str = "cuda") -> None:
-    """Answer the names of cases. The arguments of the process are an execution and a precision."""
-    execution, precision = sys.argv[1:]
+def answer() -> None:
+    """Answer the names of cases with comparisons.
+
+    The arguments of the process are an execution, a precision and a device.
+    """
+    execution, precision, device = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
 
         def compared(question: Row) -> Row:

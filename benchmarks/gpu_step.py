@@ -6,6 +6,7 @@ the process, or leaves it unable to use the GPU again.
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from benchmarks.measure import Spread
 _STOP_WITHIN_S = 30.0
 # The environment variable that names the pipe for answers: what libraries print is in stdout.
 _ANSWERS = "BENCHMARK_ANSWERS"
+
+# The first line that is not indented after the lines of a traceback.
+_ERROR = re.compile(r"^Traceback .*\n(?:[ ].*\n|\n)*(\S.*)", re.MULTILINE)
 
 Row = dict[str, Any]
 
@@ -88,10 +92,12 @@ class Child:
         return answer
 
     def _ending(self) -> str:
-        """Return the last line that the process wrote, which of a traceback is the error."""
+        """Return the error of the last traceback that the process wrote, or else its last line."""
         self._process.wait(_STOP_WITHIN_S)
-        lines = self._log.read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it ended")
+        text = self._log.read_text(errors="replace").rstrip()
+        if errors := _ERROR.findall(text):
+            return str(errors[-1])
+        return text.split("\n")[-1] or "it ended"
 
 
 @contextmanager

@@ -66,6 +66,19 @@ def test_lost_detections_are_counted(case: Case, engine: PortableEngine) -> None
     assert comparison == Comparison(False, comparison.detections, comparison.detections)
 
 
+def test_run_in_process_of_its_own_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setattr(gpu_parity, "LOGS", tmp_path)
+    monkeypatch.setattr(gpu_parity, "CASES", [case])
+    step = StepFile(tmp_path / "step.json")
+    compare_run(step, "static", "float32", "cpu")
+    (row,) = step.result.rows
+    assert (row["execution"], row["precision"], row["case"]) == ("static", "float32", "r18")
+    assert (row["within"], row["lost"], row["eagerly"]) == (True, 0, 0)
+    assert step.result.notes == []
+
+
 def test_failing_execution_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_parity, "LOGS", tmp_path)
     step = StepFile(tmp_path / "step.json")

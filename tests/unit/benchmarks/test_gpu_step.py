@@ -11,7 +11,7 @@ print("what a library prints")
 def answer(question):
     print("and more of it")
     if question["number"] > 2:
-        raise ValueError("no more than 2")
+        raise ValueError("no more than 2\\nFor debugging consider something")
     return {"twice": 2 * question["number"]}
 answer_questions(answer)
 """
@@ -28,12 +28,20 @@ def test_child_answers_whatever_libraries_print(tmp_path: Path) -> None:
     assert "and more of it" in (tmp_path / "log").read_text()
 
 
-def test_failure_of_child_is_its_last_line(tmp_path: Path) -> None:
+def test_failure_of_child_is_the_error_of_its_traceback(tmp_path: Path) -> None:
     with child(python(ECHO), tmp_path / "log") as process:
         process.ask({"number": 1}, 60)
         for _ in range(2):  # the process reads the first question, and is gone at the second
             with pytest.raises(ChildFailed, match=r"^ValueError: no more than 2$"):
                 process.ask({"number": 3}, 60)
+
+
+def test_failure_of_child_without_traceback_is_its_last_line(tmp_path: Path) -> None:
+    with (
+        child(python("import sys; sys.exit('one\\ntwo')"), tmp_path / "log") as process,
+        pytest.raises(ChildFailed, match=r"^two$"),
+    ):
+        process.ask({}, 60)
 
 
 def test_child_that_ends_without_a_word_failed(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class StaticMaskRCNN:
         limits = limits_of(sizes)
         input_size = pixels.shape[1], pixels.shape[2]
         proposals = propose(model.proposal_generator, predictions, input_size, limits)
+        # torchvision's ROIAlign copies a map that is channels last; both poolers use one copy.
         maps = [features[name].contiguous() for name in heads.in_features]
         images = _index_of_images(proposals.valid)
         pooled = pool(heads.box_pooler, maps, proposals.boxes.flatten(0, 1), images)

@@ -87,6 +87,15 @@ def test_static_gives_instances_of_eager(
     assert eager_calls == []
 
 
+def test_static_gives_instances_of_eager_in_bfloat16(tmp_path: Path) -> None:
+    files = write_model(tmp_path)
+    eager, static = (
+        PortableEngine.open(*files, precision="bfloat16", execution=execution)
+        for execution in ("eager", "static")
+    )
+    assert_same(static.predict(INPUTS), eager.predict(INPUTS))
+
+
 @pytest.mark.parametrize("per_image", [1, 3])
 def test_masks_beyond_first_chunk_are_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_image: int
