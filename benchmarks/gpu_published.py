@@ -32,7 +32,7 @@ PUBLISHED = (
     Published(
         "Detectron2, mask_rcnn_R_50_FPN_3x, PyTorch 1.3",
         "V100",
-        "float32",
+        "not stated",
         1,
         "0.043 s/im",
         _DETECTRON2,
@@ -54,9 +54,9 @@ PUBLISHED = (
             "NVIDIA, TensorFlow 21.02", gpu, precision, batch, f"{rate} img/s", _NVIDIA_TENSORFLOW
         )
         for gpu, precision, rates in (
-            ("A100 80GB", "TF32", {6: 39.23, 24: 47.92}),
-            ("A100 80GB", "FP16", {6: 60.79, 24: 80.67}),
-            ("V100 16GB", "FP32", {6: 18.56, 12: 20.50}),
+            ("A100 80GB", "TF32", {6: "39.23", 24: "47.92"}),
+            ("A100 80GB", "FP16", {6: "60.79", 24: "80.67"}),
+            ("V100 16GB", "FP32", {6: "18.56", 12: "20.50"}),
         )
         for batch, rate in rates.items()
     ),
