@@ -1,107 +1,118 @@
-"""Compare the portable engine on a GPU with Detectron2's DefaultPredictor on the same GPU.
+"""Measure everything on a GPU: parity, the portable engine beside DefaultPredictor, the service.
 
-Each runs in a process of its own, and the processes take turns. DefaultPredictor takes one image at
-a time. Ours also takes batches, as large as the profile for a GPU allows, and resizes and pastes
-images beside the model, as the service does. DefaultPredictor needs Detectron2: without
-LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped.
+Each step is a process of its own, whose failure loses no result of another. What was measured so
+far stands in `out/benchmarks/gpu.json` and `gpu.md`. DefaultPredictor needs Detectron2: without
+LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped. On a machine without a GPU
+all is skipped. `python -m benchmarks.gpu STEP…` runs some of the steps.
 """
 
-import os
+import argparse
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import yaml
 
-from benchmarks.engine import DETECTRON2_NAME, worker
-from benchmarks.measure import Spread, alternate, ratio
-from benchmarks.peers.contenders import DETECTRON2
-from benchmarks.report import NO_TARGET, Figure, Result
-from benchmarks.standard import standard_bundle
-from pipeline.bundle.bundle import CONFIG_FILE, WEIGHTS_FILE
-from serve_app.paths import ROOT
+from benchmarks.gpu_report import figures, markdown
+from benchmarks.gpu_step import StepResult
+from benchmarks.report import Result, print_table
 
 FOLDER = Path("out/benchmarks")
-PROFILE = ROOT / "configs" / "serve" / "gpu.yaml"
-THREADS = os.cpu_count() or 1
-IMAGES = 32  # of each run
-ROUNDS = 8
-WANTED = 4.0
-# The precision, and whether images are batched.
-RUNS = {
-    "float32, one by one": ("float32", False),
-    "float32": ("float32", True),
-    "bfloat16, one by one": ("bfloat16", False),
-    "bfloat16": ("bfloat16", True),
+_STOP_WITHIN_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A module of this package that writes its result to the file that is its first argument."""
+
+    module: str
+    arguments: tuple[str, ...]
+    within_s: float
+
+    def command(self, result: Path) -> list[str]:
+        return [sys.executable, "-m", f"benchmarks.{self.module}", str(result), *self.arguments]
+
+
+STEPS = {
+    "parity": Step("gpu_parity", (), 1800),
+    "engines": Step("gpu_engines", (), 3600),
+    "service-demo": Step("gpu_service", ("demo",), 600),
+    "service-r50": Step("gpu_service", ("r50",), 900),
 }
 
 
-def run() -> Result:
+def run(steps: Sequence[str] = tuple(STEPS)) -> Result:
     if not torch.cuda.is_available():
         print("benchmarks: PyTorch finds no GPU: skipped", file=sys.stderr)
         return Result("gpu", figures({}))
-    seconds = measure(standard_bundle(FOLDER, int8=False))
-    details = {"gpu": gpu(), "images": IMAGES, "batch": batch_size(), "seconds": seconds}
-    return Result("gpu", figures(seconds), details)
+    results: dict[str, StepResult] = {}
+    result = Result("gpu", [])
+    for name in steps:
+        results[name] = run_step(STEPS[name], FOLDER / "gpu" / f"{name}.json")
+        result = report(results)
+    return result
 
 
-def measure(bundle: Path) -> dict[str, list[float]]:
-    """Return the seconds an image of each contender, on the bundle's first golden image."""
-    image = sorted((bundle / "golden").glob("*.jpg"))[0]
-    with ExitStack() as stack:
-        contenders = {
-            name: stack.enter_context(worker(command, {}))
-            for name, command in commands(bundle, image).items()
-        }
-        runs = alternate(contenders, ROUNDS, warm_up=2)
-    return {name: [took / IMAGES for took in seconds] for name, seconds in runs.items()}
+def run_step(step: Step, file: Path) -> StepResult:
+    """Return what the step measured, with a note where it did not come to its end."""
+    file.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        step.command(file),
+        # Where a shell runs this in the background, SIGINT is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        code = process.wait(step.within_s)
+        failure = f"{step.module} ended with exit code {code}; see what it printed" if code else ""
+    except subprocess.TimeoutExpired:
+        _stop(process)
+        failure = f"{step.module} was stopped after {step.within_s:g} s"
+    result = StepResult.read(file)
+    if failure:
+        result.notes.append(failure)
+    return result
 
 
-def commands(bundle: Path, image: Path) -> dict[str, list[str]]:
-    contenders: dict[str, list[str]] = {}
-    common = ["--device", "cuda", "--images", str(IMAGES)]
-    if python := os.environ.get(DETECTRON2):
-        script = str(Path(__file__).parent / "peers" / "default_predictor.py")
-        files = [str(bundle / CONFIG_FILE), str(bundle / WEIGHTS_FILE), str(image), str(THREADS)]
-        contenders[DETECTRON2_NAME] = [python, script, *files, *common]
-    else:
-        print(f"benchmarks: {DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
-    for name, (precision, is_batched) in RUNS.items():
-        command = [sys.executable, "-m", "benchmarks.worker", str(bundle), str(image), "portable"]
-        size = batch_size() if is_batched else 1
-        arguments = [precision, "--threads", str(THREADS), "--batch", str(size)]
-        contenders[name] = [*command, *arguments, *common]
-    return contenders
-
-
-def batch_size() -> int:
-    """Return the largest batch of the profile for a GPU."""
-    profile = yaml.safe_load(PROFILE.read_text())
-    size: int = profile["applications"][0]["args"]["model"]["max_batch_size"]
-    return size
-
-
-def figures(seconds: Mapping[str, list[float]]) -> list[Figure]:
-    return [figure(name, seconds) for name in RUNS]
-
-
-def figure(name: str, seconds: Mapping[str, list[float]]) -> Figure:
-    target = f"2 R50-FPN on a GPU: portable {name} / {DETECTRON2_NAME}, images/s"
-    wanted = f">= {WANTED:g}" if RUNS[name][1] else NO_TARGET
-    if name not in seconds:
-        return Figure(target, wanted, "not in this run", None)
-    ms = f"{1000 * Spread.of(seconds[name]).median:.2f} ms"
-    if DETECTRON2_NAME not in seconds:
-        return Figure(target, wanted, ms, None)
-    faster = ratio(seconds[DETECTRON2_NAME], seconds[name])
-    met = faster.median >= WANTED if RUNS[name][1] else None
-    return Figure(target, wanted, f"{faster}; {ms}", met)
+def report(results: dict[str, StepResult]) -> Result:
+    """Write what was measured so far as JSON and Markdown, and return it."""
+    details = {"gpu": gpu(), "steps": {name: asdict(step) for name, step in results.items()}}
+    result = Result("gpu", figures(results), details)
+    result.write(FOLDER)
+    (FOLDER / "gpu.md").write_text(markdown(details["gpu"], results))
+    return result
 
 
 def gpu() -> str:
-    """Return the name and the driver of the GPU."""
+    """Return the name and the driver of the GPU, and the version of PyTorch."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        name = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        name = torch.cuda.get_device_name()
+    return f"{name}; PyTorch {torch.__version__}"
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupt the process, so that it ends what it started, and kill it if it does not end."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}")
+    steps = parser.parse_args().steps
+    if unknown := set(steps) - set(STEPS):
+        parser.error(f"no such step: {', '.join(sorted(unknown))}")
+    print_table([run(steps or tuple(STEPS))])
+
+
+if __name__ == "__main__":
+    main()

@@ -6,14 +6,32 @@ import pytest
 
 from pipeline.engines.base import Engine
 from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.static.runner import StaticRunner
 from tests.devices import needs_gpu
 from tests.models import open_compiled
 from tests.parity.case import CASES, Case, assert_expected
 
+
+def open_static(config: Path, weights: Path) -> PortableEngine:
+    """Return the portable engine of fixed shapes, which must not need the eager one."""
+    engine = PortableEngine.open(config, weights, execution="static")
+    assert isinstance(engine.run, StaticRunner)
+    engine.run.eager = partial(pytest.fail, "a result is not settled")
+    return engine
+
+
 ENGINES = [
     pytest.param(PortableEngine.open, id="portable"),
+    pytest.param(open_static, id="portable-static"),
     pytest.param(open_compiled, id="openvino"),
-    pytest.param(partial(PortableEngine.open, device="cuda"), id="portable-gpu", marks=needs_gpu),
+    *(
+        pytest.param(
+            partial(PortableEngine.open, device="cuda", execution=execution),
+            id=f"portable-gpu-{execution}",
+            marks=needs_gpu,
+        )
+        for execution in ("eager", "static", "graphs")
+    ),
 ]
 
 

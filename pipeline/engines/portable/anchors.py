@@ -46,7 +46,9 @@ class AnchorGenerator(nn.Module):
     def grid_anchors(self, anchors: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         # The end of the range is that of the grid, so rounding of the offset adds no position.
         y, x = (
-            torch.arange(self.offset * stride, n * stride, stride, dtype=torch.float32).to(anchors)
+            torch.arange(
+                self.offset * stride, n * stride, stride, dtype=anchors.dtype, device=anchors.device
+            )
             for n in size
         )
         shift_y, shift_x = (grid.reshape(-1) for grid in torch.meshgrid(y, x, indexing="ij"))

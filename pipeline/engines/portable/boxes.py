@@ -36,21 +36,29 @@ def apply_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float]) -> Ten
     return corners.reshape(deltas.shape)
 
 
-def clip(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Return the (..., 4) XYXY boxes, clipped to an image of (height, width) pixels."""
-    height, width = image_size
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack(
-        (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)), dim=-1
-    )
+def limits_of(sizes: Tensor) -> Tensor:
+    """Return the largest coordinates in images of these sizes, (N, 4) float32 XYXY.
+
+    sizes: (N, 2) height and width of each image.
+    """
+    return sizes.flip(1).repeat(1, 2).float()
+
+
+def clip(boxes: Tensor, limits: Tensor) -> Tensor:
+    """Return the (..., 4) XYXY boxes, clipped to their images.
+
+    limits: of `limits_of`, in a shape that broadcasts to that of the boxes.
+    """
+    return boxes.clamp(min=0).minimum(limits)
 
 
 def nonempty(boxes: Tensor, threshold: float = 0.0) -> Tensor:
-    """Return the (N,) bool mask of the boxes whose sides are both longer than `threshold` pixels.
+    """Return the (...) bool mask of the boxes whose sides are both longer than `threshold` pixels.
 
-    boxes: (N, 4) XYXY.
+    boxes: (..., 4) XYXY.
     """
-    return (boxes[:, 2] - boxes[:, 0] > threshold) & (boxes[:, 3] - boxes[:, 1] > threshold)
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return (x2 - x1 > threshold) & (y2 - y1 > threshold)
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:

@@ -2,10 +2,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.engines.base import Precision
 from pipeline.engines.batches import predict_by_shape
@@ -15,9 +12,9 @@ from pipeline.engines.fingerprint import fingerprint_of
 from pipeline.engines.memory import translated_out_of_memory
 from pipeline.engines.portable.build import build_model
 from pipeline.engines.portable.config import parse_config, remarks_on
+from pipeline.engines.portable.execution import Execution, build_runner
 from pipeline.engines.portable.fusion import fused
 from pipeline.engines.portable.maskrcnn import MaskRCNN, layers_of
-from pipeline.engines.portable.roi_heads import Detections
 from pipeline.engines.tf32 import without_tf32
 from pipeline.errors import EngineUnavailable
 from pipeline.image.resize import ModelInput
@@ -25,7 +22,10 @@ from pipeline.instances import Instances
 
 
 class PortableEngine:
-    """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to load it from files."""
+    """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to load it from files.
+
+    execution: how the host makes the device run the model. All but 'eager' were never measured.
+    """
 
     name = "portable"
     max_threads = 1
@@ -36,16 +36,23 @@ class PortableEngine:
         device: str,
         precision: Precision = "float32",
         remarks: tuple[str, ...] = (),
+        execution: Execution = "eager",
     ) -> None:
-        self.model = model
+        self.model = model.to(device)
         self.remarks = remarks
-        self.device = torch.device(device)
+        self.execution = execution
+        self.run = build_runner(self.model, execution)
         self.precision = precision
         self.num_classes = model.roi_heads.box_predictor.num_classes
 
     @classmethod
     def open(
-        cls, config: Path, weights: Path, device: str = "cpu", precision: Precision = "float32"
+        cls,
+        config: Path,
+        weights: Path,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        execution: Execution = "eager",
     ) -> Self:
         """Load a Detectron2 YAML and checkpoint.
 
@@ -59,7 +66,7 @@ class PortableEngine:
                 # The box predictor stays in float32: scores differ by little, and it is small.
                 if layers is not model.roi_heads.box_predictor:
                     layers.to(torch.bfloat16)
-        return cls(model.to(device), device, precision, remarks)
+        return cls(model, device, precision, remarks, execution)
 
     def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         return predict_by_shape(
@@ -73,16 +80,7 @@ class PortableEngine:
     @torch.inference_mode()
     @without_tf32()
     def _predict_same_shape(self, inputs: Sequence[ModelInput]) -> list[Instances]:
-        images = [self._to_tensor(model_input.pixels) for model_input in inputs]
-        return [to_instances(detections) for detections in self.model(images)]
-
-    def _to_tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return the (H, W, 3) uint8 pixels on the device.
-
-        They are copied where they are read-only, as arrays from a shared store may be.
-        """
-        array = np.array(pixels, copy=not pixels.flags.writeable)
-        return torch.from_numpy(array).to(self.device)
+        return self.run(inputs)
 
 
 def open_model(config: Path, weights: Path) -> MaskRCNN:
@@ -100,14 +98,3 @@ def load_model(config: Path, weights: Path) -> tuple[MaskRCNN, tuple[str, ...]]:
     checkpoint = open_checkpoint(weights)
     remarks = load_strictly(model, checkpoint.weights)
     return fused(model), file.remarks + remarks_on(file.tree) + checkpoint.remarks + remarks
-
-
-def to_instances(detections: Detections) -> Instances:
-    """Return the detections of one image as NumPy arrays in host memory."""
-    masks = detections.masks
-    return Instances(
-        boxes=detections.boxes.cpu().numpy(),
-        scores=detections.scores.cpu().numpy(),
-        classes=detections.classes.cpu().numpy(),
-        masks=None if masks is None else masks.cpu().numpy(),
-    )

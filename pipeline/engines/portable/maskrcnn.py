@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.engines.batches import padded_size
+from pipeline.engines.portable.boxes import limits_of
 from pipeline.engines.portable.fpn import FPN
 from pipeline.engines.portable.networks import Features, Networks, Prediction
 from pipeline.engines.portable.roi_heads import Detections, StandardROIHeads
@@ -38,17 +39,22 @@ class MaskRCNN(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        return self.pixel_mean.device
+
     def forward(self, images: Sequence[Tensor]) -> list[Detections]:
         """Return the detections in each image, with boxes in its pixels.
 
         images: (H, W, 3) tensors of values 0..255, of any dtype, on the model's device.
         """
-        sizes = [(image.shape[0], image.shape[1]) for image in images]
         batch = self.batch(images)
+        sizes = torch.tensor([image.shape[:2] for image in images], device=batch.device)
+        limits = limits_of(sizes)
         features, predictions = self.networks.dense(batch)
         input_size = batch.shape[-2], batch.shape[-1]
-        proposals = self.proposal_generator(predictions, input_size, sizes)
-        detections: list[Detections] = self.roi_heads(self.networks, features, proposals, sizes)
+        proposals = self.proposal_generator(predictions, input_size, limits)
+        detections: list[Detections] = self.roi_heads(self.networks, features, proposals, limits)
         return detections
 
     def batch(self, images: Sequence[Tensor]) -> Tensor:

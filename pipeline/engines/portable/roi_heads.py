@@ -10,8 +10,6 @@ from pipeline.engines.portable.layers import Conv2d
 from pipeline.engines.portable.networks import Networks
 from pipeline.engines.portable.roi_align import roi_align
 
-Size = tuple[int, int]
-
 # Equation (1) of Feature Pyramid Networks: a box of 224 x 224 pixels belongs to level 4.
 CANONICAL_BOX_SIZE = 224
 CANONICAL_LEVEL = 4
@@ -152,31 +150,35 @@ class BoxPredictor(nn.Module):
         logits: Tensor,
         deltas: Tensor,
         proposals: Sequence[Tensor],
-        image_sizes: Sequence[Size],
+        limits: Tensor,
     ) -> list[Detections]:
         """Return the detections of each image, without masks.
 
         logits: (R, K + 1) and deltas: (R, K * 4) or (R, 4), of the proposals of all images.
-        proposals: (r, 4) XYXY of each image. image_sizes: (height, width) of each image.
+        proposals: (r, 4) XYXY of each image. limits: (N, 4), as for `clip`.
         """
-        scores = logits.sigmoid() if self.sigmoid else logits.softmax(dim=-1)
+        scores = self.scores(logits)
         boxes = apply_deltas(deltas, torch.cat(list(proposals)), self.bbox_reg_weights)
         counts = [len(p) for p in proposals]
         return [
-            self.best_of_image(image_boxes, image_scores, size)
-            for image_boxes, image_scores, size in zip(
-                torch.split(boxes, counts), torch.split(scores, counts), image_sizes, strict=True
+            self.best_of_image(image_boxes, image_scores, image_limits)
+            for image_boxes, image_scores, image_limits in zip(
+                torch.split(boxes, counts), torch.split(scores, counts), limits, strict=True
             )
         ]
 
-    def best_of_image(self, boxes: Tensor, scores: Tensor, image_size: Size) -> Detections:
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of the classes, (R, K + 1), the background last."""
+        return logits.sigmoid() if self.sigmoid else logits.softmax(dim=-1)
+
+    def best_of_image(self, boxes: Tensor, scores: Tensor, limits: Tensor) -> Detections:
         """Return the detections that remain after the score threshold and suppression per class.
 
         boxes: (R, K * 4) or (R, 4) XYXY. scores: (R, K + 1), the background last.
         """
         finite = boxes.isfinite().all(dim=1) & scores.isfinite().all(dim=1)
         boxes, scores = boxes[finite], scores[finite, :-1]
-        boxes = clip(torch.unflatten(boxes, 1, (-1, 4)), image_size)
+        boxes = clip(torch.unflatten(boxes, 1, (-1, 4)), limits)
 
         rows, classes = (scores > self.score_thresh).nonzero(as_tuple=True)
         boxes = boxes[rows, classes if boxes.shape[1] > 1 else 0]
@@ -232,16 +234,16 @@ class StandardROIHeads(nn.Module):
         networks: Networks,
         features: dict[str, Tensor],
         proposals: Sequence[Tensor],
-        image_sizes: Sequence[Size],
+        limits: Tensor,
     ) -> list[Detections]:
         """Return the detections of each image, with masks where the model predicts them.
 
         networks: what runs the layers. features: (N, C, h, w) feature maps by name. proposals:
-        (r, 4) XYXY of each image. image_sizes: (height, width) of each image.
+        (r, 4) XYXY of each image. limits: (N, 4), as for `clip`.
         """
         maps = [features[name] for name in self.in_features]
         logits, deltas = networks.box(self.box_pooler(maps, proposals))
-        detections = self.box_predictor.choose(logits, deltas, proposals, image_sizes)
+        detections = self.box_predictor.choose(logits, deltas, proposals, limits)
         if self.mask_pooler is None:
             return detections
         pooled = self.mask_pooler(maps, [d.boxes for d in detections])
@@ -253,12 +255,19 @@ def add_masks(detections: Sequence[Detections], logits: Tensor) -> list[Detectio
 
     logits: (N, K, M, M) or, class-agnostic, (N, 1, M, M), of the N detections of all images.
     """
-    classes = torch.cat([d.classes for d in detections])
-    channel = torch.zeros_like(classes) if logits.shape[1] == 1 else classes
-    masks = logits[torch.arange(len(logits), device=logits.device), channel].sigmoid()
+    masks = mask_probabilities(logits, torch.cat([d.classes for d in detections]))
     return [
         Detections(d.boxes, d.scores, d.classes, m)
         for d, m in zip(
             detections, torch.split(masks, [len(d.scores) for d in detections]), strict=True
         )
     ]
+
+
+def mask_probabilities(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the probabilities (N, M, M) of the mask of each detection's class.
+
+    logits: (N, K, M, M) or, class-agnostic, (N, 1, M, M). classes: (N,) int64.
+    """
+    channel = torch.zeros_like(classes) if logits.shape[1] == 1 else classes
+    return logits[torch.arange(len(logits), device=logits.device), channel].sigmoid()

@@ -74,27 +74,32 @@ class RPN(nn.Module):
         return [self.rpn_head(features[name]) for name in self.in_features]
 
     def forward(
-        self, predictions: Sequence[Prediction], input_size: Size, image_sizes: Sequence[Size]
+        self, predictions: Sequence[Prediction], input_size: Size, limits: Tensor
     ) -> list[Tensor]:
         """Return the (R, 4) XYXY proposals of each image by descending objectness, clipped to it.
 
         predictions: the results of `predict`. input_size: (height, width) of the padded batch.
-        image_sizes: (height, width) of each image.
+        limits: (N, 4), as for `clip`.
         """
-        levels = [
-            self.best_of_level(prediction, anchors)
-            for prediction, anchors in zip(
-                predictions, self.anchor_generator(input_size), strict=True
-            )
-        ]
+        levels = self.best_of_levels(predictions, input_size)
         scores = torch.cat([level_scores for level_scores, _ in levels], dim=1)
         boxes = torch.cat([level_boxes for _, level_boxes in levels], dim=1)
         level_ids = torch.cat(
             [torch.full_like(s[0], i, dtype=torch.int64) for i, (s, _) in enumerate(levels)]
         )
         return [
-            self.best_of_image(boxes[i], scores[i], level_ids, size)
-            for i, size in enumerate(image_sizes)
+            self.best_of_image(image_boxes, image_scores, level_ids, image_limits)
+            for image_boxes, image_scores, image_limits in zip(boxes, scores, limits, strict=True)
+        ]
+
+    def best_of_levels(
+        self, predictions: Sequence[Prediction], input_size: Size
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return the result of `best_of_level` for each feature map."""
+        anchors = self.anchor_generator(input_size)
+        return [
+            self.best_of_level(prediction, level_anchors)
+            for prediction, level_anchors in zip(predictions, anchors, strict=True)
         ]
 
     def best_of_level(self, prediction: Prediction, anchors: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,11 +111,11 @@ class RPN(nn.Module):
         return scores, boxes.view(*scores.shape, 4)
 
     def best_of_image(
-        self, boxes: Tensor, scores: Tensor, level_ids: Tensor, image_size: Size
+        self, boxes: Tensor, scores: Tensor, level_ids: Tensor, limits: Tensor
     ) -> Tensor:
         """Return at most `post_nms_topk` (R, 4) XYXY proposals after suppression per level."""
         finite = boxes.isfinite().all(dim=1) & scores.isfinite()
-        boxes = clip(boxes, image_size)
+        boxes = clip(boxes, limits)
         keep = finite & nonempty(boxes, self.min_box_size)
         boxes, scores, level_ids = boxes[keep], scores[keep], level_ids[keep]
         best = batched_nms(boxes, scores, level_ids, self.nms_thresh)

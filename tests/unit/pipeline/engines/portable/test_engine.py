@@ -8,7 +8,7 @@ from pipeline.engines.batches import predict_by_shape
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances
-from tests.devices import DEVICES
+from tests.devices import DEVICES, needs_gpu
 from tests.models import write_model
 
 
@@ -23,9 +23,17 @@ def device(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture
-def engine(tmp_path: Path, device: str) -> PortableEngine:
-    return PortableEngine.open(*write_model(tmp_path), device)
+EXECUTIONS = [
+    ("cpu", "eager"),
+    ("cpu", "static"),
+    *(pytest.param(("cuda", name), marks=needs_gpu) for name in ("eager", "static", "graphs")),
+]
+
+
+@pytest.fixture(params=EXECUTIONS, ids=lambda param: "-".join(param))
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> PortableEngine:
+    device, execution = request.param
+    return PortableEngine.open(*write_model(tmp_path), device, execution=execution)
 
 
 def assert_same(left: Instances, right: Instances) -> None:
@@ -71,7 +79,7 @@ def test_accepts_read_only_pixels(engine: PortableEngine) -> None:
 
 def test_predicts_without_tf32_and_restores_setting(engine: PortableEngine) -> None:
     settings = []
-    engine.model.register_forward_pre_hook(
+    engine.model.backbone.register_forward_pre_hook(
         lambda module, inputs: settings.append(torch.backends.cudnn.allow_tf32)
     )
     before = torch.backends.cudnn.allow_tf32
