@@ -16,6 +16,7 @@ from pipeline.engines.portable.rpn import RPN, RPNHead
 
 INPUT = (96, 160)  # height and width of the padded input
 IMAGE = (90, 131)
+LIMITS = torch.tensor([[131.0, 90.0, 131.0, 90.0]])  # of the same image
 SIZES, RATIOS, STRIDES = ([[8, 12], [16, 24], [48, 64]], [[0.5, 1.0]] * 3, (4, 8, 16))
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
@@ -50,7 +51,7 @@ def test_deltas_move_boxes_like_portable_engine(scale: float) -> None:
     found = apply_deltas(deltas, boxes, WEIGHTS)
     np.testing.assert_allclose(found.reshape(50, 12), expected.numpy(), rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(
-        clip(found, IMAGE), torch_boxes.clip(torch.from_numpy(found), IMAGE).numpy()
+        clip(found, IMAGE), torch_boxes.clip(torch.from_numpy(found), LIMITS[0]).numpy()
     )
 
 
@@ -108,7 +109,7 @@ def test_proposals_are_those_of_portable_engine(
         nms_thresh=0.7,
         min_box_size=min_size,
     )
-    (expected,) = rpn([flat(*pair) for pair in outputs], INPUT, [IMAGE])
+    (expected,) = rpn([flat(*pair) for pair in outputs], INPUT, LIMITS)
     levels = zip(SIZES, RATIOS, STRIDES, strict=True)
     anchors = [Anchors(cell_anchors(*cell), stride, 0.0) for *cell, stride in levels]
     choose = Proposals(suppression, anchors, WEIGHTS, pre, post, 0.7, min_size)
@@ -136,7 +137,7 @@ def test_detections_are_those_of_portable_engine(
     }
     predictor = BoxPredictor(1, classes, class_agnostic=agnostic, **settings)
     tensors = (torch.from_numpy(array) for array in (logits, deltas))
-    (expected,) = predictor.choose(*tensors, [torch.from_numpy(proposals)], [IMAGE])
+    (expected,) = predictor.choose(*tensors, [torch.from_numpy(proposals)], LIMITS)
     found = Detections(suppression, **settings)(logits, deltas, proposals, IMAGE)
     np.testing.assert_array_equal(found.classes, expected.classes.numpy())
     np.testing.assert_allclose(found.scores, expected.scores.numpy(), rtol=1e-5)
