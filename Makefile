@@ -40,7 +40,7 @@ images:
 	cluster/images/build $(IMAGES)
 
 # Builds images on a base made by debootstrap, and runs the Compose installation with them. Needs root, Debian,
-# buildah and podman, and 20 GB of disk meanwhile; takes half an hour.
+# buildah and podman, and 10 GB of disk meanwhile; takes ten minutes.
 test-images: $(READY)
 	$(BIN)/pytest -m images
 
