@@ -3,6 +3,9 @@ from dataclasses import dataclass
 from ray import serve
 from ray.serve.schema import DeploymentStatusOverview
 
+# In Ray's message about an actor that was lost with its node.
+_NODE_DIED = "its node has died"
+
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
@@ -10,7 +13,8 @@ class DeploymentState:
 
     is_rolling: a version is being deployed, or its deployment failed.
     running: the number of replicas that take requests.
-    is_failing: no replica runs, since replicas fail to start.
+    is_failing: no replica runs, since replicas fail to start. One that was starting on a node that
+    died counts as no failure: another node may start it.
     reason: the error of the last replica that failed to start, as one line.
     """
 
@@ -33,7 +37,9 @@ def _state(deployment: DeploymentStatusOverview) -> DeploymentState:
     return DeploymentState(
         is_rolling=deployment.status in ("UPDATING", "DEPLOY_FAILED"),
         running=running,
-        is_failing=running == 0 and deployment.status_trigger == "REPLICA_STARTUP_FAILED",
+        is_failing=running == 0
+        and deployment.status_trigger == "REPLICA_STARTUP_FAILED"
+        and _NODE_DIED not in deployment.message,
         reason=last_line(deployment.message),
     )
 
