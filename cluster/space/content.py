@@ -42,6 +42,8 @@ _WANTED = (
     "weights/demo/golden/*.json",
     "weights/demo/int8/*.bin",
     "weights/demo/int8/*.xml",
+    "weights/demo/openvino/*.bin",
+    "weights/demo/openvino/*.xml",
 )
 _BINARY = (".pth", ".bin", ".jpg")
 _MAX_FILE_BYTES = 10_000_000  # the hub takes larger files in its large-file storage only
