@@ -241,6 +241,11 @@ class Environment(BaseModel):
             max_pixels=self.max_image_pixels,
         )
 
+    @property
+    def is_database_given(self) -> bool:
+        """Return whether DATABASE_URL is set; otherwise the default is in the working folder."""
+        return "database_url" in self.model_fields_set
+
     def databases(self) -> dict[str, Any]:
         """Return Django's DATABASES."""
         config: dict[str, Any] = dict(dj_database_url.parse(self.database_url))

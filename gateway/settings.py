@@ -17,6 +17,7 @@ SECRET_KEY = ENVIRONMENT.secret(ENVIRONMENT.secret_key)
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 METRICS_HOSTS = ENVIRONMENT.metrics_hosts
 DATABASES = ENVIRONMENT.databases()
+DATABASE_IS_GIVEN = ENVIRONMENT.is_database_given
 
 # The connection to the ingress
 UPSTREAM_URL = ENVIRONMENT.upstream_url

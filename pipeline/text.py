@@ -21,6 +21,11 @@ def one_line(text: str, limit: int = MAX_MESSAGE) -> str:
     return f"{line[: limit - tail - 3]} … {line[-tail:]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return the number and the noun, which gets an `s` unless the number is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def quoted(value: Any, limit: int = MAX_VALUE) -> str:
     """Return the `repr` of the value, in one line of at most `limit` characters."""
     try:

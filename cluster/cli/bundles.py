@@ -16,6 +16,7 @@ from cluster.cli.options import (
 )
 from cluster.paths import DEMO_BUNDLE
 from pipeline.engines.base import EngineName
+from pipeline.text import counted
 
 if TYPE_CHECKING:
     from pipeline.bundle.bundle import Bundle
@@ -82,7 +83,7 @@ def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     console.say(
         f"packed {bundle.manifest.name} {bundle.manifest.version} into {target} "
-        f"({size / 1e6:.1f} MB, {golden_count} golden cases)"
+        f"({size / 1e6:.1f} MB, {counted(golden_count, 'golden case')})"
     )
     console.remark(bundle.manifest.remarks)
     _warn_of_golden(bundle)
@@ -104,8 +105,9 @@ def verify(
         console.remark([*manifest.remarks, *runner.remarks])
         count = opened.check_golden(runner)
     console.say(
-        f"{bundle}: {manifest.name} {manifest.version}: {len(manifest.files)} files intact, "
-        f"{count} golden cases reproduced by the {runner.name} engine "
+        f"{bundle}: {manifest.name} {manifest.version}: "
+        f"{counted(len(manifest.files), 'file')} intact, "
+        f"{counted(count, 'golden case')} reproduced by the {runner.name} engine "
         f"in {runner.precision}"
     )
     _warn_of_golden(opened)

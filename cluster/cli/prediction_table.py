@@ -3,7 +3,7 @@ from rich.text import Text
 
 from pipeline.schemas import Prediction
 from pipeline.scores import percent
-from pipeline.text import printable
+from pipeline.text import counted, printable
 
 
 def prediction_table(title: str, prediction: Prediction) -> Table:
@@ -14,7 +14,7 @@ def prediction_table(title: str, prediction: Prediction) -> Table:
     counts = ", ".join(f"{n} {c}" for c, n in prediction.metrics.class_distribution.items() if n)
     size = f"{prediction.image.width}x{prediction.image.height}"
     table = Table(
-        title=_text(f"{title} ({size}): {len(prediction.detections)} lesions"),
+        title=_text(f"{title} ({size}): {counted(len(prediction.detections), 'lesion')}"),
         caption=_text(
             f"{counts or 'nothing found'}{_hidden(prediction)} · "
             f"{prediction.model.name} {prediction.model.version}"

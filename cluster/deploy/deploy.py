@@ -12,6 +12,7 @@ from cluster.deploy.errors import error_line, refused
 from cluster.deploy.plan import Plan, read_plan
 from cluster.deploy.roll import Roll, Say
 from cluster.deploy.serve_client import Application, ServeClient, connected
+from pipeline.text import counted
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def _check_cluster(
 ) -> None:
     """Check the nodes and the room for a new replica, and try the model in it."""
     nodes = checks.check_nodes(plan)
-    say(f"cluster: the bundle is intact on each of {nodes} nodes")
+    say(f"cluster: the bundle is intact on {counted(nodes, 'node')}")
     if options.stop_first:
         say("the old replicas stop first: requests are refused until the new model is loaded")
         return
     with checks.reserved_room(plan, before, options.room_within_s) as room:
         report = checks.check_model(plan, room)
-    say(f"trial: {report.cases} golden cases reproduced by the {report.engine} engine")
+    say(f"trial: {counted(report.cases, 'golden case')} reproduced by the {report.engine} engine")
 
 
 def _say_what_stays(plan: Plan, now: Mapping[str, Any], say: Say) -> None:

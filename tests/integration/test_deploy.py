@@ -77,7 +77,7 @@ def test_check_only_tries_bundle_and_changes_nothing(cluster, bundles, profile):
     done = cluster.deploy(profile, "--bundle", bundles["2"], "--check-only")
     assert done.returncode == Exit.SERVES, done.stderr
     lines = done.stderr.splitlines()
-    assert any("1 golden cases reproduced" in line for line in lines)
+    assert any("1 golden case reproduced" in line for line in lines)
     assert lines[-1].startswith("checked: small 2 (")
     assert lines[-1].endswith("nothing was changed")
     assert cluster.version() == "1"
@@ -94,7 +94,7 @@ def test_deploy_rolls_good_bundle_without_lost_request(cluster, bundles, profile
     lines = done.stderr.splitlines()
     assert lines[0].startswith("bundle: small 2 (")
     assert lines[-1].startswith("serves: small 2 (")
-    assert any("1 golden cases reproduced" in line for line in lines)
+    assert any("1 golden case reproduced" in line for line in lines)
     replicas = cluster.replicas("LesionService")
     again = cluster.deploy(profile, "--bundle", bundles["2"])
     assert again.returncode == Exit.SERVES, again.stderr

@@ -16,7 +16,7 @@ def test_verify_accepts_packed_bundle(model: list[str], image: Path, tmp_path: P
     assert packed.exit_code == 0, packed.output
     verified = run("verify", bundle)
     assert verified.exit_code == 0, verified.output
-    assert "1 golden cases reproduced" in verified.stderr
+    assert "1 golden case reproduced" in verified.stderr
     assert f"{bundle}: small 1" in verified.stderr
     assert "WARNING" not in packed.stderr + verified.stderr
 

@@ -1,11 +1,24 @@
+from types import SimpleNamespace
+
 import pytest
 from django.core.checks import run_checks
 
-from gateway.checks import images_travel_encrypted, uploads_stay_in_memory
+from gateway.checks import (
+    certificates_are_used,
+    database_is_named,
+    images_travel_encrypted,
+    uploads_stay_in_memory,
+)
+from gateway.environment import Environment
 
 
 def test_gateway_passes_its_checks():
     assert run_checks() == []
+
+
+def test_deployment_check_names_database():
+    messages = [message.msg for message in run_checks(include_deployment_checks=True)]
+    assert [message.startswith("The database is ") for message in messages].count(True) == 1
 
 
 def test_check_refuses_uploads_written_to_disk(settings):
@@ -27,3 +40,73 @@ def test_check_refuses_uploads_written_to_disk(settings):
 def test_check_warns_of_plain_http_to_another_host(settings, url, warnings):
     settings.UPSTREAM_URL = url
     assert [message.id for message in images_travel_encrypted(None)] == warnings
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "warns"),
+    [
+        ("http://127.0.0.1:8000", "UPSTREAM_CERTIFICATE", True),
+        ("http://127.0.0.1:8000", "UPSTREAM_CA", True),
+        ("https://ingress.example:8443", "UPSTREAM_CERTIFICATE", False),
+        ("https://ingress.example:8443", "UPSTREAM_CA", False),
+    ],
+)
+def test_check_warns_of_certificate_that_is_not_used(settings, tmp_path, url, name, warns):
+    settings.UPSTREAM_URL = url
+    setattr(settings, name, tmp_path / "client.pem")
+    messages = [message.msg for message in certificates_are_used(None)]
+    assert [f"LESIONSERVE_{name} is set" in message for message in messages] == [True] * warns
+
+
+def test_plain_http_without_certificates_is_not_warned_of(settings):
+    settings.UPSTREAM_URL = "http://127.0.0.1:8000"
+    assert certificates_are_used(None) == []
+
+
+SECRETS = {
+    "LESIONSERVE_SECRET_KEY": "k" * 50,
+    "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
+    "LESIONSERVE_AUDIT_KEY": "a" * 32,
+}
+
+
+def database_message(monkeypatch, variables):
+    environment = Environment.read(SECRETS | variables)
+    settings = SimpleNamespace(
+        DATABASES=environment.databases(), DATABASE_IS_GIVEN=environment.is_database_given
+    )
+    monkeypatch.setattr("gateway.checks.settings", settings)
+    (message,) = database_is_named(None)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        (
+            "postgresql://clinic:s3cret@db.example:5433/lesions?sslmode=verify-full&sslrootcert=/a",
+            "lesions of PostgreSQL at db.example:5433.",
+        ),
+        ("postgresql://clinic:s3cret@db.example/lesions", "lesions of PostgreSQL at db.example."),
+        ("postgresql:///lesions", "lesions of PostgreSQL at the local socket."),
+        ("sqlite:////srv/lesions.sqlite3", "the SQLite file /srv/lesions.sqlite3."),
+    ],
+)
+def test_check_names_database_without_password(monkeypatch, url, name):
+    message = database_message(monkeypatch, {"DATABASE_URL": url})
+    assert (message.id, message.msg) == ("gateway.I001", f"The database is {name}")
+    assert "s3cret" not in str(message)
+
+
+def test_check_names_database_whose_url_is_in_a_file(monkeypatch, tmp_path):
+    (tmp_path / "url").write_text("postgresql://clinic:s3cret@db.example/lesions")
+    message = database_message(monkeypatch, {"DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert message.id == "gateway.I001"
+
+
+def test_check_warns_of_database_that_nobody_chose(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    message = database_message(monkeypatch, {})
+    assert message.id == "gateway.W003"
+    assert f"DATABASE_URL is not set. The database is the SQLite file {tmp_path}/" in message.msg
+    assert "single quotes" in message.hint

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.text import printable
+from pipeline.text import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,10 @@ def test_printable_escapes_unprintable_characters(text: str, expected: str) -> N
 
 def test_printable_keeps_given_characters() -> None:
     assert printable("a\tb\n", keep="\t") == "a\tb\\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 golden cases"), (1, "1 golden case"), (2, "2 golden cases")]
+)
+def test_noun_has_plural_unless_there_is_one(number, text):
+    assert counted(number, "golden case") == text
