@@ -1,15 +1,13 @@
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 from ray import serve
 from ray.serve import Application, Deployment
 
-from pipeline.bundle.bundle import Bundle, open_bundle
 from pipeline.engines.allocator import KEEP_FREED_MEMORY
-from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
+from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.graph import FusedGraph, Graph, StagedGraph
 from serve_app.ingress import Ingress
 from serve_app.ray_metrics import RayMetrics
@@ -24,22 +22,6 @@ _SHUTDOWN_MARGIN_S = 35.0
 def build_app(args: AppArgs) -> Application:
     """Build the application from the `args` of a profile, which names this as `import_path`."""
     return wire(args, partial(open_deployed_bundle, args.model.bundle_sha256))
-
-
-def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
-    """Open the bundle that was deployed. Raise BundleError where the folder holds another one.
-
-    Replicas are added long after a roll, and must answer from the same model as the others.
-    Without a digest, any intact bundle is opened.
-    """
-    bundle = open_bundle(path)
-    digest = bundle.manifest.digest
-    if bundle_sha256 is not None and digest != bundle_sha256:
-        raise BundleError(
-            f"the bundle in {path} has the digest {digest[:12]}, but {bundle_sha256[:12]} was "
-            "deployed; restore that bundle, or deploy this one"
-        )
-    return bundle
 
 
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
