@@ -91,23 +91,27 @@ def _start(
     stages: Stages,
     say: Say,
 ) -> Stack:
-    with stages.stage("checking the profile and the bundle"):
-        serve = ServeProcess(group, workspace, options, ports)
-        # Before the database, so that a refused profile or bundle leaves none behind.
-        wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
-    # Meanwhile Ray starts, which mostly waits for its own processes.
-    with stages.stage("preparing the database"):
-        commands.migrate()
-        commands.revoke_former_keys()
+    serve = ServeProcess(group, workspace, options, ports)
+    # A process for them imports Django meanwhile.
+    with commands.in_one_process():
+        with stages.stage("checking the profile and the bundle"):
+            # Before the database, so that a refused profile or bundle leaves none behind.
+            wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
+        # Meanwhile Ray starts, which mostly waits for its own processes.
+        with stages.stage("preparing the database"):
+            commands.migrate()
+            commands.revoke_former_keys()
+            if public_demo is None:
+                api_key = commands.issue_key(options.key_name)
+            else:
+                api_key = commands.issue_demo_key()
+            settings = _settings(options, ports, workspace, commands)
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
-        settings = _settings(options, ports, workspace, commands)
         start = partial(GatewayProcess, group, workspace, ports.gateway, serve.log.ingress_url)
         if public_demo is None:
             gateway = start(settings)
-            api_key = commands.issue_key(options.key_name)
         else:
-            api_key = commands.issue_demo_key()  # before the gateway, whose page shows it
             gateway = start(public_demo.gateway_variables(api_key), public_demo.exposure)
     processes: list[StackProcess] = [serve, gateway]
     monitoring = None
