@@ -53,7 +53,7 @@ def measure(bundle: Path) -> dict[str, list[float]]:
     image = sorted((bundle / "golden").glob("*.jpg"))[0]
     with ExitStack() as stack:
         contenders = {
-            name: stack.enter_context(worker(command, {}))
+            name: stack.enter_context(worker(command))
             for name, command in commands(bundle, image).items()
         }
         runs = alternate(contenders, ROUNDS, warm_up=2)
