@@ -1,12 +1,9 @@
 """Start the one-machine stack, and stop it."""
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-
-import httpx
 
 from cluster.errors import StackError
 from cluster.launcher.data_folder import private_files
@@ -23,7 +20,7 @@ from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.public_demo import PublicDemo
 from cluster.launcher.serve_process import ServeProcess
 from cluster.launcher.stack import Stack
-from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.stack_process import StackProcess, open_client
 from cluster.launcher.stages import Stages
 from cluster.launcher.stop_signals import StopSignals
 from cluster.launcher.workspace import Workspace, open_workspace
@@ -124,11 +121,7 @@ def _start(
         wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), processes, stages)
     with stages.stage("loading the model, which has to reproduce its golden cases"):
         wait_until(lambda: serve.log.has_reported(DriverState.READY), processes, stages)
-    trust = ssl.create_default_context(cafile=workspace.ca)
-    with (
-        stages.stage("waiting for the gateway"),
-        httpx.Client(timeout=5, trust_env=False, verify=trust) as client,
-    ):
+    with stages.stage("waiting for the gateway"), open_client(workspace.ca) as client:
         wait_until(lambda: gateway.is_ready(client), processes, stages)
         if monitoring is not None:
             wait_until(lambda: monitoring.is_ready(client), processes, stages)
