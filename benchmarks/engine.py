@@ -7,7 +7,7 @@ without LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from benchmarks.peers.contenders import DETECTRON2
 from benchmarks.report import NO_TARGET, Figure, Result
 from benchmarks.standard import standard_bundle
 from pipeline.bundle.bundle import CONFIG_FILE, QUANTIZED_FOLDER, WEIGHTS_FILE, open_bundle
-from pipeline.engines.allocator import KEEP_FREED_MEMORY
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.image.decode import decode
 from serve_app.paths import ROOT
@@ -52,18 +51,18 @@ def measure(bundle: Path, rounds: int) -> dict[str, list[float]]:
     image = sorted((bundle / "golden").glob("*.jpg"))[0]
     with ExitStack() as stack:
         contenders = {
-            name: stack.enter_context(worker(command, environment))
-            for name, (command, environment) in commands(bundle, image).items()
+            name: stack.enter_context(worker(command))
+            for name, command in commands(bundle, image).items()
         }
         return alternate(contenders, rounds, warm_up=2)
 
 
-def commands(bundle: Path, image: Path) -> dict[str, tuple[list[str], Mapping[str, str]]]:
-    contenders: dict[str, tuple[list[str], Mapping[str, str]]] = {}
+def commands(bundle: Path, image: Path) -> dict[str, list[str]]:
+    contenders: dict[str, list[str]] = {}
     if python := os.environ.get(DETECTRON2):
         script = str(Path(__file__).parent / "peers" / "default_predictor.py")
         files = [str(bundle / CONFIG_FILE), str(bundle / WEIGHTS_FILE), str(image), str(THREADS)]
-        contenders[DETECTRON2_NAME] = [python, script, *files], {}
+        contenders[DETECTRON2_NAME] = [python, script, *files]
     else:
         print(f"benchmarks: {DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
     for name in RUNS:
@@ -71,12 +70,12 @@ def commands(bundle: Path, image: Path) -> dict[str, tuple[list[str], Mapping[st
             continue
         command = [sys.executable, "-m", "benchmarks.worker", str(bundle), str(image)]
         arguments = [*name.split(), "--threads", str(THREADS)]
-        contenders[name] = [*command, *arguments], KEEP_FREED_MEMORY
+        contenders[name] = [*command, *arguments]
     return contenders
 
 
 @contextmanager
-def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Any]:
+def worker(command: Sequence[str]) -> Iterator[Any]:
     """Start a benchmark process.
 
     Yield a function that makes it do one run and returns the seconds that the run took.
@@ -86,7 +85,6 @@ def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[A
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
     )
     assert process.stdin is not None
     assert process.stdout is not None

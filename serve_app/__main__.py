@@ -6,11 +6,10 @@ from pathlib import Path
 
 from pipeline.errors import ModelError
 from pipeline.tracing.spans import TracingError
-from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, load_profile
 from serve_app.demo_bundle import require_demo
-from serve_app.driver import OBJECT_STORE_BYTES, StartError, deploy, local_ray
+from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.driver_state import DriverReport, DriverState
 from serve_app.paths import ROOT
 from serve_app.tokens import TokenError, Tokens
@@ -46,26 +45,33 @@ def main() -> int:
 
 
 def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
+    # Ray is imported once the profile and the bundle are accepted, and Serve once Ray's own
+    # processes have started: each takes a second or more of a processor.
+    from serve_app.driver import OBJECT_STORE_BYTES, local_ray
+
     stopping = threading.Event()
-    try:
-        with local_ray(
-            args,
-            options.dashboard_port,
-            options.temp_dir,
-            options.metrics_port,
-            options.object_store_bytes,
-        ):
-            DriverReport(state=DriverState.RAY_STARTED).print()
-            for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
-                signal.signal(signum, lambda *_: stopping.set())
-            deploy(profile, args)
-            DriverReport(state=DriverState.READY).print()
-            stopping.wait()
-            DriverReport(state=DriverState.STOPPING).print()
-    except StartError as error:
-        if options.debug:
-            print(error.details, file=sys.stderr)
-        return _fail(error, 1)
+    with local_ray(
+        args,
+        options.dashboard_port,
+        options.temp_dir,
+        options.metrics_port,
+        options.dashboard_metrics_port,
+        options.object_store_bytes or OBJECT_STORE_BYTES,
+    ):
+        DriverReport(state=DriverState.RAY_STARTED).print()
+        for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has taken the first for itself
+            signal.signal(signum, lambda *_: stopping.set())
+        from serve_app.deployment import StartError, deployed
+
+        try:
+            with deployed(profile, args):
+                DriverReport(state=DriverState.READY).print()
+                stopping.wait()
+                DriverReport(state=DriverState.STOPPING).print()
+        except StartError as error:
+            if options.debug:
+                print(error.details, file=sys.stderr)
+            return _fail(error, 1)
     return 0
 
 
@@ -78,7 +84,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
     parser.add_argument("--dashboard-port", type=int, help="start the Ray dashboard, there")
     parser.add_argument("--metrics-port", type=int, help="of Ray's metrics [default: a free one]")
-    parser.add_argument("--object-store-bytes", type=int, default=OBJECT_STORE_BYTES)
+    parser.add_argument("--dashboard-metrics-port", type=int, help="of the dashboard's own metrics")
+    parser.add_argument("--object-store-bytes", type=int)
     parser.add_argument("--temp-dir", type=Path, help="for Ray's sessions, sockets and logs")
     parser.add_argument("--debug", action="store_true", help="show where a failed start failed")
     return parser.parse_args()

@@ -1,15 +1,11 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from types import MappingProxyType
 
 from ray import serve
 from ray.serve import Application, Deployment
 
-from pipeline.bundle.bundle import Bundle, open_bundle
-from pipeline.engines.allocator import KEEP_FREED_MEMORY
-from pipeline.errors import BundleError
 from serve_app.args import AppArgs, Fused, Size
+from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.graph import FusedGraph, Graph, StagedGraph
 from serve_app.ingress import Ingress
 from serve_app.ray_metrics import RayMetrics
@@ -26,30 +22,12 @@ def build_app(args: AppArgs) -> Application:
     return wire(args, partial(open_deployed_bundle, args.model.bundle_sha256))
 
 
-def open_deployed_bundle(bundle_sha256: str | None, path: Path) -> Bundle:
-    """Open the bundle that was deployed. Raise BundleError where the folder holds another one.
-
-    Replicas are added long after a roll, and must answer from the same model as the others.
-    Without a digest, any intact bundle is opened.
-    """
-    bundle = open_bundle(path)
-    digest = bundle.manifest.digest
-    if bundle_sha256 is not None and digest != bundle_sha256:
-        raise BundleError(
-            f"the bundle in {path} has the digest {digest[:12]}, but {bundle_sha256[:12]} was "
-            "deployed; restore that bundle, or deploy this one"
-        )
-    return bundle
-
-
 def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
     """Return the graph of deployments. Tests bring an `open_bundle` of their own."""
     ingress = serve.ingress()(Ingress)
     deployment = partial(_deployment, args)
-    # For a model that may run on a CPU.
-    model_environment = {} if args.model.device == "cuda" else KEEP_FREED_MEMORY
     if isinstance(args.graph, Fused):
-        service = deployment(ingress, "LesionService", args.graph.ingress, model_environment)
+        service = deployment(ingress, "LesionService", args.graph.ingress)
         build = partial(FusedGraph, args, open_bundle, RayMetrics)
         graph: Callable[[], Graph] = partial(ReplaceableGraph, build)
         return service.bind(args, graph)
@@ -59,25 +37,18 @@ def wire(args: AppArgs, open_bundle: OpenBundle) -> Application:
         deployment(Preprocess, "Preprocess", args.graph.preprocess).bind(
             args, open_bundle, RayMetrics
         ),
-        deployment(Predictor, "Predictor", args.graph.predictor, model_environment).bind(
+        deployment(Predictor, "Predictor", args.graph.predictor).bind(
             args, open_bundle, RayMetrics
         ),
         deployment(Postprocess, "Postprocess", args.graph.postprocess).bind(args, RayMetrics),
     )
 
 
-def _deployment(
-    args: AppArgs,
-    stage: type,
-    name: str,
-    size: Size,
-    environment: Mapping[str, str] = MappingProxyType({}),
-) -> Deployment:
+def _deployment(args: AppArgs, stage: type, name: str, size: Size) -> Deployment:
     options = size.options()
     # An admitted request may run until its deadline.
     options.setdefault("graceful_shutdown_timeout_s", args.deadline.max_s + _SHUTDOWN_MARGIN_S)
-    if environment:
-        options["ray_actor_options"]["runtime_env"] = {"env_vars": dict(environment)}
+    # No runtime_env: Ray would start a worker for it alone, which imports Ray twice.
     decorate = serve.deployment(
         name=name,
         # A model that does not load would not load at the next attempt: fail at once.

@@ -1,9 +1,22 @@
+"""The profiles in configs/serve.
+
+Reading one does not import Ray, which takes seconds, so that a wrong profile is refused at once.
+"""
+
+import logging
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ray.serve.schema import LoggingConfig, ServeDeploySchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from serve_app.args import AppArgs
 
@@ -42,9 +55,44 @@ class HttpOptions(Strict):
         return self
 
 
+# What Python's logging can add to each line: Python 3.12 added the last.
+_RECORD = logging.LogRecord("", logging.INFO, "", 0, "", (), None)
+_RECORD_ATTRIBUTES = {*vars(_RECORD), "message", "asctime", "taskName"}
+
+
+def _is_record_attribute(name: str) -> str:
+    if name not in _RECORD_ATTRIBUTES:
+        raise ValueError("no attribute of Python's log records")
+    return name
+
+
+class LoggingOptions(Strict):
+    """Ray's LoggingConfig: the logs of Serve's controller, its proxies and the replicas."""
+
+    encoding: Literal["TEXT", "JSON"] = "TEXT"
+    log_level: int | str = "INFO"
+    logs_dir: str | None = None
+    enable_access_log: bool = True
+    additional_log_standard_attrs: list[Annotated[str, AfterValidator(_is_record_attribute)]] = []
+
+    @field_validator("log_level")
+    @classmethod
+    def _by_name(cls, level: int | str) -> str:
+        levels = logging.getLevelNamesMapping()
+        if isinstance(level, str) and level in levels:
+            return level
+        if level in levels.values():
+            return logging.getLevelName(level)
+        raise ValueError(f"one of {', '.join(levels)}")
+
+    def for_ray(self) -> dict[str, Any]:
+        """Return what the profile says; the rest is Ray's own default."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
 class Application(Strict):
-    name: str
-    route_prefix: str = "/"
+    name: str = Field(min_length=1)
+    route_prefix: str = Field(default="/", pattern="^/([^{}]*[^{}/])?$")
     import_path: Literal["serve_app.app:build_app"]
     args: AppArgs
 
@@ -52,12 +100,12 @@ class Application(Strict):
 class Profile(Strict):
     """The content of a file in configs/serve, as `serve deploy` takes it.
 
-    Every key is checked: Ray's own schema ignores unknown keys.
+    Every key is checked: Ray's own schema, ServeDeploySchema, ignores unknown keys.
     """
 
     proxy_location: Literal["Disabled", "HeadOnly", "EveryNode"] = "EveryNode"
     http_options: HttpOptions = HttpOptions()
-    logging_config: LoggingConfig = LoggingConfig()
+    logging_config: LoggingOptions = LoggingOptions()
     applications: list[Application] = Field(min_length=1, max_length=1)
 
     @property
@@ -88,11 +136,9 @@ def read_document(path: Path) -> Any:
 def parse_profile(path: Path, document: Any) -> Profile:
     """Check the document that was read from `path`. Raise ConfigError."""
     try:
-        profile = Profile.model_validate(document)
-        ServeDeploySchema.model_validate(document)
+        return Profile.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first(error)}") from error
-    return profile
 
 
 def _first(error: ValidationError) -> str:

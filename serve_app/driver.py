@@ -6,28 +6,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ray
-from ray import serve
 from ray._private import ray_constants
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
-from serve_app.app import build_app
 from serve_app.args import AppArgs
-from serve_app.config import Profile
-from serve_app.status import last_line
 
 # Images in flight are at most a few tens of megabytes each; Ray would take a third of the memory.
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
 
 _LOOPBACK = "127.0.0.1"
+# Serve's controller and its proxy take no CPU of a node, but a worker each.
+_WORKERS_OF_SERVE = 2
 
 
-class StartError(Exception):
-    """The service did not start. `str(error)` is one line, `details` what Ray says about it."""
+class _HeadWithoutDashboard(Node):
+    """Ray's head without the process of the dashboard, for which all others would wait."""
 
-    def __init__(self, message: str, details: str) -> None:
-        super().__init__(message)
-        self.details = details
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        """Start nothing: neither the dashboard nor its metrics were asked for."""
 
 
 @contextmanager
@@ -36,11 +33,14 @@ def local_ray(
     dashboard_port: int | None,
     temp_dir: Path | None,
     metrics_port: int | None = None,
+    dashboard_metrics_port: int | None = None,
     object_store_bytes: int = OBJECT_STORE_BYTES,
 ) -> Iterator[None]:
     """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
     metrics_port: where Ray exports the metrics of its processes and of the replicas.
+    dashboard_metrics_port: where the dashboard's process exports its own, which it does without a
+    dashboard, too; without either port, there is no such process.
     object_store_bytes: in /dev/shm, or in a deleted file below `temp_dir` where that is smaller.
 
     The other ports are free ones, so that nothing clashes with another Ray or a Redis on this host.
@@ -48,12 +48,14 @@ def local_ray(
     replicas; that one asks for Ray's token. `ray.init()` can choose neither the address nor the
     port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
     """
-    _set_environment()
-    node = Node(
+    _set_environment(dashboard_metrics_port)
+    has_dashboard_process = dashboard_port is not None or dashboard_metrics_port is not None
+    node = (Node if has_dashboard_process else _HeadWithoutDashboard)(
         RayParams(
             node_ip_address=_LOOPBACK,
-            # As many as the profile asks for: it always fits, and Ray starts no more idle workers.
-            num_cpus=_cpus(args),
+            # As many as the profile asks for: it always fits. As many workers are started before
+            # they are asked for, several at a time, and as many idle ones are kept.
+            num_cpus=_cpus(args) + _WORKERS_OF_SERVE,
             object_store_memory=object_store_bytes,
             include_dashboard=dashboard_port is not None,
             dashboard_host=_LOOPBACK,
@@ -73,20 +75,19 @@ def local_ray(
     try:
         ray.init(address=node.gcs_address, log_to_driver=False)
         yield
-        serve.shutdown()  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
         node.kill_all_processes(check_alive=False, allow_graceful=True)
 
 
-def _set_environment() -> None:
+def _set_environment(dashboard_metrics_port: int | None) -> None:
     """Set what Ray's processes read from the environment alone."""
     os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_grpc_enable_http_proxy": "0"})
     # The token that Ray would else make in the home directory.
     if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # The dashboard's own metrics; 44227 unless it is set, and 0 lets the system choose.
-    os.environ.setdefault("DASHBOARD_METRIC_PORT", "0")
+    # 44227 unless it is set, and 0 lets the system choose.
+    os.environ["DASHBOARD_METRIC_PORT"] = str(dashboard_metrics_port or 0)
     # Ray keeps 127.0.0.1 only where it takes this host for one that joins no cluster; else it
     # puts the address of the network in its place. The variable is for its processes, and the
     # constant is what this one has read from it.
@@ -94,38 +95,5 @@ def _set_environment() -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def deploy(profile: Profile, args: AppArgs) -> None:
-    """Serve the profile's application; return once the model has reproduced its golden cases.
-
-    Raise StartError where a replica does not start.
-    """
-    serve.start(
-        proxy_location=profile.proxy_location,
-        http_options=profile.http_options.model_dump(),
-        logging_config=profile.logging_config,
-    )
-    application = profile.application
-    try:
-        serve.run(
-            build_app(args),
-            name=application.name,
-            route_prefix=application.route_prefix,
-            logging_config=profile.logging_config,
-        )
-    except RuntimeError as error:
-        details = _details(application.name) or str(error)
-        raise StartError(last_line(details), details) from error
-
-
 def _cpus(args: AppArgs) -> int:
     return math.ceil(sum(size.most_replicas * size.num_cpus for size in args.sizes.values()))
-
-
-def _details(application: str) -> str:
-    """Return what Serve knows of the deployments that failed: the traceback of the last replica."""
-    deployments = serve.status().applications[application].deployments.values()
-    return "\n".join(
-        deployment.message
-        for deployment in deployments
-        if deployment.status.value == "DEPLOY_FAILED"
-    )

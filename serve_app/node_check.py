@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import ModelError
-from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
+from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.tokens import TokenError, Tokens
 
 

@@ -241,8 +241,10 @@ class Pipeline:
         self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
     ) -> None:
         metrics = make_metrics()
-        self._preprocess = Preprocess(args, open_bundle, lambda: metrics)
-        self._predictor = Predictor(args, open_bundle, lambda: metrics)
+        with ThreadPoolExecutor(1) as pool:  # the decoders start while the model loads
+            preprocess = pool.submit(Preprocess, args, open_bundle, lambda: metrics)
+            self._predictor = Predictor(args, open_bundle, lambda: metrics)
+        self._preprocess = preprocess.result()
         self._postprocess = Postprocess(args, lambda: metrics)
         assert isinstance(args.graph, Fused), "the stages share a replica in the fused layout"
         self._pixels = PixelBudget(args.graph.max_decoded_pixels)

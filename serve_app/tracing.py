@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from ray import serve
-from ray.serve.exceptions import RayServeException
-
 from pipeline.tracing import spans
 from pipeline.tracing.spans import AsyncFunction
 
@@ -82,6 +79,10 @@ def batch_spans(waits: "Sequence[Span | None]") -> Iterator[None]:
 
 
 def _replica_id() -> str | None:
+    # Here, since the driver checks the endpoint before it imports Ray.
+    from ray import serve
+    from ray.serve.exceptions import RayServeException
+
     try:
         return serve.get_replica_context().replica_id.unique_id
     except RayServeException:

@@ -9,9 +9,9 @@ from cluster.deploy.errors import misuse, refused
 from cluster.deploy.serve_client import Application
 from pipeline.bundle.manifest import Manifest
 from pipeline.errors import BundleError
-from serve_app.app import open_deployed_bundle
 from serve_app.args import AppArgs
 from serve_app.config import ConfigError, Profile, parse_profile, read_document
+from serve_app.deployed_bundle import open_deployed_bundle
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ def read_plan(
     application = document["applications"][0]
     if "logging_config" in document:
         # As Ray does, so that what it reports as deployed can be compared with the document.
-        logging = profile.logging_config.model_dump(mode="json", exclude_unset=True)
-        application["logging_config"] = logging
+        application["logging_config"] = profile.logging_config.for_ray()
     args = application["args"]
     args["model"] |= {"bundle": str(folder), "bundle_sha256": manifest.digest}
     args["deployment"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{secrets.token_hex(3)}"

@@ -1,15 +1,63 @@
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from cluster.errors import StackError
-from cluster.launcher.process_log import last_line
+from cluster.launcher.process_log import ProcessLog
 from cluster.launcher.workspace import Workspace
 from gateway.access.token import Token
 
 _KEY_DAYS = 30  # bounds the key of a start that was killed, where no other start revokes it
 
 _PROBE_ORGANISATION = "monitoring"
+
+
+class CommandProcess:
+    """A process that runs the gateway's commands, so that Django is imported once for all of them.
+
+    It imports Django at once, and touches the database with its first command.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._was_asked = False
+        self._log = ProcessLog(workspace.temp / "commands.log", is_kept=False)
+        with self._log.path.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.manage", "run_commands"],
+                # The settings require an upstream; no command connects to it.
+                env=workspace.gateway_environment(f"{workspace.scheme}://127.0.0.1"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches the launcher alone, which lets it finish
+            )
+
+    def run(self, *arguments: str) -> str:
+        """Run one command and return what it prints.
+
+        Raise StackError where it fails, which ends the process.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._was_asked = True
+        with suppress(BrokenPipeError):  # it has ended already, and says why below
+            print(json.dumps(arguments), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._process.wait()
+            reason = self._log.failure_reason
+            raise StackError(f"the gateway's {arguments[0]} failed: {reason}")
+        output: str = json.loads(answer)
+        return output.strip()
+
+    def end(self) -> None:
+        """End it, once a command that runs has finished."""
+        if not self._was_asked:
+            self._process.kill()
+        self._process.communicate()
 
 
 class GatewayCommands:
@@ -19,21 +67,32 @@ class GatewayCommands:
         self._workspace = workspace
         self._say = say
         self._issued_ids: list[str] = []
+        self._process: CommandProcess | None = None
+
+    @contextmanager
+    def in_one_process(self) -> Iterator[None]:
+        """Start a process for the commands of the block, which is ready by the first one."""
+        self._process = CommandProcess(self._workspace)
+        try:
+            yield
+        finally:
+            self._end_process()
 
     def run(self, *arguments: str) -> str:
         """Run one command and return what it prints. Raise StackError where it fails."""
-        process = subprocess.run(
-            [sys.executable, "-m", "gateway.manage", *arguments],
-            # The settings require an upstream; no command connects to it.
-            env=self._workspace.gateway_environment(f"{self._workspace.scheme}://127.0.0.1"),
-            capture_output=True,
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches the launcher alone, which lets it finish
-        )
-        if process.returncode != 0:
-            reason = last_line(process.stderr)
-            raise StackError(f"the gateway's {arguments[0]} failed: {reason}")
-        return process.stdout.strip()
+        if self._process is None:
+            with self.in_one_process():
+                return self.run(*arguments)
+        try:
+            return self._process.run(*arguments)
+        except StackError:
+            self._end_process()  # the next command has another one
+            raise
+
+    def _end_process(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
     def migrate(self) -> None:
         self.run("migrate", "--verbosity", "0")
@@ -64,8 +123,10 @@ class GatewayCommands:
 
     def revoke_issued_keys(self) -> None:
         """Revoke the keys of this start, where the database is kept."""
-        for key_id in self._issued_ids:
-            self._revoke(key_id)
+        if self._issued_ids:
+            with self.in_one_process():
+                for key_id in self._issued_ids:
+                    self._revoke(key_id)
 
     def _issue(self, *arguments: str) -> str:
         key = self.run("issue_key", *arguments, "--expires-in", str(_KEY_DAYS))

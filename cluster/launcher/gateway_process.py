@@ -1,13 +1,15 @@
 import sys
 from collections.abc import Mapping
-
-import httpx
+from typing import TYPE_CHECKING
 
 from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.process_roles import GATEWAY
 from cluster.launcher.public_demo import LOOPBACK, Exposure
-from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.stack_process import StackProcess, answers
 from cluster.launcher.workspace import Workspace
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class GatewayProcess(StackProcess):
@@ -30,12 +32,9 @@ class GatewayProcess(StackProcess):
         child = group.start(command, environment, log.path, workspace.lock_descriptors)
         super().__init__(GATEWAY, child, log)
 
-    def is_ready(self, client: httpx.Client) -> bool:
+    def is_ready(self, client: "httpx.Client") -> bool:
         """Return whether it answers, and the graph behind it."""
-        try:
-            return client.get(f"{self.url}/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
+        return answers(client, f"{self.url}/readyz")
 
 
 def _command(workspace: Workspace, port: int, exposure: Exposure) -> list[str]:

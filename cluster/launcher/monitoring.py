@@ -3,9 +3,8 @@
 import secrets
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import yaml
 
 from cluster.errors import StackError
@@ -14,8 +13,11 @@ from cluster.launcher.monitoring_config import alertmanager_config, prometheus_c
 from cluster.launcher.ports import StackPorts
 from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.process_roles import ALERTMANAGER, PROMETHEUS, Role
-from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.stack_process import StackProcess, answers
 from cluster.launcher.workspace import Workspace
+
+if TYPE_CHECKING:
+    import httpx
 
 # By program, the Debian package that brings it. Others call Alertmanager's program by its own name.
 _PACKAGES = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
@@ -59,11 +61,8 @@ class MonitoringProcess(StackProcess):
         child = group.start(command, environment, log.path, workspace.lock_descriptors)
         super().__init__(role, child, log)
 
-    def is_ready(self, client: httpx.Client) -> bool:
-        try:
-            return client.get(f"{self.url}/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False
+    def is_ready(self, client: "httpx.Client") -> bool:
+        return answers(client, f"{self.url}/-/ready")
 
 
 class PrometheusProcess(MonitoringProcess):
@@ -123,7 +122,7 @@ class Monitoring:
     def processes(self) -> list[MonitoringProcess]:
         return [self.prometheus, self.alertmanager]
 
-    def is_ready(self, client: httpx.Client) -> bool:
+    def is_ready(self, client: "httpx.Client") -> bool:
         return all(process.is_ready(client) for process in self.processes)
 
 

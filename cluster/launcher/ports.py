@@ -42,8 +42,8 @@ def choose_ports(wanted: Sequence[int | None]) -> list[int]:
 class StackPorts:
     """The ports of one start, all on the loopback address. What is not started has None.
 
-    metrics: of the dashboard's own metrics, which Ray serves also without one. ray_metrics: of the
-    node's metrics, with those of Serve and of the replicas.
+    metrics: of the dashboard's own metrics, used with the dashboard or the monitoring. ray_metrics:
+    of the node's metrics, with those of Serve and of the replicas.
     """
 
     gateway: int

@@ -31,7 +31,6 @@ class ServeProcess(StackProcess):
             # With this token Ray does not make or read one in the home directory.
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=self.dashboard_token,
-            DASHBOARD_METRIC_PORT=str(ports.metrics),
         )
         log = workspace.serve_log
         command = _command(workspace, options, ports)
@@ -52,6 +51,8 @@ def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> 
         command += ["--bundle", str(options.bundle)]
     if ports.dashboard is not None:
         command += ["--dashboard-port", str(ports.dashboard)]
+    if options.dashboard or options.monitoring:
+        command += ["--dashboard-metrics-port", str(ports.metrics)]
     if workspace.certificates is not None:
         command += ["--certificate", str(workspace.certificates.ingress)]
     if options.public_demo:

@@ -1,12 +1,9 @@
 """Start the one-machine stack, and stop it."""
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-
-import httpx
 
 from cluster.errors import StackError
 from cluster.launcher.data_folder import private_files
@@ -23,7 +20,7 @@ from cluster.launcher.process_group import ProcessGroup
 from cluster.launcher.public_demo import PublicDemo
 from cluster.launcher.serve_process import ServeProcess
 from cluster.launcher.stack import Stack
-from cluster.launcher.stack_process import StackProcess
+from cluster.launcher.stack_process import StackProcess, open_client
 from cluster.launcher.stages import Stages
 from cluster.launcher.stop_signals import StopSignals
 from cluster.launcher.workspace import Workspace, open_workspace
@@ -91,23 +88,27 @@ def _start(
     stages: Stages,
     say: Say,
 ) -> Stack:
-    with stages.stage("checking the profile and the bundle"):
-        serve = ServeProcess(group, workspace, options, ports)
-        # Before the database, so that a refused profile or bundle leaves none behind.
-        wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
-    # Meanwhile Ray starts, which mostly waits for its own processes.
-    with stages.stage("preparing the database"):
-        commands.migrate()
-        commands.revoke_former_keys()
+    serve = ServeProcess(group, workspace, options, ports)
+    # A process for them imports Django meanwhile.
+    with commands.in_one_process():
+        with stages.stage("checking the profile and the bundle"):
+            # Before the database, so that a refused profile or bundle leaves none behind.
+            wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
+        # Meanwhile Ray starts, which mostly waits for its own processes.
+        with stages.stage("preparing the database"):
+            commands.migrate()
+            commands.revoke_former_keys()
+            if public_demo is None:
+                api_key = commands.issue_key(options.key_name)
+            else:
+                api_key = commands.issue_demo_key()
+            settings = _settings(options, ports, workspace, commands)
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
-        settings = _settings(options, ports, workspace, commands)
         start = partial(GatewayProcess, group, workspace, ports.gateway, serve.log.ingress_url)
         if public_demo is None:
             gateway = start(settings)
-            api_key = commands.issue_key(options.key_name)
         else:
-            api_key = commands.issue_demo_key()  # before the gateway, whose page shows it
             gateway = start(public_demo.gateway_variables(api_key), public_demo.exposure)
     processes: list[StackProcess] = [serve, gateway]
     monitoring = None
@@ -120,11 +121,7 @@ def _start(
         wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), processes, stages)
     with stages.stage("loading the model, which has to reproduce its golden cases"):
         wait_until(lambda: serve.log.has_reported(DriverState.READY), processes, stages)
-    trust = ssl.create_default_context(cafile=workspace.ca)
-    with (
-        stages.stage("waiting for the gateway"),
-        httpx.Client(timeout=5, trust_env=False, verify=trust) as client,
-    ):
+    with stages.stage("waiting for the gateway"), open_client(workspace.ca) as client:
         wait_until(lambda: gateway.is_ready(client), processes, stages)
         if monitoring is not None:
             wait_until(lambda: monitoring.is_ready(client), processes, stages)

@@ -9,15 +9,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from cluster.errors import StackError
-from cluster.launcher.certificates import Certificates
 from cluster.launcher.data_folder import open_data_folder, private_files
 from cluster.launcher.driver_log import DriverLog
 from cluster.launcher.environment import child_environment, gateway_settings
 from cluster.launcher.folder_lock import FolderLock
 from cluster.launcher.process_log import ProcessLog
 from cluster.launcher.temp_folder import make_temp_folder, remove_abandoned
+
+if TYPE_CHECKING:
+    from cluster.launcher.certificates import Certificates
 
 _LOCK_WITHIN_S = 15.0
 _KEPT_STARTS = 20  # whose logs are kept, this start's included
@@ -39,7 +42,7 @@ class Workspace:
     data: Path
     logs: Path
     gateway_settings: Mapping[str, str]
-    certificates: Certificates | None
+    certificates: "Certificates | None"
     temp_lock: FolderLock
     data_lock: FolderLock | None
 
@@ -134,11 +137,17 @@ def open_workspace(
                 data=folder,
                 logs=logs,
                 gateway_settings={**gateway_settings(folder), **secrets},
-                certificates=Certificates.issue(folder / "tls", say) if tls else None,
+                certificates=_certificates(folder / "tls", say) if tls else None,
                 temp_lock=temp_lock,
                 data_lock=data_lock,
             )
         yield workspace
+
+
+def _certificates(folder: Path, say: Say) -> "Certificates":
+    from cluster.launcher.certificates import Certificates  # here: few starts need cryptography
+
+    return Certificates.issue(folder, say)
 
 
 def _open_data(folder: Path, say: Say, cleanup: ExitStack) -> tuple[FolderLock, Path]:

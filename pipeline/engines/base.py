@@ -1,8 +1,9 @@
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from pipeline.image.resize import ModelInput
-from pipeline.instances import Instances
+if TYPE_CHECKING:  # the names below are options of commands, which need no NumPy
+    from pipeline.image.resize import ModelInput
+    from pipeline.instances import Instances
 
 EngineName = Literal["auto", "portable", "openvino", "detectron2"]
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -22,7 +23,7 @@ class Engine(Protocol):
     max_threads: int
     remarks: tuple[str, ...]
 
-    def predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
+    def predict(self, inputs: "Sequence[ModelInput]") -> "list[Instances]":
         """Return the instances in each input, in the order of the inputs.
 
         The other inputs of a batch do not change which instances are found. They may change the

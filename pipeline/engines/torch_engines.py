@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.engines.allocator import keep_freed_memory
 from pipeline.engines.base import Engine, EngineName, Precision
 from pipeline.engines.detectron2 import Detectron2Engine
 from pipeline.engines.portable.engine import PortableEngine
@@ -22,6 +23,8 @@ def open_engine(
 
     threads: of PyTorch in this process; None leaves them as they are. Raise ModelError.
     """
+    if device == "cpu":
+        keep_freed_memory()
     if threads is not None:
         # Ray sets OMP_NUM_THREADS=1 for a replica with less than one CPU.
         torch.set_num_threads(threads)

@@ -72,6 +72,7 @@ LAYERS = (
     "gateway.urls",
     "gateway.public_demo_urls",
     "gateway.asgi",
+    "gateway.management",
     "gateway.manage",
     "cluster.errors",
     "cluster.paths",

@@ -68,3 +68,23 @@ def test_keys_of_killed_start_are_revoked_by_next_start(tmp_path):
         commands = GatewayCommands(workspace, print)
         commands.revoke_former_keys()
         assert key_states(commands) == ["revoked", "revoked"]
+
+
+def test_commands_share_process_until_one_fails(tmp_path):
+    with workspace_in(tmp_path) as workspace:
+        commands = GatewayCommands(workspace, print)
+        with commands.in_one_process():
+            first = commands._process
+            commands.migrate()
+            assert key_states(commands) == []
+            assert commands._process is first
+            with pytest.raises(StackError, match=r"the gateway's revoke_key failed: .*no key has"):
+                commands.run("revoke_key", "--", "unknown")
+            commands.issue_key("local")
+        assert key_states(commands) == ["active"]
+
+
+def test_process_without_command_leaves_no_database(tmp_path):
+    with workspace_in(tmp_path) as workspace, GatewayCommands(workspace, print).in_one_process():
+        pass
+    assert not (tmp_path / "lesionserve.sqlite3").exists()

@@ -284,3 +284,9 @@ def test_self_checks_are_switched_off_by_null(document):
     model |= {"golden_every_s": None, "weights_every_s": None}
     off = AppArgs.model_validate(args_of(document)).model
     assert (off.golden_every_s, off.weights_every_s) == (None, None)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_replicas_need_no_runtime_environment(path):
+    for deployment in deployments(build_app(load_profile(path).application.args)):
+        assert not deployment.ray_actor_options.get("runtime_env")

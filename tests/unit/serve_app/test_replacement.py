@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import BundleError, Overloaded, Unavailable
 from pipeline.schemas import Prediction, PredictOptions
-from serve_app.app import open_deployed_bundle
+from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.graph import FusedGraph
 from serve_app.paths import ROOT
 from serve_app.replacement import RELOAD_THREAD, ReplaceableGraph
