@@ -64,7 +64,7 @@ def by_the_book(data: Path) -> Iterator[Started]:
     """Start the gateway with the command of docs/deploy/systemd.md, on another port."""
     (port,) = choose_ports([None])
     guide = (ROOT / "docs/deploy/systemd.md").read_text()
-    (command,) = re.findall(r"^ +(uvicorn (?:.*\\\n)*.*)$", guide, re.MULTILINE)
+    (command,) = re.findall(r"^ +(uvicorn gateway\.asgi(?:.*\\\n)*.*)$", guide, re.MULTILINE)
     command = command.replace("\\\n", "").replace("--port 8080", f"--port {port}")
     with migrated_workspace(data) as workspace:
         settings = {**workspace.gateway_settings, "LESIONSERVE_HTTPS_ONLY": "false"}
