@@ -45,8 +45,8 @@ def main() -> int:
 
 
 def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
-    # Ray is imported once the profile and the bundle are accepted, and Serve once Ray's own
-    # processes have started: each takes a second or more of a processor.
+    # Ray is imported once the profile and the bundle are accepted, and Serve while Ray's own
+    # processes start: each takes a second or more of a processor.
     from serve_app.driver import OBJECT_STORE_BYTES, local_ray
 
     stopping = threading.Event()

@@ -1,3 +1,4 @@
+import importlib
 import math
 import os
 import secrets
@@ -20,7 +21,16 @@ _LOOPBACK = "127.0.0.1"
 _WORKERS_OF_SERVE = 2
 
 
-class _HeadWithoutDashboard(Node):
+class _Head(Node):
+    """Ray's head, beside whose start Serve is imported."""
+
+    def start_ray_processes(self) -> None:
+        """Start the node manager, which needs seconds until its agents have started."""
+        super().start_ray_processes()  # type: ignore[no-untyped-call]
+        importlib.import_module("serve_app.deployment")
+
+
+class _HeadWithoutDashboard(_Head):
     """Ray's head without the process of the dashboard, for which all others would wait."""
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
@@ -50,7 +60,7 @@ def local_ray(
     """
     _set_environment(dashboard_metrics_port)
     has_dashboard_process = dashboard_port is not None or dashboard_metrics_port is not None
-    node = (Node if has_dashboard_process else _HeadWithoutDashboard)(
+    node = (_Head if has_dashboard_process else _HeadWithoutDashboard)(
         RayParams(
             node_ip_address=_LOOPBACK,
             # As many as the profile asks for: it always fits. As many workers are started before

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 
 from cluster.errors import StackError
 from cluster.launcher.data_folder import private_files
@@ -17,7 +16,7 @@ from cluster.launcher.monitoring import (
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import StackPorts
 from cluster.launcher.process_group import ProcessGroup
-from cluster.launcher.public_demo import PublicDemo
+from cluster.launcher.public_demo import LOOPBACK, PublicDemo
 from cluster.launcher.serve_process import ServeProcess
 from cluster.launcher.stack import Stack
 from cluster.launcher.stack_process import StackProcess, open_client
@@ -94,22 +93,17 @@ def _start(
         with stages.stage("checking the profile and the bundle"):
             # Before the database, so that a refused profile or bundle leaves none behind.
             wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
-        # Meanwhile Ray starts, which mostly waits for its own processes.
+        # Meanwhile Ray starts.
         with stages.stage("preparing the database"):
-            commands.migrate()
-            commands.revoke_former_keys()
-            if public_demo is None:
-                api_key = commands.issue_key(options.key_name)
-            else:
-                api_key = commands.issue_demo_key()
-            settings = _settings(options, ports, workspace, commands)
+            api_key, settings = _prepare_database(options, public_demo, ports, workspace, commands)
+    with stages.stage("starting Ray"):
+        wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), [serve], stages)
+    # Not before, since Ray's processes keep two cores busy.
     with stages.stage("starting the gateway"):
         assert serve.log.ingress_url is not None
-        start = partial(GatewayProcess, group, workspace, ports.gateway, serve.log.ingress_url)
-        if public_demo is None:
-            gateway = start(settings)
-        else:
-            gateway = start(public_demo.gateway_variables(api_key), public_demo.exposure)
+        exposure = LOOPBACK if public_demo is None else public_demo.exposure
+        url = serve.log.ingress_url
+        gateway = GatewayProcess(group, workspace, ports.gateway, url, settings, exposure)
     processes: list[StackProcess] = [serve, gateway]
     monitoring = None
     if options.monitoring:
@@ -117,16 +111,31 @@ def _start(
         monitoring = Monitoring(group, workspace, ports, gateway.url, token)
         # Without them the service works, but they were asked for, so the start fails with them.
         processes += monitoring.processes
-    with stages.stage("starting Ray"):
-        wait_until(lambda: serve.log.has_reported(DriverState.RAY_STARTED), processes, stages)
-    with stages.stage("loading the model, which has to reproduce its golden cases"):
-        wait_until(lambda: serve.log.has_reported(DriverState.READY), processes, stages)
-    with stages.stage("waiting for the gateway"), open_client(workspace.ca) as client:
-        wait_until(lambda: gateway.is_ready(client), processes, stages)
-        if monitoring is not None:
-            wait_until(lambda: monitoring.is_ready(client), processes, stages)
+    with open_client(workspace.ca) as client:
+        with stages.stage("loading the model, which has to reproduce its golden cases"):
+            wait_until(lambda: serve.log.has_reported(DriverState.READY), processes, stages)
+        with stages.stage("waiting for the gateway"):
+            wait_until(lambda: gateway.is_ready(client), processes, stages)
+            if monitoring is not None:
+                wait_until(lambda: monitoring.is_ready(client), processes, stages)
     elapsed_s = stages.elapsed_s
     return Stack(serve, gateway, group, api_key, workspace.ca, elapsed_s, say, monitoring)
+
+
+def _prepare_database(
+    options: StackOptions,
+    public_demo: PublicDemo | None,
+    ports: StackPorts,
+    workspace: Workspace,
+    commands: GatewayCommands,
+) -> tuple[str, dict[str, str]]:
+    """Return the key of this start, and the gateway's variables."""
+    commands.migrate()
+    commands.revoke_former_keys()
+    if public_demo is not None:
+        api_key = commands.issue_demo_key()
+        return api_key, public_demo.gateway_variables(api_key)
+    return commands.issue_key(options.key_name), _settings(options, ports, workspace, commands)
 
 
 def _settings(
