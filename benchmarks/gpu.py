@@ -26,7 +26,7 @@ _STOP_WITHIN_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A module of this package that writes its result to the file that is its first argument."""
+    """A command that runs a module of this package, which writes its result to a file."""
 
     module: str
     arguments: tuple[str, ...]

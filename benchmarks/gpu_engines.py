@@ -145,7 +145,7 @@ def _row(
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """Seconds of IMAGES images: of the baseline, of the contender, and of its engine alone."""
+    """The seconds that IMAGES images took: the baseline, the contender, and its engine alone."""
 
     base_s: float
     whole_s: float
@@ -154,7 +154,7 @@ class _Round:
 
 
 class _ContenderFailed(Exception):
-    """The contender failed, not the baseline."""
+    """Raised where the contender failed, and not the baseline."""
 
 
 def _round(process: Child, batch: int, run: Baseline) -> _Round:

@@ -37,7 +37,7 @@ _SAME_BOX = 0.5  # IoU
 
 @dataclass(slots=True)
 class Comparison:
-    """How far the answers to the images of a case are from Detectron2's.
+    """The largest differences between the answers to a case's images and Detectron2's.
 
     within: whether all are within the tolerances of tests/parity. lost: detections without one of
     the same class with at least half of the same box. box, score, mask_iou: the largest
@@ -82,7 +82,7 @@ def compare_run(
 
 
 def answer() -> None:
-    """Answer the names of cases with comparisons.
+    """Read names of cases, and print the comparison of each.
 
     The arguments of the process are an execution, a precision and a device.
     """

@@ -1,4 +1,4 @@
-"""The tables of the GPU benchmark, from what its steps wrote."""
+"""Write the tables of the GPU benchmark from what its steps wrote."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,5 +1,3 @@
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +26,3 @@ class Anchors:
         """
         centres = (np.stack((columns, rows), axis=1) + self.offset) * self.stride
         return np.tile(centres, 2).astype(np.float32) + self.cell[shapes]
-
-
-def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Floats:
-    """Return (len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
-
-    A size is the square root of the area in pixels; an aspect ratio is height / width.
-    """
-    anchors = []
-    for size in sizes:
-        for ratio in aspect_ratios:
-            width = math.sqrt(size**2.0 / ratio)
-            height = ratio * width
-            anchors.append([-width / 2.0, -height / 2.0, width / 2.0, height / 2.0])
-    return np.array(anchors, dtype=np.float32)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.engines.base import Precision
 from pipeline.engines.batches import padded_size
+from pipeline.engines.cell_anchors import cell_anchors
 from pipeline.engines.files.config_file import read_config_file
-from pipeline.engines.openvino.anchors import Anchors, cell_anchors
+from pipeline.engines.openvino.anchors import Anchors
 from pipeline.engines.openvino.detections import Detections, chosen_masks
 from pipeline.engines.openvino.graphs import Graphs, read_graphs
 from pipeline.engines.openvino.pooling import ROIPooler, WeightedSums

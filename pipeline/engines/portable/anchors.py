@@ -1,8 +1,9 @@
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.engines.cell_anchors import cell_anchors
 
 
 class AnchorGenerator(nn.Module):
@@ -25,7 +26,7 @@ class AnchorGenerator(nn.Module):
         self.offset = offset
         self.per_position = len(sizes[0]) * len(aspect_ratios[0])
         for level, (level_sizes, level_ratios) in enumerate(zip(sizes, aspect_ratios, strict=True)):
-            anchors = cell_anchors(level_sizes, level_ratios)
+            anchors = torch.from_numpy(cell_anchors(level_sizes, level_ratios))
             self.register_buffer(f"cell_anchors_{level}", anchors, persistent=False)
 
     def forward(self, input_size: tuple[int, int]) -> list[Tensor]:
@@ -54,17 +55,3 @@ class AnchorGenerator(nn.Module):
         shift_y, shift_x = (grid.reshape(-1) for grid in torch.meshgrid(y, x, indexing="ij"))
         shifts = torch.stack((shift_x, shift_y, shift_x, shift_y), dim=1)
         return (shifts[:, None] + anchors).reshape(-1, 4)
-
-
-def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> Tensor:
-    """Return (len(sizes) * len(aspect_ratios), 4) XYXY boxes around (0, 0).
-
-    A size is the square root of the area in pixels; an aspect ratio is height / width.
-    """
-    anchors = []
-    for size in sizes:
-        for ratio in aspect_ratios:
-            width = math.sqrt(size**2.0 / ratio)
-            height = ratio * width
-            anchors.append([-width / 2.0, -height / 2.0, width / 2.0, height / 2.0])
-    return torch.tensor(anchors, dtype=torch.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.engines.openvino.anchors import Anchors, cell_anchors
+from pipeline.engines.cell_anchors import cell_anchors
+from pipeline.engines.openvino.anchors import Anchors
 from pipeline.engines.openvino.boxes import apply_deltas, clip
 from pipeline.engines.openvino.detections import Detections, chosen_masks
 from pipeline.engines.openvino.proposals import Proposals, highest
