@@ -248,6 +248,11 @@ class AppArgs(Args):
         return {name: size for name, size in self.graph if isinstance(size, Size)}
 
     @property
+    def has_one_ingress(self) -> bool:
+        """Whether a single replica takes all requests, so that none has to be chosen."""
+        return self.graph.ingress.most_replicas == 1
+
+    @property
     def model_size(self) -> Size:
         """The size of the deployment that holds the model."""
         return self.graph.ingress if isinstance(self.graph, Fused) else self.graph.predictor

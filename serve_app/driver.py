@@ -12,6 +12,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 
 from serve_app.args import AppArgs
+from serve_app.direct_ingress import enable_direct_ingress
 
 # Images in flight are at most a few tens of megabytes each; Ray would take a third of the memory.
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
@@ -59,6 +60,8 @@ def local_ray(
     port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
     """
     _set_environment(dashboard_metrics_port)
+    if args.has_one_ingress:
+        enable_direct_ingress()
     has_dashboard_process = dashboard_port is not None or dashboard_metrics_port is not None
     node = (_Head if has_dashboard_process else _HeadWithoutDashboard)(
         RayParams(

@@ -4,7 +4,9 @@ from typing import Any
 from fastapi import FastAPI
 from ray.serve.handle import DeploymentHandle
 
+from serve_app.alternative_service import AlternativeService
 from serve_app.args import AppArgs
+from serve_app.direct_ingress import has_direct_ingress
 from serve_app.graph import Graph
 from serve_app.routes import Routes
 from serve_app.tokens import Tokens
@@ -24,6 +26,8 @@ class Ingress:
         start_tracing()
         self._graph = graph(*stages)
         self._app = Routes(self._graph, Tokens.from_environment(), args).app()
+        if has_direct_ingress():
+            self._app.add_middleware(AlternativeService)
 
     async def check_health(self) -> None:
         await self._graph.check_health()

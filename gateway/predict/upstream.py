@@ -19,6 +19,7 @@ from gateway.errors import (
     UpstreamLost,
     UpstreamUnreached,
 )
+from gateway.predict.alternative_service import AlternativeService
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
 from gateway.predict.manifest import Manifest
@@ -92,6 +93,9 @@ class Upstream:
 
         `certificate` (PEM, with its key) authenticates the gateway to an ingress that asks for one.
         """
+        transport = httpx.AsyncHTTPTransport(
+            verify=_trust(ca, certificate), limits=_LIMITS, trust_env=False
+        )
         client = httpx.AsyncClient(
             base_url=url,
             headers={
@@ -101,9 +105,8 @@ class Upstream:
             },
             # The deadline bounds reading and writing; these bound what must be quick.
             timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
-            limits=_LIMITS,
+            transport=AlternativeService(transport),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # cookies are never stored
-            verify=_trust(ca, certificate),
             trust_env=False,  # no proxy, and no credentials from a .netrc
         )
         return cls(client, deadline_s)

@@ -48,6 +48,7 @@ def test_up_answers_recovers_and_leaves_nothing(tmp_path):
         assert_invitation(up)
         assert_listens_on_loopback_alone(up)
         assert_metrics_of_replicas(up)
+        assert_replica_is_asked_itself(up)
         assert_files_are_private(tmp_path / "data")
         assert re.findall(r"^ +\d+ s  (.*)", up.output, re.MULTILINE)[-1] == "ready"
 
@@ -61,6 +62,7 @@ def test_up_answers_recovers_and_leaves_nothing(tmp_path):
             10,
         )
         assert up.post().status_code == 200
+        assert_replica_is_asked_itself(up)
 
         processes = up.processes()
         assert list(up.temp.glob("ls-*/ray"))
@@ -75,7 +77,7 @@ def test_up_answers_recovers_and_leaves_nothing(tmp_path):
     assert_logs_are_kept(tmp_path / "data", answer.json()["request_id"], up.key)
     audited = manage(tmp_path / "data", "verify_audit")
     assert audited.returncode == 0, audited.stderr
-    assert " 6 rows, " in audited.stdout
+    assert " 12 rows, " in audited.stdout
 
 
 def assert_logs_are_kept(data: Path, request_id: str, key: str) -> None:
@@ -125,6 +127,19 @@ def assert_metrics_of_replicas(up: Up) -> None:
     assert ("127.0.0.1", port) in up.listening()
     url = f"http://127.0.0.1:{port}/metrics"
     until(lambda: "ray_lesionserve_model_info{" in httpx.get(url, timeout=10).text, within_s=60)
+
+
+def assert_replica_is_asked_itself(up: Up) -> None:
+    """The next images do not pass Serve's proxy, whose log has a line for each request."""
+
+    def proxied() -> int:
+        logs = up.temp.glob("ls-*/ray/session_*/logs/serve/proxy_*.log")
+        return sum(log.read_text().count("POST /predict") for log in logs)
+
+    before = proxied()
+    for _ in range(3):
+        assert up.post().status_code == 200
+    assert proxied() == before
 
 
 def assert_files_are_private(data: Path) -> None:

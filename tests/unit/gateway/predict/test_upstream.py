@@ -499,10 +499,15 @@ class TestConnect:
             "Accept-Encoding": "identity",
         }
 
-    def test_client_limits_connections_and_waits(self, options):
+    def test_client_limits_connections_and_waits(self, options, monkeypatch):
+        made: dict[str, object] = {}
+        monkeypatch.setattr(
+            module.httpx, "AsyncHTTPTransport", lambda **arguments: made.update(arguments)
+        )
         Upstream.connect("http://up", "a token", 30)
         assert options["timeout"] == httpx.Timeout(None, connect=2.0, pool=0.5)
-        assert options["limits"] == httpx.Limits(
+        assert made["trust_env"] is False
+        assert made["limits"] == httpx.Limits(
             max_connections=128, max_keepalive_connections=32, keepalive_expiry=3.0
         )
 
