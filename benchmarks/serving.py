@@ -171,8 +171,8 @@ def measure(
         check_answers(target, workload, labels)
         outcomes = {}
         for clients, count in requests.items():
-            warm_up = min(clients, max(1, count // 8))
-            _load(target, workload, clients, warm_up)
+            if clients > 1:  # one client was warmed up by the check
+                _load(target, workload, clients, min(clients, count // 8))
             outcomes[clients] = _load(target, workload, clients, count)
         return outcomes
 
