@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.gpu_step import StepFile
 from benchmarks.launch import launched
 from benchmarks.load import Outcome, apply, form_request
-from benchmarks.serving import percentile
+from benchmarks.measure import percentile
 from benchmarks.standard import standard_bundle
 from cluster.paths import DEMO_BUNDLE
 from serve_app.paths import ROOT

@@ -42,3 +42,8 @@ def alternate(
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Spread:
     """Return the spread of each round's own ratio."""
     return Spread.of([a / b for a, b in zip(numerator, denominator, strict=True)])
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the percentile of at least two values."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

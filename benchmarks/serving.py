@@ -1,48 +1,42 @@
 """Compare the whole stack with its peers and with the engine alone, on this machine.
 
 Only one contender fits the machine at a time: in each round every one is started, measured and
-stopped, and figures are ratios within a round. The document's stack needs Detectron2: without
-LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped.
+stopped, and figures are ratios within a round. LitServe and BentoML are measured bare, and behind
+the Django gateway that their user has to build for keys and audit rows. The document's stack needs
+Detectron2: without LESIONSERVE_DETECTRON2_PYTHON, an interpreter that has it, it is skipped.
 """
 
 import json
 import os
 import statistics
-import subprocess
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 import httpx
 import yaml
 
 from benchmarks.load import Outcome, apply, form_request
-from benchmarks.measure import Spread, ratio
 from benchmarks.peers import contenders
 from benchmarks.peers.contenders import Contender, Setting, Target
-from benchmarks.plot import plot
-from benchmarks.report import Figure, Result
-from benchmarks.standard import jpeg, scene, standard_bundle
-from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE, LOCAL_PROFILE
-from serve_app.paths import ROOT
+from benchmarks.peers.process import output
+from cluster.paths import LOCAL_PROFILE
 
 FOLDER = Path("out/benchmarks")
 MOST_CLIENTS = 16
+ROUNDS = 5
+OURS = "lesionserve"
+DOCUMENT = "the document's stack"
+PEERS: Mapping[str, Contender] = {"LitServe": contenders.litserve, "BentoML": contenders.bentoml}
 _WITHIN_S = 60.0  # no request starts later
-CORES = os.cpu_count() or 1
-# Of each worker. LitServe and BentoML advise one worker for each core; Detectron2 takes them all.
-THREADS = {"lesionserve": CORES, "LitServe": 1, "BentoML": 1, "the document's stack": CORES}
-# Images/s at MOST_CLIENTS clients, by workload and whether the peer is the document's stack.
-WANTED = {
-    ("demo bundle", False): 1.0,
-    ("demo bundle", True): 3.0,
-    ("R50-FPN", False): 1.0,
-    ("R50-FPN", True): 1.0,
-}
+
+Start = Callable[[], AbstractContextManager[Target]]
+# By the number of clients.
+Outcomes = dict[int, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,6 @@ class Workload:
     bundle: Path
     images: list[Path]
     requests: dict[int, int]  # in all, by the number of clients
-    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,65 +59,91 @@ class Alone:
     engine: list[float]
     labels: list[list[str]]
 
+    @property
+    def p50_ms(self) -> float:
+        return 1000 * statistics.median(self.answer)
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
     alone: Alone
-    outcomes: dict[str, dict[int, Outcome]]  # by contender and number of clients
+    outcomes: dict[str, Outcomes]  # by contender
 
 
-def run() -> Result:
-    demo = demo_workload()
-    rounds = [measure(demo, number) for number in range(demo.rounds)]
-    standard = standard_workload()
-    standard_rounds = [measure(standard, number) for number in range(standard.rounds)]
-    plot(pooled(rounds), Path(__file__).with_suffix(".svg"), demo.name)
-    return result(rounds, standard_rounds)
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """trials: images/s at MOST_CLIENTS clients in the round before, by peer and setting."""
+
+    workload: Workload
+    trials: dict[str, dict[Setting, float]]
+    rounds: list[Round]
 
 
-def demo_workload() -> Workload:
-    images = [*sorted((DEMO_BUNDLE / "golden").glob("*.jpg")), DEMO_IMAGE]
-    return Workload(
-        "the demo bundle", DEMO_BUNDLE, images, {1: 28, 4: 70, MOST_CLIENTS: 140}, rounds=3
-    )
+def compare(workload: Workload) -> Comparison:
+    """Find each peer's better setting, then measure all contenders in ROUNDS rounds."""
+    trials = measure_settings(workload)
+    starts = contestants(workload.bundle, {name: better(of) for name, of in trials.items()})
+    rounds = []
+    for number in range(ROUNDS):
+        print(f"benchmarks: {workload.name}, round {number + 1} of {ROUNDS}", file=sys.stderr)
+        rounds.append(measure_round(workload, starts, number))
+    return Comparison(workload, trials, rounds)
 
 
-def standard_workload() -> Workload:
-    bundle = standard_bundle(FOLDER)
-    images = [FOLDER / "serving" / f"scene{seed}.jpg" for seed in (11, 12)]
-    for seed, path in zip((11, 12), images, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(scene(seed)))
-    return Workload("R50-FPN", bundle, images, {1: 3, 4: 8, MOST_CLIENTS: 16}, rounds=1)
+def measure_settings(workload: Workload) -> dict[str, dict[Setting, float]]:
+    """Return images/s at MOST_CLIENTS clients by peer and setting, each bare and measured once."""
+    alone = measure_alone(workload)
+    most = {MOST_CLIENTS: workload.requests[MOST_CLIENTS]}
+    trials: dict[str, dict[Setting, float]] = {}
+    for name, peer in PEERS.items():
+        trials[name] = {}
+        for setting in contenders.settings(workload.bundle):
+            outcomes = measure(partial(peer, setting), workload, most, alone.labels)
+            speed = trials[name][setting] = outcomes[MOST_CLIENTS].per_second
+            print(f"benchmarks: {name}, {setting}: {speed:.3g} images/s", file=sys.stderr)
+    return trials
 
 
-def measure(workload: Workload, number: int = 0) -> Round:
-    """Measure all contenders in turn; each round begins with another."""
-    alone = measure_alone(workload, Setting(workload.bundle, model_threads()))
-    names = list(present())
-    shift = number % len(names)
-    return Round(
-        alone,
-        {
-            name: measure_contender(
-                present()[name], workload, Setting(workload.bundle, THREADS[name]), alone
-            )
-            for name in names[shift:] + names[:shift]
-        },
-    )
+def better(trials: Mapping[Setting, float]) -> Setting:
+    return max(trials, key=trials.__getitem__)
 
 
-def present() -> dict[str, Contender]:
-    installed: dict[str, Contender] = {
-        "lesionserve": contenders.lesionserve,
-        "LitServe": contenders.litserve,
-        "BentoML": contenders.bentoml,
-    }
+def behind_django(peer: str) -> str:
+    return f"{peer} behind Django"
+
+
+def contestants(bundle: Path, chosen: Mapping[str, Setting]) -> dict[str, Start]:
+    """Return how each contender is started. chosen: the setting of each peer, by its name."""
+    starts: dict[str, Start] = {OURS: partial(contenders.lesionserve, bundle)}
+    for name, setting in chosen.items():
+        starts[name] = partial(PEERS[name], setting)
+    for name, setting in chosen.items():
+        starts[behind_django(name)] = partial(contenders.behind_django, PEERS[name], setting)
     if contenders.DETECTRON2 in os.environ:
-        installed["the document's stack"] = contenders.document
+        starts[DOCUMENT] = partial(contenders.document, bundle)
     else:
         print(f"benchmarks: {contenders.DETECTRON2} names no Detectron2: skipped", file=sys.stderr)
-    return installed
+    return starts
+
+
+def measure_round(workload: Workload, starts: Mapping[str, Start], number: int) -> Round:
+    alone = measure_alone(workload)
+    outcomes = {}
+    for name in turn(list(starts), number):
+        outcomes[name] = measure(starts[name], workload, workload.requests, alone.labels)
+        speed = outcomes[name][MOST_CLIENTS].per_second
+        print(f"benchmarks:   {name}: {speed:.3g} images/s", file=sys.stderr)
+    return Round(alone, outcomes)
+
+
+def turn(names: Sequence[str], number: int) -> list[str]:
+    """Return the names as a round has them: each begins with another, and every second goes back.
+
+    So a machine that slows down during a round does not always slow the same contender.
+    """
+    shift = number % len(names)
+    order = [*names[shift:], *names[:shift]]
+    return order[::-1] if number % 2 else order
 
 
 def model_threads() -> int:
@@ -134,40 +153,40 @@ def model_threads() -> int:
     return threads
 
 
-def measure_alone(workload: Workload, setting: Setting) -> Alone:
+def measure_alone(workload: Workload) -> Alone:
     command = [sys.executable, "-m", "benchmarks.peers.alone", str(workload.requests[1])]
-    done = subprocess.run(
-        command + [str(image) for image in workload.images],
-        cwd=ROOT,
-        env={**os.environ, **setting.environment()},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return Alone(**json.loads(done.stdout))
+    command += [str(image.resolve()) for image in workload.images]
+    setting = Setting(workload.bundle, 1, model_threads())
+    return Alone(**json.loads(output(command, setting.environment())))
 
 
-def measure_contender(
-    contender: Contender, workload: Workload, setting: Setting, alone: Alone
-) -> dict[int, Outcome]:
-    with contender(setting) as target:
-        check_answers(target, workload, alone)
+def measure(
+    start: Start,
+    workload: Workload,
+    requests: Mapping[int, int],
+    labels: Sequence[Sequence[str]],
+) -> Outcomes:
+    """Return the outcomes of one contender, which is started and stopped, and checked before."""
+    with start() as target:
+        check_answers(target, workload, labels)
         outcomes = {}
-        for clients, requests in workload.requests.items():
-            warm_up = min(clients, max(1, requests // 8))
-            _load(target, workload, clients, warm_up)
-            outcomes[clients] = _load(target, workload, clients, requests)
+        for clients, count in requests.items():
+            if clients > 1:  # one client was warmed up by the check
+                _load(target, workload, clients, min(clients, count // 8))
+            outcomes[clients] = _load(target, workload, clients, count)
         return outcomes
 
 
-def check_answers(target: Target, workload: Workload, alone: Alone) -> None:
+def check_answers(target: Target, workload: Workload, labels: Sequence[Sequence[str]]) -> None:
     """Check that a contender does the same work: the same lesions, masks and a picture."""
     with httpx.Client(headers=target.headers, timeout=120) as client:
-        for image, labels in zip(workload.images, alone.labels, strict=True):
+        for image, expected in zip(workload.images, labels, strict=True):
             response = client.post(target.url, files={"file": image.read_bytes()})
             answer = response.raise_for_status().json()
             lesions = answer["detections"]
-            assert [lesion["label"] for lesion in lesions] == labels, f"{image.name}: other lesions"
+            assert [lesion["label"] for lesion in lesions] == expected, (
+                f"{image.name}: other lesions"
+            )
             assert all(lesion["mask"]["counts"] for lesion in lesions), f"{image.name}: no masks"
             assert answer["visualization"], f"{image.name}: no picture"
 
@@ -177,96 +196,3 @@ def _load(target: Target, workload: Workload, clients: int, count: int) -> Outco
     images = [image.read_bytes() for image in workload.images]
     requests = cycle([form_request(target.url, target.headers, image) for image in images])
     return apply(target.url, islice(requests, count), clients, _WITHIN_S)
-
-
-def pooled(rounds: Sequence[Round]) -> dict[str, dict[int, dict[str, Any]]]:
-    """Return throughput, latencies and statuses by contender and number of clients."""
-    return {
-        name: {
-            clients: _pool([measured.outcomes[name][clients] for measured in rounds])
-            for clients in outcomes
-        }
-        for name, outcomes in rounds[0].outcomes.items()
-    }
-
-
-def _pool(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    latencies = [ms for outcome in outcomes for ms in outcome.latencies_ms]
-    statuses = sum((Counter(outcome.statuses) for outcome in outcomes), Counter())
-    return {
-        "per_second": asdict(Spread.of([outcome.per_second for outcome in outcomes])),
-        **{f"p{percent}_ms": percentile(latencies, percent) for percent in (50, 95, 99)},
-        "statuses": dict(statuses),
-    }
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-def result(demo: Sequence[Round], standard: Sequence[Round]) -> Result:
-    figures = [
-        *_against_alone("demo bundle", demo),
-        *_against_alone("R50-FPN", standard),
-        *_against_peers("demo bundle", demo),
-        *_against_peers("R50-FPN", standard),
-    ]
-    details = {
-        name: {
-            "alone_s": [asdict(measured.alone) for measured in rounds],
-            "contenders": pooled(rounds),
-        }
-        for name, rounds in (("demo", demo), ("r50_fpn", standard))
-    }
-    return Result("serving", figures, {"threads": model_threads(), **details})
-
-
-def _against_alone(name: str, rounds: Sequence[Round]) -> list[Figure]:
-    served = [measured.outcomes["lesionserve"][MOST_CLIENTS].per_second for measured in rounds]
-    answer = ratio(served, [1 / statistics.mean(measured.alone.answer) for measured in rounds])
-    engine = ratio(served, [1 / statistics.mean(measured.alone.engine) for measured in rounds])
-    more = Spread.of(
-        [
-            percentile(measured.outcomes["lesionserve"][1].latencies_ms, 50)
-            - 1000 * statistics.median(measured.alone.answer)
-            for measured in rounds
-        ]
-    )
-    title = f"{name}: images/s at {MOST_CLIENTS} clients to the predictor alone"
-    return [
-        Figure(f"{title}, bytes to answer", ">= 0.92", str(answer), answer.median >= 0.92),
-        Figure(f"{title}, its engine only", ">= 0.92", str(engine), engine.median >= 0.92),
-        Figure(
-            f"{name}: p50 of one client beyond the predictor alone",
-            "<= 30 ms",
-            f"{more} ms",
-            more.median <= 30,
-        ),
-    ]
-
-
-def _against_peers(name: str, rounds: Sequence[Round]) -> list[Figure]:
-    figures = []
-    for peer in rounds[0].outcomes:
-        if peer == "lesionserve":
-            continue
-        wanted = WANTED[name, "document" in peer]
-        ours = [measured.outcomes["lesionserve"][MOST_CLIENTS] for measured in rounds]
-        theirs = [measured.outcomes[peer][MOST_CLIENTS] for measured in rounds]
-        speed = ratio(
-            [outcome.per_second for outcome in ours], [outcome.per_second for outcome in theirs]
-        )
-        p99 = ratio(
-            [percentile(outcome.latencies_ms, 99) for outcome in ours],
-            [percentile(outcome.latencies_ms, 99) for outcome in theirs],
-        )
-        title = f"{name}: {MOST_CLIENTS} clients against {peer}"
-        failed = sum(len(outcome.answers) - len(outcome.good) for outcome in ours)
-        # Neither ratio is worth anything where requests failed: only a 200 has a latency here.
-        note = f"; {failed} requests failed" if failed else ""
-        fast, soon = (speed.median >= wanted, p99.median <= 1) if not failed else (False, False)
-        figures += [
-            Figure(f"{title}, images/s", f">= {wanted:g}", f"{speed}{note}", fast),
-            Figure(f"{title}, p99", "<= 1", f"{p99}{note}", soon),
-        ]
-    return figures

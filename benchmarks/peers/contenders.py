@@ -1,11 +1,12 @@
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import interpreter
-from benchmarks.peers.process import server
+from benchmarks.peers.process import output, server
 from cluster.launcher.options import StackOptions
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.startup import running_stack
@@ -14,6 +15,7 @@ from pipeline.bundle.manifest import read_manifest
 from serve_app.paths import ROOT
 
 LOGS = ROOT / "out" / "benchmarks" / "serving"
+CORES = os.cpu_count() or 1
 DETECTRON2 = "LESIONSERVE_DETECTRON2_PYTHON"
 
 
@@ -27,28 +29,40 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The bundle and the threads of each worker that a contender is started with."""
+    """The bundle, the worker processes and the threads of each that a peer is started with."""
 
     bundle: Path
+    workers: int
     threads: int
 
+    def __str__(self) -> str:
+        return f"workers: {self.workers}, threads of each: {self.threads}"
+
     def environment(self) -> dict[str, str]:
-        threads = str(self.threads)
         return {
             "BENCHMARK_BUNDLE": str(self.bundle.resolve()),
-            "BENCHMARK_TORCH_THREADS": threads,
-            "BENCHMARK_WORKERS": str(max(1, (os.cpu_count() or 1) // self.threads)),
-            "OMP_NUM_THREADS": threads,
+            "BENCHMARK_WORKERS": str(self.workers),
+            "BENCHMARK_THREADS": str(self.threads),
+            "OMP_NUM_THREADS": str(self.threads),
         }
+
+
+def settings(bundle: Path) -> list[Setting]:
+    """Return the settings of which a peer gets the better one.
+
+    LitServe and BentoML advise a worker of one thread for each core. The other is one worker that
+    has all cores.
+    """
+    return [Setting(bundle, CORES, 1), Setting(bundle, 1, CORES)]
 
 
 Contender = Callable[[Setting], AbstractContextManager[Target]]
 
 
 @contextmanager
-def lesionserve(setting: Setting, profile: Path = LOCAL_PROFILE) -> Iterator[Target]:
+def lesionserve(bundle: Path, profile: Path = LOCAL_PROFILE) -> Iterator[Target]:
     """Run what `lesionserve up` does: the gateway with keys and audit records, and Ray Serve."""
-    options = StackOptions(config=profile, bundle=setting.bundle, dashboard=False)
+    options = StackOptions(config=profile, bundle=bundle, dashboard=False)
     with running_stack(options, lambda _line: None) as stack:
         yield Target(f"{stack.gateway_url}/predict/", {"X-API-Key": stack.api_key})
 
@@ -76,26 +90,61 @@ def bentoml(setting: Setting) -> Iterator[Target]:
 
 
 @contextmanager
-def document(setting: Setting) -> Iterator[Target]:
+def behind_django(peer: Contender, setting: Setting) -> Iterator[Target]:
+    """Run the peer behind the gateway that its user has to build: keys and audit rows."""
+    with tempfile.TemporaryDirectory(prefix="gateway-") as folder, peer(setting) as target:
+        inference = target.url.removesuffix("/predict")
+        with audited_gateway(inference, Path(folder) / "audit.sqlite3") as gateway:
+            yield gateway
+
+
+@contextmanager
+def audited_gateway(inference: str, database: Path) -> Iterator[Target]:
+    """Run `benchmarks.peers.gateway` before the service at the URL `inference`."""
+    python = str(interpreter("gateway", engine=False))
+    environment = {
+        "BENCHMARK_INFERENCE_URL": inference,
+        "BENCHMARK_DATABASE": str(database),
+        "DJANGO_SETTINGS_MODULE": "benchmarks.peers.gateway.settings",
+    }
+    key = output([python, "-m", "benchmarks.peers.gateway.create"], environment)
+    application = "django.core.wsgi:get_wsgi_application()"
+    with _gunicorn(python, application, environment, "audited-gateway.log") as url:
+        yield Target(f"{url}/predict/", {"X-API-Key": key})
+
+
+@contextmanager
+def document(bundle: Path) -> Iterator[Target]:
     """Run the document's stack by LESIONSERVE_DETECTRON2_PYTHON, which has Detectron2."""
     python = os.environ[DETECTRON2]
-    inference, gateway = (f"http://127.0.0.1:{port}" for port in choose_ports([None] * 2))
+    (port,) = choose_ports([None])
+    inference = f"http://127.0.0.1:{port}"
     environment = {
-        **setting.environment(),
-        "BENCHMARK_CLASSES": ",".join(read_manifest(setting.bundle).class_names),
+        **Setting(bundle, 1, CORES).environment(),
+        "BENCHMARK_CLASSES": ",".join(read_manifest(bundle).class_names),
         "BENCHMARK_INFERENCE_URL": inference,
     }
     module = "benchmarks.peers.document"
-    port = inference.rpartition(":")[2]
-    serve = [python, "-m", "uvicorn", f"{module}.inference:app", "--port", port]
+    serve = [python, "-m", "uvicorn", f"{module}.inference:app", "--port", str(port)]
     serve += ["--no-access-log"]
-    bind = gateway.removeprefix("http://")
-    # Gunicorn's own advice: two workers for each core and one more.
-    workers = str(2 * (os.cpu_count() or 1) + 1)
-    forward = [python, "-m", "gunicorn", f"{module}.gateway:application", "--bind", bind]
-    forward += ["--workers", workers, "--timeout", "120"]
     with (
         server(serve, environment, f"{inference}/healthz", LOGS / "document-inference.log"),
-        server(forward, environment, f"{gateway}/healthz", LOGS / "document-gateway.log"),
+        _gunicorn(
+            python, f"{module}.gateway:application", environment, "document-gateway.log"
+        ) as url,
     ):
-        yield Target(f"{gateway}/predict/")
+        yield Target(f"{url}/predict/")
+
+
+@contextmanager
+def _gunicorn(
+    python: str, application: str, environment: Mapping[str, str], log: str
+) -> Iterator[str]:
+    """Yield the URL of a Django application in gunicorn's synchronous workers."""
+    (port,) = choose_ports([None])
+    url = f"http://127.0.0.1:{port}"
+    command = [python, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}"]
+    # Gunicorn's own advice: two workers for each core and one more.
+    command += ["--workers", str(2 * CORES + 1), "--timeout", "120"]
+    with server(command, environment, f"{url}/healthz", LOGS / log):
+        yield url

@@ -31,7 +31,7 @@ def server(
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env=_environment(environment),
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -41,6 +41,23 @@ def server(
         yield
     finally:
         _stop(process)
+
+
+def output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return what a command prints, without the spaces around it."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=_environment(environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:

@@ -3,8 +3,6 @@
 No key, no audit record, no check of the image: less work than lesionserve's gateway does.
 """
 
-import os
-
 import django
 import requests
 from django.conf import settings
@@ -13,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-INFERENCE_URL = os.environ["BENCHMARK_INFERENCE_URL"]
+from benchmarks.peers.document.forwarding import INFERENCE_URL, forward
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
@@ -25,8 +23,7 @@ settings.configure(
 
 @csrf_exempt
 def predict(request: HttpRequest) -> HttpResponse:
-    files = {"file": request.FILES["file"]}
-    response = requests.post(f"{INFERENCE_URL}/predict", files=files, timeout=120)
+    response = forward(request.FILES["file"])
     return JsonResponse(response.json(), status=response.status_code)
 
 

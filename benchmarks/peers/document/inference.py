@@ -24,7 +24,7 @@ app = FastAPI()
 
 
 def open_predictor() -> DefaultPredictor:
-    torch.set_num_threads(int(os.environ["BENCHMARK_TORCH_THREADS"]))
+    torch.set_num_threads(int(os.environ["BENCHMARK_THREADS"]))
     bundle = Path(os.environ["BENCHMARK_BUNDLE"])
     cfg = get_cfg()
     cfg.merge_from_file(str(bundle / "mask_rcnn_config.yaml"))

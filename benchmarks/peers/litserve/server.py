@@ -1,4 +1,4 @@
-"""Serve with LitServe as its documentation has it for a CPU: a worker process for each core.
+"""Serve with LitServe as its documentation has it for a CPU, by worker processes.
 
 Without batches, which on a CPU gain a tenth, while LitServe holds a lone request for the timeout.
 """
