@@ -209,6 +209,6 @@ def processor_name() -> str:
     """Return the name of this machine's processor, as Linux gives it."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
-        if key.strip() == "model name":
+        if key.strip() == "model name" and value.strip():
             return value.strip()[:100]
     return platform.machine()

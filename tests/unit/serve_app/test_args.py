@@ -287,7 +287,7 @@ def test_self_checks_are_switched_off_by_null(document):
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_profile_leaves_precision_to_nobody(path):
+def test_shipped_profile_runs_in_float32(path):
     assert load_profile(path).application.args.model.precision == "float32"
 
 
