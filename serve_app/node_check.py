@@ -20,11 +20,13 @@ class NodeReport:
 class TrialReport:
     """The result of `try_model`.
 
-    problem: why the model does not load, or None. cases: how many golden cases were reproduced.
+    problem: why the model does not load, or None. precision: in which it runs. cases: how many
+    golden cases were reproduced.
     """
 
     problem: str | None
     engine: str = ""
+    precision: str = ""
     cases: int = 0
 
 
@@ -52,4 +54,4 @@ def try_model(args: dict[str, Any]) -> TrialReport:
         cases = bundle.check_golden(engine)
     except (ModelError, OSError, RuntimeError) as error:
         return TrialReport(f"{type(error).__name__}: {error}")
-    return TrialReport(None, engine.name, cases)
+    return TrialReport(None, engine.name, engine.precision, cases)
