@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from django.conf import settings
@@ -58,6 +59,9 @@ class Lifespan:
             prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
             schedule = ProbeSchedule(prober, settings.PROBE.every_s, upstream.ready)
             tasks.append(asyncio.create_task(schedule.run()))
+        # What is loaded now stays: without it, the collector passes over less.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:

@@ -10,7 +10,7 @@ from cluster.launcher.process_roles import DRIVER, GATEWAY, OnExit, Role, fatal_
 from cluster.launcher.serve_process import ServeProcess
 from serve_app.driver_state import DriverState
 
-_POLL_S = 0.25
+_POLL_S = 1.0
 
 
 class Stack:
