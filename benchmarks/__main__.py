@@ -15,6 +15,7 @@ PARTS = (
     "drawing",
     "codecs",
     "decode",
+    "quality",
     "serving",
     "overhead",
     "cost",
