@@ -27,7 +27,7 @@ from cluster.launcher.ports import choose_ports
 from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
 from pipeline.bundle.golden_check import GoldenCheck
 from pipeline.bundle.manifest import Manifest
-from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
+from pipeline.engines.base import AskedPrecision, DeviceName, Engine, EngineName, Precision
 from pipeline.image.resize import ModelInput, Resize
 from pipeline.instances import Instances
 from serve_app.state_line import StateLine
@@ -106,7 +106,7 @@ class StubBundle(Bundle):
         self,
         engine: EngineName = "auto",
         device: DeviceName = "auto",
-        precision: Precision = "float32",
+        precision: AskedPrecision = "float32",
         threads: int | None = None,
     ) -> Engine:
         del engine, device, precision, threads

@@ -13,6 +13,7 @@ LesionserveError
 │   ├── UnsupportedConfig           the engine does not support the value of a key
 │   ├── CheckpointMismatch          weights and configuration do not match
 │   ├── BundleError                 a bundle is incomplete, damaged or incompatible
+│   ├── AnnotationError             annotated images do not serve to measure a model
 │   └── EngineUnavailable           no installed engine can run the configuration
 └── ServiceError                    the request is valid, the service is at fault
     ├── Overloaded             503  the service is at capacity; try again
@@ -113,6 +114,10 @@ class CheckpointMismatch(ModelError):
 
 
 class BundleError(ModelError):
+    pass
+
+
+class AnnotationError(ModelError):
     pass
 
 

@@ -37,10 +37,15 @@ def main() -> int:
         bundle = open_deployed_bundle(args.model.bundle_sha256, args.model.bundle)
         if options.demo_only:
             require_demo(bundle.manifest, args.model.bundle)
+        precision = bundle.manifest.precision_of(args.model.precision)
     except ModelError as error:
         return _fail(error, 1)
     args = _with_model(args, bundle_sha256=bundle.manifest.digest)
-    DriverReport(state=DriverState.ACCEPTED, url=profile.http_options.url).print()
+    DriverReport(
+        state=DriverState.ACCEPTED,
+        url=profile.http_options.url,
+        chosen_precision=precision if args.model.precision == "auto" else None,
+    ).print()
     return _serve(profile, args, options)
 
 

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.engines.base import DeviceName, EngineName, Precision
+from pipeline.engines.base import AskedPrecision, DeviceName, EngineName
 from pipeline.image.decoder_pool import DEFAULT_CPU_SECONDS
 from pipeline.image.limits import ImageLimits
 from serve_app.paths import ROOT
@@ -172,7 +172,11 @@ class Model(Args):
     )
     engine: EngineName = "auto"
     device: DeviceName = "auto"
-    precision: Precision = "float32"
+    precision: AskedPrecision = Field(
+        default="float32",
+        description="auto: the one that was measured and chosen when the bundle was packed; a "
+        "bundle without a choice is refused",
+    )
     threads: int = Field(ge=1, description="threads of the engine")
     max_batch_size: int = Field(ge=1)
     stuck_after_s: float = Field(

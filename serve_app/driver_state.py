@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from pipeline.engines.base import Precision
 from serve_app.state_line import StateLine
 
 
@@ -20,4 +21,5 @@ class DriverReport(StateLine):
 
     state: DriverState
     url: str | None = None
+    chosen_precision: Precision | None = None  # where the profile leaves it to the bundle
     error: str | None = None

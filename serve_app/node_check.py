@@ -21,11 +21,13 @@ class NodeReport:
 class TrialReport:
     """The result of `try_model`.
 
-    problem: why the model does not load, or None. cases: how many golden cases were reproduced.
+    problem: why the model does not load, or None. precision: in which it runs. cases: how many
+    golden cases were reproduced.
     """
 
     problem: str | None
     engine: str = ""
+    precision: str = ""
     cases: int = 0
 
 
@@ -56,4 +58,4 @@ def try_model(args: dict[str, Any]) -> TrialReport:
         open_assessor(bundle, golden, parsed.ungradable)
     except (ModelError, OSError, RuntimeError) as error:
         return TrialReport(f"{type(error).__name__}: {error}")
-    return TrialReport(None, engine.name, len(golden.cases))
+    return TrialReport(None, engine.name, engine.precision, len(golden.cases))

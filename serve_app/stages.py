@@ -20,12 +20,15 @@ from pipeline.schemas import ImageStatistics, ModelInfo, PredictOptions, Quality
 from pipeline.tracing.spans import annotate
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
+from serve_app.logs import serve_logger
 from serve_app.metrics import MakeMetrics, NoMetrics
 from serve_app.pixels import PixelBudget
 from serve_app.self_check import SelfCheckFailed, SelfChecks
 from serve_app.threads import in_thread
 from serve_app.tracing import stage, start_tracing
 from serve_app.withholding import open_assessor
+
+_log = serve_logger()
 
 OpenBundle = Callable[[Path], Bundle]
 
@@ -147,6 +150,7 @@ class Predictor:
         return await self._batcher.submit(model_input), model_input.pixels.shape
 
     async def manifest(self) -> dict[str, Any]:
+        """Return the manifest of the loaded model, with its engine and its precision."""
         await self.require_sound()
         return self._manifest
 
@@ -193,8 +197,10 @@ class Predictor:
         self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
-        self._manifest = bundle.manifest.model_dump(mode="json")
+        running = {"engine": self._info.engine, "precision": self._info.precision}
+        self._manifest = bundle.manifest.model_dump(mode="json") | running
         self._metrics.model_loaded(self._info)
+        _log.info("the model is loaded", asked_precision=model.precision, **running)
 
     def _predict(self, inputs: Sequence[ModelInput]) -> list[Instances]:
         self._checks.require_sound()

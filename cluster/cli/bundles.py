@@ -14,11 +14,13 @@ from cluster.cli.options import (
     Debug,
     PrecisionOption,
 )
+from cluster.cli.precision_lines import choice_lines
 from cluster.paths import DEMO_BUNDLE
 from pipeline.engines.base import EngineName
 from pipeline.text import counted
 
 if TYPE_CHECKING:
+    from pipeline.bundle.annotated_images import Evaluation
     from pipeline.bundle.bundle import Bundle
 
 
@@ -46,6 +48,20 @@ def pack(
         bool, typer.Option("--int8", help="add layers in int8, calibrated on the golden images")
     ] = False,
     engine: Annotated[EngineName, typer.Option(help="records the golden cases")] = "auto",
+    accuracy: Annotated[
+        Path | None,
+        typer.Option(
+            help="a COCO file of annotated images: measure the precisions, and choose the fastest "
+            "within --max-loss, for precision 'auto'"
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="their folder [default: that of the COCO file]")
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="the most box AP and mask AP (0 to 1) that may be lost"),
+    ] = None,
     trust_pickle: Annotated[
         bool,
         typer.Option(
@@ -71,12 +87,28 @@ def pack(
         golden=golden or (),
         half=half,
         int8=int8,
+        evaluation=_evaluation(accuracy, images, max_loss),
         trust_pickle=trust_pickle,
         detectron2=detectron2,
     )
-    with console.status("packing"):
-        bundle = packing.pack(source, target, engine)
+    with console.status("packing") as status:
+        bundle = packing.pack(source, target, engine, status.update)
     _report_packed(bundle, target, golden_count=len(golden or ()))
+
+
+def _evaluation(
+    accuracy: Path | None, images: Path | None, max_loss: float | None
+) -> "Evaluation | None":
+    """Return what --accuracy, --images and --max-loss ask for. Raise typer.BadParameter."""
+    from pipeline.bundle.annotated_images import Evaluation
+
+    if accuracy is None:
+        if images is not None or max_loss is not None:
+            raise typer.BadParameter("--images and --max-loss go with --accuracy")
+        return None
+    if max_loss is None:
+        raise typer.BadParameter("--accuracy needs --max-loss: how much AP may be lost")
+    return Evaluation(accuracy, accuracy.parent if images is None else images, max_loss)
 
 
 def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
@@ -86,6 +118,7 @@ def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
         f"({size / 1e6:.1f} MB, {counted(golden_count, 'golden case')})"
     )
     console.remark(bundle.manifest.remarks)
+    _say_choice(bundle)
     _warn_of_golden(bundle)
 
 
@@ -110,7 +143,15 @@ def verify(
         f"{counted(count, 'golden case')} reproduced by the {runner.name} engine "
         f"in {runner.precision}"
     )
+    _say_choice(opened)
     _warn_of_golden(opened)
+
+
+def _say_choice(bundle: "Bundle") -> None:
+    """Say which precision `auto` is, and why, where it was measured."""
+    if bundle.manifest.precision_choice is not None:
+        for line in choice_lines(bundle.manifest.precision_choice):
+            console.say(line)
 
 
 def _warn_of_golden(bundle: "Bundle") -> None:

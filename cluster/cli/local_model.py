@@ -4,7 +4,8 @@ from hashlib import file_digest
 from pathlib import Path
 
 from cluster.cli import console
-from pipeline.engines.base import EngineName, Precision
+from pipeline.engines.base import AskedPrecision, EngineName
+from pipeline.errors import EngineUnavailable
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions
 
 # An image's bytes, the options, and the id that a local answer gets.
@@ -20,7 +21,7 @@ class LocalModel:
     weights: Path | None
     classes: Sequence[str] | None
     engine: EngineName
-    precision: Precision = "float32"
+    precision: AskedPrecision = "float32"
 
     @property
     def checkpoint(self) -> tuple[Path | None, Path | None, Sequence[str] | None]:
@@ -47,6 +48,11 @@ def open_local(local: LocalModel, demo: Path) -> Predict:
         engine = bundle.load_engine(local.engine, precision=local.precision)
         console.remark([*bundle.manifest.remarks, *engine.remarks])
         return bundle.predictor(engine)
+    if local.precision == "auto":
+        raise EngineUnavailable(
+            "precision 'auto' is that of a bundle, and this is a checkpoint: name the precision, "
+            "or pack a bundle with --accuracy"
+        )
     engine = open_engine(
         ModelFiles(local.config, local.weights), local.engine, precision=local.precision
     )

@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from cluster.cli import console
-from pipeline.engines.base import Precision
+from pipeline.engines.base import AskedPrecision
 
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="show tracebacks", is_eager=True, callback=console.set_debug),
 ]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="of the layers; int8 needs a bundle packed with --int8")
+    AskedPrecision,
+    typer.Option(
+        help="of the layers; int8 needs a bundle packed with --int8, auto one with --accuracy"
+    ),
 ]
 ClassesOption = Annotated[str | None, typer.Option(help="class names in order: a,b,c")]
 ClassOption = Annotated[

@@ -89,7 +89,10 @@ def _check_cluster(
         return
     with checks.reserved_room(plan, before, options.room_within_s) as room:
         report = checks.check_model(plan, room)
-    say(f"trial: {counted(report.cases, 'golden case')} reproduced by the {report.engine} engine")
+    say(
+        f"trial: {counted(report.cases, 'golden case')} reproduced by the {report.engine} engine "
+        f"in {report.precision}"
+    )
 
 
 def _say_what_stays(plan: Plan, now: Mapping[str, Any], say: Say) -> None:

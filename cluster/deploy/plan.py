@@ -89,6 +89,7 @@ def read_plan(
     try:
         pinned = model.bundle_sha256 if bundle is None else None
         manifest = open_deployed_bundle(pinned, folder).manifest
+        manifest.precision_of(model.precision)
     except BundleError as error:
         raise refused(f"{folder}: {error}") from error
     application = document["applications"][0]

@@ -1,4 +1,5 @@
 from cluster.launcher.process_log import ProcessLog
+from pipeline.engines.base import Precision
 from serve_app.driver_state import DriverReport, DriverState
 
 
@@ -10,6 +11,14 @@ class DriverLog(ProcessLog):
         """Return the ingress's URL; None until the profile and the bundle are accepted."""
         urls = [report.url for report in self._reports if report.state is DriverState.ACCEPTED]
         return urls[-1] if urls else None
+
+    @property
+    def chosen_precision(self) -> Precision | None:
+        """Return the precision that the bundle's manifest chose; None where the profile names it.
+
+        It is None until the bundle is accepted, too.
+        """
+        return next((report.chosen_precision for report in self._reports), None)
 
     @property
     def failure_reason(self) -> str:

@@ -93,6 +93,8 @@ def _start(
         with stages.stage("checking the profile and the bundle"):
             # Before the database, so that a refused profile or bundle leaves none behind.
             wait_until(lambda: serve.log.ingress_url is not None, [serve], stages)
+        if (precision := serve.log.chosen_precision) is not None:
+            say(f"the model runs in {precision}, which was chosen when its bundle was packed")
         # Meanwhile Ray starts.
         with stages.stage("preparing the database"):
             api_key, settings = _prepare_database(options, public_demo, ports, workspace, commands)

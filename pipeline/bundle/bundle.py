@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +8,10 @@ from pipeline.bundle.golden import read_golden
 from pipeline.bundle.golden_check import GoldenCase, GoldenCheck
 from pipeline.bundle.manifest import Manifest, check_files, check_versions, read_manifest
 from pipeline.bundle.profile import PROFILE_FILE, ReferenceProfile, read_profile
-from pipeline.engines.base import DeviceName, Engine, EngineName, Precision
+from pipeline.engines.base import AskedPrecision, DeviceName, Engine, EngineName, Precision
 from pipeline.engines.files.config_file import load_config_file
 from pipeline.engines.portable.config import read_resize
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, EngineUnavailable
 from pipeline.image.gradability import QualityLimits
 from pipeline.image.resize import Resize
 from pipeline.predictor import LesionPredictor
@@ -63,6 +63,10 @@ class Bundle:
         """Return the limits of a gradable image, or None where there are none."""
         return None if self.profile is None else self.profile.limits
 
+    @property
+    def has_masks(self) -> bool:
+        return has_masks(self.config)
+
     def info(self, engine_name: str, precision: Precision = "float32") -> ModelInfo:
         return ModelInfo(
             name=self.manifest.name,
@@ -77,10 +81,16 @@ class Bundle:
         self,
         engine: EngineName = "auto",
         device: DeviceName = "auto",
-        precision: Precision = "float32",
+        precision: AskedPrecision = "float32",
         threads: int | None = None,
     ) -> Engine:
-        """Return the model in an engine. Raise ModelError where no engine can run it."""
+        """Return the model in an engine. Raise ModelError where no engine can run it.
+
+        Precision `auto` is the one that was chosen when the bundle was packed, in the engine in
+        which it was measured, on a CPU; whatever else is asked for with it is refused.
+        """
+        if precision == "auto":
+            return self._load_chosen(engine, device, threads)
         # Imported here, so that a process that needs only names and sizes loads no engine.
         from pipeline.engines.select import ModelFiles, open_engine
 
@@ -91,6 +101,26 @@ class Bundle:
             self.path / QUANTIZED_FOLDER,
         )
         return open_engine(files, engine, device, precision, threads)
+
+    def _load_chosen(self, engine: EngineName, device: DeviceName, threads: int | None) -> Engine:
+        from pipeline.engines.select import pick_device
+
+        choice = self.manifest.chosen_precision
+        name = f"precision 'auto' is {choice.chosen!r} in this bundle"
+        if device == "cuda" or (engine != "openvino" and pick_device(device) == "cuda"):
+            raise EngineUnavailable(
+                f"{name}, as measured on a CPU; on a GPU name the precision yourself"
+            )
+        try:
+            loaded = self.load_engine(engine, "cpu", choice.chosen, threads)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(f"{name}: {error}") from error
+        if loaded.name != choice.engine:
+            raise EngineUnavailable(
+                f"{name}, as measured with the {choice.engine} engine, and this is the "
+                f"{loaded.name} engine; choose that one, or name the precision yourself"
+            )
+        return loaded
 
     def predictor(self, engine: Engine) -> LesionPredictor:
         info = self.info(engine.name, engine.precision)
@@ -115,6 +145,11 @@ class Bundle:
     def golden(self, precision: Precision = "float32") -> Iterator[tuple[Path, list[Detection]]]:
         """Yield each golden image with its expected detections. Raise BundleError."""
         return read_golden(self.path / GOLDEN_FOLDER, precision)
+
+
+def has_masks(config: Mapping[str, Any]) -> bool:
+    """Return whether a model of this configuration predicts masks."""
+    return bool(config["MODEL"].get("MASK_ON", False))
 
 
 def read_golden_image(path: Path) -> bytes:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from pipeline.bundle.precision_choice import PrecisionChoice
+from pipeline.engines.base import AskedPrecision, Precision
 from pipeline.errors import BundleError
 from pipeline.schemas import Label, Name, Schema
 
@@ -34,10 +36,30 @@ class Manifest(Schema):
     remarks: list[str] = Field(
         default=[], description="what of the checkpoint and its configuration is not used"
     )
+    precision_choice: PrecisionChoice | None = Field(
+        default=None, description="which precision `auto` is, where it was measured"
+    )
     digest: str = ""
 
     def sealed(self) -> "Manifest":
         return self.model_copy(update={"digest": self.compute_digest()})
+
+    def precision_of(self, asked: AskedPrecision) -> Precision:
+        """Return the precision that is asked for. Raise BundleError for `auto` without a choice."""
+        if asked != "auto":
+            return asked
+        return self.chosen_precision.chosen
+
+    @property
+    def chosen_precision(self) -> PrecisionChoice:
+        """Return what `auto` is. Raise BundleError where nothing was measured."""
+        if self.precision_choice is None:
+            raise BundleError(
+                f"precision 'auto' needs a choice that was measured when the bundle was packed, "
+                f"and {self.name} {self.version} has none: pack it again with --accuracy and "
+                "--max-loss, or name float32, bfloat16 or int8"
+            )
+        return self.precision_choice
 
     def compute_digest(self) -> str:
         body = self._fields()
@@ -50,11 +72,15 @@ class Manifest(Schema):
         (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields, with `remarks` and `openvino` only where there are any.
+        """Return the fields, with those that were added later only where they have a value.
 
         So bundles that were packed before these existed keep their digest.
         """
-        later = {"remarks": self.remarks, "openvino": self.openvino}
+        later = {
+            "remarks": self.remarks,
+            "openvino": self.openvino,
+            "precision_choice": self.precision_choice,
+        }
         return self.model_dump(exclude={name for name, value in later.items() if not value})
 
 

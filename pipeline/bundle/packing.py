@@ -1,5 +1,6 @@
+import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +11,11 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from pipeline.bundle.annotated_images import (
+    AnnotatedImages,
+    Evaluation,
+    read_annotated_images,
+)
 from pipeline.bundle.bundle import (
     CONFIG_FILE,
     GOLDEN_FOLDER,
@@ -17,12 +23,14 @@ from pipeline.bundle.bundle import (
     QUANTIZED_FOLDER,
     WEIGHTS_FILE,
     Bundle,
+    has_masks,
     open_bundle,
     read_golden_image,
 )
 from pipeline.bundle.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_golden
 from pipeline.bundle.golden_check import detect
 from pipeline.bundle.manifest import Manifest, sha256_of
+from pipeline.bundle.precision_measurement import measure_precisions
 from pipeline.class_names import check_class_names
 from pipeline.engines.base import Engine, EngineName
 from pipeline.engines.files.checkpoint import State, open_checkpoint
@@ -41,6 +49,7 @@ from pipeline.predictor import LesionPredictor
 from pipeline.schemas import Detection, ModelInfo
 
 Dtype = Literal["float32", "float16"]
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,9 @@ class Source:
     """The files, names and options from which a bundle is packed.
 
     golden: images whose detections are recorded as golden cases. half: store the weights in
-    float16. int8: add quantized layers. trust_pickle: open files that hold more than tensors.
-    detectron2: the version that trained the model, if known.
+    float16. int8: add quantized layers. evaluation: measure the precisions, and choose one.
+    trust_pickle: open files that hold more than tensors. detectron2: the version that trained the
+    model, if known.
     """
 
     weights: Path
@@ -60,16 +70,20 @@ class Source:
     golden: Sequence[Path] = ()
     half: bool = False
     int8: bool = False
+    evaluation: Evaluation | None = None
     trust_pickle: bool = False
     detectron2: str | None = None
 
 
-def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
+def pack(
+    source: Source, target: Path, engine: EngineName = "auto", show: Show = lambda _: None
+) -> Bundle:
     """Write a bundle into `target`, which must not exist; return it after its golden cases pass.
 
-    The same source gives the same bytes on the same kind of processor, with the same versions.
-    Optimizer state and all other data of the training are dropped; the remarks of the manifest say
-    what else is not used. Raise ModelError, and then leave no file behind.
+    The same source gives the same bytes on the same kind of processor, with the same versions; with
+    an evaluation the manifest alone differs, by the times that were measured. Optimizer state and
+    all other data of the training are dropped; the remarks of the manifest say what else is not
+    used. `show` takes a line of progress. Raise ModelError, and then leave no file behind.
     """
     check_class_names(source.class_names)
     if target.exists():
@@ -79,16 +93,46 @@ def pack(source: Source, target: Path, engine: EngineName = "auto") -> Bundle:
         # there in one step.
         with TemporaryDirectory(prefix=".pack-", dir=target.resolve().parent) as parent:
             draft = Path(parent) / "bundle"
-            _write(source, draft, engine)
+            _write(source, draft, engine, show)
             draft.rename(target)
     except OSError as error:
         raise BundleError(f"cannot write {target.name}: {error.strerror}") from error
     return open_bundle(target)
 
 
-def _write(source: Source, draft: Path, engine_name: EngineName) -> None:
+def _write(source: Source, draft: Path, engine_name: EngineName, show: Show) -> None:
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
     dtype, remarks = _write_model(source, draft)
+    # Before what takes minutes, so that annotations which do not serve are refused at once.
+    evaluation = source.evaluation
+    annotated = None if evaluation is None else _annotated(source, evaluation, draft)
+    _write_parts(source, draft, engine_name, dtype, remarks)
+    if evaluation is None or annotated is None:
+        return
+    bundle = open_bundle(draft)
+    choice = measure_precisions(bundle, annotated, evaluation.max_loss, show)
+    bundle.manifest.model_copy(update={"precision_choice": choice}).sealed().write(draft)
+
+
+def _annotated(source: Source, evaluation: Evaluation, draft: Path) -> AnnotatedImages:
+    """Return the annotated images, less those on which int8 is calibrated."""
+    golden = [read_golden_image(path) for path in source.golden] if source.int8 else []
+    return read_annotated_images(
+        evaluation,
+        source.class_names,
+        masks=has_masks(load_config_file(draft / CONFIG_FILE)),
+        left_out={hashlib.sha256(image).hexdigest() for image in golden},
+    )
+
+
+def _write_parts(
+    source: Source,
+    draft: Path,
+    engine_name: EngineName,
+    dtype: Dtype,
+    remarks: tuple[str, ...],
+) -> None:
+    """Write what is made of the weights and the configuration, and check that it reproduces."""
     files = ModelFiles(
         draft / CONFIG_FILE,
         draft / WEIGHTS_FILE,

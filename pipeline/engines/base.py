@@ -7,6 +7,8 @@ if TYPE_CHECKING:  # the names below are options of commands, which need no NumP
 
 EngineName = Literal["auto", "portable", "openvino", "detectron2"]
 Precision = Literal["float32", "bfloat16", "int8"]
+# What may be asked for: `auto` is the one that was chosen when the bundle was packed.
+AskedPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 
