@@ -129,7 +129,7 @@ class ReferenceProfile(Schema):
     accuracy: ProfileAccuracy | None
 
     def write(self, folder: Path) -> None:
-        text = self.model_dump_json(indent=1)
+        text = self.model_dump_json()
         (folder / PROFILE_FILE).write_text(text + "\n", encoding="utf-8")
 
 

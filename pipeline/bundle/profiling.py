@@ -5,8 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from pipeline.bundle.annotated_images import AnnotatedImages
+from pipeline.bundle.bundle import Bundle
 from pipeline.bundle.limit_rule import RULE, derive_limits
-from pipeline.bundle.profile import LEVELS, Distribution, Histogram, ReferenceProfile
+from pipeline.bundle.manifest import sha256_of
+from pipeline.bundle.profile import (
+    LEVELS,
+    PROFILE_FILE,
+    Distribution,
+    Histogram,
+    ProfileAccuracy,
+    ReferenceProfile,
+)
+from pipeline.bundle.validation import (
+    Show,
+    Validation,
+    answer_annotated,
+    answer_images,
+    find_images,
+)
 from pipeline.image.gradability import QualityLimits
 from pipeline.image.quality import significant
 from pipeline.observation import observe
@@ -17,8 +34,30 @@ _SCORE_BINS = tuple(bin / 20 for bin in range(21))
 _COUNTS = ("detections", "classes")
 
 
+def add_profile(
+    bundle: Bundle, validation: Validation, annotated: AnnotatedImages | None, show: Show
+) -> None:
+    """Write the profile of the validation images into the bundle's folder, and seal it again.
+
+    The engine is the one that serves the bundle on a CPU in float32, with one thread, so that the
+    same images give the same bytes. `show` takes a line of progress. Raise ModelError.
+    """
+    predictor = bundle.predictor(bundle.load_engine("auto", "cpu", threads=1))
+    accuracy = None
+    if annotated is None:
+        predictions = answer_images(predictor, find_images(validation.images), show)
+    else:
+        predictions, accuracy = answer_annotated(predictor, annotated, show, masks=bundle.has_masks)
+    to_profile(predictions, bundle.score_threshold, validation.limits, accuracy).write(bundle.path)
+    files = bundle.manifest.files | {PROFILE_FILE: sha256_of(bundle.path / PROFILE_FILE)}
+    bundle.manifest.model_copy(update={"files": files}).sealed().write(bundle.path)
+
+
 def to_profile(
-    predictions: Sequence[Prediction], score_threshold: float, given: QualityLimits | None = None
+    predictions: Sequence[Prediction],
+    score_threshold: float,
+    given: QualityLimits | None = None,
+    accuracy: ProfileAccuracy | None = None,
 ) -> ReferenceProfile:
     """Return the profile of the validation images from their answers, at least one.
 
@@ -37,7 +76,7 @@ def to_profile(
         per_lesion=_per_lesion(predictions),
         limits=limits,
         limits_source=_source(limits, given),
-        accuracy=None,
+        accuracy=accuracy,
     )
 
 
