@@ -14,8 +14,8 @@ Observation = Mapping[str, Mapping[str, float]]
 def observe(prediction: Prediction) -> Observation:
     """Return the statistics of an image from its answer, which needs no options.
 
-    A statistic that the image does not have, such as the highest score of no lesions, is left out.
-    The groups:
+    A statistic that the image does not have, such as the highest score of no lesions, is left out;
+    of an image whose detections are withheld, all but its quality. The groups:
 
     quality: those of `ImageStatistics`; none in an answer without them.
     detections: `count`.
@@ -23,9 +23,11 @@ def observe(prediction: Prediction) -> Observation:
     classes: the number of lesions of each class, by its label.
     areas: `largest` and `sum` of the boxes, as shares of the image.
     """
-    quality = prediction.quality
+    quality = {} if prediction.quality is None else prediction.quality.statistics.model_dump()
+    if prediction.is_withheld:
+        return {"quality": quality, "detections": {}, "scores": {}, "classes": {}, "areas": {}}
     return {
-        "quality": {} if quality is None else quality.statistics.model_dump(),
+        "quality": quality,
         "detections": {"count": len(prediction.detections)},
         "scores": _scores(prediction.metrics.scores),
         "classes": prediction.metrics.class_distribution,

@@ -287,10 +287,14 @@ class Prediction(Schema):
             raise ValueError("the answer has a picture that was not requested")
         return self
 
+    @property
+    def is_withheld(self) -> bool:
+        """Return whether no lesions were looked for, because the image is not gradable."""
+        return self.quality is not None and self.quality.withheld
+
     @model_validator(mode="after")
     def _check_withheld(self) -> Self:
-        is_withheld = self.quality is not None and self.quality.withheld
-        if is_withheld and (self.detections or self.below_threshold):
+        if self.is_withheld and (self.detections or self.below_threshold):
             raise ValueError("the answer has detections that are withheld")
         return self
 
