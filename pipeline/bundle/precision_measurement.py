@@ -26,6 +26,7 @@ from pipeline.engines.base import Precision
 from pipeline.errors import AnnotationError, BundleError, EngineUnavailable
 from pipeline.predictor import LesionPredictor
 
+_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 # Of the bootstrap samples' losses: each end is exceeded by one in twenty.
 _INTERVAL = (5, 95)
 
@@ -61,6 +62,7 @@ def measure_precisions(
     show("comparing the precisions")
     measured = _compare(contenders, annotated, max_loss, masks=bundle.has_masks)
     judged = [judge(item, max_loss) for item in measured] + rejected
+    judged.sort(key=lambda item: _PRECISIONS.index(item.precision))
     return PrecisionChoice(
         chosen=choose(judged),
         max_loss=max_loss,
@@ -78,10 +80,9 @@ def _open(bundle: Bundle, threads: int) -> tuple[list[Contender], list[MeasuredP
     """Return the precisions that run and reproduce their golden cases, and those that do not."""
     contenders: list[Contender] = []
     rejected: list[MeasuredPrecision] = []
-    precisions: list[Precision] = ["float32", "bfloat16"]
-    if (bundle.path / QUANTIZED_FOLDER).is_dir():
-        precisions.append("int8")
-    for precision in precisions:
+    for precision in _PRECISIONS:
+        if precision == "int8" and not (bundle.path / QUANTIZED_FOLDER).is_dir():
+            continue
         try:
             engine = bundle.load_engine("auto", "cpu", precision, threads)
             bundle.check_golden(engine)
@@ -180,6 +181,6 @@ def processor_name() -> str:
     """Return the name of this machine's processor, as Linux gives it."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
-        if key.strip() == "model name":
+        if key.strip() == "model name" and value.strip():
             return value.strip()[:100]
     return platform.machine()

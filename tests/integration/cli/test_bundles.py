@@ -5,7 +5,9 @@ import torch
 
 from cluster.cli.main import main
 from pipeline.bundle.bundle import open_bundle
+from tests.annotated import write_annotated
 from tests.integration.cli.command import run
+from tests.models import write_model
 
 
 def test_verify_accepts_packed_bundle(model: list[str], image: Path, tmp_path: Path) -> None:
@@ -91,3 +93,56 @@ def test_invalid_bundle_name_or_version_is_misuse(
     arguments = {"--name": "small", "--version": "1"} | {option: value}
     flat = [part for pair in arguments.items() for part in pair]
     assert run("pack", tmp_path / "bundle", *model, *flat).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--accuracy", "a.json"], "--accuracy needs --max-loss"),
+        (["--max-loss", "0.01"], "go with --accuracy"),
+        (["--images", "."], "go with --accuracy"),
+        (["--accuracy", "a.json", "--max-loss", "1.5"], "--max-loss"),
+    ],
+    ids=["no loss", "loss alone", "images alone", "loss above 1"],
+)
+def test_incomplete_evaluation_is_misuse(
+    model: list[str], tmp_path: Path, options: list[str], reason: str
+) -> None:
+    result = run("pack", tmp_path / "b", *model, "--name", "s", "--version", "1", *options)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_pack_chooses_precision_and_verify_says_which(image: Path, tmp_path: Path) -> None:
+    config, weights = write_model(tmp_path, **{"MODEL.ROI_HEADS.NUM_CLASSES": 1})
+    pack = ["--config", config, "--weights", weights, "--classes", "LSIL", "--golden", image]
+    pack += ["--name", "s", "--version", "1"]
+    plain = tmp_path / "plain"
+    assert run("pack", plain, *pack).exit_code == 0
+    evaluation = write_annotated(tmp_path / "annotated", open_bundle(plain), max_loss=0.01)
+    pack += ["--accuracy", evaluation.annotations, "--max-loss", "0.01"]
+    missing = run("pack", tmp_path / "bundle", *pack)
+    assert missing.exit_code == 1
+    assert "30 images of 30 cannot be found in" in str(missing.exception)
+    packed = run("pack", tmp_path / "bundle", *pack, "--images", evaluation.images)
+    assert packed.exit_code == 0, packed.output
+    choice = open_bundle(tmp_path / "bundle").manifest.precision_choice
+    assert choice is not None
+    verified = run("verify", tmp_path / "bundle", "--precision", "auto")
+    assert verified.exit_code == 0, verified.output
+    assert f"reproduced by the openvino engine in {choice.chosen}" in verified.stderr
+    for result in (packed, verified):
+        lines = " ".join(result.stderr.split())
+        assert f"precision auto: {choice.chosen}, the fastest that loses at most 0.01" in lines
+        assert "float32: box AP 1.0000, mask AP " in lines
+        assert "bfloat16: " in lines
+    for command in (["verify", plain], ["predict", image, "--bundle", plain]):
+        refused = run(*command, "--precision", "auto")
+        assert refused.exit_code == 1
+        assert "pack it again with --accuracy" in str(refused.exception)
+
+
+def test_checkpoint_has_no_precision_of_its_own(model: list[str], image: Path) -> None:
+    result = run("predict", image, *model, "--precision", "auto")
+    assert result.exit_code == 1
+    assert "precision 'auto' is that of a bundle" in str(result.exception)

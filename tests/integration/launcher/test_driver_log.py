@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 from cluster.launcher.driver_log import DriverLog
 from cluster.launcher.process_log import ProcessLog, last_line
 from cluster.launcher.process_roles import GATEWAY
-from cluster.paths import DEMO_BUNDLE
+from cluster.paths import DEMO_BUNDLE, LOCAL_PROFILE
+from pipeline.bundle.manifest import read_manifest
 from serve_app.driver_state import DriverReport, DriverState
+from tests.unit.pipeline.bundle.test_precision_choice import make_choice
 
 # The real driver, up to where Ray would start.
 DRIVER_WITHOUT_RAY = (
@@ -30,7 +33,26 @@ def test_real_driver_reports_ingress_url(tmp_path: Path) -> None:
         )
     log = DriverLog(path, is_kept=False)
     assert log.ingress_url == "http://127.0.0.1:12345"
+    assert log.chosen_precision is None
     assert not log.has_reported(DriverState.READY)
+
+
+def test_driver_reports_precision_that_bundle_chose(tmp_path: Path) -> None:
+    bundle, profile = tmp_path / "bundle", tmp_path / "profile.yaml"
+    shutil.copytree(DEMO_BUNDLE, bundle)
+    manifest = read_manifest(bundle)
+    manifest.model_copy(update={"precision_choice": make_choice()}).sealed().write(bundle)
+    text = LOCAL_PROFILE.read_text()
+    profile.write_text(text.replace("device: cpu", "device: cpu\n        precision: auto"))
+    command = [sys.executable, "-c", DRIVER_WITHOUT_RAY, "--config", profile, "--bundle"]
+    variables = {**os.environ, "LESIONSERVE_SERVICE_TOKENS": "t" * 32}
+    for path, chosen in ((bundle, "int8"), (DEMO_BUNDLE, None)):
+        log = DriverLog(tmp_path / f"{path.name}.log", is_kept=False)
+        with log.path.open("wb") as output:
+            done = subprocess.run([*command, path], env=variables, stdout=output, check=False)
+        assert (done.returncode == 0) == (chosen is not None)
+        assert log.chosen_precision == chosen
+    assert "precision 'auto' needs a choice" in log.failure_reason
 
 
 def test_log_without_report_has_no_url(tmp_path: Path) -> None:

@@ -287,6 +287,19 @@ def test_self_checks_are_switched_off_by_null(document):
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_shipped_profile_runs_in_float32(path):
+    assert load_profile(path).application.args.model.precision == "float32"
+
+
+def test_precision_may_be_that_of_bundle(document, tmp_path):
+    _set(args_of(document), "model.precision", "auto")
+    assert load(document, tmp_path).model.precision == "auto"
+    _set(args_of(document), "model.precision", "fastest")
+    with pytest.raises(ConfigError, match=r"model\.precision"):
+        load(document, tmp_path)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_replicas_need_no_runtime_environment(path):
     for deployment in deployments(build_app(load_profile(path).application.args)):
         assert not deployment.ray_actor_options.get("runtime_env")

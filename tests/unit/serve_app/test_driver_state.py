@@ -4,6 +4,7 @@ from serve_app.driver_state import DriverReport, DriverState
 def test_printed_reports_are_read_back(capsys):
     reports = [
         DriverReport(state=DriverState.ACCEPTED, url="http://127.0.0.1:1/a{b}"),
+        DriverReport(state=DriverState.ACCEPTED, chosen_precision="int8"),
         DriverReport(state=DriverState.READY),
     ]
     for report in reports:

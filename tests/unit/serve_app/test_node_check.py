@@ -56,6 +56,16 @@ def test_node_of_another_version_is_refused(args):
     assert check_node(args).problem.startswith("another version of lesionserve")
 
 
+def test_trial_names_precision_in_which_model_runs(args):
+    args["model"]["precision"] = "bfloat16"
+    assert try_model(args).precision == "bfloat16"
+
+
+def test_trial_refuses_bundle_without_choice(args):
+    args["model"]["precision"] = "auto"
+    assert "precision 'auto' needs a choice" in try_model(args).problem
+
+
 def test_trial_names_missing_device(args):
     args["model"]["device"] = "cuda"
     assert try_model(args).problem.startswith("EngineUnavailable: device 'cuda'")

@@ -148,6 +148,19 @@ async def test_predictor_returns_manifest(predictor):
     assert (await predictor.manifest())["class_names"] == ["LSIL", "HSIL"]
 
 
+async def test_manifest_says_how_the_model_runs(predictor):
+    manifest = await predictor.manifest()
+    assert (manifest["engine"], manifest["precision"]) == ("fake", "float32")
+    assert manifest["precision_choice"] is None
+
+
+def test_log_says_in_which_precision_the_model_runs(caplog):
+    with caplog.at_level("INFO", logger="ray.serve"):
+        Predictor(app_args(), open_fake_bundle)
+    (record,) = (record for record in caplog.records if record.msg == "the model is loaded")
+    assert record.__dict__["precision"] == record.__dict__["asked_precision"] == "float32"
+
+
 async def test_endless_batch_makes_predictor_unhealthy(predictor, monkeypatch):
     await predictor.check_health()
     monkeypatch.setattr(predictor._batcher, "busy_for", lambda: 121.0)

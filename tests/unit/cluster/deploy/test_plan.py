@@ -55,6 +55,16 @@ def test_plan_refuses_damaged_bundle(tmp_path):
     assert exit_status(caught) == Exit.REFUSED
 
 
+def test_plan_refuses_precision_that_bundle_does_not_choose(tmp_path):
+    document = yaml.safe_load(LOCAL.read_text())
+    document["applications"][0]["args"]["model"]["precision"] = "auto"
+    path = tmp_path / "profile.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(StackError, match="precision 'auto' needs a choice") as caught:
+        read_plan(path, DEMO, stop_first=False)
+    assert exit_status(caught) == Exit.REFUSED
+
+
 def test_plan_refuses_wrong_profile(tmp_path):
     path = write_profile(tmp_path, num_cpu=1)
     with pytest.raises(StackError, match=r"ingress\.num_cpu: Extra inputs") as caught:
