@@ -11,6 +11,7 @@ from pipeline.bundle.profiling import distribution, to_profile
 from pipeline.errors import BundleError
 from pipeline.image.gradability import Limits
 from pipeline.schemas import Detection, Metrics, Prediction
+from serve_app.paths import ROOT
 from tests.integration.gateway.ingress import prediction
 from tests.quality import statistics
 
@@ -128,7 +129,7 @@ def test_distribution_has_a_quantile_at_each_level():
 
 
 def test_bundle_reads_profile_only_where_its_manifest_names_one(tmp_path: Path):
-    demo = read_manifest(Path("weights/demo"))
+    demo = read_manifest(ROOT / "weights/demo")
     files = {name: digest for name, digest in demo.files.items() if name != PROFILE_FILE}
     bare = Bundle(tmp_path, demo.model_copy(update={"files": files}))
     profile().write(tmp_path)
