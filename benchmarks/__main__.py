@@ -17,6 +17,7 @@ PARTS = (
     "drawing",
     "codecs",
     "decode",
+    "quality",
     "serving-demo",
     "serving-r50",
     "overhead",

@@ -43,8 +43,13 @@ def run() -> Result:
     return Result("decode", figures, {"extra_ms": str(extra), "worst": worst})
 
 
+def encoded_scene() -> bytes:
+    """Return a scene as a JPEG of 1280x960 pixels."""
+    return _save(Image.fromarray(scene(1)[:, :, ::-1]).resize((1280, 960)), "JPEG", quality=92)
+
+
 def _extra() -> Spread:
-    data = _save(Image.fromarray(scene(1)[:, :, ::-1]).resize((1280, 960)), "JPEG", quality=92)
+    data = encoded_scene()
     pool = DecoderPool(1, DEFAULT_LIMITS)
     seconds = alternate(
         {"in process": lambda: decode(data), "pool": lambda: pool.decode(data)}, ROUNDS, warm_up=20

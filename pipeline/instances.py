@@ -24,6 +24,16 @@ class Instances:
         return len(self.scores)
 
 
+def no_instances() -> Instances:
+    """Return the instances of an image in which none are looked for."""
+    return Instances(
+        boxes=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        classes=np.zeros(0, np.int64),
+        masks=None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MaskCrop:
     """A binary mask, cropped to its bounds.

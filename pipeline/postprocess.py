@@ -18,6 +18,7 @@ from pipeline.schemas import (
     ModelInfo,
     Prediction,
     PredictOptions,
+    Quality,
 )
 
 Shape = tuple[int, int]
@@ -43,9 +44,10 @@ class Findings:
         request_id: str,
         correlation_id: str | None,
         model: ModelInfo,
+        quality: Quality,
         timings_ms: dict[str, float],
     ) -> Prediction:
-        """Return the Prediction: these findings with a request's ids, model and timings."""
+        """Return the Prediction: these findings with what else is known of the request."""
         return Prediction(
             request_id=request_id,
             correlation_id=correlation_id,
@@ -57,6 +59,7 @@ class Findings:
             metrics=self.metrics,
             visualization=self.visualization,
             timings_ms=timings_ms,
+            quality=quality,
         )
 
 

@@ -5,7 +5,9 @@ from pipeline.class_names import count_mismatch
 from pipeline.engines.base import Engine
 from pipeline.errors import CheckpointMismatch
 from pipeline.image.decode import decode
+from pipeline.image.gradability import Assessor, QualityLimits
 from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
+from pipeline.image.quality import measure
 from pipeline.image.resize import Resize
 from pipeline.postprocess import postprocess
 from pipeline.schemas import ModelInfo, Prediction, PredictOptions
@@ -21,6 +23,7 @@ class LesionPredictor:
         class_names: Sequence[str],
         info: ModelInfo,
         limits: ImageLimits = DEFAULT_LIMITS,
+        quality_limits: QualityLimits | None = None,
     ) -> None:
         if engine.num_classes != len(class_names):
             raise CheckpointMismatch(count_mismatch(engine.num_classes, class_names))
@@ -29,14 +32,19 @@ class LesionPredictor:
         self.class_names = tuple(class_names)
         self.info = info
         self.limits = limits
+        self.assessor = Assessor(quality_limits)
 
     def __call__(
         self, data: bytes, options: PredictOptions, request_id: str = "local"
     ) -> Prediction:
-        """Return the prediction for an image file. Raise ImageError for one that is refused."""
+        """Return the prediction for an image file, gradable or not.
+
+        Raise ImageError for one that is refused.
+        """
         started = perf_counter()
         source = decode(data, self.limits)
         model_input = self.resize(source.pixels)
+        quality = self.assessor.assess(measure(source.pixels))
         prepared = perf_counter()
         (instances,) = self.engine.predict([model_input])
         predicted = perf_counter()
@@ -48,4 +56,4 @@ class LesionPredictor:
             "predictor": 1000 * (predicted - prepared),
             "postprocess": 1000 * (finished - predicted),
         }
-        return findings.answer(request_id, None, self.info, timings_ms)
+        return findings.answer(request_id, None, self.info, quality, timings_ms)

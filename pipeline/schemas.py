@@ -82,6 +82,99 @@ class ImageInfo(Schema):
     format: str = Field(description="JPEG, PNG, TIFF, WEBP or BMP")
 
 
+class ImageStatistics(Schema):
+    """The quality of the upright source image, in numbers.
+
+    All but `shorter_side` are of the image reduced to at most 640 pixels along its longer edge.
+    Luma is ITU-R BT.601's, and a level is one of its 256.
+    """
+
+    shorter_side: int = Field(ge=1, description="pixels of the image itself")
+    luma_mean: float = Field(ge=0, le=1, description="exposure: the mean luma, 1 for white")
+    dark_share: float = Field(ge=0, le=1, description="of pixels with a luma of at most 5 levels")
+    bright_share: float = Field(ge=0, le=1, description="of pixels with at least 250 levels")
+    glare_share: float = Field(
+        ge=0,
+        le=1,
+        description=(
+            "of pixels that are bright without a colour, as mirrored lamps are: HSV value at least "
+            "0.9, saturation at most 0.2"
+        ),
+    )
+    contrast: float = Field(
+        ge=0,
+        description=(
+            "RMS contrast (Peli 1990) relative to the mean: the standard deviation of luma by its "
+            "mean, so that it is the same for a darker copy"
+        ),
+    )
+    laplacian_variance: float = Field(
+        ge=0,
+        description="variance of the Laplacian in levels² (Pech-Pacheco et al. 2000)",
+    )
+    tenengrad: float = Field(
+        ge=0, description="the mean squared Sobel gradient in levels² (Krotkov 1987)"
+    )
+    sharpness: float = Field(
+        ge=0,
+        description=(
+            "laplacian_variance by the variance of luma, so that it is the same for a darker copy; "
+            "without a unit"
+        ),
+    )
+    noise: float = Field(
+        ge=0,
+        description="the standard deviation of the noise in levels (Immerkær 1996), texture added",
+    )
+    red_stops: float = Field(
+        description="white balance: log2 of the mean red by the mean green, 0 for grey"
+    )
+    blue_stops: float = Field(description="the same for blue")
+    vignette: float = Field(
+        ge=-1,
+        le=1,
+        description="(centre - corners) / (centre + corners) of their mean luma, 0 for even light",
+    )
+
+
+# As a pattern, so that an older gateway passes on a reason of a later version.
+UngradableReason = Annotated[str, StringConstraints(max_length=40, pattern="^[a-z][a-z_]*$")]
+
+
+class Quality(Schema):
+    """The quality of the image, and whether it is good enough by the limits of the model's bundle.
+
+    The limits come from the images that the model was validated on.
+    """
+
+    statistics: ImageStatistics
+    gradable: bool | None = Field(
+        description="whether every limit is kept; null: not assessed, as the bundle has no limits"
+    )
+    reasons: list[UngradableReason] = Field(
+        max_length=40,
+        description=(
+            "why it is not gradable, else empty: too_dark, too_bright, overexposed, glare, "
+            "low_contrast, out_of_focus, noisy, colour_cast, dark_corners, too_small; later "
+            "versions may add others"
+        ),
+    )
+    withheld: bool = Field(
+        description=(
+            "whether the service, as it was set, did not look for lesions because the image is not "
+            "gradable: then the answer has no detections, and says nothing about the patient"
+        )
+    )
+
+    @model_validator(mode="after")
+    def _check_reasons(self) -> Self:
+        if (self.gradable is False) != bool(self.reasons):
+            raise ValueError("an image is ungradable for a reason, and only then")
+        if self.withheld and self.gradable is not False:
+            raise ValueError("only of an ungradable image anything is withheld")
+        return self
+
+
 class RleMask(Schema):
     """A mask in COCO's compressed run-length encoding, which `pycocotools.mask.decode` reads."""
 
@@ -168,6 +261,10 @@ class Prediction(Schema):
     metrics: Metrics
     visualization: str | None = Field(description="base64 of the encoded picture, or null")
     timings_ms: dict[str, float] = Field(description="milliseconds spent in each stage")
+    quality: Quality | None = Field(
+        default=None,
+        description="of the image; null in answers of a serving half that is older than the field",
+    )
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
@@ -188,6 +285,17 @@ class Prediction(Schema):
             raise ValueError("a mask is not in the requested format")
         if options.visualization == "none" and self.visualization is not None:
             raise ValueError("the answer has a picture that was not requested")
+        return self
+
+    @property
+    def is_withheld(self) -> bool:
+        """Return whether no lesions were looked for, because the image is not gradable."""
+        return self.quality is not None and self.quality.withheld
+
+    @model_validator(mode="after")
+    def _check_withheld(self) -> Self:
+        if self.is_withheld and (self.detections or self.below_threshold):
+            raise ValueError("the answer has detections that are withheld")
         return self
 
 

@@ -8,6 +8,8 @@ from pipeline.image.decoder_pool import DEFAULT_CPU_SECONDS
 from pipeline.image.limits import ImageLimits
 from serve_app.paths import ROOT
 
+Ungradable = Literal["answer", "withhold"]
+
 
 class Args(BaseModel):
     """A frozen group of settings. An unknown key is an error that names it."""
@@ -224,6 +226,12 @@ class AppArgs(Args):
     )
     graph: Annotated[Fused | Staged, Field(discriminator="layout")]
     image: ImageLimits = ImageLimits()
+    ungradable: Ungradable = Field(
+        default="answer",
+        description="what becomes of an image that is not gradable by the limits of the bundle's "
+        "profile: it is answered like any other, or its detections are withheld, and the model "
+        "does not run on it. With withhold, a bundle without limits does not load",
+    )
     deadline: Deadlines = Deadlines()
     threads: int = Field(
         ge=1,

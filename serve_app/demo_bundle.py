@@ -5,7 +5,7 @@ from pipeline.errors import BundleError
 
 # The digest of weights/demo, written here too, so that another bundle in its folder is not taken
 # for it.
-DEMO_SHA256 = "e124d454c3585862dbfe276577934427b53d6197aa10d83898fc7611d2c560f0"
+DEMO_SHA256 = "847ab1d34a019a4b7f30e3ce89a6cd6ea6dae3ba2900829da14b0979b6f68457"
 
 
 def require_demo(manifest: Manifest, folder: Path) -> None:

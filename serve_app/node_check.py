@@ -7,6 +7,7 @@ from pipeline.errors import ModelError
 from serve_app.args import AppArgs
 from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.tokens import TokenError, Tokens
+from serve_app.withholding import open_assessor
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,14 @@ def check_node(args: dict[str, Any]) -> NodeReport:
 
 def try_model(args: dict[str, Any]) -> TrialReport:
     """Load the model as a replica with these `args` does, and run its golden cases."""
-    model = AppArgs.model_validate(args).model
+    parsed = AppArgs.model_validate(args)
+    model = parsed.model
     try:
         bundle = open_deployed_bundle(model.bundle_sha256, model.bundle)
         engine = bundle.load_engine(model.engine, model.device, model.precision, model.threads)
-        cases = bundle.check_golden(engine)
+        golden = bundle.golden_check(engine)
+        golden.run_all()
+        open_assessor(bundle, golden, parsed.ungradable)
     except (ModelError, OSError, RuntimeError) as error:
         return TrialReport(f"{type(error).__name__}: {error}")
-    return TrialReport(None, engine.name, engine.precision, cases)
+    return TrialReport(None, engine.name, engine.precision, len(golden.cases))

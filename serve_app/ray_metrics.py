@@ -60,6 +60,9 @@ class RayMetrics:
             "Seconds for which an image waited for its batch.",
             _SECONDS,
         )
+        self._ungradable = Counter(
+            "lesionserve_ungradable_images_total", "Images that are not gradable.", ("reason",)
+        )
         self._golden = Counter(
             "lesionserve_golden_checks_total", "Runs of the golden cases.", ("result",)
         )
@@ -97,6 +100,10 @@ class RayMetrics:
 
     def images_wait(self, images: int) -> None:
         self._waiting.set(images)
+
+    def image_ungradable(self, reasons: Sequence[str]) -> None:
+        for reason in reasons:
+            self._ungradable.inc(tags={"reason": reason})
 
     def model_loaded(self, model: ModelInfo) -> None:
         self._model.set(

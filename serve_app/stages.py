@@ -12,10 +12,11 @@ from pipeline.errors import PredictionFailed
 from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
 from pipeline.image.inspect import Header, inspect
+from pipeline.image.quality import measure
 from pipeline.image.resize import ModelInput
-from pipeline.instances import Instances
+from pipeline.instances import Instances, no_instances
 from pipeline.postprocess import postprocess
-from pipeline.schemas import ModelInfo, PredictOptions
+from pipeline.schemas import ImageStatistics, ModelInfo, PredictOptions, Quality
 from pipeline.tracing.spans import annotate
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher
@@ -25,6 +26,7 @@ from serve_app.pixels import PixelBudget
 from serve_app.self_check import SelfCheckFailed, SelfChecks
 from serve_app.threads import in_thread
 from serve_app.tracing import stage, start_tracing
+from serve_app.withholding import open_assessor
 
 _log = serve_logger()
 
@@ -43,6 +45,7 @@ class Prepared:
 
     source: DecodedImage
     model_input: ModelInput
+    statistics: ImageStatistics
     took_ms: float
 
 
@@ -50,18 +53,20 @@ class Prepared:
 class Predicted:
     """The output of Predictor, with the identity of the model that it comes from.
 
-    input_size: (height, width) of the model input, in whose pixels the instances are.
+    input_size: (height, width) of the model input, in whose pixels the instances are. quality: by
+    the limits of that model; where it says so, there are no instances because they are withheld.
     """
 
     instances: Instances
     input_size: tuple[int, int]
     model: ModelInfo
     class_names: tuple[str, ...]
+    quality: Quality
     took_ms: float
 
 
 class Preprocess:
-    """The first stage: decode an image file, in a process of its own, and resize the picture."""
+    """The first stage: decode an image file, in a process of its own; measure and resize it."""
 
     def __init__(
         self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
@@ -85,8 +90,9 @@ class Preprocess:
         started = perf_counter()
         source = self._decoders.decode(data)
         model_input = self._resize(source.pixels)
+        statistics = measure(source.pixels)
         self._metrics.stage_took("preprocess", perf_counter() - started)
-        return Prepared(source, model_input, _since(started))
+        return Prepared(source, model_input, statistics, _since(started))
 
 
 class Predictor:
@@ -122,15 +128,26 @@ class Predictor:
         annotate(model=self._info.name, model_version=self._info.version)
         started = perf_counter()
         await self.require_sound()
+        quality = self._assessor.assess(prepared.statistics)
+        if quality.withheld:
+            instances, shape = no_instances(), prepared.model_input.pixels.shape
+        else:
+            instances, shape = await self._find(prepared)
+        await self.require_sound()
+        if quality.reasons:
+            self._metrics.image_ungradable(quality.reasons)
+        self._metrics.stage_took("predictor", perf_counter() - started)
+        return Predicted(
+            instances, shape[:2], self._info, self._class_names, quality, _since(started)
+        )
+
+    async def _find(self, prepared: Prepared) -> tuple[Instances, tuple[int, ...]]:
+        """Return the instances in the picture, and the shape of the model input."""
         model_input = prepared.model_input
         if model_input.resize != self._resize:
             # During a roll, a Preprocess replica of another version may have prepared the image.
             model_input = await in_thread(self._pool, self._resize, prepared.source.pixels)
-        instances = await self._batcher.submit(model_input)
-        await self.require_sound()
-        height, width = model_input.pixels.shape[:2]
-        self._metrics.stage_took("predictor", perf_counter() - started)
-        return Predicted(instances, (height, width), self._info, self._class_names, _since(started))
+        return await self._batcher.submit(model_input), model_input.pixels.shape
 
     async def manifest(self) -> dict[str, Any]:
         """Return the manifest of the loaded model, with its engine and its precision."""
@@ -169,6 +186,7 @@ class Predictor:
             model.engine, model.device, model.precision, model.threads
         )
         self._golden = bundle.golden_check(self._engine)
+        self._assessor = open_assessor(bundle, self._golden, args.ungradable)
         self._checks = SelfChecks(
             self._engine,
             self._golden,
@@ -235,7 +253,9 @@ class Postprocess:
             "predictor": predicted.took_ms,
             "postprocess": _since(started),
         }
-        prediction = findings.answer(request_id, correlation_id, predicted.model, timings_ms)
+        prediction = findings.answer(
+            request_id, correlation_id, predicted.model, predicted.quality, timings_ms
+        )
         self._metrics.stage_took("postprocess", perf_counter() - started)
         return prediction.model_dump_json().encode()
 

@@ -20,6 +20,7 @@ from pipeline.bundle.golden_check import GoldenCase, GoldenCheck, detect
 from pipeline.bundle.manifest import Manifest
 from pipeline.engines.base import Engine
 from pipeline.errors import BundleError
+from pipeline.image.gradability import Limits, QualityLimits
 from pipeline.image.resize import ModelInput, Resize
 from pipeline.instances import Instances
 
@@ -118,9 +119,35 @@ def open_unreproducible_bundle(path: Path) -> Bundle:
     return UnreproducibleBundle(path, MANIFEST)
 
 
-def png(first: tuple[int, int, int] = (9, 9, 9), width: int = 40, height: int = 20) -> bytes:
-    """Return a PNG file whose first pixel is `first` (BGR)."""
-    pixels = np.full((height, width, 3), 120, np.uint8)
+class LimitedBundle(FakeBundle):
+    """A fake bundle for which images with a mean luma below 0.3 are too dark."""
+
+    @property
+    def quality_limits(self) -> QualityLimits:
+        return {"luma_mean": Limits(low=0.3)}
+
+
+def open_limited_bundle(path: Path) -> Bundle:
+    return LimitedBundle(path, MANIFEST)
+
+
+class StrictBundle(GoldenBundle):
+    """A fake bundle for which its own golden image is too bright."""
+
+    @property
+    def quality_limits(self) -> QualityLimits:
+        return {"luma_mean": Limits(high=0.3)}
+
+
+def open_strict_bundle(path: Path) -> Bundle:
+    return StrictBundle(path, MANIFEST)
+
+
+def png(
+    first: tuple[int, int, int] = (9, 9, 9), width: int = 40, height: int = 20, level: int = 120
+) -> bytes:
+    """Return a PNG file of one grey level, whose first pixel is `first` (BGR)."""
+    pixels = np.full((height, width, 3), level, np.uint8)
     pixels[0, 0] = first[::-1]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")

@@ -15,6 +15,7 @@ from cluster.cli.options import (
     PrecisionOption,
 )
 from cluster.cli.precision_lines import choice_lines
+from cluster.cli.profile_lines import profile_lines
 from cluster.paths import DEMO_BUNDLE
 from pipeline.engines.base import EngineName
 from pipeline.text import counted
@@ -22,6 +23,7 @@ from pipeline.text import counted
 if TYPE_CHECKING:
     from pipeline.bundle.annotated_images import Evaluation
     from pipeline.bundle.bundle import Bundle
+    from pipeline.bundle.validation import Validation
 
 
 def _short(value: str) -> str:
@@ -56,11 +58,22 @@ def pack(
         ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="their folder [default: that of the COCO file]")
+        Path | None, typer.Option(help="the folder of a COCO file's images [default: its own]")
     ] = None,
     max_loss: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="the most box AP and mask AP (0 to 1) that may be lost"),
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="the validation images, a folder or a COCO file: store what they are like, and "
+            "what a gradable image is"
+        ),
+    ] = None,
+    quality_limits: Annotated[
+        Path | None,
+        typer.Option(help="a YAML file of the limits of a gradable image, with --profile"),
     ] = None,
     trust_pickle: Annotated[
         bool,
@@ -78,6 +91,9 @@ def pack(
     names = read_class_names(classes, class_, classes_file)
     if names is None:
         raise typer.BadParameter("--classes, --class or --classes-file is needed")
+    has_annotations = accuracy is not None or (profile is not None and not profile.is_dir())
+    if images is not None and not has_annotations:
+        raise typer.BadParameter("--images goes with the COCO file of --accuracy or --profile")
     source = packing.Source(
         weights=weights,
         config=config,
@@ -88,6 +104,7 @@ def pack(
         half=half,
         int8=int8,
         evaluation=_evaluation(accuracy, images, max_loss),
+        validation=_validation(profile, images, quality_limits),
         trust_pickle=trust_pickle,
         detectron2=detectron2,
     )
@@ -103,12 +120,28 @@ def _evaluation(
     from pipeline.bundle.annotated_images import Evaluation
 
     if accuracy is None:
-        if images is not None or max_loss is not None:
-            raise typer.BadParameter("--images and --max-loss go with --accuracy")
+        if max_loss is not None:
+            raise typer.BadParameter("--max-loss goes with --accuracy")
         return None
     if max_loss is None:
         raise typer.BadParameter("--accuracy needs --max-loss: how much AP may be lost")
     return Evaluation(accuracy, accuracy.parent if images is None else images, max_loss)
+
+
+def _validation(
+    profile: Path | None, images: Path | None, quality_limits: Path | None
+) -> "Validation | None":
+    """Return what --profile, --images and --quality-limits ask for. Raise typer.BadParameter."""
+    from pipeline.bundle.validation import Validation, read_limits
+
+    if profile is None:
+        if quality_limits is not None:
+            raise typer.BadParameter("--quality-limits goes with --profile")
+        return None
+    limits = None if quality_limits is None else read_limits(quality_limits)
+    if profile.is_dir():
+        return Validation(profile, limits=limits)
+    return Validation(profile.parent if images is None else images, profile, limits)
 
 
 def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
@@ -119,6 +152,7 @@ def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
     )
     console.remark(bundle.manifest.remarks)
     _say_choice(bundle)
+    _say_profile(bundle)
     _warn_of_golden(bundle)
 
 
@@ -144,6 +178,7 @@ def verify(
         f"in {runner.precision}"
     )
     _say_choice(opened)
+    _say_profile(opened)
     _warn_of_golden(opened)
 
 
@@ -151,6 +186,13 @@ def _say_choice(bundle: "Bundle") -> None:
     """Say which precision `auto` is, and why, where it was measured."""
     if bundle.manifest.precision_choice is not None:
         for line in choice_lines(bundle.manifest.precision_choice):
+            console.say(line)
+
+
+def _say_profile(bundle: "Bundle") -> None:
+    """Say what the reference profile holds, where there is one."""
+    if bundle.profile is not None:
+        for line in profile_lines(bundle.profile):
             console.say(line)
 
 

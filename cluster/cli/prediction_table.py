@@ -16,7 +16,7 @@ def prediction_table(title: str, prediction: Prediction) -> Table:
     table = Table(
         title=_text(f"{title} ({size}): {counted(len(prediction.detections), 'lesion')}"),
         caption=_text(
-            f"{counts or 'nothing found'}{_hidden(prediction)} · "
+            f"{counts or 'nothing found'}{_hidden(prediction)}{_ungradable(prediction)} · "
             f"{prediction.model.name} {prediction.model.version}"
         ),
         title_justify="left",
@@ -38,6 +38,16 @@ def prediction_table(title: str, prediction: Prediction) -> Table:
 
 def _text(text: str) -> Text:
     return Text(printable(text))
+
+
+def _ungradable(prediction: Prediction) -> str:
+    """Return why the image is not gradable, and whether its detections are withheld."""
+    quality = prediction.quality
+    if quality is None or not quality.reasons:
+        return ""
+    reasons = ", ".join(reason.replace("_", " ") for reason in quality.reasons)
+    withheld = ", so no lesions were looked for" if quality.withheld else ""
+    return f" · the image is not gradable ({reasons}){withheld}"
 
 
 def _hidden(prediction: Prediction) -> str:

@@ -38,6 +38,7 @@ _WANTED = (
     "weights/demo/manifest.json",
     "weights/demo/mask_rcnn_config.yaml",
     "weights/demo/model.pth",
+    "weights/demo/profile.json",
     "weights/demo/golden/*.jpg",
     "weights/demo/golden/*.json",
     "weights/demo/int8/*.bin",

@@ -183,6 +183,8 @@ class Record(Sealed):
         self.model_engine = prediction.model.engine[:100]
         self.model_precision = prediction.model.precision
         self.bundle_sha256 = prediction.model.bundle_sha256
+        if prediction.is_withheld:
+            return  # no count of lesions: none were looked for
         self.below_threshold = prediction.below_threshold
         self.detection_count = len(prediction.detections)
         self.class_counts = prediction.metrics.class_distribution

@@ -6,7 +6,7 @@ ANSWER: dict[str, Any] = {
     "request_id": "0b0a7a4e-5a0e-4c0e-9a52-1f0c6a3f6a52",
     "model": {
         "name": "demo",
-        "version": "1.2.0",
+        "version": "1.3.0",
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "bundle_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
         "engine": "openvino",
@@ -39,4 +39,24 @@ ANSWER: dict[str, Any] = {
     "below_threshold": 2,
     "visualization": None,
     "timings_ms": {"preprocess": 9.1, "predictor": 210.4, "postprocess": 12.0},
+    "quality": {
+        "statistics": {
+            "shorter_side": 48,
+            "luma_mean": 0.12,
+            "dark_share": 0.1,
+            "bright_share": 0.0,
+            "glare_share": 0.001,
+            "contrast": 0.51,
+            "laplacian_variance": 21.4,
+            "tenengrad": 820.5,
+            "sharpness": 0.031,
+            "noise": 0.8,
+            "red_stops": 0.96,
+            "blue_stops": 0.11,
+            "vignette": 0.42,
+        },
+        "gradable": False,
+        "reasons": ["too_dark"],
+        "withheld": False,
+    },
 }

@@ -127,7 +127,8 @@ def observe_stages(timings_ms: Mapping[str, float], seconds: float) -> None:
 
 
 def _observe_detections(prediction: Prediction) -> None:
-    PER_IMAGE.observe(len(prediction.detections))
+    if not prediction.is_withheld:
+        PER_IMAGE.observe(len(prediction.detections))
     # All classes of the model, so that each one's series exists before its first lesion.
     for label in prediction.metrics.class_distribution:
         _detections_of(label)

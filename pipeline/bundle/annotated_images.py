@@ -94,19 +94,20 @@ class AnnotatedImages:
 
 
 def read_annotated_images(
-    evaluation: Evaluation,
+    path: Path,
+    folder: Path,
     class_names: Sequence[str],
     *,
     masks: bool,
     left_out: Collection[str] = (),
 ) -> AnnotatedImages:
-    """Return the images of an evaluation with their annotations.
+    """Return the images of a COCO file, which are in `folder`, with their annotations.
 
     masks: whether each annotation needs one. left_out: the SHA-256 (hex) of image files that are
     not to be measured. Raise AnnotationError, which says what is wrong.
     """
-    folder, name = evaluation.images, evaluation.annotations.name
-    content = _read(evaluation.annotations, name)
+    name = path.name
+    content = _read(path, name)
     file = _parse(content, name)
     classes = _classes(file, class_names)
     _check_references(file)
@@ -231,15 +232,15 @@ def _require_enough(
     """Raise AnnotationError where the images are too few for a statement about each class."""
     if images < MIN_IMAGES:
         raise AnnotationError(
-            f"{counted(images, 'annotated image')} cannot tell what a precision loses: at least "
+            f"{counted(images, 'annotated image')} cannot tell how accurate a model is: at least "
             f"{MIN_IMAGES} are needed"
         )
     for class_id, name in enumerate(class_names):
         holding = set(_images_of_class(annotations, class_id))
         if len(holding) < MIN_IMAGES_OF_CLASS:
             raise AnnotationError(
-                f"{counted(len(holding), 'image')} with {quoted(name)} cannot tell what a "
-                f"precision loses of it: at least {MIN_IMAGES_OF_CLASS} are needed"
+                f"{counted(len(holding), 'image')} with {quoted(name)} cannot tell how well "
+                f"it is found: at least {MIN_IMAGES_OF_CLASS} are needed"
             )
 
 

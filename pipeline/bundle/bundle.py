@@ -7,10 +7,12 @@ from typing import Any
 from pipeline.bundle.golden import read_golden
 from pipeline.bundle.golden_check import GoldenCase, GoldenCheck
 from pipeline.bundle.manifest import Manifest, check_files, check_versions, read_manifest
+from pipeline.bundle.profile import PROFILE_FILE, ReferenceProfile, read_profile
 from pipeline.engines.base import AskedPrecision, DeviceName, Engine, EngineName, Precision
 from pipeline.engines.files.config_file import load_config_file
 from pipeline.engines.portable.config import read_resize
 from pipeline.errors import BundleError, EngineUnavailable
+from pipeline.image.gradability import QualityLimits
 from pipeline.image.resize import Resize
 from pipeline.predictor import LesionPredictor
 from pipeline.schemas import Detection, ModelInfo
@@ -48,6 +50,18 @@ class Bundle:
         is_dense = model.get("META_ARCHITECTURE") == "RetinaNet"
         head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
         return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
+
+    @cached_property
+    def profile(self) -> ReferenceProfile | None:
+        """Return the reference profile, or None where there is none. Raise BundleError."""
+        if PROFILE_FILE not in self.manifest.files:
+            return None
+        return read_profile(self.path / PROFILE_FILE)
+
+    @property
+    def quality_limits(self) -> QualityLimits | None:
+        """Return the limits of a gradable image, or None where there are none."""
+        return None if self.profile is None else self.profile.limits
 
     @property
     def has_masks(self) -> bool:
@@ -110,7 +124,9 @@ class Bundle:
 
     def predictor(self, engine: Engine) -> LesionPredictor:
         info = self.info(engine.name, engine.precision)
-        return LesionPredictor(engine, self.resize, self.class_names, info)
+        return LesionPredictor(
+            engine, self.resize, self.class_names, info, quality_limits=self.quality_limits
+        )
 
     def golden_check(self, engine: Engine) -> GoldenCheck:
         """Return the golden cases, ready to run on the engine. Raise BundleError."""

@@ -7,6 +7,9 @@ from pydantic import Field
 
 from pipeline.bundle.golden import Agreement, compare
 from pipeline.errors import BundleError, ImageError
+from pipeline.image.decode import decode
+from pipeline.image.gradability import QualityLimits, Reason, reasons_against
+from pipeline.image.quality import measure
 from pipeline.predictor import LesionPredictor
 from pipeline.schemas import Detection, PredictOptions, Schema
 
@@ -60,6 +63,14 @@ class GoldenCheck:
     def run_all(self) -> Agreement:
         """Run all cases. Raise BundleError where one differs."""
         return reduce(Agreement.worst, map(self.run, self.cases), Agreement())
+
+    def ungradable(self, limits: QualityLimits) -> dict[str, list[Reason]]:
+        """Return the cases whose images are not gradable by the limits, each with its reasons."""
+        reasons = {
+            case.name: reasons_against(measure(decode(case.image).pixels), limits)
+            for case in self.cases
+        }
+        return {name: of_case for name, of_case in reasons.items() if of_case}
 
     def report(self, max_bytes: int) -> GoldenReport:
         """Return the cases, in order, whose images have at most `max_bytes` in all.

@@ -31,6 +31,8 @@ from pipeline.bundle.golden import EXPECTED_FILE, EXPECTED_INT8_FILE, write_gold
 from pipeline.bundle.golden_check import detect
 from pipeline.bundle.manifest import Manifest, sha256_of
 from pipeline.bundle.precision_measurement import measure_precisions
+from pipeline.bundle.profiling import add_profile
+from pipeline.bundle.validation import Validation, find_images
 from pipeline.class_names import check_class_names
 from pipeline.engines.base import Engine, EngineName
 from pipeline.engines.files.checkpoint import State, open_checkpoint
@@ -58,8 +60,8 @@ class Source:
 
     golden: images whose detections are recorded as golden cases. half: store the weights in
     float16. int8: add quantized layers. evaluation: measure the precisions, and choose one.
-    trust_pickle: open files that hold more than tensors. detectron2: the version that trained the
-    model, if known.
+    validation: images of which a reference profile is stored. trust_pickle: open files that hold
+    more than tensors. detectron2: the version that trained the model, if known.
     """
 
     weights: Path
@@ -71,6 +73,7 @@ class Source:
     half: bool = False
     int8: bool = False
     evaluation: Evaluation | None = None
+    validation: Validation | None = None
     trust_pickle: bool = False
     detectron2: str | None = None
 
@@ -104,9 +107,12 @@ def _write(source: Source, draft: Path, engine_name: EngineName, show: Show) -> 
     (draft / GOLDEN_FOLDER).mkdir(parents=True)
     dtype, remarks = _write_model(source, draft)
     # Before what takes minutes, so that annotations which do not serve are refused at once.
-    evaluation = source.evaluation
+    evaluation, validation = source.evaluation, source.validation
     annotated = None if evaluation is None else _annotated(source, evaluation, draft)
+    validated = None if validation is None else _validated(source, validation, draft)
     _write_parts(source, draft, engine_name, dtype, remarks)
+    if validation is not None:
+        add_profile(open_bundle(draft), validation, validated, show)
     if evaluation is None or annotated is None:
         return
     bundle = open_bundle(draft)
@@ -118,10 +124,24 @@ def _annotated(source: Source, evaluation: Evaluation, draft: Path) -> Annotated
     """Return the annotated images, less those on which int8 is calibrated."""
     golden = [read_golden_image(path) for path in source.golden] if source.int8 else []
     return read_annotated_images(
-        evaluation,
+        evaluation.annotations,
+        evaluation.images,
         source.class_names,
         masks=has_masks(load_config_file(draft / CONFIG_FILE)),
         left_out={hashlib.sha256(image).hexdigest() for image in golden},
+    )
+
+
+def _validated(source: Source, validation: Validation, draft: Path) -> AnnotatedImages | None:
+    """Return the annotated validation images; None for images without annotations."""
+    if validation.annotations is None:
+        find_images(validation.images)
+        return None
+    return read_annotated_images(
+        validation.annotations,
+        validation.images,
+        source.class_names,
+        masks=has_masks(load_config_file(draft / CONFIG_FILE)),
     )
 
 

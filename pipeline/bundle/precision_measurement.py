@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.bundle.annotated_images import AnnotatedImages, CocoImage
+from pipeline.bundle.annotated_prediction import OPTIONS, predict_annotated, to_coco
 from pipeline.bundle.average_precision import Evaluation, Kind, Weights, evaluate, samples
 from pipeline.bundle.bundle import QUANTIZED_FOLDER, Bundle
 from pipeline.bundle.precision_choice import (
@@ -22,11 +23,9 @@ from pipeline.bundle.precision_choice import (
     judge,
 )
 from pipeline.engines.base import Precision
-from pipeline.errors import AnnotationError, BundleError, EngineUnavailable, ImageError
+from pipeline.errors import AnnotationError, BundleError, EngineUnavailable
 from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Prediction, PredictOptions, RleMask
 
-_OPTIONS = PredictOptions(masks="rle", visualization="none")
 _PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 # Of the bootstrap samples' losses: each end is exceeded by one in twenty.
 _INTERVAL = (5, 95)
@@ -45,17 +44,8 @@ class Contender:
 
     def run(self, place: int, image: CocoImage, data: bytes) -> None:
         """Predict an image. Raise AnnotationError where it cannot be compared."""
-        try:
-            prediction = self.predictor(data, _OPTIONS)
-        except ImageError as error:
-            raise AnnotationError(f"{image.file_name}: {error}") from error
-        size = prediction.image.width, prediction.image.height
-        if size != (image.width, image.height):
-            raise AnnotationError(
-                f"{image.file_name} has {size[0]}x{size[1]} pixels once it is upright, and its "
-                f"annotations are for {image.width}x{image.height}"
-            )
-        self.detections += _to_coco(place, prediction)
+        prediction = predict_annotated(self.predictor, image, data)
+        self.detections += to_coco(place, prediction)
         self.ms.append(prediction.timings_ms["predictor"])
 
 
@@ -116,7 +106,7 @@ def _run(contenders: Sequence[Contender], annotated: AnnotatedImages, show: Show
         data = annotated.read(image)
         if place == 0:
             for contender in contenders:
-                contender.predictor(data, _OPTIONS)  # the first run compiles
+                contender.predictor(data, OPTIONS)  # the first run compiles
         for contender in contenders if place % 2 else reversed(contenders):
             contender.run(place, image, data)
 
@@ -180,24 +170,6 @@ def accuracies(evaluations: Sequence[Evaluation], sampled: Weights) -> list[Accu
             Accuracy(**{name: round(float(value), 4) + 0.0 for name, value in figures.items()})
         )
     return results
-
-
-def _to_coco(place: int, prediction: Prediction) -> list[dict[str, Any]]:
-    detections = []
-    for detection in prediction.detections:
-        x1, y1, x2, y2 = detection.box
-        mask = detection.mask
-        assert mask is None or isinstance(mask, RleMask)
-        detections.append(
-            {
-                "image_id": place,
-                "category_id": detection.class_id,
-                "score": detection.score,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "segmentation": None if mask is None else mask.model_dump(exclude={"format"}),
-            }
-        )
-    return detections
 
 
 def _quartiles(values: Sequence[float]) -> Quartiles:

@@ -19,6 +19,7 @@ LAYERS = (
     "pipeline.scores",
     "pipeline.http",
     "pipeline.schemas",
+    "pipeline.observation",
     "pipeline.class_names",
     "pipeline.image",
     "pipeline.engines",

@@ -137,9 +137,24 @@ _FINDINGS = Section(
     ),
 )
 
+_QUALITY = Section(
+    "Image quality",
+    (
+        Panel(
+            "Ungradable images by reason",
+            {"{{reason}}": per_minute("ray_lesionserve_ungradable_images_total", "reason")},
+            "cpm",
+            "Images in a minute that are beyond the limits of the bundle's profile. An image with "
+            "two reasons counts in both; a bundle without limits counts none.",
+            Kind.BARS,
+            width=24,
+        ),
+    ),
+)
+
 MODEL = Board(
     uid="lesionserve-model",
     title="lesionserve: model",
     description="Which models answer, whether they answer as validated, and what they find.",
-    sections=(_VERSIONS, _CONSISTENCY, _FINDINGS),
+    sections=(_VERSIONS, _CONSISTENCY, _FINDINGS, _QUALITY),
 )

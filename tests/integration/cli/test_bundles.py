@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,52 @@ def test_damaged_bundle_fails_in_one_line(
     )
 
 
+def test_packed_profile_judges_predicted_images(
+    model: list[str], image: Path, tmp_path: Path
+) -> None:
+    images, limits, bundle = tmp_path / "images", tmp_path / "limits.yaml", tmp_path / "bundle"
+    images.mkdir()
+    shutil.copyfile(image, images / "a.png")
+    limits.write_text("luma_mean: {low: 0.9}\nnoise: {high: 1000}")
+    packed = run(
+        *("pack", bundle, *model, "--name", "small", "--version", "1", "--golden", image),
+        *("--profile", images, "--quality-limits", limits),
+    )
+    assert packed.exit_code == 0, packed.output
+    for result in (packed, run("verify", bundle)):
+        assert "profile of 1 validation image, answered by the openvino engine" in result.stderr
+        assert "gradable: luma_mean at least 0.9, noise at most 1000" in result.stderr
+    predicted = run("predict", image, "--bundle", bundle)
+    assert "the image is not gradable (too dark)" in " ".join(predicted.stdout.split())
+
+
+def test_profile_of_few_images_warns_that_nothing_is_assessed(
+    model: list[str], image: Path, tmp_path: Path
+) -> None:
+    result = run(
+        *("pack", tmp_path / "bundle", *model, "--name", "small", "--version", "1"),
+        *("--profile", image.parent),
+    )
+    assert result.exit_code == 0, result.output
+    assert "WARNING: images are not assessed: no limits" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--quality-limits", "limits.yaml"], "--quality-limits goes with --profile"),
+        (["--profile", ".", "--images", "."], "--images goes with the COCO file"),
+    ],
+    ids=["limits", "images"],
+)
+def test_option_without_its_other_option_is_misuse(
+    model: list[str], tmp_path: Path, options: list[str], reason: str
+) -> None:
+    result = run("pack", tmp_path / "bundle", *model, "--name", "small", "--version", "1", *options)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("option", ["--name", "--version"])
 @pytest.mark.parametrize("value", ["", " ", "x" * 101, "two\nlines"])
 def test_invalid_bundle_name_or_version_is_misuse(
@@ -99,8 +146,8 @@ def test_invalid_bundle_name_or_version_is_misuse(
     ("options", "reason"),
     [
         (["--accuracy", "a.json"], "--accuracy needs --max-loss"),
-        (["--max-loss", "0.01"], "go with --accuracy"),
-        (["--images", "."], "go with --accuracy"),
+        (["--max-loss", "0.01"], "--max-loss goes with --accuracy"),
+        (["--images", "."], "--images goes with the COCO file"),
         (["--accuracy", "a.json", "--max-loss", "1.5"], "--max-loss"),
     ],
     ids=["no loss", "loss alone", "images alone", "loss above 1"],
@@ -110,7 +157,7 @@ def test_incomplete_evaluation_is_misuse(
 ) -> None:
     result = run("pack", tmp_path / "b", *model, "--name", "s", "--version", "1", *options)
     assert result.exit_code == 2
-    assert reason in result.stderr
+    assert reason in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_pack_chooses_precision_and_verify_says_which(image: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from playwright.async_api import Locator, Page
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_sessions import PASSWORD
+from tests.quality import statistics
 
 Answer = tuple[int, bytes]
 
@@ -76,6 +77,13 @@ def answer_of(sent: Sent, **changes: Any) -> dict[str, Any]:
 def without_lesions(sent: Sent, **changes: Any) -> dict[str, Any]:
     metrics = {"class_distribution": {"LSIL": 0, "HSIL": 0}, "scores": [], "box_areas": []}
     return answer_of(sent, detections=[], metrics=metrics, **changes)
+
+
+def ungradable(sent: Sent, *reasons: str, withheld: bool = False) -> dict[str, Any]:
+    """Return a prediction of an image that is not gradable, with a lesion unless it is withheld."""
+    answer = without_lesions(sent) if withheld else answer_of(sent)
+    quality = {"gradable": False, "reasons": list(reasons), "withheld": withheld}
+    return answer | {"quality": {"statistics": statistics().model_dump(), **quality}}
 
 
 def scored(sent: Sent, score: float, label: str = "HSIL") -> dict[str, Any]:

@@ -22,11 +22,13 @@ from tests.integration.gateway.browser import (
     scored,
     send,
     sign_in,
+    ungradable,
     without_lesions,
 )
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, problem
 from tests.integration.gateway.test_sessions import person
+from tests.quality import statistics
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -171,6 +173,54 @@ async def test_page_counts_findings_below_threshold(page: Page, key, ingress, hi
     await expect(page.locator(".provenance")).to_contain_text("score threshold 85.0 %")
     await set_threshold(page, "0.2")  # of the next request
     await expect(page.locator(".hidden-findings")).to_have_text(expected)
+
+
+async def test_page_says_why_image_is_not_gradable(page: Page, key: str, ingress: FakeIngress):
+    ingress.answer = answering(
+        lambda sent: ungradable(sent, "too_dark", "out_of_focus", "misted_up")
+    )
+    await send(page, key, scan=jpeg())
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+    notice = page.get_by_role("note")
+    await expect(notice).to_contain_text("Check this image.")
+    await expect(notice.get_by_role("listitem")).to_have_text(
+        [
+            "The image is too dark.",
+            "The image is out of focus.",
+            "The image is not good enough (misted up).",
+        ]
+    )
+    await expect(notice).to_contain_text("the result may be wrong")
+    await expect(page.locator("#progress")).to_have_text(
+        "scan.jpg: 1 lesion found. 1 image needs a check."
+    )
+
+
+async def test_page_never_calls_withheld_image_free_of_lesions(
+    page: Page, key: str, ingress: FakeIngress
+):
+    ingress.answer = answering(lambda sent: ungradable(sent, "glare", withheld=True))
+    await set_threshold(page, "0.85")
+    await send(page, key, scan=jpeg())
+    await expect(page.locator(".findings h3")).to_have_text(
+        "Not analysed: the image is not good enough"
+    )
+    await expect(page.get_by_role("note")).to_contain_text("The image has too much glare.")
+    await expect(page.get_by_role("note")).to_contain_text("This is not a finding.")
+    await expect(page.locator(".card .state")).to_have_text("Not analysed.")
+    for selector in (".counts", ".findings table", ".hidden-findings"):
+        await expect(page.locator(selector)).to_be_hidden()
+    await expect(page.get_by_role("img", name="scan.jpg", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("gradable", [True, None])
+async def test_page_shows_no_notice_without_reasons(page: Page, key: str, ingress, gradable):
+    assessed = {"gradable": gradable, "reasons": [], "withheld": False}
+    quality = {"statistics": statistics().model_dump(), **assessed}
+    ingress.answer = answering(lambda sent: answer_of(sent, quality=quality))
+    await send(page, key)
+    await expect(page.locator(".findings h3")).to_be_visible()
+    await expect(page.locator(".ungradable")).to_be_hidden()
 
 
 async def test_page_omits_threshold_that_was_not_set(page: Page, key: str, ingress: FakeIngress):

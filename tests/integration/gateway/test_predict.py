@@ -8,6 +8,7 @@ from django.core.management import call_command
 
 from gateway.audit.models import Record
 from pipeline.schemas import PredictOptions
+from tests.integration.gateway.browser import answering, ungradable
 from tests.integration.gateway.client import Gateway, form, head, jpeg, part
 from tests.integration.gateway.ingress import DIGEST, FakeIngress, Sent, prediction, problem
 from tests.integration.gateway.records import (
@@ -17,6 +18,7 @@ from tests.integration.gateway.records import (
     the_record,
 )
 from tests.integration.gateway.servers import running_gateway
+from tests.quality import statistics
 
 
 def test_answer_is_that_of_ingress(gateway: Gateway, ingress, key):
@@ -60,6 +62,22 @@ def test_record_counts_detections_below_threshold(gateway: Gateway, ingress, key
     assert (answer["options"], answer["below_threshold"]) == (options, 1)
     record = the_record()
     assert (record.options, record.below_threshold, record.detection_count) == (options, 1, 0)
+    call_command("verify_audit", stdout=StringIO())
+
+
+def test_quality_reaches_the_client(gateway: Gateway, ingress, key):
+    ingress.answer = answering(lambda sent: ungradable(sent, "too_dark", "misted_up"))
+    answer = gateway.predict(form(part(jpeg())), key).json()
+    assert answer["quality"]["reasons"] == ["too_dark", "misted_up"]
+    assert answer["quality"]["statistics"] == statistics().model_dump()
+    assert the_record().detection_count == 1
+
+
+def test_record_of_withheld_answer_counts_no_lesions(gateway: Gateway, ingress, key):
+    ingress.answer = answering(lambda sent: ungradable(sent, "glare", withheld=True))
+    assert gateway.predict(form(part(jpeg())), key).status == 200
+    record = the_record()
+    assert (record.state, record.detection_count, record.class_counts) == ("succeeded", None, {})
     call_command("verify_audit", stdout=StringIO())
 
 

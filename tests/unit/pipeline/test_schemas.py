@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.schemas import Detection, ModelInfo, Prediction, PredictOptions, Problem
+from pipeline.schemas import Detection, ModelInfo, Prediction, PredictOptions, Problem, Quality
 from tests.integration.gateway.ingress import prediction
+from tests.quality import statistics
 
 
 def answer(**changes: Any) -> Prediction:
@@ -54,6 +55,44 @@ def test_rejects_answer_without_fields_of_its_request(missing):
     del values[missing]
     with pytest.raises(ValidationError):
         Prediction.model_validate(values)
+
+
+def quality(**changes: Any) -> dict[str, Any]:
+    values = {"gradable": True, "reasons": [], "withheld": False}
+    return {"statistics": statistics().model_dump(), **values, **changes}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gradable": True, "reasons": ["too_dark"]},
+        {"gradable": None, "reasons": ["too_dark"]},
+        {"gradable": False},
+        {"gradable": None, "withheld": True},
+        {"withheld": True},
+        {"gradable": False, "reasons": ["Too dark!"]},
+    ],
+    ids=["gradable", "not assessed", "no reason", "withheld unassessed", "withheld", "text"],
+)
+def test_rejects_quality_that_contradicts_itself(changes):
+    with pytest.raises(ValidationError):
+        Quality.model_validate(quality(**changes))
+
+
+def test_accepts_reason_of_later_version():
+    assert Quality.model_validate(quality(gradable=False, reasons=["mist"])).reasons == ["mist"]
+
+
+def test_rejects_detections_that_are_withheld():
+    withheld = quality(gradable=False, reasons=["too_dark"], withheld=True)
+    with pytest.raises(ValidationError, match="withheld"):
+        answer(quality=withheld)
+
+
+def test_answer_of_older_serving_half_has_no_quality():
+    values = prediction("id")
+    values.pop("quality", None)
+    assert Prediction.model_validate(values).quality is None
 
 
 @pytest.mark.parametrize("digest", ["d" * 63, "D" * 64, "d" * 64 + "\n", "-" * 64])

@@ -15,6 +15,7 @@ class RecordingMetrics:
         self.models: list[ModelInfo] = []
         self.agreements: list[Agreement] = []
         self.checks: list[str] = []
+        self.ungradable: list[Sequence[str]] = []
 
     def stage_took(self, stage: Stage, seconds: float) -> None:
         assert seconds >= 0
@@ -25,6 +26,9 @@ class RecordingMetrics:
 
     def images_wait(self, images: int) -> None:
         self.waiting.append(images)
+
+    def image_ungradable(self, reasons: Sequence[str]) -> None:
+        self.ungradable.append(reasons)
 
     def model_loaded(self, model: ModelInfo) -> None:
         self.models.append(model)

@@ -14,6 +14,7 @@ from pipeline.errors import (
     OutOfMemory,
     PredictionFailed,
 )
+from pipeline.image.decode import decode
 from pipeline.image.resize import Resize
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app import stages
@@ -27,6 +28,8 @@ from tests.fakes import (
     FakeBundle,
     open_fake_bundle,
     open_golden_bundle,
+    open_limited_bundle,
+    open_strict_bundle,
     open_unreproducible_bundle,
     png,
 )
@@ -205,6 +208,75 @@ async def test_pipeline_answers_as_its_stages_do(predictor, prepared):
     keys = set(Prediction.model_fields) - {"timings_ms"}
     first, second = json.loads(answer_of_stages), json.loads(answer_of_pipeline)
     assert {key: first[key] for key in keys} == {key: second[key] for key in keys}
+
+
+DARK, LIGHT = png(level=10), png()
+
+
+async def answers_of(data: bytes, open_bundle, **changes) -> tuple[Prediction, Prediction]:
+    """Return the answers of the stages in replicas of their own, and of all in one."""
+    args = app_args(**changes)
+    options = PredictOptions(visualization="png")
+    prepared = await Preprocess(args, open_bundle)(data)
+    predicted = await Predictor(args, open_bundle)(prepared)
+    staged = await Postprocess(args)("id", prepared, predicted, options)
+    fused = await Pipeline(args, open_bundle)("id", data, options)
+    first, second = (Prediction.model_validate_json(answer) for answer in (staged, fused))
+    return first, second.model_copy(update={"timings_ms": first.timings_ms})
+
+
+@pytest.mark.parametrize("data", [DARK, LIGHT], ids=["dark", "light"])
+async def test_image_is_not_assessed_without_limits(data):
+    staged, fused = await answers_of(data, open_fake_bundle)
+    assert staged == fused
+    assert (staged.quality.gradable, staged.quality.reasons) == (None, [])
+    assert len(staged.detections) == 1
+
+
+@pytest.mark.parametrize("ungradable", ["answer", "withhold"])
+@pytest.mark.parametrize("data", [DARK, LIGHT], ids=["dark", "light"])
+async def test_both_layouts_judge_an_image_alike(data, ungradable):
+    staged, fused = await answers_of(data, open_limited_bundle, ungradable=ungradable)
+    assert staged == fused
+    is_dark = data == DARK
+    assert staged.quality.gradable == (not is_dark)
+    assert staged.quality.reasons == (["too_dark"] if is_dark else [])
+    assert staged.quality.withheld == (is_dark and ungradable == "withhold")
+    assert staged.quality.statistics.shorter_side == 20
+    assert len(staged.detections) == (0 if staged.quality.withheld else 1)
+
+
+async def test_withheld_answer_is_consistent_and_its_picture_is_the_image():
+    (answer, _) = await answers_of(DARK, open_limited_bundle, ungradable="withhold")
+    assert answer.metrics.class_distribution == {"LSIL": 0, "HSIL": 0}
+    assert (answer.metrics.scores, answer.metrics.box_areas, answer.below_threshold) == ([], [], 0)
+    assert np.array_equal(
+        decode(base64.b64decode(answer.visualization)).pixels, decode(DARK).pixels
+    )
+
+
+async def test_model_does_not_run_on_withheld_image():
+    predictor = Predictor(app_args(ungradable="withhold"), open_limited_bundle)
+    await predictor(await Preprocess(app_args(), open_limited_bundle)(DARK))
+    assert sum(predictor._engine.batch_sizes) == 0
+
+
+async def test_ungradable_images_are_counted_by_reason():
+    metrics = RecordingMetrics()
+    pipeline = Pipeline(app_args(), open_limited_bundle, lambda: metrics)
+    for data in (DARK, LIGHT):
+        await pipeline("id", data, PredictOptions())
+    assert metrics.ungradable == [["too_dark"]]
+
+
+def test_withholding_needs_limits():
+    with pytest.raises(BundleError, match="none; pack it again with --profile"):
+        Predictor(app_args(ungradable="withhold"), open_golden_bundle)
+
+
+def test_golden_image_may_not_be_withheld():
+    with pytest.raises(BundleError, match=r"golden image a.png \(too_bright\)"):
+        Predictor(app_args(ungradable="withhold"), open_strict_bundle)
 
 
 def test_fake_bundle_has_interface_of_real_bundle():

@@ -99,7 +99,9 @@ export class Batch {
 }
 
 function summary(cards) {
-  if (cards.length === 1) return cards[0].headline ? `${cards[0].name}: ${cards[0].headline}.` : "";
+  const ungradable = cards.filter((card) => card.isUngradable).length;
+  const check = ungradable === 0 ? "" : ` ${ungradable === 1 ? "1 image needs" : `${ungradable} images need`} a check.`;
+  if (cards.length === 1) return cards[0].headline ? `${cards[0].name}: ${cards[0].headline}.${check}` : "";
   const answered = cards.filter((card) => card.headline).length;
-  return `${answered} of ${cards.length} images are analysed.`;
+  return `${answered} of ${cards.length} images are analysed.${check}`;
 }

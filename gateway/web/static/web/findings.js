@@ -1,6 +1,7 @@
 import { copyOf, text } from "./elements.js";
 import { clock, downloadName } from "./files.js";
 import { percent } from "./percent.js";
+import { consequence, reasonsOf } from "./quality.js";
 
 // The service's answer on one image, as nodes that name this image throughout. They are complete
 // before any of them is shown.
@@ -13,14 +14,19 @@ export class Findings {
     this.nodes = copyOf("findings");
     this.headline = headline(answer);
     this.isOfDemo = isDemo(answer.model.name);
+    this.isWithheld = isWithheld(answer);
+    this.isUngradable = isUngradable(answer);
     const part = (selector) => this.nodes.querySelector(selector);
     part(".count").textContent = this.headline;
     part(".demo-answer").hidden = !this.isOfDemo;
     part(".counts").replaceChildren(...classCounts(answer));
+    part(".counts").hidden = this.isWithheld;
+    part("table").hidden = this.isWithheld;
     part("caption").textContent = `Lesions in ${name}, by falling score`;
     part(".lesions").replaceChildren(...answer.detections.map((detection) => lesionRow(detection, answer.image)));
     part(".provenance").textContent = provenance(answer, time);
     tellHidden(part(".hidden-findings"), answer);
+    tellQuality(part, answer);
     const fileName = (ending) => downloadName(name, time, answer.request_id, ending);
     // The record is the answer itself, byte for byte.
     const record = this.#urlOf(new Blob([body], { type: "application/json" }));
@@ -28,7 +34,8 @@ export class Findings {
     if (answer.visualization) {
       const picture = this.#urlOf(new Blob([decoded(answer.visualization)], { type: "image/jpeg" }));
       offer(part(".save-overlay"), picture, fileName("overlay.jpg"), name);
-      showPicture(part(".overlay"), part(".no-overlay"), picture, name);
+      const alt = this.isWithheld ? name : `${name} with the lesions drawn on`;
+      showPicture(part(".overlay"), part(".no-overlay"), picture, alt);
     } else {
       part(".no-overlay").hidden = false;
     }
@@ -49,15 +56,35 @@ export function isDemo(modelName) {
   return /demo/i.test(modelName);
 }
 
-function headline({ detections, below_threshold: hidden }) {
+function headline(answer) {
+  if (isWithheld(answer)) return "Not analysed: the image is not good enough";
+  const { detections, below_threshold: hidden } = answer;
   const count = detections.length;
   if (count === 0) return hidden > 0 ? "No lesion at or above the chosen threshold" : "No lesion found";
   return count === 1 ? "1 lesion found" : `${count} lesions found`;
 }
 
+function isWithheld({ quality }) {
+  return quality?.withheld ?? false;
+}
+
+function isUngradable({ quality }) {
+  return (quality?.reasons.length ?? 0) > 0;
+}
+
+// Say why the image is not gradable, and what that means for the result.
+function tellQuality(part, answer) {
+  if (!isUngradable(answer)) return;
+  const { quality } = answer;
+  part(".reasons").replaceChildren(...reasonsOf(quality).map((reason) => text("li", reason)));
+  part(".consequence").textContent = consequence(quality);
+  part(".ungradable").hidden = false;
+}
+
 // Say how many findings the chosen threshold hides.
-function tellHidden(line, { options, below_threshold: hidden }) {
-  if (options.score_threshold === null) return;
+function tellHidden(line, answer) {
+  const { options, below_threshold: hidden } = answer;
+  if (options.score_threshold === null || isWithheld(answer)) return;
   const findings = hidden === 1 ? "1 more finding is" : `${hidden || "No"} more findings are`;
   line.textContent = `${findings} below the chosen threshold of ${percent(options.score_threshold)}.`;
   line.classList.toggle("warning", hidden > 0);
@@ -102,12 +129,12 @@ function offer(link, url, fileName, name) {
   link.hidden = false;
 }
 
-function showPicture(picture, placeholder, url, name) {
+function showPicture(picture, placeholder, url, alt) {
   picture.addEventListener("error", () => {
     picture.hidden = true;
     placeholder.hidden = false;
   });
-  picture.alt = `${name} with the lesions drawn on`;
+  picture.alt = alt;
   picture.src = url;
   picture.hidden = false;
 }

@@ -29,6 +29,10 @@ export class ImageCard {
     return this.#findings?.isOfDemo ?? false;
   }
 
+  get isUngradable() {
+    return this.#findings?.isUngradable ?? false;
+  }
+
   // Forget what was found; the image can be sent.
   reset() {
     this.#findings?.release();
@@ -55,7 +59,7 @@ export class ImageCard {
     if (status !== 200) throw Refusal.of(status, body);
     this.#findings = new Findings(body, this.name, new Date());
     this.#part(".findings").replaceChildren(this.#findings.nodes);
-    this.#enter("done", "Analysed.");
+    this.#enter("done", this.#findings.isWithheld ? "Not analysed." : "Analysed.");
   }
 
   showProblem(error) {

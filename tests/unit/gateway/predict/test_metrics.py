@@ -8,8 +8,9 @@ from gateway.audit.models import Record, Source, State
 from gateway.predict import metrics
 from gateway.predict.metrics import observe, observe_stages
 from pipeline.errors import LesionserveError
-from pipeline.schemas import Detection, Metrics, Prediction
+from pipeline.schemas import Detection, Metrics, Prediction, Quality
 from tests.integration.gateway.ingress import prediction
+from tests.quality import statistics
 from tests.unit.gateway.metric_values import changes, value
 
 EDGES = [
@@ -99,6 +100,14 @@ def test_answer_without_lesions_counts_as_image():
     assert changed["detections_per_image_count"] == 1
     assert buckets("detections_per_image")["0.0"] == before + 1
     assert "detection_score_count" not in changed
+
+
+def test_withheld_answer_is_no_image_without_lesions():
+    quality = Quality(statistics=statistics(), gradable=False, reasons=["too_dark"], withheld=True)
+    with changes() as changed:
+        observe(record(State.SUCCEEDED), answer().model_copy(update={"quality": quality}))
+    assert changed["requests_total succeeded client"] == 1
+    assert "detections_per_image_count" not in changed
 
 
 def test_replay_counts_without_its_lesions():

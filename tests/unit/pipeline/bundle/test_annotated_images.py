@@ -10,7 +10,6 @@ from pycocotools import mask as coco
 from pipeline.bundle.annotated_images import (
     MIN_IMAGES,
     AnnotatedImages,
-    Evaluation,
     read_annotated_images,
 )
 from pipeline.errors import AnnotationError
@@ -55,8 +54,7 @@ def document(tmp_path: Path) -> dict[str, Any]:
 def read(folder: Path, document: object, masks: bool = True, **options: Any) -> AnnotatedImages:
     path = folder / "annotations.json"
     path.write_text(json.dumps(document))
-    evaluation = Evaluation(path, folder, max_loss=0.01)
-    return read_annotated_images(evaluation, CLASSES, masks=masks, **options)
+    return read_annotated_images(path, folder, CLASSES, masks=masks, **options)
 
 
 def test_reads_images_with_classes_by_name(document, tmp_path):
@@ -186,6 +184,5 @@ def test_refuses_file_that_is_no_coco_document(tmp_path, content):
 
 
 def test_refuses_file_that_is_not_there(tmp_path):
-    evaluation = Evaluation(tmp_path / "gone.json", tmp_path, max_loss=0.01)
     with pytest.raises(AnnotationError, match=r"gone\.json cannot be read"):
-        read_annotated_images(evaluation, CLASSES, masks=True)
+        read_annotated_images(tmp_path / "gone.json", tmp_path, CLASSES, masks=True)

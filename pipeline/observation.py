@@ -1,0 +1,44 @@
+"""The numbers that are kept of each image to see whether images and findings have changed.
+
+A bundle's profile holds their distributions over the images that the model was validated on.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.schemas import ImageInfo, Prediction
+
+# The statistics of one image by group, and by name in the group.
+Observation = Mapping[str, Mapping[str, float]]
+
+
+def observe(prediction: Prediction) -> Observation:
+    """Return the statistics of an image from its answer, which needs no options.
+
+    A statistic that the image does not have, such as the highest score of no lesions, is left out;
+    of an image whose detections are withheld, all but its quality. The groups:
+
+    quality: those of `ImageStatistics`; none in an answer without them.
+    detections: `count`.
+    scores: `highest` and `mean`.
+    classes: the number of lesions of each class, by its label.
+    areas: `largest` and `sum` of the boxes, as shares of the image.
+    """
+    quality = {} if prediction.quality is None else prediction.quality.statistics.model_dump()
+    if prediction.is_withheld:
+        return {"quality": quality, "detections": {}, "scores": {}, "classes": {}, "areas": {}}
+    return {
+        "quality": quality,
+        "detections": {"count": len(prediction.detections)},
+        "scores": _scores(prediction.metrics.scores),
+        "classes": prediction.metrics.class_distribution,
+        "areas": _areas(prediction.metrics.box_areas, prediction.image),
+    }
+
+
+def _scores(scores: Sequence[float]) -> Mapping[str, float]:
+    return {"highest": max(scores), "mean": sum(scores) / len(scores)} if scores else {}
+
+
+def _areas(areas: Sequence[float], image: ImageInfo) -> Mapping[str, float]:
+    pixels = image.width * image.height
+    return {"largest": max(areas) / pixels, "sum": sum(areas) / pixels} if areas else {}
