@@ -60,12 +60,12 @@ class OpenVinoEngine:
         self._dense = CompiledGraph(graphs["dense"], precision, threads)
         self._box = CompiledGraph(graphs["box"], precision, threads)
         self._mask = CompiledGraph(graphs["mask"], precision, threads) if "mask" in graphs else None
-        suppression = Suppression(threads)
+        suppression = Suppression()
         self._proposals = build_proposals(config, suppression)
         self._detections = build_detections(config, suppression)
         model = config.MODEL
         names = model.ROI_HEADS.IN_FEATURES
-        sums = WeightedSums(model.FPN.OUT_CHANNELS, threads)
+        sums = WeightedSums(model.FPN.OUT_CHANNELS)
         self._box_pooler = build_pooler(model.ROI_BOX_HEAD, names, sums)
         self._mask_pooler = build_pooler(model.ROI_MASK_HEAD, names, sums)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.openvino.runtime import CompiledGraph, runtime
+from pipeline.engines.openvino.runtime import ONE_THREAD, CompiledGraph, runtime
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -23,10 +23,10 @@ _SPANS = np.array((2, 4, 8, 16, 32), dtype=np.float32)
 class WeightedSums:
     """Weighted sums of rows of a table, by OpenVINO's EmbeddingBagOffsetsSum."""
 
-    def __init__(self, channels: int, threads: int) -> None:
-        # A small pass wastes little where there are few terms, and a large one uses all threads.
-        self._large = _Pass(channels, threads, terms=32768, sums=4096)
-        self._small = _Pass(channels, threads, terms=4096, sums=1024)
+    def __init__(self, channels: int) -> None:
+        # A small pass wastes little where there are few terms, a large one is called less often.
+        self._large = _Pass(channels, terms=32768, sums=4096)
+        self._small = _Pass(channels, terms=4096, sums=1024)
         self._channels = channels
 
     def __call__(self, table: Floats, bags: Sequence[Bags]) -> Floats:
@@ -67,7 +67,7 @@ class _Pass:
     The last sum takes the terms that are left, with weights of 0.
     """
 
-    def __init__(self, channels: int, threads: int, *, terms: int, sums: int) -> None:
+    def __init__(self, channels: int, *, terms: int, sums: int) -> None:
         ops = runtime().opset13
         table = ops.parameter([-1, channels], np.float32)
         rows = ops.parameter([terms], np.int32)
@@ -76,7 +76,7 @@ class _Pass:
         none = ops.constant(np.int32(-1))  # a sum without terms is 0
         bags = ops.embedding_bag_offsets_sum(table, rows, starts, none, weights)
         graph = runtime().Model([bags], [table, rows, starts, weights], "sums")
-        self._graph = CompiledGraph(graph, "float32", threads)
+        self._graph = CompiledGraph(graph, "float32", ONE_THREAD)
         self._terms, self._sums = terms, sums
         self.most_terms, self.most_sums = terms - 1, sums - 1
 

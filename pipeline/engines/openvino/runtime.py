@@ -14,6 +14,9 @@ from pipeline.errors import EngineUnavailable
 Array = NDArray[Any]
 
 ALL_CORES = 0  # as a number of threads
+# For what takes less than a millisecond between two graphs: a second thread would gain nothing, and
+# would wait for work on a core that another image could use.
+ONE_THREAD = 1
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.openvino.runtime import CompiledGraph, runtime
+from pipeline.engines.openvino.runtime import ONE_THREAD, CompiledGraph, runtime
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -14,7 +14,7 @@ _MOST_MOVED = 1000
 class Suppression:
     """Non-maximum suppression by OpenVINO's operation, with the result of torchvision's."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self) -> None:
         ops = runtime().opset13
         boxes = ops.parameter([1, -1, 4], np.float32)
         ranks = ops.parameter([1, -1, -1], np.float32)
@@ -26,7 +26,7 @@ class Suppression:
         graph = runtime().Model(
             [chosen.output(0), chosen.output(2)], [boxes, ranks, most, threshold], "suppression"
         )
-        self._graph = CompiledGraph(graph, "float32", threads)
+        self._graph = CompiledGraph(graph, "float32", ONE_THREAD)
 
     def __call__(
         self, boxes: Floats, scores: Floats, groups: Ints, iou_threshold: float

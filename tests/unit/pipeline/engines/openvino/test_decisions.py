@@ -24,7 +24,7 @@ WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 @pytest.fixture(scope="module")
 def suppression() -> Suppression:
-    return Suppression(threads=1)
+    return Suppression()
 
 
 def noise(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:

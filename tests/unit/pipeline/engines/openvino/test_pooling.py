@@ -13,7 +13,7 @@ CHANNELS = 5
 
 @pytest.fixture(scope="module")
 def sums() -> WeightedSums:
-    return WeightedSums(CHANNELS, threads=1)
+    return WeightedSums(CHANNELS)
 
 
 def feature_map(height: int, width: int) -> np.ndarray:

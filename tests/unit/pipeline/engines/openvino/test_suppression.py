@@ -13,7 +13,7 @@ THRESHOLDS = (0.0, 0.25, 0.3, 1 / 3, 0.5, 0.7, 1.0)
 
 @pytest.fixture(scope="module")
 def suppression() -> Suppression:
-    return Suppression(threads=1)
+    return Suppression()
 
 
 def kept_by_torchvision(boxes, scores, groups, threshold) -> np.ndarray:
