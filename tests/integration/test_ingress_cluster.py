@@ -18,7 +18,9 @@ from ray import serve
 
 from gateway.predict.upstream import ImageRequest, Upstream
 from pipeline.errors import LesionserveError, PoisonImage
+from pipeline.image.decode import decode
 from pipeline.image.inspect import Header
+from pipeline.image.quality import measure
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from serve_app.app import wire
 from serve_app.args import AppArgs
@@ -110,6 +112,8 @@ def test_image_is_answered(client):
     assert prediction.detections[0].box == (0, 0, 20, 20)
     assert prediction.model.name == "fake"
     assert prediction.visualization
+    assert prediction.quality.statistics == measure(decode(png()).pixels)
+    assert prediction.quality.gradable is None
 
 
 def test_answer_holds_correlation_id_and_options(client):
