@@ -4,6 +4,7 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,8 @@ JPEG_QUALITY = 92
 def write_dataset(folder: Path, first_seed: int, count: int, workers: int) -> None:
     """Write the scenes of `count` seeds; a COCO category id is the class id, from 0."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers) as pool:
+    # Spawned, since a fork of a process with threads, such as those of OpenCV, may crash.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         seeds = range(first_seed, first_seed + count)
         scenes = list(pool.map(partial(write_scene, folder), seeds, chunksize=8))
     annotations = [annotation for _, scene in scenes for annotation in scene]
