@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.ready_file import Ready
 from tests.e2e.up import IMAGE, Up, running
 
+_PIXELS = cv2.imdecode(np.frombuffer(IMAGE, np.uint8), cv2.IMREAD_COLOR)
+DARK = cv2.imencode(".jpg", _PIXELS // 8)[1].tobytes()  # it is not gradable
 LOAD_S = 40.0  # longer than several scrapes, so that every rate has two samples
 
 
@@ -51,7 +55,7 @@ def data_of(response: httpx.Response) -> Any:
 
 @contextmanager
 def monitored(folder: Path) -> Iterator[Monitored]:
-    """Yield a stack that has been under load, and has refused some requests."""
+    """Yield a stack that has been under load, with dark images, and has refused some requests."""
     ports = prometheus_port, alertmanager_port = choose_ports([None, None])
     options = ["--prometheus-port", prometheus_port, "--alertmanager-port", alertmanager_port]
     with running(folder, "--tls", "--monitoring", *map(str, options)) as up:
@@ -67,6 +71,8 @@ def load(up: Up) -> None:
         while time.monotonic() < ends_at:
             answers = list(threads.map(lambda _: up.post().status_code, range(3)))
             assert set(answers) <= {200, 503}
+            dark = up.post(DARK).json()
+            assert dark.get("quality", {}).get("gradable", False) is False, dark
             up.post(b"just text")
             up.post(IMAGE, key=up.key[:-1] + "x")
             time.sleep(0.5)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ray import serve
@@ -121,6 +122,7 @@ def test_replica_with_altered_weights_is_replaced(client, instance, layout):
     # Wrong answers come before the first refusal only.
     order = " ".join(key for key, _ in runs(answers))
     assert re.fullmatch("right (wrong )?refused right", order), order
+    until(lambda: not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE, 60)
     assert model_replica(layout).pid != victim.pid
     check, result = FAILURE[layout]
 
