@@ -26,7 +26,7 @@ _STOP_WITHIN_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command that runs a module of this package, which writes its result to a file."""
+    """Describe a command that runs a module of this package and writes its result to a file."""
 
     module: str
     arguments: tuple[str, ...]

@@ -145,7 +145,7 @@ def _row(
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The seconds that IMAGES images took: the baseline, the contender, and its engine alone."""
+    """Hold the seconds of IMAGES images: by the baseline, the contender, and its engine alone."""
 
     base_s: float
     whole_s: float

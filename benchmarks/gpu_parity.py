@@ -37,7 +37,7 @@ _SAME_BOX = 0.5  # IoU
 
 @dataclass(slots=True)
 class Comparison:
-    """The largest differences between the answers to a case's images and Detectron2's.
+    """Hold the largest differences between the answers to a case's images and Detectron2's.
 
     within: whether all are within the tolerances of tests/parity. lost: detections without one of
     the same class with at least half of the same box. box, score, mask_iou: the largest

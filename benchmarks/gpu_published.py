@@ -1,4 +1,4 @@
-"""The speeds of a Mask R-CNN R50-FPN on a GPU that others published, each as its source has it.
+"""List speeds of a Mask R-CNN R50-FPN on a GPU that others published, each as its source has it.
 
 Images, sizes, software and what is timed differ from ours, so the figures are an orientation only.
 """

@@ -72,7 +72,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """trials: images/s at MOST_CLIENTS clients in the round before, by peer and setting."""
+    """Hold all rounds of a workload.
+
+    trials: images/s at MOST_CLIENTS clients in the round before, by peer and setting.
+    """
 
     workload: Workload
     trials: dict[str, dict[Setting, float]]

@@ -29,7 +29,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The bundle, the worker processes and the threads of each that a peer is started with."""
+    """Hold what a peer is started with: the bundle, and the number and threads of its workers."""
 
     bundle: Path
     workers: int

@@ -2,14 +2,14 @@ from django.db import models
 
 
 class ApiKey(models.Model):
-    """The key of a client, of which only the SHA-256 (hex) is kept."""
+    """Keep the SHA-256 (hex) of a client's key, and not the key."""
 
     sha256 = models.CharField(primary_key=True, max_length=64)
     client = models.CharField(max_length=200)
 
 
 class AuditRow(models.Model):
-    """One request. `client` is empty without a known key, `image_sha256` without an image."""
+    """Record one request. `client` is empty without a known key, `image_sha256` without a file."""
 
     at = models.DateTimeField()
     client = models.CharField(max_length=200)

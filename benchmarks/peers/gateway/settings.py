@@ -1,4 +1,4 @@
-"""The document's Django gateway, with the keys and the audit rows that a clinic has to add.
+"""Configure the document's Django gateway, with the keys and audit rows that a clinic has to add.
 
 SQLite as Django's users tune it: a write-ahead log without a flush for each row, connections that
 stay open, and transactions that wait for the lock instead of failing.

@@ -15,7 +15,7 @@ _http = requests.Session()  # keeps its connection; a synchronous worker has one
 
 @csrf_exempt
 def predict(request: HttpRequest) -> HttpResponse:
-    """Answer, and write one audit row."""
+    """Return the inference service's answer, and write one audit row."""
     began = perf_counter()
     row = AuditRow(at=timezone.now(), request_id=uuid4().hex)
     response = _answer(request, row)

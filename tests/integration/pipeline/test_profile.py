@@ -124,7 +124,7 @@ def test_unusable_validation_images_are_refused(
     assert not (tmp_path / "bundle").exists()
 
 
-def test_annotations_of_other_classes_are_refused_before_the_model_runs(
+def test_annotations_of_other_classes_are_refused_before_model_runs(
     source: Source, annotations: Path, tmp_path: Path
 ):
     other = dataclasses.replace(source, class_names=("HSIL",))
