@@ -28,7 +28,8 @@ class AlternativeService(httpx.AsyncBaseTransport):
                 if self._port == port:
                     self._port = None
         response = await self._transport.handle_async_request(request)
-        self._port = _named_port(response)
+        # A response of Serve's proxy itself names none, and forgets none.
+        self._port = _named_port(response) or self._port
         return response
 
     async def aclose(self) -> None:

@@ -1,6 +1,7 @@
 """A second port of the ingress's host, which its responses name."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ from gateway.predict.alternative_service import AlternativeService
 
 NAMED = {"Alt-Svc": 'http%2F1.1=":29007"'}
 
-Handler = Callable[[httpx.Request], httpx.Response]
+Handler = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
 
 
 class Host:
@@ -68,6 +69,27 @@ async def test_origin_that_names_no_port_is_asked_again():
         await upstream.post("/predict")
         await upstream.post("/predict")
     assert host.asked == [80, 29007, 80, 80]
+
+
+async def test_late_response_that_names_no_port_forgets_none():
+    started, ended = asyncio.Event(), asyncio.Event()
+    host = Host()
+
+    async def slow_first(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/readyz":
+            started.set()
+            await ended.wait()
+            return httpx.Response(503)
+        return host(request)
+
+    async with client(slow_first) as upstream:
+        check = asyncio.create_task(upstream.get("/readyz"))
+        await started.wait()
+        await upstream.post("/predict")
+        ended.set()
+        assert (await check).status_code == 503
+        await upstream.post("/predict")
+    assert host.asked == [80, 29007]
 
 
 async def test_image_that_was_sent_is_not_sent_again():

@@ -3,6 +3,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,8 @@ def test_image_that_ends_its_decoder_fails_alone(single, number, error):
         while not (decoder._owes_answer or decoding.done()):
             time.sleep(0.001)
         process.send_signal(number)
-        process.resume()
+        with suppress(psutil.NoSuchProcess):  # SIGKILL does not wait for it to go on
+            process.resume()
         with pytest.raises(error):
             decoding.result()
     assert single.decode(jpeg()).info.format == "JPEG"
