@@ -45,6 +45,8 @@ LAYERS = (
     "gateway.database",
     "gateway.body",
     "gateway.http_headers",
+    "gateway.examination",
+    "gateway.betting",
     "gateway.negotiation",
     "gateway.frames",
     "gateway.problems",
