@@ -18,6 +18,7 @@ PARTS = (
     "codecs",
     "decode",
     "quality",
+    "watch",
     "serving-demo",
     "serving-r50",
     "overhead",

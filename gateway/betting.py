@@ -10,64 +10,83 @@ from collections.abc import Callable, Sequence
 from math import lgamma, log, log1p
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 # Of the largest bet that cannot lose everything, these shares are bet at a time, side by side.
 _SHARES = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
+# A logarithm beyond this would be no number as a wealth; by then the alarm was raised long ago.
+_LARGEST_LOG = 690.0
 
 
-class _Bets:
-    """Bets on factors, from which the wealth follows. The logarithms of each are all its state."""
+class UniformTests:
+    """Tests side by side that p-values have the mean 0.5, whatever came before each.
 
-    def __init__(self, count: int, logs: Sequence[float] | None = None) -> None:
-        self._logs = np.zeros(count) if logs is None else np.array(logs, dtype=float)
-        if self._logs.shape != (count,):
-            raise ValueError(f"{count} wealths are kept, not {len(self._logs)}")
-
-    @property
-    def wealth(self) -> float:
-        """Return the average wealth of all bets, the evidence against the hypothesis."""
-        return float(np.exp(self._logs).mean())
-
-    @property
-    def logs(self) -> list[float]:
-        """Return what a later process needs to go on: the natural logarithm of each wealth."""
-        return [float(value) for value in self._logs]
-
-    def _multiply(self, factors: np.ndarray) -> None:
-        # A wealth past 1e300 would be no number; by then the alarm has long been raised.
-        self._logs = np.minimum(self._logs + np.log(factors), 690.0)
-
-
-class UniformTest(_Bets):
-    """A test that p-values have the mean 0.5, whatever came before each.
-
-    margin: by how much their mean may be off, on either side, for a reference that is known from a
-    sample alone.
+    margins: shape (tests,), by how much each mean may be off, on either side, where the reference
+    is known from a sample alone. logs: shape (tests, bets), the natural logarithms of the wealth of
+    each bet, which are all the state; the first half of the bets is on higher p-values.
     """
 
-    def __init__(self, margin: float = 0.0, logs: Sequence[float] | None = None) -> None:
-        super().__init__(2 * len(_SHARES), logs)
-        self._margin = margin
-        self._stakes = _SHARES / (0.5 + margin)
+    def __init__(self, margins: Floats, logs: Floats | None = None) -> None:
+        shape = (len(margins), 2 * len(_SHARES))
+        self.logs = np.zeros(shape) if logs is None else np.array(logs, dtype=np.float64)
+        if self.logs.shape != shape:
+            raise ValueError(f"the logarithms have the shape {self.logs.shape}, not {shape}")
+        self._margins = np.asarray(margins, dtype=np.float64)[:, None]
+        self._stakes = _SHARES / (0.5 + self._margins)
 
-    def add(self, p: float) -> None:
-        """Bet on the next p-value, or on the mean of those of one examination, in [0, 1]."""
-        gains = np.concatenate([self._stakes * (p - 0.5), self._stakes * (0.5 - p)])
-        self._multiply(1 + gains - np.tile(self._stakes * self._margin, 2))
+    def add(self, p: Floats) -> None:
+        """Bet on the next p-values, in [0, 1], shape (tests,); a test without one has NaN.
+
+        The mean of the p-values of one examination is one value.
+        """
+        gains = self._stakes * (p[:, None] - 0.5)
+        costs = self._stakes * self._margins
+        factors = 1 + np.concatenate([gains - costs, -gains - costs], axis=1)
+        factors[np.isnan(p)] = 1
+        self.logs = np.minimum(self.logs + np.log(factors), _LARGEST_LOG)
+
+    @property
+    def wealth(self) -> Floats:
+        """Return each test's average wealth, the evidence against its hypothesis."""
+        wealth: Floats = np.exp(self.logs).mean(axis=1)
+        return wealth
+
+    def best_bet(self, test: int) -> tuple[int, bool]:
+        """Return the bet of a test that has won most, and whether it is on higher p-values."""
+        bet = int(self.logs[test].argmax())
+        return bet, bet < len(_SHARES)
 
 
-class MeanTest(_Bets):
-    """A test that values in [0, 1] have a mean of at most `limit`, whatever came before each."""
+class MeanTest:
+    """A test that values in [0, 1] have a mean of at most `limit`, whatever came before each.
+
+    logs: the natural logarithms of the wealth of each bet, which are all the state.
+    """
 
     def __init__(self, limit: float, logs: Sequence[float] | None = None) -> None:
-        super().__init__(len(_SHARES), logs)
         if not 0 < limit < 1:
             raise ValueError("the limit is between 0 and 1")
+        if logs is not None and len(logs) != len(_SHARES):
+            raise ValueError(f"there are {len(_SHARES)} bets, not {len(logs)}")
+        self._logs = np.zeros(len(_SHARES)) if logs is None else np.array(logs, dtype=np.float64)
         self._limit = limit
 
     def add(self, value: float) -> None:
         """Bet on the next value, in [0, 1]."""
-        self._multiply(1 + _SHARES * (value - self._limit) / self._limit)
+        factors = 1 + _SHARES * (value - self._limit) / self._limit
+        self._logs = np.minimum(self._logs + np.log(factors), _LARGEST_LOG)
+
+    @property
+    def logs(self) -> list[float]:
+        """Return what a later process needs to go on."""
+        return [float(value) for value in self._logs]
+
+    @property
+    def wealth(self) -> float:
+        """Return the average wealth of the bets, the evidence against the hypothesis."""
+        return float(np.exp(self._logs).mean())
 
 
 def share_bounds(successes: int, failures: int, alpha: float) -> tuple[float, float]:

@@ -112,6 +112,8 @@ class Environment(BaseModel):
     )
     alerts_token: SecretStr | None = Field(None, alias="LESIONSERVE_ALERTS_TOKEN", min_length=32)
     retention_days: int | None = Field(None, alias="LESIONSERVE_RETENTION_DAYS", ge=1, le=36_500)
+    observation_days: int = Field(90, alias="LESIONSERVE_OBSERVATION_DAYS", ge=1, le=3650)
+    watch_alpha: float = Field(0.05, alias="LESIONSERVE_WATCH_ALPHA", ge=0.0001, le=0.5)
     https_only: bool = Field(True, alias="LESIONSERVE_HTTPS_ONLY")
     frame_ancestors: FrameAncestors = Field([], alias="LESIONSERVE_FRAME_ANCESTORS", max_length=20)
     demo_key: ApiKeySecret | None = Field(None, alias="LESIONSERVE_PUBLIC_DEMO_KEY")

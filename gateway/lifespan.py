@@ -8,6 +8,7 @@ from gateway.access.limits import Limiter
 from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
 from gateway.monitor import page
+from gateway.monitor.profile_reader import ProfileReader
 from gateway.monitor.schedule import ProbeSchedule, prober_of
 from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
@@ -54,7 +55,8 @@ class Lifespan:
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
         scope["state"]["prometheus"] = prometheus = page.connect()
         MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
-        tasks = [asyncio.create_task(run_maintenance())]
+        profiles = ProfileReader(upstream.ready, upstream.profile)
+        tasks = [asyncio.create_task(run_maintenance()), asyncio.create_task(profiles.run())]
         if settings.PROBE is not None:
             prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
             schedule = ProbeSchedule(prober, settings.PROBE.every_s, upstream.ready)

@@ -9,8 +9,11 @@ from gateway.host_metrics import refresh_host_metrics
 from gateway.monitor.alerts import prune_alerts
 from gateway.monitor.runs import prune_runs
 from gateway.monitor.served import note_served_models
+from gateway.monitor.watch_metrics import refresh_watch_metrics
+from gateway.monitor.watcher import prune_observations, run_watches
 from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
+from gateway.usage.observations import sketch_days
 from gateway.usage.tally import fold
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -33,6 +36,10 @@ async def run_maintenance() -> None:
             (background, note_served_models),
             (background, prune_runs),
             (background, prune_alerts),
+            (background, run_watches),
+            (background, refresh_watch_metrics),
+            (background, sketch_days),
+            (background, prune_observations),
         ):
             try:
                 await run(task)

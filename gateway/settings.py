@@ -47,6 +47,11 @@ PUBLIC_DEMO_KEY = ENVIRONMENT.public_demo_key
 AUDIT_KEY = ENVIRONMENT.secret(ENVIRONMENT.audit_key)
 RETENTION_DAYS = ENVIRONMENT.retention_days
 
+# The watch of the model: how long the numbers of an image are kept, and the chance of a false alarm
+# for an organisation in a year
+OBSERVATION_DAYS = ENVIRONMENT.observation_days
+WATCH_ALPHA = ENVIRONMENT.watch_alpha
+
 # The limits of a body
 IMAGE_LIMITS = ENVIRONMENT.image_limits
 MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + FRAME_BYTES

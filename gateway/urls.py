@@ -3,7 +3,7 @@ from django.urls import path
 
 from gateway.api import api
 from gateway.monitor.page import operations
-from gateway.monitor.views import alerts
+from gateway.monitor.views import acknowledge_watch, alerts
 from gateway.web.views import SignIn, SignOut, page, session
 
 SESSION = path("session/", session)
@@ -16,6 +16,7 @@ urlpatterns = [
     SESSION,
     path("operations", operations, name="operations"),
     path("operations/alerts", alerts),
+    path("operations/watch/<int:alarm>/acknowledge", acknowledge_watch, name="acknowledge-watch"),
     path("admin/", admin.site.urls),
     API,
 ]

@@ -42,6 +42,10 @@ class Graph(Protocol):
         """Return the golden cases of the loaded model as JSON; wait until one is loaded."""
         ...
 
+    async def profile(self) -> bytes:
+        """Return the reference profile of the loaded model as JSON; wait until one is loaded."""
+        ...
+
     async def check_health(self) -> None:
         """Raise LesionserveError where this replica should be replaced."""
         ...
@@ -72,6 +76,9 @@ class FusedGraph:
 
     async def golden(self) -> bytes:
         return await self._pipeline.golden()
+
+    async def profile(self) -> bytes:
+        return await self._pipeline.profile()
 
     async def check_health(self) -> None:
         await self._pipeline.check_health()
@@ -138,6 +145,10 @@ class StagedGraph:
 
     async def golden(self) -> bytes:
         report: bytes = await self._watch.result(_last(self._predictor.golden.remote()))
+        return report
+
+    async def profile(self) -> bytes:
+        report: bytes = await self._watch.result(_last(self._predictor.profile.remote()))
         return report
 
     async def check_health(self) -> None:

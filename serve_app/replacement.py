@@ -62,6 +62,9 @@ class ReplaceableGraph:
     async def golden(self) -> bytes:
         return await self._loaded().golden()
 
+    async def profile(self) -> bytes:
+        return await self._loaded().profile()
+
     async def check_health(self) -> None:
         # A replica without a model is healthy: a new one could not load it either.
         if self._graph is not None:

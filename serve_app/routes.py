@@ -61,6 +61,7 @@ class Routes:
         app.add_route("/predict", self.predict, methods=["POST"])
         app.add_route("/model", self.model, methods=["GET"])
         app.add_route("/golden", self.golden, methods=["GET"])
+        app.add_route("/profile", self.profile, methods=["GET"])
         app.add_route("/readyz", self.readyz, methods=["GET"])
         app.add_route("/healthz", self.healthz, methods=["GET"])
         for kind in (LesionserveError, HTTPException, Exception):
@@ -140,6 +141,12 @@ class Routes:
         """Return the golden cases of the loaded model, a GoldenReport."""
         self._tokens.check(request.headers.get("authorization"))
         report = await _loaded(self._graph.golden(), self._deadline.default_s)
+        return Response(report, media_type="application/json", headers=_NO_STORE)
+
+    async def profile(self, request: Request) -> Response:
+        """Return the reference profile of the loaded model, a ProfileReport."""
+        self._tokens.check(request.headers.get("authorization"))
+        report = await _loaded(self._graph.profile(), self._deadline.default_s)
         return Response(report, media_type="application/json", headers=_NO_STORE)
 
     async def readyz(self, _: Request) -> Response:

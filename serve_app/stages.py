@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from pipeline.bundle.bundle import Bundle
+from pipeline.bundle.profile import ProfileReport
 from pipeline.errors import PredictionFailed
 from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
@@ -160,6 +161,11 @@ class Predictor:
         report = await asyncio.to_thread(self._golden.report, _MAX_GOLDEN_BYTES)
         return report.model_dump_json().encode()
 
+    async def profile(self) -> bytes:
+        """Return the reference profile of the loaded model as JSON, a ProfileReport."""
+        await self.require_sound()
+        return self._profile
+
     async def require_sound(self) -> None:
         """Raise SelfCheckFailed, after a moment, where a check of the model has failed."""
         try:
@@ -197,6 +203,8 @@ class Predictor:
         self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
+        report = ProfileReport(bundle_sha256=self._info.bundle_sha256, profile=bundle.profile)
+        self._profile = report.model_dump_json().encode()
         running = {"engine": self._info.engine, "precision": self._info.precision}
         self._manifest = bundle.manifest.model_dump(mode="json") | running
         self._metrics.model_loaded(self._info)
@@ -298,6 +306,9 @@ class Pipeline:
 
     async def golden(self) -> bytes:
         return await self._predictor.golden()
+
+    async def profile(self) -> bytes:
+        return await self._predictor.profile()
 
     async def check_health(self) -> None:
         await self._predictor.check_health()

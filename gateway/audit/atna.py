@@ -50,6 +50,9 @@ CODES = {
     # Of the service, not of its security.
     _Action.ALERT_FIRED: _ACTIVITY,
     _Action.ALERT_RESOLVED: _ACTIVITY,
+    _Action.WATCH_ALARMED: _ACTIVITY,
+    _Action.WATCH_ACKNOWLEDGED: _ACTIVITY,
+    _Action.OBSERVATIONS_EXPORTED: _USED,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).

@@ -35,8 +35,11 @@ class Source(models.TextChoices):
 
 
 class RecordManager(models.Manager["Record"]):
-    def close(self, record: "Record") -> bool:
-        """Write and seal a final state. Return False if the record had one already, which stays."""
+    def close(self, record: "Record", beside: models.Model | None = None) -> bool:
+        """Write and seal a final state, and insert the row `beside` it in the same transaction.
+
+        Return False if the record had a final state already, which stays.
+        """
         with transaction.atomic():
             head = Head.locked(REQUESTS, today())
             head.append(record)
@@ -46,6 +49,8 @@ class RecordManager(models.Manager["Record"]):
                 transaction.set_rollback(True)  # the transaction may have begun the day
                 return False
             head.save()
+            if beside is not None:
+                beside.save(force_insert=True)
             return True
 
     def left_open(self, before: datetime) -> models.QuerySet["Record"]:
@@ -251,6 +256,9 @@ class Event(Sealed):
         ORGANISATION_REMOVED = "organisation.removed"
         ALERT_FIRED = "alert.fired"
         ALERT_RESOLVED = "alert.resolved"
+        WATCH_ALARMED = "watch.alarmed"
+        WATCH_ACKNOWLEDGED = "watch.acknowledged"
+        OBSERVATIONS_EXPORTED = "observations.exported"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)

@@ -1,6 +1,8 @@
 from django.db import models
 from django.utils import timezone
 
+from gateway.people.models import Organisation
+
 
 class ProbeLease(models.Model):
     """The one row by which all gateways agree on whose turn it is to send a probe."""
@@ -97,3 +99,78 @@ class ServedModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.bundle_sha256[:12]})"
+
+
+class ReferenceProfile(models.Model):
+    """The profile of a model's bundle, as the ingress reported it."""
+
+    bundle_sha256 = models.CharField(max_length=64, unique=True)
+    profile = models.JSONField(null=True, help_text="null for a bundle without one")
+    read_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.bundle_sha256[:12]
+
+
+class WatchState(models.Model):
+    """How far the watch of one model in one organisation has come.
+
+    `state` holds what follows from the observations until `until`, and `base` what follows from
+    those that were deleted, so that the rest can be computed again.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+    bundle_sha256 = models.CharField(max_length=64)
+    alpha = models.FloatField(help_text="the chance of a false alarm in a year")
+    until = models.DateTimeField(db_index=True)
+    state = models.JSONField(default=dict)
+    base_until = models.DateTimeField()
+    base = models.JSONField(default=dict)
+    turn = models.PositiveBigIntegerField(default=0, help_text="how often it was advanced")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "bundle_sha256"], name="one_watch")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation} {self.bundle_sha256[:12]} until {self.until:%Y-%m-%d %H:%M}"
+
+
+class WatchAlarm(models.Model):
+    """A verdict of the watch: what a clinic sends, or what the model finds, is not as it was."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+    bundle_sha256 = models.CharField(max_length=64)
+    group = models.CharField(max_length=40)
+    reference = models.CharField(max_length=10, help_text="validation or earlier")
+    at = models.DateTimeField(help_text="when the evidence reached the threshold")
+    since = models.DateTimeField(help_text="when the evidence began to rise")
+    evidence = models.FloatField(help_text="the wealth of the bets, which began with 1")
+    threshold = models.FloatField()
+    statistic = models.CharField(max_length=200, help_text="what changed most")
+    is_higher = models.BooleanField()
+    usual = models.JSONField(null=True, help_text="its quantiles in the reference: 5, 50, 95 %")
+    now = models.FloatField(null=True, help_text="its median since then")
+    examples = models.JSONField(default=list, help_text="request ids of images that show it")
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=200, default="", blank=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "bundle_sha256", "group", "reference", "at"],
+                name="one_watch_alarm",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["at"],
+                name="watch_alarm_open",
+                condition=models.Q(acknowledged_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group} against {self.reference} at {self.at:%Y-%m-%d %H:%M}"

@@ -3,32 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from math import floor
 
+from gateway.monitor.level import Level
 from gateway.monitor.plots import Plot
+from gateway.monitor.watch_cards import WatchCard
 
-
-class Level(Enum):
-    """How something is. The values are names of classes in operations.css."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-    UNKNOWN = "unknown"
-
-    @property
-    def word(self) -> str:
-        """Return the word beside the colour, which not everybody sees."""
-        return _WORDS[self]
-
-
-_WORDS = {
-    Level.GOOD: "Good",
-    Level.WARNING: "Attention",
-    Level.BAD: "Not working",
-    Level.UNKNOWN: "Not known",
-}
 _WORST_FIRST = (Level.BAD, Level.WARNING, Level.UNKNOWN, Level.GOOD)
 
 
@@ -136,6 +116,7 @@ class Overview:
     firing: Sequence[AlertLine]
     past_alerts: Sequence[AlertLine]
     changes: Sequence[Change]
+    watches: Sequence[WatchCard]
 
     @property
     def level(self) -> Level:

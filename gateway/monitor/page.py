@@ -18,9 +18,11 @@ from gateway.database import in_database
 from gateway.errors import Forbidden
 from gateway.monitor import parts, plots, status
 from gateway.monitor.hours import Hours, last_hours
+from gateway.monitor.level import Level
 from gateway.monitor.models import Alert, ProbeRun
-from gateway.monitor.overview import AlertLine, Change, Level, Objective, Overview, ProbeCell
+from gateway.monitor.overview import AlertLine, Change, Objective, Overview, ProbeCell
 from gateway.monitor.prometheus import Prometheus, PrometheusUnavailable, Series
+from gateway.monitor.watch_cards import WatchCard, watch_cards
 from gateway.people.models import Member, Organisation
 from gateway.predict.manifest import Manifest
 from gateway.predict.upstream import upstream_of
@@ -61,6 +63,7 @@ class _Stored:
     changes: list[status.Change]
     check: AuditCheck | None
     hours: Hours
+    watches: list[WatchCard]
 
 
 @never_cache
@@ -115,6 +118,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
             parts.model(manifest, golden_age_s, score),
             parts.probes(stored.probes),
             parts.audit(stored.check, now),
+            parts.watch(stored.watches),
             parts.alerts(stored.open_alerts, sorted(firing - sent), is_connected=is_connected),
         ],
         objectives=[_objective(objective) for objective in stored.objectives],
@@ -125,6 +129,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
         firing=[_line(alert) for alert in stored.open_alerts],
         past_alerts=[_line(alert) for alert in stored.last_alerts if alert.resolved][:_EVENTS],
         changes=[_change(change) for change in stored.changes],
+        watches=stored.watches,
     )
 
 
@@ -137,6 +142,7 @@ def _stored(now: datetime, operator: _Operator) -> _Stored:
         status.changes(_EVENTS, operator.organisation, sees_all=operator.sees_all),
         AuditCheck.objects.first(),
         last_hours(now),
+        watch_cards(operator.organisation, sees_all=operator.sees_all),
     )
 
 

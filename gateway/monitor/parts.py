@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 
 from gateway.audit.models import AuditCheck
+from gateway.monitor.level import Level
 from gateway.monitor.models import Alert
-from gateway.monitor.overview import Level, Part
+from gateway.monitor.overview import Part
 from gateway.monitor.prometheus import Series
 from gateway.monitor.status import Probes
+from gateway.monitor.watch_cards import WatchCard
 from gateway.predict.manifest import Manifest
 from pipeline.errors import LesionserveError
 
@@ -119,6 +121,23 @@ def audit(check: AuditCheck | None, now: datetime) -> Part:
         summary = "Its last verification is more than a day old."
         return Part("Audit trail", Level.WARNING, summary, since=check.at, facts=facts)
     return Part("Audit trail", Level.GOOD, "Intact when it was last verified.", facts=facts)
+
+
+def watch(cards: Sequence[WatchCard]) -> Part:
+    """Judge by the alarms of the watch that nobody has acknowledged."""
+    if not cards:
+        return Part("Model watch", Level.UNKNOWN, "Nothing was observed yet.")
+    alarms = [alarm for card in cards for alarm in card.alarms]
+    if not alarms:
+        return Part("Model watch", Level.GOOD, "No change of images or findings was found.")
+    groups = ", ".join(sorted({alarm.group.lower() for alarm in alarms}))
+    return Part(
+        "Model watch",
+        Level.WARNING,
+        f"Something has changed: {groups}.",
+        since=min(alarm.since for alarm in alarms),
+        remedy="Read below what has changed, look at the images, and acknowledge it.",
+    )
 
 
 def alerts(firing: Sequence[Alert], unsent: Sequence[str], *, is_connected: bool) -> Part:

@@ -2,22 +2,29 @@ import hashlib
 import hmac
 
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 from pydantic import ValidationError
 
 from gateway.access.auth import limiter_of
 from gateway.addresses import address_of, client_of
-from gateway.audit.events import Actor
+from gateway.audit.events import Actor, actor_of
 from gateway.database import in_database
-from gateway.errors import MethodNotAllowed, NotFound
+from gateway.errors import Forbidden, MethodNotAllowed, NotFound
 from gateway.http_headers import values
 from gateway.monitor.alerts import Notification, keep_alerts
+from gateway.monitor.models import WatchAlarm
+from gateway.monitor.watch_actions import acknowledge
+from gateway.people.models import Member
 from gateway.problems import problem_http_response
 from pipeline.errors import BadRequest, LesionserveError, Unauthorized
 from pipeline.text import few
 
+_MAY_ACKNOWLEDGE = "monitor.change_watchalarm"
 _CHALLENGE = 'Bearer realm="lesionserve alerts"'
 
 
@@ -57,3 +64,30 @@ def _notification(body: bytes) -> Notification:
         raise BadRequest(
             f"This is no notification of Alertmanager, version 4; wrong or missing: {few(places)}."
         ) from None
+
+
+@require_POST
+async def acknowledge_watch(request: ASGIRequest, alarm: int) -> HttpResponse:
+    """Acknowledge an alarm of the watch, for people who may, and lead back to the page."""
+    try:
+        is_signed_in = await in_database(_acknowledge, request, alarm)
+    except LesionserveError as error:
+        return problem_http_response(error, request)
+    return redirect("operations") if is_signed_in else redirect_to_login("/operations")
+
+
+def _acknowledge(request: ASGIRequest, id: int) -> bool:
+    """Return whether somebody is signed in. Raise Forbidden or NotFound; blocking."""
+    user = request.user
+    if not user.is_authenticated:
+        return False
+    if not user.has_perm(_MAY_ACKNOWLEDGE):
+        raise Forbidden("This needs the role operator or admin; ask your administrator.")
+    alarms = WatchAlarm.objects.filter(pk=id)
+    if not user.is_superuser:
+        alarms = alarms.filter(organisation=Member.objects.organisation_of(user))
+    alarm = alarms.first()
+    if alarm is None:
+        raise NotFound("There is no such alarm.")
+    acknowledge(alarm, actor_of(request))  # another person may have been first
+    return True

@@ -19,7 +19,14 @@ class Role:
 _READ_CHARTS = frozenset({"usage.view_tally"})
 _READ_TRAIL = frozenset({"usage.view_record", "usage.view_event"})
 _READ_KEYS = frozenset({"keys.view_apikey"})
-_RUN = frozenset({"keys.change_apikey", "people.view_organisation", "monitor.view_alert"})
+_RUN = frozenset(
+    {
+        "keys.change_apikey",
+        "people.view_organisation",
+        "monitor.view_alert",
+        "monitor.change_watchalarm",
+    }
+)
 
 # The names are those of Django's groups. No role may change users: that would allow creating one
 # who sees every organisation. Only a superuser or a command may.

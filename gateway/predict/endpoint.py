@@ -14,6 +14,7 @@ from gateway.body import ClientDisconnected, cancelled_on_disconnect, read_body
 from gateway.context import context_of
 from gateway.database import IMAGE_WAITS_S, waiting_at_most
 from gateway.errors import InternalError, MethodNotAllowed
+from gateway.examination import examination_of
 from gateway.http_headers import (
     Headers,
     body_length,
@@ -73,6 +74,7 @@ class PredictEndpoint:
                     record.set_caller(*caller.identity)
                     await authorise(scope, caller, PROBE if caller.is_probe else PREDICT)
                     record.body_bytes = length = check_form(headers)
+                    examination = examination_of(headers, caller.name, record.received_at)
                     slot.enter_context(self._slots.acquire(caller.organisation))
                     await recorder.admit(caller)
 
@@ -90,7 +92,7 @@ class PredictEndpoint:
                         )
 
                         prediction = await replay_or_forward(scope, caller, request, record)
-                    recorder.set_prediction(prediction)
+                    recorder.set_prediction(prediction, examination)
                 except LesionserveError as raised:
                     error = raised
                 except ClientDisconnected:

@@ -17,6 +17,8 @@ from gateway.context import RequestContext
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
 from gateway.errors import TooManyRequests
 from gateway.predict import metrics, tracing
+from gateway.usage.models import Observation
+from gateway.usage.observations import observation_of
 from pipeline.errors import LesionserveError, Overloaded
 from pipeline.schemas import Prediction
 from pipeline.tracing.spans import traced
@@ -38,6 +40,7 @@ class RequestRecorder:
             correlation_id=context.correlation_id or "",
         )
         self._prediction: Prediction | None = None
+        self._examination = ""
         self._started = perf_counter()
         self._finishing: asyncio.Future[LesionserveError | None] | asyncio.Future[None] | None = (
             None
@@ -70,10 +73,10 @@ class RequestRecorder:
         await in_database(_admit, row, caller)
         self.record.pk, self.record._state.adding = row.pk, False
 
-    def set_prediction(self, prediction: Prediction) -> None:
-        """Set what the request will be answered with."""
+    def set_prediction(self, prediction: Prediction, examination: str) -> None:
+        """Set what the request will be answered with, and its examination's key."""
         self.record.set_prediction(prediction)
-        self._prediction = prediction
+        self._prediction, self._examination = prediction, examination
 
     async def finish(self, error: LesionserveError | None) -> LesionserveError | None:
         """Commit the final state, before the answer leaves.
@@ -91,7 +94,7 @@ class RequestRecorder:
             self._log_record()
         else:
             try:
-                if not await in_database(Record.objects.close, self.record):
+                if not await in_database(Record.objects.close, self.record, self._observation()):
                     raise DatabaseUnavailable("The request took too long to be recorded.")
             except DatabaseUnavailable as unavailable:
                 error = unavailable
@@ -110,6 +113,11 @@ class RequestRecorder:
         except DatabaseUnavailable:
             self._log_record()
         self._log_request()
+
+    def _observation(self) -> Observation | None:
+        if self._prediction is None or self.record.state != State.SUCCEEDED:
+            return None
+        return observation_of(self.record, self._prediction, self._examination)
 
     def _set_outcome(self, error: LesionserveError | None) -> None:
         if error is None:

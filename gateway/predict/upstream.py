@@ -51,7 +51,7 @@ _LIMITS = httpx.Limits(
 )
 _CONNECT_S = 2.0
 _POOL_S = 0.5
-_GOLDEN_S = 10.0
+_REPORT_S = 10.0
 # How many more nodes are tried where a proxy could send an image nowhere.
 _MOST_UNREACHED = 3
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
@@ -144,10 +144,16 @@ class Upstream:
 
     async def golden(self) -> bytes:
         """Return the golden cases of the loaded model, as JSON. Raise LesionserveError."""
-        request = self._client.build_request("GET", "/golden")
-        status, body = await self._send(request, _GOLDEN_S)
+        return await self._report("/golden")
+
+    async def profile(self) -> bytes:
+        """Return the reference profile of the loaded model, as JSON. Raise LesionserveError."""
+        return await self._report("/profile")
+
+    async def _report(self, path: str) -> bytes:
+        status, body = await self._send(self._client.build_request("GET", path), _REPORT_S)
         if status != 200:
-            raise UpstreamFault(f"The inference service answered {status} to GET /golden.")
+            raise UpstreamFault(f"The inference service answered {status} to GET {path}.")
         return body
 
     @traced("upstream_attempt")

@@ -19,6 +19,7 @@ from gateway.database import in_database
 from gateway.errors import NotFound
 from gateway.people.scopes import READ_USAGE
 from gateway.query import described, pairs
+from gateway.usage.cells import safe_cell
 from gateway.usage.period import Period
 from gateway.usage.summary import Summary, rows, summarise
 from pipeline.http.query import read_query
@@ -148,7 +149,7 @@ def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:
     writer = csv.writer(written)
     writer.writerow(["day", "caller", "dimension", "value", "count", "caller_name"])
     writer.writerows(
-        [day, _cell(caller), dimension, _cell(value), count, _cell(name)]
+        [day, safe_cell(caller), dimension, safe_cell(value), count, safe_cell(name)]
         for day, caller, dimension, value, count, name in counts
     )
     return HttpResponse(
@@ -156,10 +157,3 @@ def _csv(counts: list[tuple[date, str, str, str, int, str]]) -> HttpResponse:
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="usage.csv"'},
     )
-
-
-def _cell(text: str) -> str:
-    """Return the text as a cell that no spreadsheet runs as a formula: names come from people and
-    models.
-    """
-    return text if not text or text[0].isalnum() else "'" + text

@@ -133,6 +133,16 @@ class ReferenceProfile(Schema):
         (folder / PROFILE_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+class ProfileReport(Schema):
+    """The profile of a loaded model, for a caller who compares its answers with it.
+
+    profile: None where the bundle has none.
+    """
+
+    bundle_sha256: str
+    profile: ReferenceProfile | None
+
+
 def read_profile(path: Path) -> ReferenceProfile:
     """Return the profile in the file. Raise BundleError, which says what is wrong."""
     try:

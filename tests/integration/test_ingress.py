@@ -51,6 +51,11 @@ class FakeGraph:
             await self._hang()
         return b'{"cases": []}'
 
+    async def profile(self) -> bytes:
+        if not self.loaded:
+            await self._hang()
+        return b'{"profile": null}'
+
     async def _hang(self) -> None:
         try:
             await asyncio.Event().wait()
@@ -140,7 +145,8 @@ async def test_each_configured_token_is_accepted(client, token):
     "value", [None, "", "Bearer", "Bearer ", "Basic " + TOKEN, "Bearer " + TOKEN[:-1], "Bearer é"]
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/predict"), ("GET", "/model"), ("GET", "/golden")]
+    ("method", "path"),
+    [("POST", "/predict"), ("GET", "/model"), ("GET", "/golden"), ("GET", "/profile")],
 )
 async def test_request_without_valid_token_is_refused(client, graph, value, method, path):
     headers = [(b"authorization", value.encode())] if value is not None else []
@@ -387,6 +393,13 @@ async def test_model_route_returns_manifest(client):
 async def test_golden_route_returns_cases_of_graph(client, graph):
     response = await client.get("/golden", headers=AUTHORIZED)
     assert response.json() == {"cases": []}
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_profile_route_returns_profile_of_graph(client, graph):
+    response = await client.get("/profile", headers=AUTHORIZED)
+    assert response.json() == {"profile": None}
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
 

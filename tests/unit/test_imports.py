@@ -100,6 +100,7 @@ OPEN_TO_GATEWAY = (
     "pipeline.tracing",
     "pipeline.http",
     "pipeline.schemas",
+    "pipeline.observation",
     "pipeline.image.inspect",
     "pipeline.image.limits",
     "pipeline.bundle.golden",  # needs pycocotools, which the gateway has for it

@@ -9,7 +9,8 @@ from django.utils import timezone
 from playwright.async_api import Page, expect
 
 from gateway.audit.models import AuditCheck
-from gateway.monitor.models import Alert, ProbeRun
+from gateway.monitor.models import Alert, ProbeRun, WatchAlarm, WatchState
+from tests.clinics import organisation_named
 from tests.integration.gateway.browser import becomes, sign_in
 from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_sessions import PASSWORD, person
@@ -45,6 +46,24 @@ def broken() -> None:
         summary="Three probes in a row failed.",
         started=timezone.now() - timedelta(minutes=4),
     )
+
+
+def changed() -> WatchAlarm:
+    """The watch of the person's organisation has found something, and that of another one too."""
+    healthy()
+    now, digest = timezone.now(), "d" * 64
+    for clinic in (organisation_named("a clinic"), organisation_named("elsewhere")):
+        WatchState.objects.create(
+            organisation=clinic, bundle_sha256=digest, alpha=0.05, until=now, base_until=now,
+            state={"examinations": 340, "groups": {"quality": {}}},
+        )  # fmt: skip
+        alarm = WatchAlarm.objects.create(
+            organisation=clinic, bundle_sha256=digest, group="quality", reference="validation",
+            at=now, since=now - timedelta(hours=5), evidence=400.0, threshold=311.0,
+            statistic="luma_mean", is_higher=False, usual=[0.4, 0.5, 0.6], now=0.31,
+            examples=[f"example-{clinic.name}"],
+        )  # fmt: skip
+    return alarm
 
 
 def not_ready(sent: Sent) -> tuple[int, bytes]:
@@ -94,6 +113,45 @@ async def test_page_says_what_is_wrong_and_since_when(page: Page, ingress: FakeI
     )
 
 
+async def test_page_says_what_the_watch_has_found_until_it_is_acknowledged(
+    page: Page, ingress: FakeIngress
+):
+    await sync_to_async(changed)()
+    await open_operations(page)
+    verdict = page.locator(".verdict")
+    await expect(verdict).to_have_count(1)
+    await expect(verdict).to_contain_text(
+        "Images are darker than in the images that the model was validated on"
+    )
+    await expect(verdict).to_contain_text("example-a clinic")
+    await expect(page.locator("#state")).to_contain_text("Something has changed: image quality.")
+    await expect(page.get_by_text("340 examinations")).to_be_visible()
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(verdict).to_have_count(0)
+    await expect(page.get_by_role("heading", name="Everything works")).to_be_visible()
+    seen = await WatchAlarm.objects.aget(organisation__name="a clinic")
+    assert seen.acknowledged_by == "user:olga"
+
+
+async def test_alarm_of_another_organisation_cannot_be_acknowledged(
+    page: Page, ingress: FakeIngress
+):
+    alarm = await sync_to_async(changed)()
+    await open_operations(page)
+    path = f"/operations/watch/{alarm.pk}/acknowledge"
+    status = await page.evaluate(
+        """async (path) => {
+          const form = document.querySelector(".verdict form");
+          const answer = await fetch(path, {method: "POST", body: new FormData(form)});
+          return answer.status;
+        }""",
+        path,
+    )
+    assert status == 404
+    await alarm.arefresh_from_db()
+    assert alarm.acknowledged_at is None
+
+
 async def test_page_shows_change_without_reload(page: Page, ingress: FakeIngress):
     await sync_to_async(healthy)()
     await open_operations(page)
@@ -123,6 +181,7 @@ async def test_operator_finds_page_from_first_page(page: Page, ingress: FakeIngr
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_nothing_is_cut_off(page: Page, ingress: FakeIngress, width: int, scheme: str):
     await sync_to_async(broken)()
+    await sync_to_async(changed)()
     await page.emulate_media(color_scheme=scheme)
     await page.set_viewport_size({"width": width, "height": 800})
     await open_operations(page)

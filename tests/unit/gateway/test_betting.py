@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.betting import MeanTest, UniformTest, share_bounds
+from gateway.betting import MeanTest, UniformTests, share_bounds
 
 ALPHA = 0.05
 STREAMS = 400
@@ -19,26 +19,51 @@ def first_alarm(test, values) -> int | None:
     return None
 
 
+def first_uniform_alarms(tests, values) -> list[int | None]:
+    """The number of the value at which each of the tests alarms; `values` is (values, tests)."""
+    alarms = [None] * values.shape[1]
+    for number, row in enumerate(values, 1):
+        tests.add(row)
+        for test in np.flatnonzero(tests.wealth >= 1 / ALPHA):
+            alarms[test] = alarms[test] or number
+    return alarms
+
+
 def test_uniform_p_values_alarm_at_most_with_their_chance():
     rng = np.random.default_rng(1)
-    alarms = [first_alarm(UniformTest(), rng.random(300)) for _ in range(STREAMS)]
+    alarms = first_uniform_alarms(UniformTests(np.zeros(STREAMS)), rng.random((1000, STREAMS)))
     assert sum(alarm is not None for alarm in alarms) <= MOST * STREAMS
 
 
-@pytest.mark.parametrize("scale", [(0.0, 0.6), (0.4, 1.0)])
-def test_shifted_p_values_alarm_on_either_side(scale):
+def test_shifted_p_values_alarm_on_either_side():
     rng = np.random.default_rng(2)
-    alarm = first_alarm(UniformTest(), rng.uniform(*scale, 1000))
-    assert alarm is not None
-    assert alarm < 150
+    tests = UniformTests(np.zeros(2))
+    values = np.stack([rng.uniform(0, 0.6, 1000), rng.uniform(0.4, 1, 1000)], axis=1)
+    low, high = first_uniform_alarms(tests, values)
+    assert low < 150
+    assert high < 150
+    assert [tests.best_bet(test)[1] for test in (0, 1)] == [False, True]
 
 
 def test_margin_allows_a_shift_within_it():
     rng = np.random.default_rng(3)
-    within = first_alarm(UniformTest(margin=0.1), rng.uniform(0.18, 1, 3000))
-    beyond = first_alarm(UniformTest(margin=0.1), rng.uniform(0.5, 1, 3000))
+    values = np.stack([rng.uniform(0.18, 1, 3000), rng.uniform(0.5, 1, 3000)], axis=1)
+    within, beyond = first_uniform_alarms(UniformTests(np.array([0.1, 0.1])), values)
     assert within is None
     assert beyond is not None
+
+
+def test_largest_margin_never_loses_everything():
+    tests = UniformTests(np.array([0.5]))
+    tests.add(np.array([0.0]))
+    assert np.isfinite(tests.logs).all()
+
+
+def test_test_without_a_value_keeps_its_wealth():
+    tests = UniformTests(np.zeros(2))
+    tests.add(np.array([0.9, np.nan]))
+    assert list(tests.logs[1]) == [0] * 10
+    assert list(tests.logs[0]) != [0] * 10
 
 
 def test_mean_at_its_limit_alarms_at_most_with_its_chance():
@@ -61,21 +86,24 @@ def test_limit_without_a_bet_is_refused(limit):
 
 def test_later_process_goes_on_from_the_logarithms():
     rng = np.random.default_rng(6)
-    values = rng.random(100)
-    whole, first = UniformTest(0.05), UniformTest(0.05)
-    for value in values:
-        whole.add(value)
-    for value in values[:40]:
-        first.add(value)
-    second = UniformTest(0.05, first.logs)
-    for value in values[40:]:
-        second.add(value)
-    assert second.wealth == whole.wealth
+    values = rng.random((100, 3))
+    margins = np.array([0, 0.05, 0.1])
+    whole, first = UniformTests(margins), UniformTests(margins)
+    for row in values:
+        whole.add(row)
+    for row in values[:40]:
+        first.add(row)
+    second = UniformTests(margins, first.logs)
+    for row in values[40:]:
+        second.add(row)
+    assert list(second.wealth) == list(whole.wealth)
 
 
 def test_logarithms_of_another_test_are_refused():
-    with pytest.raises(ValueError, match="wealths are kept"):
-        UniformTest(logs=MeanTest(0.1).logs)
+    with pytest.raises(ValueError, match="shape"):
+        UniformTests(np.zeros(2), np.zeros((1, 10)))
+    with pytest.raises(ValueError, match="bets"):
+        MeanTest(0.1, [0.0])
 
 
 def test_overwhelming_evidence_stays_a_number():

@@ -9,6 +9,7 @@ from gateway import (
     host_metrics,
 )
 from gateway.metrics import SECONDS
+from gateway.monitor import watch_metrics
 from gateway.predict import metrics
 from serve_app.paths import ROOT
 
@@ -33,6 +34,7 @@ def test_page_lists_labels_and_type_of_each_metric():
     text = PAGE.read_text()
     metrics._detections_of("HSIL")
     host_metrics._CERTIFICATE.labels("tested")
+    watch_metrics.ALARMS.labels("tested", "tested")
     for family in REGISTRY.collect():
         if not family.name.startswith("lesionserve_gateway_"):
             continue
@@ -43,6 +45,7 @@ def test_page_lists_labels_and_type_of_each_metric():
         shown = set(row[1].split(",")) if row[1] else set()
         assert (row[2], shown) == (family.type, labels), name
     host_metrics._CERTIFICATE.remove("tested")
+    watch_metrics.ALARMS.remove("tested", "tested")
 
 
 def test_page_lists_each_metric_of_replicas():

@@ -14,7 +14,11 @@ from serve_app.paths import ROOT
 DUMP = Path(__file__).parent / "databases" / "flat_packages.sql"
 OURS = ("people_", "keys_", "usage_", "proxy_", "auth_user", "auth_group")
 # The operations page came after that version.
-NEW_RIGHTS = {(role, "monitor", "view_alert") for role in ("admin", "operator")}
+NEW_RIGHTS = {
+    (role, "monitor", right)
+    for role in ("admin", "operator")
+    for right in ("view_alert", "change_watchalarm")
+}
 
 
 @pytest.fixture

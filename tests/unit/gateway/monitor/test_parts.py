@@ -4,8 +4,9 @@ import pytest
 
 from gateway.audit.models import AuditCheck
 from gateway.monitor import parts
+from gateway.monitor.level import Level
 from gateway.monitor.models import Alert, ProbeRun
-from gateway.monitor.overview import Level, Objective, Part
+from gateway.monitor.overview import Objective, Part
 from gateway.monitor.prometheus import Series
 from gateway.monitor.runs import ProbeState
 from gateway.monitor.status import Probes

@@ -275,7 +275,7 @@ async def test_form_is_bounded_as_set(gateway, settings):
 
 
 async def test_answer_is_withheld_that_cannot_be_recorded(gateway, monkeypatch):
-    monkeypatch.setattr(Record.objects, "close", lambda record: False)
+    monkeypatch.setattr(Record.objects, "close", lambda record, beside: False)
     status, _, problem = answer_of(await gateway.predict())
     assert (status, problem["code"]) == (503, "database_unavailable")
     assert len(gateway.asked) == 1

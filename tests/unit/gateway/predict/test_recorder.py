@@ -110,7 +110,7 @@ async def test_cancellation_while_finishing_keeps_final_state(recorder, caller, 
     goes_on, close = threading.Event(), Record.objects.close
     closing = threading.Event()
 
-    def wait_and_close(record: Record) -> bool:
+    def wait_and_close(record: Record, beside: object) -> bool:
         closing.set()
         assert goes_on.wait(30)
         return close(record)
@@ -282,7 +282,7 @@ async def test_log_line_says_what_record_says(recorder, caller, caplog):
     recorder.record.image_bytes = 1234
     recorder.record.count_attempt()
     answer = Prediction.model_validate(prediction("a request"))
-    recorder.set_prediction(answer)
+    recorder.set_prediction(answer, "e" * 32)
     with caplog.at_level(logging.INFO):
         await recorder.finish(None)
     (line,) = [line.msg for line in caplog.records if line.name == module.__name__]

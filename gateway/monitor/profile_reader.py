@@ -1,0 +1,68 @@
+"""Read the reference profile of each model that answers, once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from django.utils import timezone
+
+from gateway.database import DatabaseUnavailable, in_database
+from gateway.errors import NotReady
+from gateway.monitor.models import ReferenceProfile
+from gateway.monitor.profile import ProfileReport, parse_profile
+from gateway.predict.manifest import Manifest
+from pipeline.errors import LesionserveError
+
+logger = structlog.stdlib.get_logger(__name__)
+
+_EVERY_S = 60.0
+_DATABASE_WITHIN_S = 5.0
+
+
+class ProfileReader:
+    """Store the profile of the model that is loaded, whenever another one is.
+
+    ready: returns the loaded model, or raises NotReady. fetch: returns a ProfileReport as JSON, or
+    raises LesionserveError.
+    """
+
+    def __init__(
+        self, ready: Callable[[], Awaitable[Manifest]], fetch: Callable[[], Awaitable[bytes]]
+    ) -> None:
+        self._ready = ready
+        self._fetch = fetch
+        self._known: set[str] = set()
+
+    async def run(self) -> None:
+        """Look for another model once a minute, until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except NotReady:
+                pass  # nothing is answered, so that nothing is observed
+            except (LesionserveError, DatabaseUnavailable) as error:
+                logger.warning("the model's profile cannot be read", reason=str(error))
+            await asyncio.sleep(_EVERY_S)
+
+    async def step(self) -> None:
+        """Read the profile of the loaded model, unless it is known. Raise LesionserveError."""
+        digest = (await self._ready()).bundle_sha256
+        if digest in self._known:
+            return
+        if not await in_database(_is_stored, digest, within_s=_DATABASE_WITHIN_S):
+            report = await asyncio.to_thread(parse_profile, await self._fetch())
+            digest = report.bundle_sha256
+            await in_database(_store, report, within_s=_DATABASE_WITHIN_S)
+        self._known.add(digest)
+
+
+def _is_stored(digest: str) -> bool:
+    return ReferenceProfile.objects.filter(bundle_sha256=digest).exists()
+
+
+def _store(report: ProfileReport) -> None:
+    profile = None if report.profile is None else report.profile.model_dump()
+    row = ReferenceProfile(
+        bundle_sha256=report.bundle_sha256, profile=profile, read_at=timezone.now()
+    )
+    ReferenceProfile.objects.bulk_create([row], ignore_conflicts=True)

@@ -1,0 +1,207 @@
+"""The watch of a model: has what an organisation sends, or what the model finds, changed?
+
+Each group of statistics is compared with two references: the validation images of the model's
+bundle, and the organisation's own earlier examinations. Every examination is one bet against the
+hypothesis that nothing has changed; a group's evidence is the average wealth of its statistics, and
+an alarm is raised where it reaches the threshold that alpha sets. So the chance of any false alarm
+in a year is at most alpha, however often one looks.
+
+All depends on the observations alone, never on the clock or on chance, so that a verdict can be
+computed again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from gateway.monitor.profile import Profile
+from gateway.monitor.reference import ValidationReference
+from gateway.monitor.watch_examination import Examination, GroupMeans, ObservedImage
+from gateway.monitor.watch_group import REFERENCES, GroupWatch, Reference, ties
+
+# The groups of pipeline.observation, each with a test for each reference.
+GROUPS = ("quality", "input", "detections", "scores", "classes", "areas", "embedding")
+
+YEAR = timedelta(days=365)
+
+# Of alpha, the part that is left for validation images that are by chance unlike all others.
+_FOR_THE_REFERENCE = 0.1
+# More statistics than a profile has; each has its share of that part.
+_MOST_STATISTICS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody has seen an alarm, so that its test begins anew."""
+
+    at: datetime
+    group: str
+    reference: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlarm:
+    """A verdict: a group is unlike its reference.
+
+    at: the end of the examination with which the evidence reached the threshold. since: when the
+    evidence began to rise. statistic, is_higher: what changed most, and how.
+    """
+
+    group: str
+    reference: Reference
+    at: datetime
+    since: datetime
+    evidence: float
+    statistic: str
+    is_higher: bool
+
+
+class Watch:
+    """The watch of one model in one organisation.
+
+    alpha: the chance of a false alarm in a year. A model without a profile is compared with the
+    earlier examinations alone.
+    """
+
+    def __init__(self, profile: Profile | None, alpha: float) -> None:
+        chance = alpha * _FOR_THE_REFERENCE / _MOST_STATISTICS
+        per_image = {} if profile is None else profile.per_image
+        self._validation = {
+            group: {
+                name: ValidationReference.of(distribution, chance)
+                for name, distribution in statistics.items()
+            }
+            for group, statistics in per_image.items()
+        }
+        self.threshold = len(GROUPS) * len(REFERENCES) / (alpha * (1 - _FOR_THE_REFERENCE))
+        self.examinations = 0
+        self._groups: dict[str, GroupWatch] = {}
+        self._open: dict[str, Examination] = {}
+        self._raised: set[tuple[str, Reference]] = set()
+        self._armed_at: datetime | None = None
+
+    def advance(
+        self,
+        images: Iterable[ObservedImage],
+        until: datetime,
+        acknowledged: Sequence[Acknowledgement] = (),
+    ) -> list[RaisedAlarm]:
+        """Take the next images, none after `until`, in the order of their times and request ids.
+
+        acknowledged: those since the last call, and before `until`, in the order of their times.
+        Return the alarms that were raised, in order.
+        """
+        alarms: list[RaisedAlarm] = []
+        seen = list(acknowledged)
+        for image in images:
+            self._pass(image.at, seen, alarms)
+            self._add(image)
+        self._pass(until, seen, alarms)
+        return alarms
+
+    def evidence(self) -> dict[str, dict[Reference, float]]:
+        """Return the evidence of each group that has a value, by reference."""
+        return {
+            name: {reference: group.evidence(reference) for reference in REFERENCES}
+            for name, group in self._groups.items()
+        }
+
+    def _pass(
+        self, until: datetime, seen: list[Acknowledgement], alarms: list[RaisedAlarm]
+    ) -> None:
+        """Do what falls due until then: ends of examinations, acknowledgements, a new year."""
+        due = sorted((open_.ends_at, key) for key, open_ in self._open.items())
+        for at, key in due:
+            if at > until:
+                break
+            self._acknowledge(at, seen)
+            self._end(self._open.pop(key), at, alarms)
+        self._acknowledge(until, seen)
+
+    def _acknowledge(self, until: datetime, seen: list[Acknowledgement]) -> None:
+        while seen and seen[0].at <= until:
+            acknowledgement = seen.pop(0)
+            test = (acknowledgement.group, acknowledgement.reference)
+            if test in self._raised:
+                self._raised.remove(test)
+                group = self._groups[acknowledgement.group]
+                group.rearm(acknowledgement.reference, acknowledgement.at)
+
+    def _add(self, image: ObservedImage) -> None:
+        examination = self._open.get(image.examination)
+        if examination is None:
+            examination = Examination(image.request_id, image.at)
+            self._open[image.examination] = examination
+        examination.last_at = image.at
+        for name in GROUPS:
+            statistics = image.values.get(name)
+            if not statistics:
+                continue
+            group = self._group(name, statistics, image.at)
+            values = group.values(statistics)
+            p_values = group.p_values(values, ties(f"{image.request_id} {name}", len(values)))
+            means = examination.groups.setdefault(name, GroupMeans.empty(len(values)))
+            means.values.add(values)
+            means.p_values.add(p_values)
+
+    def _group(self, name: str, statistics: Mapping[str, float], at: datetime) -> GroupWatch:
+        if name not in self._groups:
+            validation = self._validation.get(name, {})
+            self._groups[name] = GroupWatch(sorted(statistics), validation, at)
+        return self._groups[name]
+
+    def _end(self, examination: Examination, at: datetime, alarms: list[RaisedAlarm]) -> None:
+        self._begin_year(at)
+        self.examinations += 1
+        for name, means in examination.groups.items():
+            group = self._groups[name]
+            splits = ties(f"{examination.first} {name} earlier", len(group.names))
+            group.bet(means.values.value, means.p_values.value, splits, at)
+            for reference in REFERENCES:
+                evidence = group.evidence(reference)
+                if evidence < self.threshold or (name, reference) in self._raised:
+                    continue
+                self._raised.add((name, reference))
+                change = group.change(reference)
+                alarms.append(
+                    RaisedAlarm(
+                        group=name,
+                        reference=reference,
+                        at=at,
+                        since=change.since,
+                        evidence=evidence,
+                        statistic=change.statistic,
+                        is_higher=change.is_higher,
+                    )
+                )
+
+    def _begin_year(self, at: datetime) -> None:
+        if self._armed_at is not None and at < self._armed_at + YEAR:
+            return
+        self._armed_at = at
+        for group in self._groups.values():
+            group.begin_year(at)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that a later process needs to go on, as JSON can hold it."""
+        return {
+            "examinations": self.examinations,
+            "armed_at": self._armed_at and self._armed_at.isoformat(),
+            "groups": {name: group.to_json() for name, group in self._groups.items()},
+            "raised": sorted(map(list, self._raised)),
+            "open": {key: open_.to_json() for key, open_ in self._open.items()},
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any], profile: Profile | None, alpha: float) -> Self:
+        watch = cls(profile, alpha)
+        if not state:
+            return watch
+        watch.examinations = state["examinations"]
+        watch._armed_at = state["armed_at"] and datetime.fromisoformat(state["armed_at"])
+        for name, group in state["groups"].items():
+            watch._groups[name] = GroupWatch.from_json(group, watch._validation.get(name, {}))
+        watch._raised = {(name, reference) for name, reference in state["raised"]}
+        watch._open = {key: Examination.from_json(open_) for key, open_ in state["open"].items()}
+        return watch

@@ -1,0 +1,70 @@
+"""A verdict of the watch in words, for clinicians and engineers alike."""
+
+from collections.abc import Mapping
+
+from gateway.monitor.models import WatchAlarm
+
+GROUP_NAMES: Mapping[str, str] = {
+    "quality": "Image quality",
+    "input": "Size and shape of images",
+    "detections": "Lesions in an image",
+    "scores": "Scores",
+    "classes": "Classes of lesions",
+    "areas": "Sizes of lesions",
+    "embedding": "Likeness to the validation images",
+}
+REFERENCE_NAMES: Mapping[str, str] = {
+    "validation": "the images that the model was validated on",
+    "earlier": "this organisation's earlier images",
+}
+
+# What a statistic says where it is higher, and where it is lower.
+_WORDS: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("quality", "shorter_side"): ("Images have more pixels", "Images have fewer pixels"),
+    ("quality", "luma_mean"): ("Images are brighter", "Images are darker"),
+    ("quality", "dark_share"): ("More of each image is black", "Less of each image is black"),
+    ("quality", "bright_share"): ("More of each image is white", "Less of each image is white"),
+    ("quality", "glare_share"): ("Images show more glare", "Images show less glare"),
+    ("quality", "contrast"): ("Contrast is stronger", "Contrast is weaker"),
+    ("quality", "laplacian_variance"): ("Images have more detail", "Images have less detail"),
+    ("quality", "tenengrad"): ("Images have more detail", "Images have less detail"),
+    ("quality", "sharpness"): ("Images are sharper", "Images are less sharp"),
+    ("quality", "noise"): ("Images are noisier", "Images are less noisy"),
+    ("quality", "red_stops"): ("Images are redder", "Images are less red"),
+    ("quality", "blue_stops"): ("Images are bluer", "Images are less blue"),
+    ("quality", "vignette"): ("Corners are darker", "Corners are less dark"),
+    ("input", "megapixels"): ("Images are larger", "Images are smaller"),
+    ("input", "aspect"): ("Images are wider for their height", "Images are narrower"),
+    ("detections", "count"): ("More lesions are found", "Fewer lesions are found"),
+    ("scores", "highest"): ("The highest scores are higher", "The highest scores are lower"),
+    ("scores", "mean"): ("Scores are higher", "Scores are lower"),
+    ("areas", "largest"): ("The largest lesions are larger", "The largest lesions are smaller"),
+    ("areas", "sum"): ("Lesions cover more of an image", "Lesions cover less of an image"),
+    ("embedding", "distance"): (
+        "Images look less like the validation images to the model",
+        "Images look more like the validation images to the model",
+    ),
+}
+
+
+def what_changed(alarm: WatchAlarm) -> str:
+    """Return what changed most, such as `Images are darker`."""
+    if alarm.group == "classes":
+        more = "More" if alarm.is_higher else "Fewer"
+        return f"{more} lesions of the class {alarm.statistic} are found"
+    known = _WORDS.get((alarm.group, alarm.statistic))
+    if known is None:  # of a later version
+        return f"{alarm.statistic} is {'higher' if alarm.is_higher else 'lower'}"
+    return known[0] if alarm.is_higher else known[1]
+
+
+def sentence(alarm: WatchAlarm) -> str:
+    """Return the verdict: what changed, against what, by how much, and since when."""
+    text = f"{what_changed(alarm)} than in {REFERENCE_NAMES[alarm.reference]}"
+    if alarm.usual is not None and alarm.now is not None:
+        low, median, high = alarm.usual
+        text += (
+            f": half of them have a {alarm.statistic} of at least {alarm.now:.3g}, where "
+            f"{median:.3g} was usual ({low:.3g} to {high:.3g} in nine of ten)"
+        )
+    return f"{text}. Since about {alarm.since:%d %b %Y, %H:%M} UTC."
