@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from django.utils import timezone
 
-from gateway.database import DatabaseUnavailable, in_database
+from gateway.database import in_database
 from gateway.errors import NotReady
 from gateway.monitor.models import ReferenceProfile
 from gateway.monitor.profile import ProfileReport, parse_profile
@@ -16,6 +16,7 @@ from pipeline.errors import LesionserveError
 logger = structlog.stdlib.get_logger(__name__)
 
 _EVERY_S = 60.0
+_LOADS_S = 2.0  # how often it is asked for a model that is loading
 _DATABASE_WITHIN_S = 5.0
 
 
@@ -36,13 +37,14 @@ class ProfileReader:
     async def run(self) -> None:
         """Look for another model once a minute, until cancelled."""
         while True:
+            wait_s = _EVERY_S
             try:
                 await self.step()
             except NotReady:
-                pass  # nothing is answered, so that nothing is observed
-            except (LesionserveError, DatabaseUnavailable) as error:
+                wait_s = _LOADS_S  # nothing is answered yet, and soon may be
+            except LesionserveError as error:
                 logger.warning("the model's profile cannot be read", reason=str(error))
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(wait_s)
 
     async def step(self) -> None:
         """Read the profile of the loaded model, unless it is known. Raise LesionserveError."""

@@ -44,8 +44,8 @@ class Acknowledgement:
 class RaisedAlarm:
     """A verdict: a group is unlike its reference.
 
-    at: the end of the examination with which the evidence reached the threshold. since: when the
-    evidence began to rise. statistic, is_higher: what changed most, and how.
+    at: the end of the examination with which the evidence reached the threshold. since: the last
+    image before the evidence began to rise. statistic, is_higher: what changed most, and how.
     """
 
     group: str
@@ -157,7 +157,7 @@ class Watch:
         for name, means in examination.groups.items():
             group = self._groups[name]
             splits = ties(f"{examination.first} {name} earlier", len(group.names))
-            group.bet(means.values.value, means.p_values.value, splits, at)
+            group.bet(means.values.value, means.p_values.value, splits, examination.last_at)
             for reference in REFERENCES:
                 evidence = group.evidence(reference)
                 if evidence < self.threshold or (name, reference) in self._raised:

@@ -89,7 +89,10 @@ class GroupWatch:
         )
 
     def bet(self, means: Floats, mean_p_values: Floats, ties: Floats, at: datetime) -> None:
-        """Bet on one examination: the means over its images of values and of their p-values."""
+        """Bet on one examination: the means over its images of values and of their p-values.
+
+        at: of its last image.
+        """
         self._tests["validation"].add(mean_p_values)
         self._tests["earlier"].add(self._earlier.add(means, ties))
         for reference, tests in self._tests.items():

@@ -35,7 +35,7 @@ def scaled(*factors: float) -> Change:
 CLINICS: Mapping[str, tuple[Change, str]] = {
     "unchanged": (lambda picture: picture, ""),
     "out of focus": (lambda picture: cv2.GaussianBlur(picture, (0, 0), 1.0), "quality"),
-    "darker": (scaled(0.75, 0.75, 0.75), "quality"),
+    "darker": (scaled(0.55, 0.55, 0.55), "quality"),
     "red lamp": (scaled(1, 1, 1.25), "quality"),
 }
 

@@ -29,6 +29,8 @@ LABELS = {
     "replica",
     "certificate",
     "metric",
+    "group",
+    "reference",
 }
 NAMES = {
     "LesionserveErrorBudgetBurnFast",
@@ -49,6 +51,8 @@ NAMES = {
     "LesionserveGoldenMismatch",
     "LesionserveGoldenStale",
     "LesionserveModelVersionSkew",
+    "LesionserveModelWatch",
+    "LesionserveModelWatchBehind",
     "LesionserveAuditUnverified",
     "LesionserveAuditBroken",
     "LesionserveCertificateExpires",

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from gateway.errors import NotReady, UpstreamFault
+from gateway.monitor.models import ReferenceProfile
+from gateway.monitor.profile_reader import ProfileReader
+from gateway.predict.manifest import Manifest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+A, B = "a" * 64, "b" * 64
+
+
+class Ingress:
+    """An ingress with a model of this digest; None while it loads."""
+
+    def __init__(self, digest: str | None, profile: object = None) -> None:
+        self.digest, self.profile = digest, profile
+        self.fetched = 0
+
+    async def ready(self) -> Manifest:
+        if self.digest is None:
+            raise NotReady("It loads.")
+        return Manifest.model_validate({"name": "m", "version": "1", "digest": self.digest})
+
+    async def fetch(self) -> bytes:
+        self.fetched += 1
+        return json.dumps({"bundle_sha256": self.digest, "profile": self.profile}).encode()
+
+
+async def test_profile_of_each_model_is_read_once():
+    profile = {
+        "images": 2,
+        "per_image": {"quality": {"noise": {"count": 2, "quantiles": [1.0, 2.0], "later": 0}}},
+        "accuracy": None,
+        "later": "ignored",
+    }
+    ingress = Ingress(A, profile)
+    reader = ProfileReader(ingress.ready, ingress.fetch)
+    await reader.step()
+    await reader.step()
+    ingress.digest, ingress.profile = B, None
+    await reader.step()
+    await ProfileReader(ingress.ready, ingress.fetch).step()  # another process
+    stored = {row.bundle_sha256: row.profile async for row in ReferenceProfile.objects.all()}
+    del profile["later"], profile["per_image"]["quality"]["noise"]["later"]
+    assert stored == {A: profile, B: None}
+    assert ingress.fetched == 2
+
+
+async def test_loading_model_is_not_ready():
+    ingress = Ingress(None)
+    with pytest.raises(NotReady):
+        await ProfileReader(ingress.ready, ingress.fetch).step()
+
+
+@pytest.mark.parametrize("profile", [{}, {"images": 0, "per_image": {}, "accuracy": None}, "x"])
+async def test_anything_but_a_profile_is_refused(profile):
+    ingress = Ingress(A, profile)
+    with pytest.raises(UpstreamFault):
+        await ProfileReader(ingress.ready, ingress.fetch).step()
+    assert not await ReferenceProfile.objects.aexists()
