@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.monitor.level import Level
 from gateway.monitor.models import ServedModel, WatchAlarm, WatchState
 from gateway.monitor.watch import GROUPS
-from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, sentence
+from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, number, sentence
 from gateway.people.models import Organisation
 
 _NEWEST = 20  # watches; older models are no longer asked
@@ -44,8 +44,8 @@ class Range:
             median=place(median),
             now=place(alarm.now),
             text=(
-                f"{alarm.statistic}: {low:.3g} to {high:.3g} in nine of ten, {median:.3g} in the "
-                f"middle; now {alarm.now:.3g}"
+                f"{alarm.statistic}: {number(low)} to {number(high)} for nine images of ten, "
+                f"median {number(median)}; now {number(alarm.now)}"
             ),
         )
 
@@ -80,7 +80,7 @@ class WatchCard:
     organisation: str
     model: str
     examinations: int
-    alpha: float
+    alpha: str
     until: datetime
     groups: tuple[GroupLine, ...]
     alarms: tuple[AlarmCard, ...]
@@ -110,7 +110,7 @@ def _card(state: WatchState, alarms: list[WatchAlarm]) -> WatchCard:
         organisation=str(state.organisation),
         model=name or state.bundle_sha256[:12],
         examinations=state.state.get("examinations", 0),
-        alpha=state.alpha,
+        alpha=f"{state.alpha:g}",
         until=state.until,
         groups=tuple(_line(group, state, alarms) for group in GROUPS),
         alarms=tuple(_alarm(alarm) for alarm in alarms),

@@ -11,7 +11,7 @@ GROUP_NAMES: Mapping[str, str] = {
     "scores": "Scores",
     "classes": "Classes of lesions",
     "areas": "Sizes of lesions",
-    "embedding": "Likeness to the validation images",
+    "embedding": "Familiarity to the model",
 }
 REFERENCE_NAMES: Mapping[str, str] = {
     "validation": "the images that the model was validated on",
@@ -41,10 +41,15 @@ _WORDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("areas", "largest"): ("The largest lesions are larger", "The largest lesions are smaller"),
     ("areas", "sum"): ("Lesions cover more of an image", "Lesions cover less of an image"),
     ("embedding", "distance"): (
-        "Images look less like the validation images to the model",
-        "Images look more like the validation images to the model",
+        "Images are less familiar to the model",
+        "Images are more familiar to the model",
     ),
 }
+
+
+def number(value: float) -> str:
+    """Return the value with three digits, or as a whole number where it has more."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def what_changed(alarm: WatchAlarm) -> str:
@@ -60,11 +65,13 @@ def what_changed(alarm: WatchAlarm) -> str:
 
 def sentence(alarm: WatchAlarm) -> str:
     """Return the verdict: what changed, against what, by how much, and since when."""
-    text = f"{what_changed(alarm)} than in {REFERENCE_NAMES[alarm.reference]}"
+    changed = what_changed(alarm)
+    than = "than" if changed.startswith("Images ") else "than in"
+    text = f"{changed} {than} {REFERENCE_NAMES[alarm.reference]}"
     if alarm.usual is not None and alarm.now is not None:
-        low, median, high = alarm.usual
+        low, median, high = map(number, alarm.usual)
         text += (
-            f": half of them have a {alarm.statistic} of at least {alarm.now:.3g}, where "
-            f"{median:.3g} was usual ({low:.3g} to {high:.3g} in nine of ten)"
+            f": the median of {alarm.statistic} is {number(alarm.now)} now, where {median} was "
+            f"usual ({low} to {high} for nine images of ten)"
         )
     return f"{text}. Since about {alarm.since:%d %b %Y, %H:%M} UTC."

@@ -32,11 +32,13 @@ def scaled(*factors: float) -> Change:
     return lambda picture: np.clip(picture * np.array(factors), 0, 255).astype(np.uint8)
 
 
-CLINICS: Mapping[str, tuple[Change, str]] = {
-    "unchanged": (lambda picture: picture, ""),
-    "out of focus": (lambda picture: cv2.GaussianBlur(picture, (0, 0), 1.0), "quality"),
-    "darker": (scaled(0.55, 0.55, 0.55), "quality"),
-    "red lamp": (scaled(1, 1, 1.25), "quality"),
+# What changes in a clinic, and the groups that notice it.
+CLINICS: Mapping[str, tuple[Change, set[str]]] = {
+    "unchanged": (lambda picture: picture, set()),
+    "out of focus": (lambda picture: cv2.GaussianBlur(picture, (0, 0), 1.0), {"quality"}),
+    # The model is less sure of what it finds in the dark.
+    "darker": (scaled(0.55, 0.55, 0.55), {"quality", "scores"}),
+    "red lamp": (scaled(1, 1, 1.25), {"quality"}),
 }
 
 
@@ -89,11 +91,11 @@ def test_changed_images_alarm_their_group_and_no_other(tmp_path):
     status = manage(data, "watch status")
     assert status.returncode == 0, status.stderr
     found = {clinic: alarms_of(data, clinic) for clinic in CLINICS}
-    for clinic, (_, group) in CLINICS.items():
-        assert {alarm[0] for alarm in found[clinic]} == ({group} if group else set()), status.stdout
+    for clinic, (_, groups) in CLINICS.items():
+        assert {group for group, _ in found[clinic]} == groups, status.stdout
         for _, examples in found[clinic]:
             assert set(examples) <= set(after[clinic])
-    assert "Images are darker than in" in status.stdout
+    assert "Images are less sharp than" in status.stdout
     replayed = manage(data, "watch replay")
     assert replayed.returncode == 0, replayed.stdout
     assert len(re.findall("the same", replayed.stdout)) == len(CLINICS)

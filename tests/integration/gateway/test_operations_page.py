@@ -121,7 +121,7 @@ async def test_page_says_what_the_watch_has_found_until_it_is_acknowledged(
     verdict = page.locator(".verdict")
     await expect(verdict).to_have_count(1)
     await expect(verdict).to_contain_text(
-        "Images are darker than in the images that the model was validated on"
+        "Images are darker than the images that the model was validated on"
     )
     await expect(verdict).to_contain_text("example-a clinic")
     await expect(page.locator("#state")).to_contain_text("Something has changed: image quality.")

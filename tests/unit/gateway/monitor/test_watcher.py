@@ -161,7 +161,7 @@ def test_observations_of_unwatched_models_are_pruned_too(settings):
 def test_status_says_what_changed_in_words(clinic, at):
     at(store(clinic, stream(300, darker, seed=14)))
     text = command("status")
-    assert "Images are darker than in the images that the model was validated on" in text
+    assert "Images are darker than the images that the model was validated on" in text
     assert "clinic" in text
 
 
