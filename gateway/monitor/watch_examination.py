@@ -36,8 +36,9 @@ class Mean:
 
     def add(self, values: Floats) -> None:
         """Add an image's numbers; NaN where it has none."""
-        self._sums += np.nan_to_num(values)
-        self._counts += ~np.isnan(values)
+        is_known = ~np.isnan(values)
+        self._sums[is_known] += values[is_known]
+        self._counts += is_known
 
     @property
     def value(self) -> Floats:
