@@ -15,6 +15,7 @@ from pipeline.errors import LesionserveError
 
 logger = structlog.stdlib.get_logger(__name__)
 
+_FIRST_AFTER_S = 3.0  # images come first
 _EVERY_S = 60.0
 _LOADS_S = 2.0  # how often it is asked for a model that is loading
 _DATABASE_WITHIN_S = 5.0
@@ -36,6 +37,7 @@ class ProfileReader:
 
     async def run(self) -> None:
         """Look for another model once a minute, until cancelled."""
+        await asyncio.sleep(_FIRST_AFTER_S)
         while True:
             wait_s = _EVERY_S
             try:
