@@ -23,15 +23,26 @@ _LARGEST_LOG = 690.0
 class UniformTests:
     """Tests side by side that p-values have the mean 0.5, whatever came before each.
 
+    Half of the wealth is bet from the first p-value on, and the other half in parts that join
+    later, so that a change after many p-values is found as soon as an early one: of the second
+    half, the p-value number n brings 1/(n(n+1)).
+
     margins: shape (tests,), by how much each mean may be off, on either side, where the reference
-    is known from a sample alone. logs: shape (tests, bets), the natural logarithms of the wealth of
-    each bet, which are all the state; the first half of the bets is on higher p-values.
+    is known from a sample alone. logs: shape (tests, bets), the natural logarithms of what each bet
+    has; the first half of the bets is on higher p-values. numbers: shape (tests,), of p-values so
+    far. Both are all the state.
     """
 
-    def __init__(self, margins: Floats, logs: Floats | None = None) -> None:
+    def __init__(
+        self,
+        margins: Floats,
+        logs: Floats | None = None,
+        numbers: NDArray[np.int64] | None = None,
+    ) -> None:
         shape = (len(margins), 2 * len(_SHARES))
-        self.logs = np.zeros(shape) if logs is None else np.array(logs, dtype=np.float64)
-        if self.logs.shape != shape:
+        self.logs = np.full(shape, log(0.5)) if logs is None else np.array(logs, dtype=np.float64)
+        self.numbers = np.zeros(len(margins), np.int64) if numbers is None else np.array(numbers)
+        if self.logs.shape != shape or self.numbers.shape != shape[:1]:
             raise ValueError(f"the logarithms have the shape {self.logs.shape}, not {shape}")
         self._margins = np.asarray(margins, dtype=np.float64)[:, None]
         self._stakes = _SHARES / (0.5 + self._margins)
@@ -41,17 +52,26 @@ class UniformTests:
 
         The mean of the p-values of one examination is one value.
         """
+        is_known = ~np.isnan(p)
+        self.numbers += is_known
         gains = self._stakes * (p[:, None] - 0.5)
         costs = self._stakes * self._margins
-        factors = 1 + np.concatenate([gains - costs, -gains - costs], axis=1)
-        factors[np.isnan(p)] = 1
-        self.logs = np.minimum(self.logs + np.log(factors), _LARGEST_LOG)
+        factors = 1 + np.concatenate([gains - costs, -gains - costs], axis=1)[is_known]
+        numbers = self.numbers[is_known, None]
+        joining = -np.log(2.0 * numbers * (numbers + 1))
+        logs = np.logaddexp(self.logs[is_known], joining) + np.log(factors)
+        self.logs[is_known] = np.minimum(logs, _LARGEST_LOG)
 
     @property
     def wealth(self) -> Floats:
-        """Return each test's average wealth, the evidence against its hypothesis."""
-        wealth: Floats = np.exp(self.logs).mean(axis=1)
+        """Return each test's wealth, what is bet and what is not yet: the evidence."""
+        wealth: Floats = np.exp(self.logs).mean(axis=1) + 0.5 / (self.numbers + 1)
         return wealth
+
+    def begin_anew(self) -> None:
+        """Forget all evidence."""
+        self.logs[:] = log(0.5)
+        self.numbers[:] = 0
 
     def best_bet(self, test: int) -> tuple[int, bool]:
         """Return the bet of a test that has won most, and whether it is on higher p-values."""

@@ -25,7 +25,7 @@ class LowPoints:
     """
 
     def __init__(self, tests: UniformTests, began: datetime) -> None:
-        self.logs = np.zeros_like(tests.logs)
+        self.logs = tests.logs.copy()
         self.at = np.full_like(tests.logs, began.timestamp())
 
     def note(self, tests: UniformTests, at: datetime) -> None:
@@ -123,7 +123,7 @@ class GroupWatch:
 
     def _forget_evidence(self, reference: Reference, at: datetime) -> None:
         tests = self._tests[reference]
-        tests.logs[:] = 0
+        tests.begin_anew()
         self._low_points[reference] = LowPoints(tests, at)
 
     def to_json(self) -> dict[str, Any]:
@@ -131,6 +131,7 @@ class GroupWatch:
         return {
             "names": list(self.names),
             "logs": {name: tests.logs.tolist() for name, tests in self._tests.items()},
+            "numbers": {name: tests.numbers.tolist() for name, tests in self._tests.items()},
             "counts": [_sparse(row) for row in self._earlier.counts],
             "low_points": {
                 name: [low.logs.tolist(), low.at.tolist()] for name, low in self._low_points.items()
@@ -143,7 +144,9 @@ class GroupWatch:
     ) -> Self:
         group = cls(state["names"], validation, _EPOCH)
         for reference in REFERENCES:
-            group._tests[reference].logs[:] = state["logs"][reference]
+            tests = group._tests[reference]
+            tests.logs[:] = state["logs"][reference]
+            tests.numbers[:] = state["numbers"][reference]
             low = group._low_points[reference]
             low.logs[:], low.at[:] = state["low_points"][reference]
         for row, counts in enumerate(state["counts"]):

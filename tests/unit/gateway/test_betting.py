@@ -1,5 +1,7 @@
 """Sequential tests: false alarms within their chance, and alarms where something has changed."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,27 @@ def test_shifted_p_values_alarm_on_either_side():
     assert [tests.best_bet(test)[1] for test in (0, 1)] == [False, True]
 
 
+def test_late_change_is_found_as_soon_as_an_early_one():
+    rng = np.random.default_rng(8)
+    early, late = UniformTests(np.zeros(1)), UniformTests(np.zeros(1))
+    for p in rng.random((3000, 1)):
+        late.add(p)
+    changed = rng.uniform(0.7, 1, (200, 1))
+    (early_at,), (late_at,) = (first_uniform_alarms(tests, changed) for tests in (early, late))
+    assert late_at < early_at + 60
+
+
+def test_wealth_is_a_fair_bet():
+    """The mean of the wealth after any p-values that are 0 or 1 alike is 1."""
+    wealths = []
+    for p_values in product((0.0, 1.0), repeat=6):
+        tests = UniformTests(np.zeros(1))
+        for p in p_values:
+            tests.add(np.array([p]))
+        wealths.append(tests.wealth[0])
+    assert np.mean(wealths) == pytest.approx(1)
+
+
 def test_margin_allows_a_shift_within_it():
     rng = np.random.default_rng(3)
     values = np.stack([rng.uniform(0.18, 1, 3000), rng.uniform(0.5, 1, 3000)], axis=1)
@@ -62,8 +85,11 @@ def test_largest_margin_never_loses_everything():
 def test_test_without_a_value_keeps_its_wealth():
     tests = UniformTests(np.zeros(2))
     tests.add(np.array([0.9, np.nan]))
-    assert list(tests.logs[1]) == [0] * 10
-    assert list(tests.logs[0]) != [0] * 10
+    fresh = UniformTests(np.zeros(1))
+    assert list(tests.logs[1]) == list(fresh.logs[0])
+    assert list(tests.logs[0]) != list(fresh.logs[0])
+    assert list(tests.numbers) == [1, 0]
+    assert tests.wealth[1] == 1
 
 
 def test_mean_at_its_limit_alarms_at_most_with_its_chance():
@@ -93,7 +119,7 @@ def test_later_process_goes_on_from_the_logarithms():
         whole.add(row)
     for row in values[:40]:
         first.add(row)
-    second = UniformTests(margins, first.logs)
+    second = UniformTests(margins, first.logs, first.numbers)
     for row in values[40:]:
         second.add(row)
     assert list(second.wealth) == list(whole.wealth)

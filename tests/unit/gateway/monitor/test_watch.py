@@ -45,20 +45,17 @@ def test_healthy_stream_raises_no_alarm_and_shows_no_evidence():
 
 
 @pytest.mark.parametrize(
-    ("changed", "group", "statistic", "references"),
-    [
-        (darker, "quality", "luma_mean", {"validation", "earlier"}),
-        # Most healthy images have none, so that its p-values move less than the margin allows.
-        (without_hsil, "classes", "HSIL", {"earlier"}),
-    ],
+    ("changed", "group", "statistic"),
+    [(darker, "quality", "luma_mean"), (without_hsil, "classes", "HSIL")],
 )
-def test_change_alarms_its_group_and_no_other(changed, group, statistic, references):
+def test_change_alarms_its_group_and_no_other(changed, group, statistic):
     watch = Watch(validated(), ALPHA)
     assert watched(watch, list(stream(600, healthy, seed=2))) == []
     after = list(stream(900, changed, seed=3, first=600))
     alarms = watched(watch, after)
     assert {(alarm.group, alarm.reference) for alarm in alarms} == {
-        (group, reference) for reference in references
+        (group, "validation"),
+        (group, "earlier"),
     }
     for alarm in alarms:
         assert (alarm.statistic, alarm.is_higher) == (statistic, False)
