@@ -1,4 +1,5 @@
-"""Measure how many audit records a second one database takes, and how large they are.
+"""Measure how many audit records a second one database takes, how large they are, and what the
+observation beside a record costs.
 
 Each image opens a record and closes it with a seal, in two transactions; sealing is one at a time
 over all gateways. On a database of its own: SQLite, unless DATABASE_URL names another.
@@ -9,14 +10,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
+from benchmarks.decode import encoded_scene
 from benchmarks.report import NO_TARGET, Figure, Result
 from benchmarks.usage import SETTINGS
+from pipeline.bundle.bundle import open_bundle
+from pipeline.schemas import PredictOptions
+from serve_app.paths import ROOT
 
+DEMO = ROOT / "weights/demo"
 _SECONDS = 10
 _PROCESSES = (1, 2, 4, 8)
+_ROUNDS, _RECORDS = 9, 200  # of the cost
+_OBSERVATION_MS = 5.0
 
 
 def run() -> Result:
@@ -27,12 +36,22 @@ def run() -> Result:
         _output(_start(environment, "prepare"))
         rates = {count: _rate(environment, count) for count in _PROCESSES}
         size = float(_output(_start(environment, "size")))
+        observation_ms = float(_output(_start(environment, "cost")))
     figures = [
         Figure(f"records a second, {count} processes", NO_TARGET, f"{rate:.0f}", None)
         for count, rate in rates.items()
     ]
     figures.append(Figure("bytes of a record, with its indexes", NO_TARGET, f"{size:.0f}", None))
-    return Result("records", figures, {"rates": rates, "bytes": size})
+    figures.append(
+        Figure(
+            "an observation beside its record, ms of a core",
+            f"<= {_OBSERVATION_MS:g}",
+            f"{observation_ms:.2f}",
+            observation_ms <= _OBSERVATION_MS,
+        )
+    )
+    details = {"rates": rates, "bytes": size, "observation_ms": observation_ms}
+    return Result("records", figures, details)
 
 
 def _rate(environment: dict[str, str], processes: int) -> float:
@@ -66,7 +85,8 @@ def main() -> None:
     import django
 
     django.setup()
-    {"prepare": _prepare, "write": _write, "size": _print_size}[sys.argv[1]]()
+    actions = {"prepare": _prepare, "write": _write, "size": _print_size, "cost": _print_cost}
+    actions[sys.argv[1]]()
 
 
 def _prepare() -> None:
@@ -132,6 +152,36 @@ def _print_size() -> None:
         cursor.execute(statement)
         (size,) = cursor.fetchone()
     print(size / Record.objects.count())
+
+
+def _print_cost() -> None:
+    """Print the milliseconds of a core by which a record takes longer with an observation."""
+    from gateway.people.models import Organisation
+
+    organisation = Organisation.objects.get(name="ours")
+    bundle = open_bundle(DEMO)
+    predictor = bundle.predictor(bundle.load_engine("auto", "cpu"))
+    prediction = predictor(encoded_scene(), PredictOptions())
+    spent: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(_ROUNDS):
+        for observed, column in spent.items():
+            column.append(_core_ms(organisation, prediction if observed else None))
+    print(median(spent[True]) - median(spent[False]))
+
+
+def _core_ms(organisation: Any, prediction: Any) -> float:
+    from django.utils import timezone
+
+    from gateway.audit.models import Record
+    from gateway.usage.observations import observation_of
+
+    began = time.process_time()
+    for _ in range(_RECORDS):
+        record = _record(organisation)
+        record.state, record.finished_at = "succeeded", timezone.now()
+        row = None if prediction is None else observation_of(record, prediction, "0" * 32)
+        assert Record.objects.close(record, row)
+    return (time.process_time() - began) / _RECORDS * 1000
 
 
 if __name__ == "__main__":
