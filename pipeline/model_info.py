@@ -1,8 +1,8 @@
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pipeline.schema import Name, Schema
+from pipeline.schema import Name, Schema, without_sign
 
 
 class ModelInfo(Schema):
@@ -25,7 +25,7 @@ class ModelInfo(Schema):
     precision: Literal["float32", "bfloat16", "int8"] = Field(
         description="of the engine's arithmetic; int8 answers differ from float32 ones"
     )
-    score_threshold: float | None = Field(
+    score_threshold: Annotated[float | None, AfterValidator(without_sign)] = Field(
         default=None,
         description=(
             "the model's own: it reports no detection of a lower score; null in answers of a "

@@ -10,6 +10,11 @@ Name = Annotated[str, StringConstraints(max_length=100, pattern=_ONE_LINE)]
 Label = Annotated[str, StringConstraints(max_length=200, pattern=_ONE_LINE)]
 
 
+def without_sign(value: float | None) -> float | None:
+    """Return 0 for -0.0: databases store it as 0, and the seal over a record would not match."""
+    return None if value is None else value + 0.0
+
+
 class Schema(BaseModel):
     """A frozen part of the public contract, which refuses unknown fields and NaN."""
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pipeline.errors import LesionserveError
 from pipeline.http import correlation
 from pipeline.model_info import ModelInfo
-from pipeline.schema import Label, Schema
+from pipeline.schema import Label, Schema, without_sign
 
 # Scores and the threshold are compared in float32. Written as float64 in JSON, a score that equals
 # a threshold such as 0.7 is smaller by up to this difference.
@@ -20,11 +20,6 @@ CorrelationId = Annotated[
 ]
 
 
-def _without_sign(value: float | None) -> float | None:
-    # Databases store -0.0 as 0, and the seal over the record would no longer match.
-    return None if value is None else value + 0.0
-
-
 class PredictOptions(Schema):
     """The options of a prediction, sent as query parameters to the gateway or the ingress."""
 
@@ -32,7 +27,7 @@ class PredictOptions(Schema):
     visualization: VisualizationFormat = Field(
         default="jpeg", description="encoding of the picture with the lesions drawn on"
     )
-    score_threshold: Annotated[float | None, AfterValidator(_without_sign)] = Field(
+    score_threshold: Annotated[float | None, AfterValidator(without_sign)] = Field(
         default=None,
         ge=0,
         le=1,

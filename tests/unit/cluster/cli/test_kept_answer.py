@@ -10,7 +10,7 @@ from gateway.audit import jsonl
 from gateway.audit.models import Record, State
 from gateway.usage.api import RecordView
 from pipeline.schemas import PolygonMask, PredictOptions
-from tests.unit.cluster.cli.answers import SIDE, answer, lesion, quality
+from tests.answers import SIDE, answer, lesion, quality
 
 LESIONS = [lesion(0), lesion(1, at=60, score=0.7, class_id=0)]
 ID = UUID(int=7)

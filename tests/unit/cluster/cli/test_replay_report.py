@@ -6,8 +6,8 @@ from cluster.cli.kept_answer import KeptAnswer
 from cluster.cli.replay_lines import report_lines
 from cluster.cli.replay_report import ReplayReport, Verdict, of_another_image, report_on
 from pipeline.schemas import ImageInfo, Prediction, PredictOptions
+from tests.answers import answer, lesion, model, quality
 from tests.fakes import png
-from tests.unit.cluster.cli.answers import answer, lesion, model, quality
 
 THEN = [lesion(0), lesion(1, at=60, score=0.7, class_id=0)]
 
