@@ -11,6 +11,7 @@ from gateway.monitor.runs import prune_runs
 from gateway.monitor.served import note_served_models
 from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
+from gateway.reviews.precision import refresh_precision
 from gateway.usage.tally import fold
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -33,6 +34,7 @@ async def run_maintenance() -> None:
             (background, note_served_models),
             (background, prune_runs),
             (background, prune_alerts),
+            (background, refresh_precision),
         ):
             try:
                 await run(task)

@@ -50,6 +50,7 @@ CODES = {
     # Of the service, not of its security.
     _Action.ALERT_FIRED: _ACTIVITY,
     _Action.ALERT_RESOLVED: _ACTIVITY,
+    _Action.FEEDBACK_GIVEN: _ACTIVITY,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).

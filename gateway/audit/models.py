@@ -262,6 +262,7 @@ class Event(Sealed):
         ORGANISATION_REMOVED = "organisation.removed"
         ALERT_FIRED = "alert.fired"
         ALERT_RESOLVED = "alert.resolved"
+        FEEDBACK_GIVEN = "feedback.given"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)

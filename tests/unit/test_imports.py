@@ -31,6 +31,7 @@ LAYERS = (
     "pipeline.bundle",
     "serve_app",
     # The gateway: what every package of it may use,
+    "gateway.betting",
     "gateway.errors",
     "gateway.certificates",
     "gateway.variables",
@@ -62,6 +63,7 @@ LAYERS = (
     "gateway.usage",
     "gateway.predict",
     "gateway.monitor",
+    "gateway.reviews",
     "gateway.web",
     "gateway.backup",
     # and what puts them together.
