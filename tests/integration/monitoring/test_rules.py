@@ -29,6 +29,7 @@ LABELS = {
     "replica",
     "certificate",
     "metric",
+    "label",  # a class of the model that answers
 }
 NAMES = {
     "LesionserveErrorBudgetBurnFast",
@@ -48,6 +49,7 @@ NAMES = {
     "LesionserveAutoscalerAtMaximum",
     "LesionserveGoldenMismatch",
     "LesionserveGoldenStale",
+    "LesionservePrecisionLow",
     "LesionserveModelVersionSkew",
     "LesionserveAuditUnverified",
     "LesionserveAuditBroken",
