@@ -147,7 +147,14 @@ def read_kept_answer(path: Path, request_id: str | None = None) -> KeptAnswer:
 
     request_id: of the answer in a file that holds several. Raise OSError and UnreadableAnswer.
     """
-    documents = list(_documents(path.read_bytes()))
+    try:
+        return _read(path.read_bytes(), request_id)
+    except UnreadableAnswer as error:
+        raise UnreadableAnswer(f"{path.name}: {error}") from error
+
+
+def _read(content: bytes, request_id: str | None) -> KeptAnswer:
+    documents = list(_documents(content))
     if request_id is not None:
         documents = [each for each in documents if each.get("request_id") == request_id]
         if not documents:

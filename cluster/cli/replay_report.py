@@ -18,6 +18,7 @@ from pipeline.bundle.golden import (
 from pipeline.schema import Schema
 from pipeline.schemas import Detection, Prediction
 
+_UNUSED = "not used"  # of a library
 # Boxes with less in common are not taken for the same lesion.
 _SAME_PLACE = 0.5
 
@@ -134,13 +135,15 @@ def _facts(then: KeptAnswer, now: KeptAnswer) -> Iterator[Fact]:
     """Yield what decides an answer beside the image and the options, which are those of then."""
     for name in ("name", "version", "bundle_sha256", "engine", "precision", "score_threshold"):
         yield Fact(name=name, then=then.model.get(name), now=now.model.get(name))
+    yield Fact(
+        name="asked_score_threshold",
+        then=then.options.score_threshold,
+        now=now.options.score_threshold,
+    )
     before, after = then.model.get("software"), now.model.get("software") or {}
     for package in sorted({*(before or {}), *after}):
-        yield Fact(
-            name=package,
-            then=None if before is None else before.get(package),
-            now=after.get(package),
-        )
+        was = None if before is None else before.get(package, _UNUSED)
+        yield Fact(name=package, then=was, now=after.get(package, _UNUSED))
 
 
 def _differing_counts(then: KeptAnswer, now: KeptAnswer) -> Iterator[Fact]:

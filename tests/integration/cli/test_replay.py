@@ -79,7 +79,7 @@ def test_changed_lesion_of_kept_answer_is_named(folder: Path, tmp_path: Path) ->
     ("arguments", "reason"),
     [
         (["gone.json", "--image", "case.jpg"], "gone.json: No such file"),
-        (["case.jpg", "--image", "case.jpg"], "not JSON"),
+        (["case.jpg", "--image", "case.jpg"], "case.jpg: it is not JSON"),
         (["out/case.json", "--image", "gone.jpg"], "gone.jpg: No such file"),
         (["out/case.json", "--image", "case.jpg", "--bundle", "out"], "no bundle"),
         (

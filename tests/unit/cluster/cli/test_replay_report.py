@@ -121,8 +121,8 @@ def test_facts_that_differ_are_named_though_answer_is_same():
         "engine": ("openvino", "portable"),
         "precision": ("float32", "int8"),
         "score_threshold": (0.5, 0.6),
-        "openvino": ("2026.2.0", None),
-        "torch": (None, "2.10"),
+        "openvino": ("2026.2.0", "not used"),
+        "torch": ("not used", "2.10"),
     }
     assert f"bundle sha256: {'d' * 12} then, {'e' * 12} now" in list(report_lines(report))
 
