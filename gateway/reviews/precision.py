@@ -56,6 +56,10 @@ class Precision:
     cases: int
     verdicts: int
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
@@ -76,6 +80,18 @@ def model_in_use() -> ServedModel | None:
         return None
     [(digest, _)] = Counter(digest for digest, _ in last).most_common(1)
     return ServedModel(digest, frozenset(dict(last)[digest]))
+
+
+def judged_models() -> list[ServedModel]:
+    """Return the models with a verdict, the one of the latest answer first; blocking."""
+    verdicts = Verdict.objects.filter(replaced_at=None, record__source=Source.CLIENT)
+    models = verdicts.order_by("-record__received_at").values_list(
+        "record__bundle_sha256", "record__class_counts"
+    )
+    labels: dict[str, frozenset[str]] = {}
+    for digest, class_counts in models.iterator():
+        labels.setdefault(digest, frozenset(class_counts))
+    return [ServedModel(digest, of_model) for digest, of_model in labels.items()]
 
 
 def precision_in_use(
