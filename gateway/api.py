@@ -5,6 +5,7 @@ from csp.decorators import csp_update
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError
 from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 
@@ -12,10 +13,12 @@ from gateway.health import Health, Readiness
 from gateway.predict.example import ANSWER
 from gateway.problems import MEDIA_TYPE, problem_http_response
 from gateway.query import described
+from gateway.reviews.api import router as reviews
 from gateway.usage.api import router as usage
-from pipeline.errors import LesionserveError
+from pipeline.errors import BadRequest, LesionserveError
 from pipeline.http import correlation
 from pipeline.schemas import Prediction, PredictOptions, Problem
+from pipeline.text import one_line
 
 _REFUSALS = (400, 401, 403, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 502, 503, 504)
 
@@ -68,6 +71,7 @@ _API_KEY = {
 _TAGS = [
     {"name": "prediction", "description": "An image in, its lesions out."},
     {"name": "usage", "description": "What your organisation sent; needs the scope `usage:read`."},
+    {"name": "feedback", "description": "What people say about answers; scope `feedback`."},
     {"name": "health", "description": "For what watches the service; needs no key."},
 ]
 
@@ -110,11 +114,20 @@ api = DocumentedAPI(
 
 
 api.add_router("", usage)
+api.add_router("", reviews)
 
 
 @api.exception_handler(LesionserveError)
 def answer_error(request: ASGIRequest, error: LesionserveError) -> HttpResponse:
     return problem_http_response(error, request)
+
+
+@api.exception_handler(ValidationError)
+def answer_invalid_body(request: ASGIRequest, error: ValidationError) -> HttpResponse:
+    """Return a 400 that names the first fault of a body, and nothing else of it."""
+    first = error.errors[0]
+    place = ".".join(map(str, first["loc"][2:])) or "the body"
+    return problem_http_response(BadRequest(one_line(f"{place}: {first['msg']}.", 300)), request)
 
 
 # The operations below are declared for the document only: gateway.asgi serves their paths beside

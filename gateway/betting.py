@@ -109,11 +109,15 @@ class MeanTest:
         return float(np.exp(self._logs).mean())
 
 
-def share_bounds(successes: int, failures: int, alpha: float) -> tuple[float, float]:
+def share_bounds(successes: float, failures: float, alpha: float) -> tuple[float, float]:
     """Return bounds of a share that hold at all times together, but for a chance of alpha.
 
     It is the confidence sequence of a bet on all shares alike (Robbins 1970), from the counts of
     independent successes and failures so far. Without any, the bounds are 0 and 1.
+
+    A value between 0 and 1 may count as a part of a success, the rest of it as a failure: then the
+    bounds are of the mean of such values. The likelihood ratio of a value is convex in it, so its
+    mean is at most that of a success or failure with the same mean, and no bet wins on average.
     """
     total = successes + failures
     if not total:

@@ -12,6 +12,7 @@ LesionserveError
 │   ├── BodyTooLarge                    413
 │   ├── UnsupportedMediaType            415
 │   ├── IdempotencyKeyReused            422  the key was used for another request
+│   ├── FeedbackMismatch                422  a verdict that does not fit the record of the answer
 │   ├── TooManyRequests                 429  a key, an organisation or an address is over its limit
 │   └── HeadersTooLarge                 431
 └── ServiceError
@@ -87,6 +88,10 @@ class UnsupportedMediaType(ClientError):
 
 class IdempotencyKeyReused(ClientError):
     status, code, title = 422, "idempotency_key_reused", "Idempotency key reused"
+
+
+class FeedbackMismatch(ClientError):
+    status, code, title = 422, "feedback_mismatch", "Feedback does not fit"
 
 
 class HeadersTooLarge(ClientError):

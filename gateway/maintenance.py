@@ -14,6 +14,7 @@ from gateway.monitor.watcher import prune_observations, run_watches
 from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
 from gateway.usage.observations import sketch_days
+from gateway.reviews.precision import refresh_precision
 from gateway.usage.tally import fold
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -40,6 +41,7 @@ async def run_maintenance() -> None:
             (background, refresh_watch_metrics),
             (background, sketch_days),
             (background, prune_observations),
+            (background, refresh_precision),
         ):
             try:
                 await run(task)

@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "gateway.usage",
     "gateway.predict",
     "gateway.monitor",
+    "gateway.reviews",
     "gateway.web",
     "gateway.backup",
     "axes",

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import BundleError
-from pipeline.schemas import Label
+from pipeline.schema import Label
 from pipeline.text import few, quoted
 
 _LABEL = TypeAdapter(Label)

@@ -9,13 +9,13 @@ from pipeline.image import draw, masks
 from pipeline.image.decode import DecodedImage
 from pipeline.image.masks import RunMask
 from pipeline.instances import Instances, Lesion
+from pipeline.model_info import ModelInfo
 from pipeline.schemas import (
     Detection,
     ImageInfo,
     Mask,
     MaskFormat,
     Metrics,
-    ModelInfo,
     Prediction,
     PredictOptions,
     Quality,

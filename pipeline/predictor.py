@@ -9,8 +9,9 @@ from pipeline.image.gradability import Assessor, QualityLimits
 from pipeline.image.limits import DEFAULT_LIMITS, ImageLimits
 from pipeline.image.quality import measure
 from pipeline.image.resize import Resize
+from pipeline.model_info import ModelInfo
 from pipeline.postprocess import postprocess
-from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+from pipeline.schemas import Prediction, PredictOptions
 
 
 class LesionPredictor:

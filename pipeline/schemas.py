@@ -1,17 +1,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.errors import LesionserveError
 from pipeline.http import correlation
+from pipeline.model_info import ModelInfo
+from pipeline.schema import Label, Schema, without_sign
 
 # Scores and the threshold are compared in float32. Written as float64 in JSON, a score that equals
 # a threshold such as 0.7 is smaller by up to this difference.
@@ -20,24 +15,9 @@ _FLOAT32_STEP = 1e-7
 MaskFormat = Literal["rle", "polygon", "none"]
 VisualizationFormat = Literal["jpeg", "png", "none"]
 
-# Names appear in records, logs, tables and pages, so they are one line of bounded length.
-_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
-Name = Annotated[str, StringConstraints(max_length=100, pattern=_ONE_LINE)]
-Label = Annotated[str, StringConstraints(max_length=200, pattern=_ONE_LINE)]
 CorrelationId = Annotated[
     str, StringConstraints(max_length=correlation.MAX_LENGTH, pattern=correlation.PATTERN)
 ]
-
-
-class Schema(BaseModel):
-    """A frozen part of the public contract, which refuses unknown fields and NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _without_sign(value: float | None) -> float | None:
-    # Databases store -0.0 as 0, and the seal over the record would no longer match.
-    return None if value is None else value + 0.0
 
 
 class PredictOptions(Schema):
@@ -47,30 +27,11 @@ class PredictOptions(Schema):
     visualization: VisualizationFormat = Field(
         default="jpeg", description="encoding of the picture with the lesions drawn on"
     )
-    score_threshold: Annotated[float | None, AfterValidator(_without_sign)] = Field(
+    score_threshold: Annotated[float | None, AfterValidator(without_sign)] = Field(
         default=None,
         ge=0,
         le=1,
         description="drop detections below this score; can only raise the model's own threshold",
-    )
-
-
-class ModelInfo(Schema):
-    """The model that made a prediction. Both digests are SHA-256 in hex."""
-
-    name: Name
-    version: Name
-    sha256: str = Field(description="of the weights file alone")
-    bundle_sha256: str = Field(
-        pattern="^([0-9a-f]{64})?$",
-        description=(
-            "of the bundle's manifest, which covers weights, configuration, class names and "
-            "golden cases: the identity of the model; empty where no bundle was loaded"
-        ),
-    )
-    engine: Name
-    precision: Literal["float32", "bfloat16", "int8"] = Field(
-        description="of the engine's arithmetic; int8 answers differ from float32 ones"
     )
 
 
@@ -80,6 +41,11 @@ class ImageInfo(Schema):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     format: str = Field(description="JPEG, PNG, TIFF, WEBP or BMP")
+    sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="of the file's bytes; null in answers that are older than the field",
+    )
 
 
 class ImageStatistics(Schema):

@@ -2,7 +2,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from pipeline.bundle.golden import Agreement
-from pipeline.schemas import ModelInfo
+from pipeline.model_info import ModelInfo
 
 Stage = Literal["preprocess", "predictor", "postprocess"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from ray.serve.metrics import Counter, Gauge, Histogram
 
 from pipeline.bundle.golden import Agreement
-from pipeline.schemas import ModelInfo
+from pipeline.model_info import ModelInfo
 from serve_app.metrics import Stage
 
 # Ray's agent drops a gauge that is not set again within two of its report intervals, 20 s.

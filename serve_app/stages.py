@@ -16,8 +16,9 @@ from pipeline.image.inspect import Header, inspect
 from pipeline.image.quality import measure
 from pipeline.image.resize import ModelInput
 from pipeline.instances import Instances, no_instances
+from pipeline.model_info import ModelInfo
 from pipeline.postprocess import postprocess
-from pipeline.schemas import ImageStatistics, ModelInfo, PredictOptions, Quality
+from pipeline.schemas import ImageStatistics, PredictOptions, Quality
 from pipeline.tracing.spans import annotate
 from serve_app.args import AppArgs, Fused
 from serve_app.batching import Batcher

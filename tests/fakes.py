@@ -84,6 +84,10 @@ class FakeBundle(Bundle):
     def resize(self) -> Resize:
         return Resize(shortest_edge=0, longest_edge=0, channel_order="BGR")
 
+    @property
+    def score_threshold(self) -> float:
+        return 0.5
+
     def load_engine(
         self, engine="auto", device="auto", precision="float32", threads=None
     ) -> Engine:

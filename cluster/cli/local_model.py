@@ -6,7 +6,8 @@ from pathlib import Path
 from cluster.cli import console
 from pipeline.engines.base import AskedPrecision, EngineName
 from pipeline.errors import EngineUnavailable
-from pipeline.schemas import ModelInfo, Prediction, PredictOptions
+from pipeline.model_info import ModelInfo
+from pipeline.schemas import Prediction, PredictOptions
 
 # An image's bytes, the options, and the id that a local answer gets.
 Predict = Callable[[bytes, PredictOptions, str], Prediction]
@@ -37,11 +38,12 @@ class LocalModel:
 def open_local(local: LocalModel, demo: Path) -> Predict:
     """Load the model; the bundle `demo` where none is named. Raise ModelError."""
     # PyTorch is loaded only for a model of this process.
-    from pipeline.bundle.bundle import open_bundle
+    from pipeline.bundle.bundle import open_bundle, score_threshold
     from pipeline.engines.files.config_file import load_config_file
     from pipeline.engines.portable.config import read_resize
     from pipeline.engines.select import ModelFiles, open_engine
     from pipeline.predictor import LesionPredictor
+    from pipeline.software import versions
 
     if local.config is None or local.weights is None or local.classes is None:
         bundle = open_bundle(local.bundle or demo)
@@ -59,6 +61,7 @@ def open_local(local: LocalModel, demo: Path) -> Predict:
     console.remark(engine.remarks)
     with local.weights.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
+    config = load_config_file(local.config)
     info = ModelInfo(
         name=local.weights.stem,
         version="unversioned",
@@ -66,6 +69,7 @@ def open_local(local: LocalModel, demo: Path) -> Predict:
         bundle_sha256="",
         engine=engine.name,
         precision=engine.precision,
+        score_threshold=score_threshold(config),
+        software=dict(versions(engine.name)),
     )
-    resize = read_resize(load_config_file(local.config))
-    return LesionPredictor(engine, resize, local.classes, info)
+    return LesionPredictor(engine, read_resize(config), local.classes, info)

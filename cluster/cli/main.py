@@ -16,6 +16,7 @@ from cluster.cli.demo import demo
 from cluster.cli.deploy import deploy
 from cluster.cli.plan import plan
 from cluster.cli.predict import predict
+from cluster.cli.replay import replay
 from cluster.cli.up import up
 from cluster.errors import StackError
 from cluster.launcher.environment import name_the_user
@@ -48,12 +49,15 @@ def lesionserve(
         raise typer.Exit(2)
 
 
-for command in (demo, up, predict, pack, verify, deploy, plan):
+for command in (demo, up, predict, replay, pack, verify, deploy, plan):
     app.command()(command)
 
 
 def main() -> None:
-    """Run the command. Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted."""
+    """Run the command. Exit codes: 0 done, 1 failure, 2 misuse, 130 interrupted.
+
+    Those of `replay` are its own.
+    """
     console.prepare_streams()
     name_the_user()
     try:

@@ -53,6 +53,7 @@ CODES = {
     _Action.WATCH_ALARMED: _ACTIVITY,
     _Action.WATCH_ACKNOWLEDGED: _ACTIVITY,
     _Action.OBSERVATIONS_EXPORTED: _USED,
+    _Action.FEEDBACK_GIVEN: _ACTIVITY,
 }
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
@@ -90,6 +91,8 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
         yield "source", record.source
     if record.correlation_id:
         yield "correlation_id", record.correlation_id
+    if record.image_sha256:
+        yield "image_sha256", record.image_sha256
     if record.options is not None:
         yield "options", json.dumps(record.options, sort_keys=True)
     if record.model_name:
@@ -98,6 +101,10 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
         yield "model_engine", f"{record.model_engine} {record.model_precision}"
     if record.bundle_sha256:
         yield "bundle_sha256", record.bundle_sha256
+    if record.model_score_threshold is not None:
+        yield "model_score_threshold", str(record.model_score_threshold)
+    if record.model_software is not None:
+        yield "model_software", json.dumps(record.model_software, sort_keys=True)
     if record.detection_count is not None:
         yield "detection_count", str(record.detection_count)
     if record.below_threshold is not None:

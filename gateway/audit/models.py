@@ -95,6 +95,7 @@ class Record(Sealed):
 
     body_bytes = models.BigIntegerField(null=True, help_text="of the body as announced")
     image_bytes = models.BigIntegerField(null=True)
+    image_sha256 = models.CharField(max_length=64, default="", db_default="", blank=True)
     image_format = models.CharField(max_length=8, default="", blank=True)
     image_width = models.PositiveIntegerField(null=True)
     image_height = models.PositiveIntegerField(null=True)
@@ -111,6 +112,8 @@ class Record(Sealed):
         blank=True,
         help_text="of the model's manifest: its identity",
     )
+    model_score_threshold = models.FloatField(null=True, help_text="the model's own")
+    model_software = models.JSONField(null=True, help_text="versions, by the package's name")
     options = models.JSONField(
         null=True, help_text="what was asked for; null where it was refused before it was read"
     )
@@ -135,6 +138,9 @@ class Record(Sealed):
             "bundle_sha256",
             "options",
             "below_threshold",
+            "image_sha256",
+            "model_score_threshold",
+            "model_software",
         }
     )
 
@@ -170,9 +176,9 @@ class Record(Sealed):
     def count_attempt(self) -> None:
         self.attempts += 1
 
-    def set_image(self, size: int, header: Header) -> None:
+    def set_image(self, size: int, sha256: str, header: Header) -> None:
         """Set what the image header says, with the sides as stored in the file."""
-        self.image_bytes = size
+        self.image_bytes, self.image_sha256 = size, sha256
         self.image_format = header.format
         self.image_width, self.image_height = header.width, header.height
         self.image_pixels = header.width * header.height
@@ -188,6 +194,8 @@ class Record(Sealed):
         self.model_engine = prediction.model.engine[:100]
         self.model_precision = prediction.model.precision
         self.bundle_sha256 = prediction.model.bundle_sha256
+        self.model_score_threshold = prediction.model.score_threshold
+        self.model_software = prediction.model.software
         if prediction.is_withheld:
             return  # no count of lesions: none were looked for
         self.below_threshold = prediction.below_threshold
@@ -213,6 +221,7 @@ _WRITTEN_AT_THE_END = (
     "attempts",
     "replayed",
     "image_bytes",
+    "image_sha256",
     "image_format",
     "image_width",
     "image_height",
@@ -222,6 +231,8 @@ _WRITTEN_AT_THE_END = (
     "model_engine",
     "model_precision",
     "bundle_sha256",
+    "model_score_threshold",
+    "model_software",
     "options",
     "detection_count",
     "below_threshold",
@@ -259,6 +270,7 @@ class Event(Sealed):
         WATCH_ALARMED = "watch.alarmed"
         WATCH_ACKNOWLEDGED = "watch.acknowledged"
         OBSERVATIONS_EXPORTED = "observations.exported"
+        FEEDBACK_GIVEN = "feedback.given"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)

@@ -1,17 +1,13 @@
 """The golden cases of the model that the ingress has loaded, as `GET /golden` reports them."""
 
-import re
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import UpstreamFault
-from pipeline.schemas import Detection, Name, RleMask
-
-# Each number of a run length ends with a character below "P". pycocotools reads past the end of
-# counts whose last number is cut off.
-_WHOLE_COUNTS = re.compile("[0-o]*[0-O]")
+from pipeline.bundle.golden import is_comparable
+from pipeline.schema import Name
+from pipeline.schemas import Detection
 
 
 class GoldenCase(BaseModel):
@@ -43,12 +39,3 @@ def parse_golden(body: bytes) -> GoldenSet:
     if not all(is_comparable(case.expected) for case in golden.cases):
         raise UpstreamFault("The inference service gave no golden cases.")
     return golden
-
-
-def is_comparable(detections: Iterable[Detection]) -> bool:
-    """Return whether every mask, where there is one, is a whole run-length encoding."""
-    masks = (detection.mask for detection in detections)
-    return all(
-        mask is None or (isinstance(mask, RleMask) and _WHOLE_COUNTS.fullmatch(mask.counts))
-        for mask in masks
-    )

@@ -105,7 +105,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
     )
     stored = await in_database(_stored, now, operator)
     manifest, model_error = model
-    healthy, golden_age_s, score, firing = prometheus
+    healthy, golden_age_s, score, precision, firing = prometheus
     sent = {alert.name for alert in stored.open_alerts}
     is_connected = settings.ALERTS_TOKEN is not None
     return Overview(
@@ -116,6 +116,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
             parts.inference(manifest, model_error),
             parts.replicas(healthy),
             parts.model(manifest, golden_age_s, score),
+            parts.accuracy(precision),
             parts.probes(stored.probes),
             parts.audit(stored.check, now),
             parts.watch(stored.watches),
@@ -163,18 +164,26 @@ async def _model(scope: Any) -> tuple[Manifest | None, LesionserveError | None]:
 
 async def _prometheus(
     scope: Any,
-) -> tuple[list[Series] | None, float | None, float | None, set[str]]:
-    """Return the healthy replicas, the age and the deltas of the golden cases, and what fires."""
+) -> tuple[list[Series] | None, float | None, float | None, list[Series] | None, set[str]]:
+    """Return the healthy replicas, age and deltas of golden cases, precision, and what fires."""
     prometheus: Prometheus | None = scope["state"]["prometheus"]
     if prometheus is None:
-        return None, None, None, set()
-    expressions = parts.HEALTHY_REPLICAS, parts.GOLDEN_AGE_S, parts.GOLDEN_SCORE, parts.FIRING
+        return None, None, None, None, set()
+    expressions = (
+        parts.HEALTHY_REPLICAS,
+        parts.GOLDEN_AGE_S,
+        parts.GOLDEN_SCORE,
+        parts.PRECISION,
+        parts.FIRING,
+    )
     try:
-        healthy, age, score, firing = await asyncio.gather(*map(prometheus.query, expressions))
+        healthy, age, score, precision, firing = await asyncio.gather(
+            *map(prometheus.query, expressions)
+        )
     except PrometheusUnavailable:
-        return None, None, None, set()
+        return None, None, None, None, set()
     names = {series.labels.get("alertname", "") for series in firing}
-    return healthy, _value(age), _value(score), names
+    return healthy, _value(age), _value(score), precision, names
 
 
 def _value(series: list[Series]) -> float | None:

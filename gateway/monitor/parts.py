@@ -1,6 +1,6 @@
 """The parts of the service on the operations page: each function judges one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
@@ -17,8 +17,10 @@ from pipeline.errors import LesionserveError
 _FAILED_PROBES = 3  # in a row: as of the alert LesionserveProbeFailing
 _VERIFIED_WITHIN = timedelta(hours=26)  # as of the alert LesionserveAuditUnverified
 _GOLDEN_WITHIN_S = 24 * 3600  # as of the alert LesionserveGoldenStale
+_PRECISION = "lesionserve_gateway_precision"
 _NO_PROMETHEUS = "Not known: Prometheus is not connected (LESIONSERVE_PROMETHEUS_URL)."
 
+PRECISION = f'{{__name__=~"{_PRECISION}(_low|_high|_reference)?"}}'
 HEALTHY_REPLICAS = "sum by (deployment) (ray_serve_deployment_replica_healthy)"
 GOLDEN_AGE_S = "time() - min(ray_lesionserve_golden_success_timestamp_seconds)"
 FIRING = 'ALERTS{alertname=~"Lesionserve.+",alertstate="firing",severity=~"page|ticket"}'
@@ -81,6 +83,45 @@ def model(manifest: Manifest | None, golden_age_s: float | None, score: float | 
         summary = f"{name} answers, but a replica has not repeated its golden cases for a day."
         return Part("Model", Level.WARNING, summary, facts=tuple(facts))
     return Part("Model", Level.GOOD, f"{name} answers.", facts=tuple(facts))
+
+
+def accuracy(series: Sequence[Series] | None) -> Part:
+    """Judge the precision in use against the validation; None where Prometheus is away."""
+    if series is None:
+        return Part("Accuracy", Level.UNKNOWN, "Not known: Prometheus is not connected.")
+    values = {
+        (each.labels.get("label", ""), each.labels.get("__name__", "")): each.value
+        for each in series
+    }
+    labels = sorted({label for label, name in values if name == _PRECISION})
+    if not labels:
+        return Part("Accuracy", Level.UNKNOWN, "Not known: no lesion has been judged.")
+    facts = tuple((label, _precision(label, values)) for label in labels)
+    below = [label for label in labels if _is_below(label, values)]
+    if below:
+        return Part(
+            "Accuracy",
+            Level.BAD,
+            f"By the verdicts on lesions the model is worse than validated for {', '.join(below)}.",
+            remedy="Follow the runbook LesionservePrecisionLow.",
+            facts=facts,
+        )
+    summary = "The verdicts on lesions do not contradict the validation."
+    if not any(name == f"{_PRECISION}_reference" for _, name in values):
+        summary = "Lesions were judged; there is no precision of the validation to compare with."
+    return Part("Accuracy", Level.GOOD, summary, facts=facts)
+
+
+def _precision(label: str, values: Mapping[tuple[str, str], float]) -> str:
+    value, low, high = (
+        f"{values.get((label, _PRECISION + bound), 0.0):.0%}" for bound in ("", "_low", "_high")
+    )
+    return f"{value} right, between {low} and {high}"
+
+
+def _is_below(label: str, values: Mapping[tuple[str, str], float]) -> bool:
+    high = values.get((label, f"{_PRECISION}_high"), 1.0)
+    return high < values.get((label, f"{_PRECISION}_reference"), 0.0)
 
 
 def probes(state: Probes) -> Part:

@@ -17,10 +17,10 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from gateway.environment import ProbeSettings
-from gateway.monitor.golden import GoldenCase, GoldenSet, is_comparable
+from gateway.monitor.golden import GoldenCase, GoldenSet
 from gateway.monitor.models import ProbeRun
 from gateway.predict.upstream import is_tls_error
-from pipeline.bundle.golden import compare
+from pipeline.bundle.golden import compare, is_comparable
 from pipeline.errors import BundleError, LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem
 from pipeline.text import one_line

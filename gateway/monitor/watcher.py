@@ -14,7 +14,7 @@ from django.utils import timezone
 from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event
 from gateway.monitor.models import ReferenceProfile, WatchAlarm, WatchState
-from gateway.monitor.profile import Profile
+from gateway.monitor.stored_profiles import stored_profile
 from gateway.monitor.verdict import verdict
 from gateway.monitor.watch import Acknowledgement, RaisedAlarm, Watch
 from gateway.monitor.watch_examination import ObservedImage
@@ -69,7 +69,7 @@ def _advance(state: WatchState, until: datetime) -> bool:
         last = rows[-1].at
         rows = [row for row in rows if row.at < last]
         until = rows[-1].at
-    profile = profile_of(state.bundle_sha256)
+    profile = stored_profile(state.bundle_sha256)
     watch = Watch.from_json(state.state, profile, state.alpha)
     acknowledged = acknowledgements(state, state.until, until)
     raised = watch.advance(images_of(rows), until, acknowledged)
@@ -97,11 +97,6 @@ def _observations(state: WatchState) -> QuerySet[Observation]:
 def images_of(rows: Iterable[Observation]) -> Iterator[ObservedImage]:
     for row in rows:
         yield ObservedImage(str(row.request_id), row.at, row.examination, row.values)
-
-
-def profile_of(bundle_sha256: str) -> Profile | None:
-    stored = ReferenceProfile.objects.get(bundle_sha256=bundle_sha256).profile
-    return None if stored is None else Profile.model_validate(stored)
 
 
 def acknowledgements(state: WatchState, after: datetime, until: datetime) -> list[Acknowledgement]:
@@ -147,7 +142,7 @@ def _rebase(state: WatchState, before: datetime) -> None:
 
 def replay(state: WatchState, until: datetime) -> tuple[Watch, list[RaisedAlarm]]:
     """Compute a watch again from its base, and the alarms that it raised since."""
-    watch = Watch.from_json(state.base, profile_of(state.bundle_sha256), state.alpha)
+    watch = Watch.from_json(state.base, stored_profile(state.bundle_sha256), state.alpha)
     rows = _observations(state).filter(at__gt=state.base_until, at__lte=until)
     acknowledged = acknowledgements(state, state.base_until, until)
     alarms = watch.advance(images_of(rows.iterator(chunk_size=2000)), until, acknowledged)

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db.transaction import atomic
 
-from gateway.people.scopes import PREDICT, READ_USAGE
+from gateway.people.scopes import FEEDBACK, PREDICT, READ_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,12 @@ _RUN = frozenset(
 # The names are those of Django's groups. No role may change users: that would allow creating one
 # who sees every organisation. Only a superuser or a command may.
 ROLES = {
-    "clinician": Role(frozenset({PREDICT})),
+    "clinician": Role(frozenset({PREDICT, FEEDBACK})),
     "auditor": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS),
     "operator": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_KEYS | _RUN),
-    "admin": Role(frozenset({PREDICT, READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS | _RUN),
+    "admin": Role(
+        frozenset({PREDICT, FEEDBACK, READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS | _RUN
+    ),
 }
 
 

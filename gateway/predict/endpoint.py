@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 from contextlib import ExitStack
 from typing import Any
 
@@ -39,7 +40,7 @@ from gateway.responses import Response, response_of
 from pipeline.errors import LesionserveError
 from pipeline.http.multipart import read_file
 from pipeline.http.query import read_query
-from pipeline.image.inspect import inspect
+from pipeline.image.inspect import Header, inspect
 from pipeline.schemas import Prediction, PredictOptions
 from pipeline.tracing.spans import span
 
@@ -85,8 +86,8 @@ class PredictEndpoint:
                         image = read_file(content_type(headers), form)
                         del form  # as large as the image, which stays in memory
                         with span("inspect"):
-                            header = await asyncio.to_thread(inspect, image, settings.IMAGE_LIMITS)
-                        record.set_image(len(image), header)
+                            sha256, header = await asyncio.to_thread(identify, image)
+                        record.set_image(len(image), sha256, header)
                         request = ImageRequest(
                             image, header, options, context.request_id, context.correlation_id
                         )
@@ -130,6 +131,15 @@ def check_form(headers: Headers) -> int:
     require_correlation_id(headers)
     require_multipart(headers)
     return body_length(headers, settings.MAX_UPLOAD_BYTES)
+
+
+def identify(image: bytes) -> tuple[str, Header]:
+    """Return the SHA-256 of the image file (hex) for the record, and its header. Raise ImageError.
+
+    A public demo keeps none.
+    """
+    header = inspect(image, settings.IMAGE_LIMITS)
+    return "" if settings.PUBLIC_DEMO_KEY else hashlib.sha256(image).hexdigest(), header
 
 
 async def replay_or_forward(

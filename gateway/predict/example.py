@@ -11,10 +11,17 @@ ANSWER: dict[str, Any] = {
         "bundle_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
         "engine": "openvino",
         "precision": "int8",
+        "score_threshold": 0.5,
+        "software": {"lesionserve": "0.1.0", "numpy": "2.4.0", "openvino": "2026.2.0"},
     },
     "correlation_id": "case-0815",
     "options": {"masks": "rle", "visualization": "none", "score_threshold": 0.5},
-    "image": {"width": 64, "height": 48, "format": "JPEG"},
+    "image": {
+        "width": 64,
+        "height": 48,
+        "format": "JPEG",
+        "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    },
     "detections": [
         {
             "id": 0,

@@ -1,6 +1,6 @@
 from pydantic import BaseModel, Field
 
-from pipeline.schemas import Name
+from pipeline.schema import Name
 
 
 class Manifest(BaseModel):

@@ -70,6 +70,7 @@ class RecordView(BaseModel):
     replayed: bool
     body_bytes: int | None
     image_bytes: int | None
+    image_sha256: str
     image_format: str
     image_width: int | None
     image_height: int | None
@@ -78,10 +79,13 @@ class RecordView(BaseModel):
     model_engine: str
     model_precision: str
     bundle_sha256: str
+    model_score_threshold: float | None
+    model_software: dict[str, str] | None
     options: PredictOptions | None
     detection_count: int | None
     below_threshold: int | None
     class_counts: dict[str, int]
+    score_counts: list[int]
     day: date | None
     position: int | None
     seal: str

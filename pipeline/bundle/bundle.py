@@ -14,8 +14,10 @@ from pipeline.engines.portable.config import read_resize
 from pipeline.errors import BundleError, EngineUnavailable
 from pipeline.image.gradability import QualityLimits
 from pipeline.image.resize import Resize
+from pipeline.model_info import ModelInfo
 from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Detection, ModelInfo
+from pipeline.schemas import Detection
+from pipeline.software import versions
 
 WEIGHTS_FILE = "model.pth"
 CONFIG_FILE = "mask_rcnn_config.yaml"
@@ -46,10 +48,7 @@ class Bundle:
 
     @property
     def score_threshold(self) -> float:
-        model = self.config["MODEL"]
-        is_dense = model.get("META_ARCHITECTURE") == "RetinaNet"
-        head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
-        return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
+        return score_threshold(self.config)
 
     @cached_property
     def profile(self) -> ReferenceProfile | None:
@@ -75,6 +74,8 @@ class Bundle:
             bundle_sha256=self.manifest.digest,
             engine=engine_name,
             precision=precision,
+            score_threshold=self.score_threshold,
+            software=dict(versions(engine_name)),
         )
 
     def load_engine(
@@ -150,6 +151,14 @@ class Bundle:
 def has_masks(config: Mapping[str, Any]) -> bool:
     """Return whether a model of this configuration predicts masks."""
     return bool(config["MODEL"].get("MASK_ON", False))
+
+
+def score_threshold(config: Mapping[str, Any]) -> float:
+    """Return the lowest score of what a model of this configuration reports."""
+    model = config["MODEL"]
+    is_dense = model.get("META_ARCHITECTURE") == "RetinaNet"
+    head = model.get("RETINANET" if is_dense else "ROI_HEADS", {})
+    return float(head.get("SCORE_THRESH_TEST", DEFAULT_SCORE_THRESHOLD))
 
 
 def read_golden_image(path: Path) -> bytes:

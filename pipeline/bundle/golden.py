@@ -1,6 +1,7 @@
 """The golden cases of a bundle. The gateway imports this module, so it needs no PyTorch."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ SCORE_TOLERANCE = 0.02
 MIN_IOU = 0.95
 SIDE_TOLERANCE = 1.0  # pixels of the source image by which each side of a box may move
 BORDER_TOLERANCE = 0.25  # mask pixels that may differ, per pixel of the box's perimeter
+
+# Each number of a run length ends with a character below "P". pycocotools reads past the end of
+# counts whose last number is cut off.
+_WHOLE_COUNTS = re.compile("[0-o]*[0-O]")
 
 Expected = TypeAdapter(dict[str, list[Detection]])
 
@@ -90,12 +95,12 @@ def compare(
     for lesion in expected:
         match = max(
             (candidate for candidate in candidates if _same_lesion(lesion, candidate)),
-            key=lambda candidate: _box_iou(lesion, candidate),
+            key=lambda candidate: box_iou(lesion, candidate),
             default=None,
         )
         if match is not None:
             candidates.remove(match)
-            agreement = agreement.worst(_agreement(lesion, match))
+            agreement = agreement.worst(agreement_of(lesion, match))
         elif lesion.score > certain_score:
             raise BundleError(
                 f"golden case {case}: {_describe(lesion)} was not found again"
@@ -107,21 +112,46 @@ def compare(
     return agreement
 
 
-def _agreement(a: Detection, b: Detection) -> Agreement:
+def is_comparable(detections: Iterable[Detection]) -> bool:
+    """Return whether every mask, where there is one, is a whole run-length encoding."""
+    masks = (detection.mask for detection in detections)
+    return all(
+        mask is None or (isinstance(mask, RleMask) and _WHOLE_COUNTS.fullmatch(mask.counts))
+        for mask in masks
+    )
+
+
+def agreement_of(a: Detection, b: Detection) -> Agreement:
+    """Return how far two lesions differ, whose masks are comparable."""
     return Agreement(abs(a.score - b.score), _mask_iou(a, b), _box_distance(a, b))
+
+
+def parts_that_differ(a: Detection, b: Detection) -> list[str]:
+    """Return what of two lesions differs by more than the tolerances: class, score, box, mask."""
+    agreements = {
+        "class": (a.class_id, a.label) == (b.class_id, b.label),
+        "score": _scores_agree(a, b),
+        "box": _boxes_agree(a, b),
+        "mask": _masks_agree(a, b),
+    }
+    return [part for part, agrees in agreements.items() if not agrees]
 
 
 def _same_lesion(a: Detection, b: Detection) -> bool:
     return (
         a.class_id == b.class_id
-        and abs(a.score - b.score) <= SCORE_TOLERANCE
+        and _scores_agree(a, b)
         and _boxes_agree(a, b)
         and _masks_agree(a, b)
     )
 
 
+def _scores_agree(a: Detection, b: Detection) -> bool:
+    return abs(a.score - b.score) <= SCORE_TOLERANCE
+
+
 def _boxes_agree(a: Detection, b: Detection) -> bool:
-    return _box_distance(a, b) <= SIDE_TOLERANCE or _box_iou(a, b) >= MIN_IOU
+    return _box_distance(a, b) <= SIDE_TOLERANCE or box_iou(a, b) >= MIN_IOU
 
 
 def _box_distance(a: Detection, b: Detection) -> float:
@@ -130,11 +160,25 @@ def _box_distance(a: Detection, b: Detection) -> float:
 
 def _masks_agree(a: Detection, b: Detection) -> bool:
     if a.mask is None or b.mask is None:
-        return a.mask is b.mask
-    x1, y1, x2, y2 = a.box
-    border = BORDER_TOLERANCE * 2 * (x2 - x1 + y2 - y1)
+        return a.mask is b.mask and _areas_agree(a, b)
+    if _size(a.mask) != _size(b.mask):
+        return False  # pycocotools would find nothing in common, and nothing different
     intersection, union = _overlap(a.mask, b.mask)
-    return union - intersection <= max((1 - MIN_IOU) * union, border)
+    return union - intersection <= max((1 - MIN_IOU) * union, _border(a))
+
+
+def _areas_agree(a: Detection, b: Detection) -> bool:
+    """Return whether the areas agree of masks that were not asked for, or are not predicted."""
+    if a.mask_area is None or b.mask_area is None:
+        return a.mask_area is b.mask_area
+    larger = max(a.mask_area, b.mask_area)
+    return abs(a.mask_area - b.mask_area) <= max((1 - MIN_IOU) * larger, _border(a))
+
+
+def _border(lesion: Detection) -> float:
+    """Return how many pixels of its mask may differ along the border."""
+    x1, y1, x2, y2 = lesion.box
+    return BORDER_TOLERANCE * 2 * (x2 - x1 + y2 - y1)
 
 
 def _mask_iou(a: Detection, b: Detection) -> float:
@@ -145,10 +189,13 @@ def _mask_iou(a: Detection, b: Detection) -> float:
     return intersection / union if union else 1.0
 
 
+def _size(mask: Mask) -> tuple[int, int]:
+    assert isinstance(mask, RleMask)
+    return mask.size
+
+
 def _overlap(a: Mask, b: Mask) -> tuple[int, int]:
     """Return the areas of the intersection and of the union, in pixels."""
-    assert isinstance(a, RleMask)
-    assert isinstance(b, RleMask)
     pair = [a.model_dump(), b.model_dump()]
     intersection, union = (
         int(coco.area(coco.merge(pair, intersect=intersect))) for intersect in (True, False)
@@ -156,7 +203,8 @@ def _overlap(a: Mask, b: Mask) -> tuple[int, int]:
     return intersection, union
 
 
-def _box_iou(a: Detection, b: Detection) -> float:
+def box_iou(a: Detection, b: Detection) -> float:
+    """Return the intersection over union of the boxes."""
     return float(coco.iou([_xywh(a)], [_xywh(b)], [0])[0][0])
 
 
@@ -170,7 +218,7 @@ def _describe(detection: Detection) -> str:
 
 
 def _nearest(lesion: Detection, candidates: Sequence[Detection]) -> str:
-    nearest = max(candidates, key=lambda candidate: _box_iou(lesion, candidate), default=None)
+    nearest = max(candidates, key=lambda candidate: box_iou(lesion, candidate), default=None)
     if nearest is None:
         return ""
-    return f"; nearest is {_describe(nearest)}, box IoU {_box_iou(lesion, nearest):.3f}"
+    return f"; nearest is {_describe(nearest)}, box IoU {box_iou(lesion, nearest):.3f}"

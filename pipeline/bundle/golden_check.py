@@ -11,7 +11,8 @@ from pipeline.image.decode import decode
 from pipeline.image.gradability import QualityLimits, Reason, reasons_against
 from pipeline.image.quality import measure
 from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Detection, PredictOptions, Schema
+from pipeline.schema import Schema
+from pipeline.schemas import Detection, PredictOptions
 
 GOLDEN_OPTIONS = PredictOptions(masks="rle", visualization="none")
 

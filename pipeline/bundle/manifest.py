@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pipeline.bundle.precision_choice import PrecisionChoice
 from pipeline.engines.base import AskedPrecision, Precision
 from pipeline.errors import BundleError
-from pipeline.schemas import Label, Name, Schema
+from pipeline.schema import Label, Name, Schema
 
 MANIFEST_FILE = "manifest.json"
 

@@ -47,8 +47,9 @@ from pipeline.engines.select import ModelFiles, open_engine
 from pipeline.engines.torch_threads import one_torch_thread
 from pipeline.errors import BundleError, UnreadableConfig, UnsupportedConfig
 from pipeline.image.decode import decode
+from pipeline.model_info import ModelInfo
 from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Detection, ModelInfo
+from pipeline.schemas import Detection
 
 Dtype = Literal["float32", "float16"]
 Show = Callable[[str], None]

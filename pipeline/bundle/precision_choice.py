@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from pipeline.engines.base import Precision
-from pipeline.schemas import Name, Schema
+from pipeline.schema import Name, Schema
 
 
 class Quartiles(Schema):

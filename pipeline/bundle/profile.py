@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pipeline.bundle.manifest import summary
 from pipeline.errors import BundleError
 from pipeline.image.gradability import QualityLimits
-from pipeline.schemas import Label, Name, Schema
+from pipeline.schema import Label, Name, Schema
 
 PROFILE_FILE = "profile.json"
 # The shares of the values that lie at or below a distribution's quantiles.

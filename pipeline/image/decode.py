@@ -5,6 +5,7 @@ first, so the codecs only see files with a bounded size and number of frames and
 The pixels are those of Detectron2's reader.
 """
 
+import hashlib
 import io
 import logging
 import mmap
@@ -116,7 +117,9 @@ def _decode(
     width, height = upright_size(*image.size, orientation)
     pixels = allocate(height, width)
     codecs.read_pixels(data, header.format, image, as_stored(pixels, orientation))
-    return DecodedImage(pixels, ImageInfo(width=width, height=height, format=header.format))
+    sha256 = hashlib.sha256(data).hexdigest()
+    info = ImageInfo(width=width, height=height, format=header.format, sha256=sha256)
+    return DecodedImage(pixels, info)
 
 
 def _damage(error: BaseException) -> str:

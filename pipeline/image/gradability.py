@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.schemas import ImageStatistics, Quality, Schema
+from pipeline.schema import Schema
+from pipeline.schemas import ImageStatistics, Quality
 
 Side = Literal["low", "high"]
 Reason = Literal[

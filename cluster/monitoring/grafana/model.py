@@ -137,6 +137,31 @@ _FINDINGS = Section(
     ),
 )
 
+_VERDICTS = Section(
+    "Verdicts on lesions",
+    (
+        Panel(
+            "Precision in use",
+            {
+                "{{label}}": "max by (label) (lesionserve_gateway_precision)",
+                "{{label}}: at most": "max by (label) (lesionserve_gateway_precision_high)",
+                "{{label}}: validation": "max by (label) (lesionserve_gateway_precision_reference)",
+            },
+            "percentunit",
+            "The share of the judged lesions that were accepted, its upper bound, and the lower "
+            "end of the interval on the validation images. A bound below that end raises an alert.",
+            width=16,
+        ),
+        Panel(
+            "Verdicts",
+            {"{{verdict}}": "sum by (verdict) (increase(lesionserve_gateway_verdicts_total[1d]))"},
+            "none",
+            "Verdicts within a day, and lesions that were called missed.",
+            width=8,
+        ),
+    ),
+)
+
 _QUALITY = Section(
     "Image quality",
     (
@@ -156,5 +181,5 @@ MODEL = Board(
     uid="lesionserve-model",
     title="lesionserve: model",
     description="Which models answer, whether they answer as validated, and what they find.",
-    sections=(_VERSIONS, _CONSISTENCY, _FINDINGS, _QUALITY),
+    sections=(_VERSIONS, _CONSISTENCY, _FINDINGS, _VERDICTS, _QUALITY),
 )

@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from pipeline.image.decode import decode
+from pipeline.model_info import ModelInfo
 from pipeline.schemas import (
     Detection,
-    ImageInfo,
     Metrics,
-    ModelInfo,
     PolygonMask,
     Prediction,
     PredictOptions,
@@ -34,6 +33,7 @@ class Sent:
 
 
 DIGEST = "d" * 64  # of the fake model's bundle
+SOFTWARE = {"lesionserve": "0.1.0", "numpy": "2.4.0"}
 
 
 def prediction(
@@ -50,7 +50,6 @@ def prediction(
         "none": None,
     }
     is_below = (asked.score_threshold or 0) > 0.875
-    info = ImageInfo(width=64, height=48, format="JPEG") if image is None else decode(image).info
     detections = [
         Detection(
             id=0,
@@ -74,9 +73,11 @@ def prediction(
             bundle_sha256=DIGEST,
             engine="portable",
             precision="float32",
+            score_threshold=0.5,
+            software=SOFTWARE,
         ),
         options=asked,
-        image=info,
+        image=decode(jpeg() if image is None else image).info,
         detections=detections,
         below_threshold=int(is_below),
         metrics=Metrics.of(detections, ("LSIL", "HSIL")),

@@ -57,6 +57,7 @@ def test_openapi_document_describes_api(gateway: Gateway):
         "/predict/",
         "/usage/",
         "/records/{request_id}",
+        "/records/{request_id}/feedback",
         "/healthz",
         "/readyz",
     }
@@ -82,10 +83,17 @@ def test_openapi_document_names_operations_tags_and_key(gateway: Gateway):
         "predict": ["prediction"],
         "usage": ["usage"],
         "record": ["usage"],
+        "feedback": ["feedback"],
+        "give_feedback": ["feedback"],
         "healthz": ["health"],
         "readyz": ["health"],
     }
-    assert {tag["name"] for tag in document["tags"]} == {"prediction", "usage", "health"}
+    assert {tag["name"] for tag in document["tags"]} == {
+        "prediction",
+        "usage",
+        "feedback",
+        "health",
+    }
     (scheme,) = document["components"]["securitySchemes"].items()
     assert (scheme[0], scheme[1]["name"]) == ("apiKey", "X-API-Key")
     assert {str(operation.get("security")) for operation in operations} == {

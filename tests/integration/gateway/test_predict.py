@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,14 @@ from gateway.audit.models import Record
 from pipeline.schemas import PredictOptions
 from tests.integration.gateway.browser import answering, ungradable
 from tests.integration.gateway.client import Gateway, form, head, jpeg, part
-from tests.integration.gateway.ingress import DIGEST, FakeIngress, Sent, prediction, problem
+from tests.integration.gateway.ingress import (
+    DIGEST,
+    SOFTWARE,
+    FakeIngress,
+    Sent,
+    prediction,
+    problem,
+)
 from tests.integration.gateway.records import (
     assert_problem,
     assert_refused,
@@ -47,6 +55,8 @@ def test_record_holds_all_but_image(gateway: Gateway, ingress, key):
     assert (record.model_name, record.model_version) == ("fake", "7")
     assert (record.model_engine, record.model_precision) == ("portable", "float32")
     assert record.bundle_sha256 == DIGEST
+    assert record.image_sha256 == hashlib.sha256(image).hexdigest()
+    assert (record.model_score_threshold, record.model_software) == (0.5, SOFTWARE)
     assert record.options == PredictOptions().model_dump()
     assert (record.below_threshold, record.correlation_id) == (0, "")
     assert (record.detection_count, record.class_counts) == (1, {"LSIL": 0, "HSIL": 1})

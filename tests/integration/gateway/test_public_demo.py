@@ -89,7 +89,9 @@ def test_all_pages_of_demo_are_known_to_tests_of_banner():
     paths += [str(pattern.pattern) for pattern in api.url_patterns]
     assert sorted(paths) == [
         *("", "", "docs", "healthz", "openapi.json", "predict/", "readyz"),
-        *("records/<uuidstr:request_id>", "session/", "usage/"),
+        "records/<uuidstr:request_id>",
+        *["records/<uuidstr:request_id>/feedback"] * 2,  # to read and to give it
+        *("session/", "usage/"),
     ]
 
 
@@ -106,7 +108,14 @@ def test_nobody_can_sign_in_or_administrate(demo: Gateway, path, method):
     assert_problem(demo.get(path, "Content-Length: 0", method=method), 404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/usage/", "/records/00000000-0000-0000-0000-000000000001"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usage/",
+        "/records/00000000-0000-0000-0000-000000000001",
+        "/records/00000000-0000-0000-0000-000000000001/feedback",
+    ],
+)
 def test_public_key_reads_no_record(demo: Gateway, demo_key: str, path):
     assert_problem(demo.get(path, f"X-API-Key: {demo_key}"), 403, "forbidden")
 

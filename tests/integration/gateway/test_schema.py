@@ -34,7 +34,7 @@ def of_the_gateway(gateway: Gateway) -> Any:
 
 @pytest.fixture
 def all_scopes(transactional_db: None) -> dict[str, str]:
-    return {"X-API-Key": str(issue_key(scopes=["predict", "usage:read"])[1])}
+    return {"X-API-Key": str(issue_key(scopes=["predict", "usage:read", "feedback"])[1])}
 
 
 def ingress_openapi() -> dict[str, Any]:
@@ -115,6 +115,8 @@ def test_gateway_conforms_to_its_openapi_document(of_the_gateway, all_scopes) ->
         "POST /predict/",
         "GET /usage/",
         "GET /records/{request_id}",
+        "POST /records/{request_id}/feedback",
+        "GET /records/{request_id}/feedback",
         "GET /healthz",
         "GET /readyz",
     }

@@ -31,6 +31,7 @@ LABELS = {
     "metric",
     "group",
     "reference",
+    "label",  # a class of the model that answers
 }
 NAMES = {
     "LesionserveErrorBudgetBurnFast",
@@ -50,6 +51,7 @@ NAMES = {
     "LesionserveAutoscalerAtMaximum",
     "LesionserveGoldenMismatch",
     "LesionserveGoldenStale",
+    "LesionservePrecisionLow",
     "LesionserveModelVersionSkew",
     "LesionserveModelWatch",
     "LesionserveModelWatchBehind",

@@ -11,6 +11,8 @@ from gateway import (
 from gateway.metrics import SECONDS
 from gateway.monitor import watch_metrics
 from gateway.predict import metrics
+from gateway.reviews import precision as reviews
+from gateway.reviews.precision import Precision
 from serve_app.paths import ROOT
 
 PAGE = ROOT / "docs" / "metrics.md"
@@ -35,6 +37,7 @@ def test_page_lists_labels_and_type_of_each_metric():
     metrics._detections_of("HSIL")
     host_metrics._CERTIFICATE.labels("tested")
     watch_metrics.ALARMS.labels("tested", "tested")
+    reviews._show("HSIL", Precision(0.5, 0.0, 1.0, 1, 1), 0.5)
     for family in REGISTRY.collect():
         if not family.name.startswith("lesionserve_gateway_"):
             continue

@@ -28,7 +28,7 @@ BEFORE = [("usage", "0004_proofs_of_the_heads")]
 def before() -> Iterator[Any]:
     """The models of the usage app before records had options, identity and correlation id."""
     executor = MigrationExecutor(connection)
-    newest = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "usage"]
+    newest = executor.loader.graph.leaf_nodes()
     executor.migrate(BEFORE)
     yield executor.loader.project_state(BEFORE).apps
     MigrationExecutor(connection).migrate(newest)
@@ -114,6 +114,9 @@ def test_migrated_rows_keep_seals_and_day_continues(before):
         {"bundle_sha256": "d" * 64},
         {"options": PredictOptions().model_dump()},
         {"below_threshold": 0},
+        {"image_sha256": "e" * 64},
+        {"model_score_threshold": 0.5},
+        {"model_software": {"numpy": "2.4.0"}},
         {"model_name": "another"},
     ],
     ids=str,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.schemas import Detection, ModelInfo, Prediction, PredictOptions, Problem, Quality
+from pipeline.model_info import ModelInfo
+from pipeline.schemas import Detection, Prediction, PredictOptions, Problem, Quality
 from tests.integration.gateway.ingress import prediction
 from tests.quality import statistics
 

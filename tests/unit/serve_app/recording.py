@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from pipeline.bundle.golden import Agreement
-from pipeline.schemas import ModelInfo
+from pipeline.model_info import ModelInfo
 from serve_app.metrics import Stage
 
 

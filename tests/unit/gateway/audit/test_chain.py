@@ -18,6 +18,7 @@ from gateway.audit.sweep import sweep
 from gateway.usage.models import Tally
 from gateway.usage.tally import _fold_some, fold
 from pipeline.schemas import PredictOptions
+from tests.answers import answer, model
 from tests.clinics import organisation_named
 
 pytestmark = pytest.mark.django_db
@@ -159,11 +160,19 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_record_has_seven_fields_added_later():
+def test_record_has_ten_fields_added_later():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
-        "below_threshold", "source",
+        "below_threshold", "source", "image_sha256", "model_score_threshold", "model_software",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, -0.0, 0.05, 1 / 3, 1])
+def test_seal_holds_for_any_threshold_of_model(threshold):
+    record = Record(request_id=uuid4(), state="succeeded")
+    record.set_prediction(answer(info=model(score_threshold=threshold)))
+    assert Record.objects.close(record)
+    verify()
 
 
 @pytest.mark.parametrize("threshold", [None, 0.0, -0.0, 1.0, 0.1, 1 / 3, 1e-7, 5e-324, 1])

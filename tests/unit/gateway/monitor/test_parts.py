@@ -57,6 +57,42 @@ def test_replicas_are_unknown_without_prometheus() -> None:
     assert "LESIONSERVE_PROMETHEUS_URL" in part.summary
 
 
+def precision(label: str, **values: float) -> list[Series]:
+    """Return the series of a class; `value` is the precision itself."""
+    name = "lesionserve_gateway_precision"
+    return [
+        Series({"__name__": name if part == "value" else f"{name}_{part}", "label": label}, value)
+        for part, value in values.items()
+    ]
+
+
+def test_accuracy_is_bad_where_upper_bound_of_class_is_below_reference() -> None:
+    part = parts.accuracy(
+        [
+            *precision("HSIL", value=0.6, low=0.5, high=0.7, reference=0.75),
+            *precision("LSIL", value=0.8, low=0.6, high=0.9, reference=0.75),
+        ]
+    )
+    assert part.level is Level.BAD
+    assert part.summary.endswith("for HSIL.")
+    assert dict(part.facts)["LSIL"] == "80% right, between 60% and 90%"
+
+
+def test_accuracy_is_good_where_bounds_allow_reference() -> None:
+    part = parts.accuracy(precision("LSIL", value=0.5, low=0.1, high=0.75, reference=0.75))
+    assert (part.level, "do not contradict" in part.summary) == (Level.GOOD, True)
+
+
+def test_accuracy_without_reference_says_so() -> None:
+    part = parts.accuracy(precision("LSIL", value=0.5, low=0.1, high=0.7))
+    assert (part.level, "no precision of the validation" in part.summary) == (Level.GOOD, True)
+
+
+def test_accuracy_is_unknown_without_verdicts_or_prometheus() -> None:
+    for series in (None, []):
+        assert parts.accuracy(series).level is Level.UNKNOWN
+
+
 def test_model_shows_age_of_golden_cases() -> None:
     part = parts.model(MANIFEST, 7200.0, 0.00125)
     assert ("Golden cases reproduced", "2 hours ago") in part.facts

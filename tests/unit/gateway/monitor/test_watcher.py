@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from gateway.audit.models import Event
 from gateway.monitor import watcher
 from gateway.monitor.models import ReferenceProfile, WatchAlarm, WatchState
+from gateway.monitor.stored_profiles import stored_profile
 from gateway.monitor.watch_metrics import refresh_watch_metrics
 from gateway.monitor.watcher import prune_observations, run_watches
 from gateway.usage.models import Observation, Sketch
@@ -193,4 +194,4 @@ def test_watches_of_organisations_are_apart(clinic, at):
 def test_profile_that_is_kept_has_what_the_watch_reads():
     profile = profile_of([{"quality": {"luma_mean": 0.5}}, {"quality": {"luma_mean": 0.6}}])
     ReferenceProfile.objects.create(bundle_sha256=DIGEST, profile=profile.model_dump())
-    assert watcher.profile_of(DIGEST) == profile
+    assert stored_profile(DIGEST) == profile

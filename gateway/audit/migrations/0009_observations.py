@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("people", "0002_one_line_names"),
-        ("usage", "0007_source"),
+        ("usage", "0008_image_digest_and_software"),
     ]
 
     operations = [

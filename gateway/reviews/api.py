@@ -1,0 +1,83 @@
+from uuid import UUID
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+from ninja import Router
+from ninja.security import APIKeyHeader
+
+from gateway.access.auth import authenticate, authorise
+from gateway.access.caller import Caller
+from gateway.addresses import address_of
+from gateway.audit.events import Actor
+from gateway.database import in_database
+from gateway.people.scopes import FEEDBACK, READ_USAGE
+from gateway.reviews.actions import give_feedback, read_feedback
+from gateway.reviews.feedback import Feedback, FeedbackView
+from gateway.reviews.metrics import count
+from gateway.usage.api import AuthenticatedRequest
+from pipeline.schemas import Problem
+
+_READ_REFUSALS = dict.fromkeys((400, 401, 403, 404, 405, 429, 503), Problem)
+_REFUSALS = {**_READ_REFUSALS, **dict.fromkeys((408, 411, 413, 422), Problem)}
+
+
+class GiverAuth(APIKeyHeader):
+    """The authentication of a key or a signed-in person with the scope to give feedback."""
+
+    param_name = "X-API-Key"
+
+    async def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
+        assert isinstance(request, ASGIRequest)
+        caller = await authenticate(request.scope)
+        await authorise(request.scope, caller, self.scope_for(caller))
+        return caller
+
+    def scope_for(self, caller: Caller) -> str:
+        return FEEDBACK
+
+
+class ReaderAuth(GiverAuth):
+    """The authentication of whoever may give feedback, or read records."""
+
+    def scope_for(self, caller: Caller) -> str:
+        return READ_USAGE if READ_USAGE in caller.scopes else FEEDBACK
+
+
+router = Router(tags=["feedback"])
+
+
+@router.post(
+    "/records/{uuid:request_id}/feedback",
+    auth=GiverAuth(),
+    response={200: FeedbackView, **_REFUSALS},
+    operation_id="give_feedback",
+    summary="Judge the lesions of an answer",
+)
+async def give(request: AuthenticatedRequest, request_id: UUID, feedback: Feedback) -> FeedbackView:
+    """Accept, reject or relabel lesions of an answer, and name those that it missed.
+
+    Sent again, it changes nothing. The record of the answer stays as it is.
+    """
+    caller = request.auth
+    given = await in_database(
+        give_feedback, request_id, caller.organisation, feedback, _actor(request)
+    )
+    count(given.new)
+    return given.view
+
+
+@router.get(
+    "/records/{uuid:request_id}/feedback",
+    auth=ReaderAuth(),
+    response={200: FeedbackView, **_READ_REFUSALS},
+    operation_id="feedback",
+    summary="What was said about an answer",
+)
+async def read(request: AuthenticatedRequest, request_id: UUID) -> FeedbackView:
+    """Return the verdicts and missed lesions that hold now, of everybody in your organisation."""
+    caller = request.auth
+    return await in_database(read_feedback, request_id, caller.organisation, _actor(request))
+
+
+def _actor(request: AuthenticatedRequest) -> Actor:
+    return Actor(request.auth.name, address_of(request.scope))
