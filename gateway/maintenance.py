@@ -13,8 +13,8 @@ from gateway.monitor.watch_metrics import refresh_watch_metrics
 from gateway.monitor.watcher import prune_observations, run_watches
 from gateway.predict import metrics
 from gateway.predict.idempotency import forget_expired
-from gateway.usage.observations import sketch_days
 from gateway.reviews.precision import refresh_precision
+from gateway.usage.observations import sketch_days
 from gateway.usage.tally import fold
 
 logger = structlog.stdlib.get_logger(__name__)

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import UpstreamFault
-from pipeline.schemas import Label, Name
+from pipeline.schema import Label, Name
 
 
 class Distribution(BaseModel):

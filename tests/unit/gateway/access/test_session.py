@@ -66,7 +66,8 @@ def scope(session: str, *headers: tuple[bytes, bytes], token: str | None = TOKEN
 
 def test_person_of_session_is_caller(nurse: User):
     caller = caller_of_session(scope(session_of(nurse)))
-    assert caller == Caller(organisation_named("a clinic"), frozenset({"predict"}), user="nurse")
+    scopes = frozenset({"predict", "feedback"})
+    assert caller == Caller(organisation_named("a clinic"), scopes, user="nurse")
 
 
 def test_form_in_body_is_not_read(nurse: User):
