@@ -20,10 +20,9 @@ from gateway.reviews.feedback import (
     LesionVerdict,
     MissedLesions,
 )
+from gateway.reviews.metrics import MISSED
 from gateway.reviews.models import Missed, Verdict
 from pipeline.text import quoted
-
-MISSED = "missed"
 
 
 @dataclass(frozen=True, slots=True)
