@@ -43,9 +43,9 @@ class LoneLesion(Schema):
 class ImageComparison(Schema):
     """The lesions of two answers on one image.
 
-    A lesion that one model alone reports is borderline, and no difference, where its score is at
-    most 0.02 above the threshold of the other model, which may have found it just below. The same
-    holds for a lesion of two classes where both of its scores are that low.
+    A lesion that one model alone reports is borderline, and no difference, where its score is
+    within 0.02 of the threshold of the other model, which may have found it just below. The same
+    holds for a lesion of two classes where both of its scores are that near.
     """
 
     agreed: list[LesionPair] = Field(description="with the same class")
@@ -88,17 +88,16 @@ def compare(
     """
     assert (first.image, first.options) == (second.image, second.options), "they are comparable"
     asked = first.options.score_threshold or 0.0
-    # Up to these scores, the other model may have left the lesion out by rounding.
-    first_limit, second_limit = (
-        max(threshold, asked) + SCORE_TOLERANCE for threshold in reversed(thresholds)
-    )
+    first_threshold, second_threshold = (max(threshold, asked) for threshold in thresholds)
     agreed, lost, added = _match(first.detections, second.detections, same_class=True)
     others, lost, added = _match(lost, added, same_class=False)
+    certainly_lost = [lesion for lesion in lost if not _is_near(lesion, second_threshold)]
+    certainly_added = [lesion for lesion in added if not _is_near(lesion, first_threshold)]
     reclassified = [
-        pair for pair in others if pair[0].score > first_limit or pair[1].score > second_limit
+        pair
+        for pair in others
+        if not (_is_near(pair[0], second_threshold) and _is_near(pair[1], first_threshold))
     ]
-    certainly_lost = [lesion for lesion in lost if lesion.score > first_limit]
-    certainly_added = [lesion for lesion in added if lesion.score > second_limit]
     return ImageComparison(
         agreed=[_pair(*pair) for pair in agreed],
         reclassified=[_pair(*pair) for pair in reclassified],
@@ -112,6 +111,11 @@ def compare(
         - len(certainly_added),
         one_withheld=first.is_withheld != second.is_withheld,
     )
+
+
+def _is_near(lesion: Detection, threshold: float) -> bool:
+    """Return whether a model with this threshold may report the lesion or not by rounding."""
+    return abs(lesion.score - threshold) <= SCORE_TOLERANCE
 
 
 def _match(

@@ -12,6 +12,7 @@ import typer
 
 from cluster.cli import console
 from cluster.cli.bundles import pack, verify
+from cluster.cli.compare import compare
 from cluster.cli.demo import demo
 from cluster.cli.deploy import deploy
 from cluster.cli.plan import plan
@@ -48,7 +49,7 @@ def lesionserve(
         raise typer.Exit(2)
 
 
-for command in (demo, up, predict, pack, verify, deploy, plan):
+for command in (demo, up, predict, compare, pack, verify, deploy, plan):
     app.command()(command)
 
 

@@ -146,11 +146,20 @@ def test_lesion_is_matched_once():
         ((0.5, 0.5), None, 0.515, True),
         ((0.5, 0.5), None, 0.53, False),
         ((0.5, 0.7), None, 0.715, True),  # the second model may have it just below its own
+        ((0.5, 0.7), None, 0.6, False),  # its higher threshold leaves the lesion out
         ((0.7, 0.5), None, 0.715, False),  # it would report the lesion, and does not
         ((0.5, 0.5), 0.8, 0.815, True),
         ((0.5, 0.5), 0.8, 0.83, False),
     ],
-    ids=["low", "high", "below_second", "above_second", "asked_low", "asked_high"],
+    ids=[
+        "low",
+        "high",
+        "below_second",
+        "far_below_second",
+        "above_second",
+        "asked_low",
+        "asked_high",
+    ],
 )
 def test_lone_lesion_near_other_threshold_is_borderline(thresholds, asked, score, is_borderline):
     lesions = [("LSIL", score, LEFT), ("HSIL", 0.95, RIGHT)]
