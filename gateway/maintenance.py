@@ -7,6 +7,7 @@ from gateway.audit.sweep import sweep
 from gateway.database import background
 from gateway.host_metrics import refresh_host_metrics
 from gateway.monitor.alerts import prune_alerts
+from gateway.monitor.rollouts.outcomes import prune_comparisons
 from gateway.monitor.runs import prune_runs
 from gateway.monitor.served import note_served_models
 from gateway.predict import metrics
@@ -33,6 +34,7 @@ async def run_maintenance() -> None:
             (background, note_served_models),
             (background, prune_runs),
             (background, prune_alerts),
+            (background, prune_comparisons),
         ):
             try:
                 await run(task)

@@ -251,6 +251,10 @@ class Event(Sealed):
         ORGANISATION_REMOVED = "organisation.removed"
         ALERT_FIRED = "alert.fired"
         ALERT_RESOLVED = "alert.resolved"
+        ROLLOUT_STARTED = "rollout.started"
+        ROLLOUT_PROMOTED = "rollout.promoted"
+        ROLLOUT_ABORTED = "rollout.aborted"
+        ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)
