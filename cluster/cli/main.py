@@ -17,6 +17,7 @@ from cluster.cli.demo import demo
 from cluster.cli.deploy import deploy
 from cluster.cli.plan import plan
 from cluster.cli.predict import predict
+from cluster.cli.rollout import app as rollout
 from cluster.cli.up import up
 from cluster.errors import StackError
 from cluster.launcher.environment import name_the_user
@@ -51,6 +52,7 @@ def lesionserve(
 
 for command in (demo, up, predict, compare, pack, verify, deploy, plan):
     app.command()(command)
+app.add_typer(rollout, name="rollout")
 
 
 def main() -> None:
