@@ -61,8 +61,6 @@ def up(
     """Start everything on this machine and stay up until Ctrl-C."""
     from cluster.launcher.options import StackOptions
 
-    if public_demo and candidate is not None:
-        raise typer.BadParameter("--candidate goes without --public-demo, which has no rollouts")
     if not public_demo:
         data = default_data() if data is None else data
     options = StackOptions(

@@ -100,7 +100,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_shadow_of_candidate_that_loses_lesions_is_rolled_back(stack: Stack):
-    stack.start("shadow", "--max-disagreement", "0.01")
+    stack.start("shadow", "--max-disagreement", "0.01", "--max-slow", "0.9")
     assert stack.post_until_end(1000) == {STABLE}
     status = stack.status()
     assert (status["state"], status["reason"].split(":")[0]) == ("rolled_back", "disagreement")
