@@ -1,6 +1,6 @@
 """Rollouts with `lesionserve up --candidate`: both models, the gateway and the commands are real.
 
-The tests share one stack, and follow each other.
+Most tests share one stack, and follow each other.
 """
 
 import json
@@ -20,7 +20,7 @@ import pytest
 
 from cluster.paths import DEMO_BUNDLE
 from pipeline.bundle.manifest import read_manifest
-from tests.bundle_variants import with_threshold
+from tests.bundle_variants import renamed, with_threshold
 from tests.e2e.up import COMMAND, Up, running
 from tests.waiting import until
 from weights.recipe.dataset import write_dataset
@@ -90,10 +90,15 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("images")
+    write_dataset(folder, FIRST_SEED, IMAGES, workers=1)
+    return [path.read_bytes() for path in sorted(folder.rglob("*.jpg"))]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, images: list[bytes]) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("rollout")
-    write_dataset(folder / "images", FIRST_SEED, IMAGES, workers=1)
-    images = [path.read_bytes() for path in sorted((folder / "images").rglob("*.jpg"))]
     candidate = with_threshold(folder / "strict", THRESHOLD)
     with running(folder, "--candidate", str(candidate)) as up:
         yield Stack(up, folder / "data", candidate, images)
@@ -133,6 +138,26 @@ def test_candidate_that_hangs_costs_no_answer_and_is_rolled_back(stack: Stack):
     assert STABLE in digests
     status = stack.status()
     assert (status["state"], status["reason"].split(":")[0]) == ("rolled_back", "errors")
+
+
+def test_candidate_that_answers_alike_stays_and_is_promoted(tmp_path: Path, images: list[bytes]):
+    candidate = renamed(tmp_path / "same")
+    with running(tmp_path, "--candidate", str(candidate)) as up:
+        stack = Stack(up, tmp_path / "data", candidate, images)
+        stack.start("canary", "--percent", "50", "--max-disagreement", "0.01", "--max-slow", "0.9")
+        for number in range(80):
+            stack.post(number, f"e{number}")
+        until(lambda: stack.status()["images"] > 0)
+        status = stack.status()
+        assert (status["state"], status["failed"]) == ("running", 0)
+        assert (status["lost"], status["added"], status["reclassified"]) == (0, 0, 0)
+        assert status["agreed"] > 0
+        stack.rollout("promote")
+        assert stack.status()["state"] == "running"
+    with running(tmp_path, "--bundle", str(candidate)) as up:
+        stack = Stack(up, tmp_path / "data", candidate, images)
+        until(lambda: stack.status()["state"] == "promoted")
+        assert stack.post(0, "after") == stack.digest
 
 
 def replica_of(application: str, up: Up) -> psutil.Process:

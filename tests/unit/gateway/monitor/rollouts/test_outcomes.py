@@ -1,11 +1,14 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from gateway.audit.models import Event
 from gateway.monitor.models import Comparison, Rollout
 from gateway.monitor.rollouts.outcomes import (
+    Outcome,
     evidence_of,
     prune_comparisons,
     record_outcome,
@@ -83,6 +86,22 @@ def test_candidate_that_differs_by_rounding_stays():
     for _ in range(300):
         after = record_outcome(rollout.pk, outcome(stable_s=0.1, candidate_s=0.15))
     assert after.state == "running"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_at_once_lose_no_outcome():
+    rollout = begun()
+    outcomes = [outcome() for _ in range(24)]
+
+    def record(one: Outcome) -> None:
+        try:
+            record_outcome(rollout.pk, one)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(record, outcomes))
+    assert counts(rollout) == {"disagreement": 24, "errors": 24, "slow": 24}
 
 
 def test_milliseconds_that_double_are_not_slow():
