@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo torch images space test test-faults test-images test-nodes coverage mutants fuzz check bench clean
+.PHONY: demo torch images space test test-faults test-images test-nodes test-rollouts coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
@@ -47,6 +47,10 @@ test-images: $(READY)
 # Half an hour, as root: several nodes of Ray in network namespaces; docs/reliability.md has the results.
 test-nodes: $(READY)
 	$(BIN)/pytest -m nodes tests/nodes
+
+# A few minutes: a candidate beside a running stack, rolled back for its lesions and for hanging.
+test-rollouts: $(READY)
+	$(BIN)/pytest -m rollouts tests/e2e
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)

@@ -9,7 +9,11 @@ from gateway.database import close_connections
 from gateway.maintenance import run_maintenance
 from gateway.monitor import page
 from gateway.monitor.profile_reader import ProfileReader
+from gateway.monitor.rollouts.candidate import PATH as CANDIDATE_PATH
+from gateway.monitor.rollouts.forwarder import RolloutForwarder
+from gateway.monitor.rollouts.schedule import RolloutSchedule
 from gateway.monitor.schedule import ProbeSchedule, prober_of
+from gateway.predict.forwarding import StableForwarder
 from gateway.predict.metrics import MAX_IN_FLIGHT
 from gateway.predict.readiness import require_writable
 from gateway.predict.upstream import Upstream
@@ -43,13 +47,8 @@ class Lifespan:
         await receive()
         if settings.OTLP_ENDPOINT is not None:
             spans.start(settings.OTLP_ENDPOINT, "lesionserve-gateway")
-        upstream = Upstream.connect(
-            url=settings.UPSTREAM_URL,
-            token=settings.SERVICE_TOKEN,
-            deadline_s=settings.DEADLINE_S,
-            ca=settings.UPSTREAM_CA,
-            certificate=settings.UPSTREAM_CERTIFICATE,
-        )
+        upstream = _connect()
+        candidate = _connect(CANDIDATE_PATH)
         scope["state"]["upstream"] = upstream
         scope["state"]["require_writable"] = SingleFlight(require_writable)
         scope["state"]["limiter"] = Limiter(settings.RATES, settings.REDIS_URL)
@@ -57,6 +56,12 @@ class Lifespan:
         MAX_IN_FLIGHT.set(settings.MAX_IN_FLIGHT)
         profiles = ProfileReader(upstream.ready, upstream.profile)
         tasks = [asyncio.create_task(run_maintenance()), asyncio.create_task(profiles.run())]
+        scope["state"]["forwarder"] = StableForwarder(upstream)
+        if settings.PUBLIC_DEMO_KEY is None:
+            forwarder = RolloutForwarder(upstream, candidate, settings.DEADLINE_S)
+            scope["state"]["forwarder"] = forwarder
+            rollouts = RolloutSchedule(forwarder, upstream, candidate)
+            tasks += [asyncio.create_task(part.run()) for part in (rollouts, forwarder.mirror)]
         if settings.PROBE is not None:
             prober = prober_of(settings.PROBE, upstream, settings.DEADLINE_S)
             schedule = ProbeSchedule(prober, settings.PROBE.every_s, upstream.ready)
@@ -70,8 +75,24 @@ class Lifespan:
             task.cancel()
         await asyncio.wait(tasks)
         await upstream.close()
+        await candidate.close()
         if prometheus is not None:
             await prometheus.close()
         await asyncio.to_thread(close_connections)
         await asyncio.to_thread(spans.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _connect(path: str = "") -> Upstream:
+    """Return a client of the ingress, or of the application at `path` beside it.
+
+    Only the ingress itself is followed to its own port: Ray's proxy is asked for the other one.
+    """
+    return Upstream.connect(
+        url=f"{settings.UPSTREAM_URL}{path}",
+        token=settings.SERVICE_TOKEN,
+        deadline_s=settings.DEADLINE_S,
+        ca=settings.UPSTREAM_CA,
+        certificate=settings.UPSTREAM_CERTIFICATE,
+        follows=not path,
+    )

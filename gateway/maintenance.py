@@ -7,6 +7,7 @@ from gateway.audit.sweep import sweep
 from gateway.database import background
 from gateway.host_metrics import refresh_host_metrics
 from gateway.monitor.alerts import prune_alerts
+from gateway.monitor.rollouts.outcomes import prune_comparisons
 from gateway.monitor.runs import prune_runs
 from gateway.monitor.served import note_served_models
 from gateway.monitor.watch_metrics import refresh_watch_metrics
@@ -42,6 +43,7 @@ async def run_maintenance() -> None:
             (background, sketch_days),
             (background, prune_observations),
             (background, refresh_precision),
+            (background, prune_comparisons),
         ):
             try:
                 await run(task)

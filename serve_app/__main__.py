@@ -2,12 +2,16 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from pipeline.bundle.manifest import Manifest
 from pipeline.errors import ModelError
 from pipeline.tracing.spans import TracingError
 from serve_app.args import AppArgs
-from serve_app.config import ConfigError, Profile, load_profile
+from serve_app.candidate import candidate_document
+from serve_app.config import Application, ConfigError, Profile, parse_profile, read_document
 from serve_app.demo_bundle import require_demo
 from serve_app.deployed_bundle import open_deployed_bundle
 from serve_app.driver_state import DriverReport, DriverState
@@ -26,7 +30,8 @@ def main() -> int:
     """
     options = _options()
     try:
-        profile = _with_http(load_profile(options.config), options)
+        document = read_document(options.config)
+        profile = _with_http(parse_profile(options.config, document), options)
         Tokens.from_environment()
         endpoint_of_environment()
     except (ConfigError, TokenError, TracingError) as error:
@@ -38,25 +43,29 @@ def main() -> int:
         if options.demo_only:
             require_demo(bundle.manifest, args.model.bundle)
         precision = bundle.manifest.precision_of(args.model.precision)
+        applications = [_application(profile, args, bundle.manifest)]
+        if options.candidate is not None:
+            applications.append(_candidate(options, document))
     except ModelError as error:
         return _fail(error, 1)
-    args = _with_model(args, bundle_sha256=bundle.manifest.digest)
     DriverReport(
         state=DriverState.ACCEPTED,
         url=profile.http_options.url,
         chosen_precision=precision if args.model.precision == "auto" else None,
     ).print()
-    return _serve(profile, args, options)
+    return _serve(profile, applications, options)
 
 
-def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
+def _serve(
+    profile: Profile, applications: Sequence[Application], options: argparse.Namespace
+) -> int:
     # Ray is imported once the profile and the bundle are accepted, and Serve while Ray's own
     # processes start: each takes a second or more of a processor.
     from serve_app.driver import OBJECT_STORE_BYTES, local_ray
 
     stopping = threading.Event()
     with local_ray(
-        args,
+        [application.args for application in applications],
         options.dashboard_port,
         options.temp_dir,
         options.metrics_port,
@@ -69,7 +78,7 @@ def _serve(profile: Profile, args: AppArgs, options: argparse.Namespace) -> int:
         from serve_app.deployment import StartError, deployed
 
         try:
-            with deployed(profile, args):
+            with deployed(profile, applications):
                 DriverReport(state=DriverState.READY).print()
                 stopping.wait()
                 DriverReport(state=DriverState.STOPPING).print()
@@ -84,6 +93,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serve_app")
     parser.add_argument("--config", type=Path, default=ROOT / "configs/serve/local.yaml")
     parser.add_argument("--bundle", type=Path, help="instead of the profile's")
+    parser.add_argument("--candidate", type=Path, help="a bundle that is tried at /candidate")
     parser.add_argument("--demo-only", action="store_true", help="refuse any other bundle")
     parser.add_argument("--port", type=int, help="instead of the profile's")
     parser.add_argument("--certificate", type=Path, help="HTTPS, with this and its key (PEM)")
@@ -115,6 +125,20 @@ def _with_bundle(args: AppArgs, bundle: Path | None) -> AppArgs:
 
 def _with_model(args: AppArgs, **changes: object) -> AppArgs:
     return args.model_copy(update={"model": args.model.model_copy(update=changes)})
+
+
+def _application(profile: Profile, args: AppArgs, manifest: Manifest) -> Application:
+    pinned = _with_model(args, bundle_sha256=manifest.digest)
+    return profile.application.model_copy(update={"args": pinned})
+
+
+def _candidate(options: argparse.Namespace, document: Any) -> Application:
+    """Return the application of --candidate. Raise BundleError."""
+    profile = parse_profile(options.config, candidate_document(document))
+    args = _with_bundle(profile.application.args, options.candidate)
+    manifest = open_deployed_bundle(None, args.model.bundle).manifest
+    manifest.precision_of(args.model.precision)
+    return _application(profile, args, manifest)
 
 
 def _fail(error: Exception, status: int) -> int:

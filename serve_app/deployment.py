@@ -1,7 +1,7 @@
 """Serve an application on the Ray that this process is connected to."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import ray
@@ -14,8 +14,7 @@ from ray.serve.context import _set_global_client
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
 from serve_app.app import build_app
-from serve_app.args import AppArgs
-from serve_app.config import Profile
+from serve_app.config import Application, Profile
 from serve_app.status import last_line
 
 _ASK_AGAIN_S = 0.1  # the answer costs the controller a few milliseconds
@@ -30,10 +29,10 @@ class StartError(Exception):
 
 
 @contextmanager
-def deployed(profile: Profile, args: AppArgs) -> Iterator[None]:
-    """Serve the profile's application until the end of the block.
+def deployed(profile: Profile, applications: Sequence[Application]) -> Iterator[None]:
+    """Serve the applications, as the profile says, until the end of the block.
 
-    The block is entered once the model has reproduced its golden cases and the proxy takes
+    The block is entered once their models have reproduced their golden cases and the proxy takes
     requests. Raise StartError where a replica or the proxy does not start.
     """
     # As `serve.start` does, which would wait for the proxy before the replica may start.
@@ -46,16 +45,19 @@ def deployed(profile: Profile, args: AppArgs) -> Iterator[None]:
         proxy_location=profile.proxy_location,
     )
     _set_global_client(ServeControllerClient(controller))  # type: ignore[no-untyped-call]
-    application = profile.application
-    target = serve.RunTarget(
-        build_app(args),
-        name=application.name,
-        route_prefix=application.route_prefix,
-        logging_config=profile.logging_config.for_ray(),
-    )
-    serve.run_many([target], wait_for_applications_running=False)
+    targets = [
+        serve.RunTarget(
+            build_app(application.args),
+            name=application.name,
+            route_prefix=application.route_prefix,
+            logging_config=profile.logging_config.for_ray(),
+        )
+        for application in applications
+    ]
+    serve.run_many(targets, wait_for_applications_running=False)
     ray.get(proxies_ready, timeout=HTTP_PROXY_TIMEOUT)
-    _wait_until_running(application.name)
+    for application in applications:
+        _wait_until_running(application.name)
     yield
     serve.shutdown()  # type: ignore[no-untyped-call]
 

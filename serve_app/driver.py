@@ -2,7 +2,7 @@ import importlib
 import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class _HeadWithoutDashboard(_Head):
 
 @contextmanager
 def local_ray(
-    args: AppArgs,
+    applications: Sequence[AppArgs],
     dashboard_port: int | None,
     temp_dir: Path | None,
     metrics_port: int | None = None,
@@ -49,6 +49,7 @@ def local_ray(
 ) -> Iterator[None]:
     """Run a Ray instance of our own, on the loopback address; without a port, no dashboard.
 
+    applications: what will run on it, so that there is room.
     metrics_port: where Ray exports the metrics of its processes and of the replicas.
     dashboard_metrics_port: where the dashboard's process exports its own, which it does without a
     dashboard, too; without either port, there is no such process.
@@ -60,7 +61,7 @@ def local_ray(
     port of the node agent, so the head node is started as `ray.init()` does it inside (ADR 0022).
     """
     _set_environment(dashboard_metrics_port)
-    if args.has_one_ingress:
+    if all(args.has_one_ingress for args in applications):
         enable_direct_ingress()
     has_dashboard_process = dashboard_port is not None or dashboard_metrics_port is not None
     node = (_Head if has_dashboard_process else _HeadWithoutDashboard)(
@@ -68,7 +69,7 @@ def local_ray(
             node_ip_address=_LOOPBACK,
             # As many as the profile asks for: it always fits. As many workers are started before
             # they are asked for, several at a time, and as many idle ones are kept.
-            num_cpus=_cpus(args) + _WORKERS_OF_SERVE,
+            num_cpus=sum(map(_cpus, applications)) + _WORKERS_OF_SERVE,
             object_store_memory=object_store_bytes,
             include_dashboard=dashboard_port is not None,
             dashboard_host=_LOOPBACK,

@@ -152,7 +152,7 @@ class Predictor:
         return await self._batcher.submit(model_input), model_input.pixels.shape
 
     async def manifest(self) -> dict[str, Any]:
-        """Return the manifest of the loaded model, with its engine and its precision."""
+        """Return the manifest of the loaded model, with its engine, precision and threshold."""
         await self.require_sound()
         return self._manifest
 
@@ -208,6 +208,7 @@ class Predictor:
         self._profile = report.model_dump_json().encode()
         running = {"engine": self._info.engine, "precision": self._info.precision}
         self._manifest = bundle.manifest.model_dump(mode="json") | running
+        self._manifest["score_threshold"] = self._golden.score_threshold
         self._metrics.model_loaded(self._info)
         _log.info("the model is loaded", asked_precision=model.precision, **running)
 

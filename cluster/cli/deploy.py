@@ -13,6 +13,13 @@ def deploy(
     address: Annotated[
         str, typer.Option(help="HOST:PORT of Ray's head; auto: this node's")
     ] = "auto",
+    candidate: Annotated[
+        bool,
+        typer.Option("--candidate", help="try the bundle beside what serves, at /candidate"),
+    ] = False,
+    remove_candidate: Annotated[
+        bool, typer.Option("--remove-candidate", help="remove the candidate, and change no more")
+    ] = False,
     other_classes: Annotated[
         bool, typer.Option("--other-classes", help="let the class list change")
     ] = False,
@@ -47,9 +54,11 @@ def deploy(
     anything was changed, 4 rolled back, 5 not rolled back, 130 interrupted before anything was
     changed.
     """
+    from cluster.deploy import deploy as deployment
     from cluster.deploy.deploy import DeployOptions
-    from cluster.deploy.deploy import deploy as roll_out
 
+    if candidate and (remove_candidate or bundle is None):
+        raise typer.BadParameter("--candidate goes with --bundle, and without --remove-candidate")
     options = DeployOptions(
         profile=profile,
         bundle=bundle,
@@ -61,5 +70,7 @@ def deploy(
         room_within_s=room_within,
         ready_within_s=ready_within,
         http_host=http_host,
+        candidate=candidate,
     )
-    roll_out(options, console.say)
+    act = deployment.remove_candidate if remove_candidate else deployment.deploy
+    act(options, console.say)

@@ -12,11 +12,13 @@ import typer
 
 from cluster.cli import console
 from cluster.cli.bundles import pack, verify
+from cluster.cli.compare import compare
 from cluster.cli.demo import demo
 from cluster.cli.deploy import deploy
 from cluster.cli.plan import plan
 from cluster.cli.predict import predict
 from cluster.cli.replay import replay
+from cluster.cli.rollout import app as rollout
 from cluster.cli.up import up
 from cluster.errors import StackError
 from cluster.launcher.environment import name_the_user
@@ -49,8 +51,9 @@ def lesionserve(
         raise typer.Exit(2)
 
 
-for command in (demo, up, predict, replay, pack, verify, deploy, plan):
+for command in (demo, up, predict, replay, compare, pack, verify, deploy, plan):
     app.command()(command)
+app.add_typer(rollout, name="rollout")
 
 
 def main() -> None:

@@ -20,6 +20,9 @@ def up(
         Path | None, typer.Option(help=f"a profile [default: {LOCAL_PROFILE}]")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="instead of the profile's")] = None,
+    candidate: Annotated[
+        Path | None, typer.Option(help="a bundle beside it, for `lesionserve rollout`")
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="of the gateway [default: a free one]")
     ] = None,
@@ -63,6 +66,7 @@ def up(
     options = StackOptions(
         config=config or (SPACE_PROFILE if public_demo else LOCAL_PROFILE),
         bundle=bundle,
+        candidate=candidate,
         data=data,
         gateway_port=SPACE_PORT if public_demo and port is None else port,
         dashboard=dashboard,

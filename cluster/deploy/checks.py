@@ -36,27 +36,35 @@ def check_takeover(
     the present one was not started by `deploy`, so that it could not be restored; or, without
     `take_over`, if it is still rolling.
     """
-    others = sorted(details.applications.keys() - {plan.name})
+    others = sorted(details.applications.keys() - {plan.name, plan.other})
     if others:
         raise refused(
             f"the cluster also serves {', '.join(others)[:200]}, which deploying {plan.name} would "
             "delete; use a cluster of its own, or delete them first"
         )
     before = details.applications.get(plan.name)
-    if before is None:
-        return None
-    if before.is_rolling and not take_over:
+    beside = details.applications.get(plan.other)
+    if plan.is_candidate and beside is None:
+        raise refused(f"{plan.other} does not serve yet: deploy it before a candidate")
+    for name, application in ((plan.name, before), (plan.other, beside)):
+        if application is not None:
+            _check_own(name, application, take_over=take_over)
+    return before
+
+
+def _check_own(name: str, application: Application, *, take_over: bool) -> None:
+    """Refuse to touch an application that `deploy` did not start, or that is still rolling."""
+    if application.is_rolling and not take_over:
         raise refused(
-            f"{plan.name} is being rolled or deleted already ({before.status}); wait until "
+            f"{name} is being rolled or deleted already ({application.status}); wait until "
             "`serve status` shows that it has ended, or, where the command that began it was "
             "killed, deploy with --take-over"
         )
-    if before.config is None or before.config.get("import_path") != _IMPORT_PATH:
+    if application.config is None or application.config.get("import_path") != _IMPORT_PATH:
         raise refused(
-            f"{plan.name} was started by `lesionserve up` or a script, or is another service: "
+            f"{name} was started by `lesionserve up` or a script, or is another service: "
             "stop it, then deploy"
         )
-    return before
 
 
 def check_unchanged(
@@ -67,7 +75,9 @@ def check_unchanged(
     Raise StackError where somebody else has deployed meanwhile.
     """
     now = check_takeover(plan, details, take_over=before is not None and before.is_rolling)
-    if (before and before.config) != (now and now.config):
+    if (before and before.config) != (now and now.config) or (
+        plan.next_to(details).beside != plan.beside
+    ):
         raise refused("somebody else has deployed during the checks; look at `serve status` first")
     return now
 
@@ -98,7 +108,10 @@ def check_nodes(plan: Plan) -> int:
 def check_classes(
     plan: Plan, before: Application, client: ServeClient, *, other_classes: bool
 ) -> None:
-    """Refuse another class list than the one that serves now."""
+    """Refuse another class list than the one that serves now, in the application `before`.
+
+    A candidate is held to the one that it may replace.
+    """
     if other_classes:
         return
     classes = _classes_now(plan, before, client)
@@ -235,7 +248,7 @@ def _problem(check: Any) -> str | None:
 
 
 def _classes_now(plan: Plan, before: Application, client: ServeClient) -> list[str] | None:
-    manifest = client.manifest(plan.name)
+    manifest = client.manifest(plan.other if plan.is_candidate else plan.name)
     if manifest is not None:
         return list(manifest["class_names"])
     assert before.config is not None, "check_takeover has refused it"

@@ -1,17 +1,23 @@
 """Deploy a new version on a running Ray cluster, or go back to the old one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ray.exceptions import RayError
 
 from cluster.deploy import checks
-from cluster.deploy.errors import error_line, refused
+from cluster.deploy.errors import error_line, not_rolled_back, refused
 from cluster.deploy.plan import Plan, read_plan
 from cluster.deploy.roll import Roll, Say
-from cluster.deploy.serve_client import Application, ServeClient, connected
+from cluster.deploy.serve_client import (
+    CLUSTER_ERRORS,
+    Application,
+    ServeClient,
+    ServeDetails,
+    connected,
+)
 from pipeline.text import counted
 
 
@@ -35,6 +41,7 @@ class DeployOptions:
     room_within_s: float = 30.0
     ready_within_s: float = 900.0
     http_host: str | None = None
+    candidate: bool = False
 
 
 def deploy(options: DeployOptions, say: Say) -> None:
@@ -48,11 +55,14 @@ def deploy(options: DeployOptions, say: Say) -> None:
         options.bundle,
         stop_first=options.stop_first,
         http_host=options.http_host,
+        candidate=options.candidate,
     )
     say(f"bundle: {plan.model} is intact")
     with connected(options.address) as client:
         try:
-            before = _check_service(plan, options, client, say)
+            details = client.details()
+            plan = plan.next_to(details)
+            before = _check_service(plan, options, client, details, say)
             if before is not None and plan.serves_already(before, client.manifest(plan.name)):
                 say(f"serves: {plan.model}, deployed before as it is; nothing was changed")
                 return
@@ -64,16 +74,56 @@ def deploy(options: DeployOptions, say: Say) -> None:
         except RayError as error:
             raise refused(f"the cluster ended the checks: {error_line(error)}") from error
         Roll(plan, before, client, options.ready_within_s, say).run()
+        if _is_promoted(plan):
+            _remove_candidate(plan, client, say)
+
+
+def remove_candidate(options: DeployOptions, say: Say) -> None:
+    """Remove the candidate from beside the profile's application. Raise StackError."""
+    plan = read_plan(options.profile, options.bundle, stop_first=options.stop_first)
+    with connected(options.address) as client:
+        details = client.details()
+        checks.check_takeover(plan, details, take_over=options.take_over)
+        if plan.other not in details.applications:
+            say("there is no candidate; nothing was changed")
+            return
+        serves = details.applications.get(plan.name)
+        if serves is None or serves.config is None:
+            raise refused(f"{plan.name} does not serve, so that nothing would be left")
+        _put_alone(plan, serves.config, client, say)
+
+
+def _is_promoted(plan: Plan) -> bool:
+    """Return whether the bundle that serves now is that of the candidate beside it."""
+    models = [config["args"]["model"] for config in plan.beside]
+    return not plan.is_candidate and any(
+        model.get("bundle_sha256") == plan.manifest.digest for model in models
+    )
+
+
+def _remove_candidate(plan: Plan, client: ServeClient, say: Say) -> None:
+    """Remove a candidate that has become the stable application."""
+    _put_alone(plan, plan.document["applications"][0], client, say)
+
+
+def _put_alone(plan: Plan, config: Mapping[str, Any], client: ServeClient, say: Say) -> None:
+    try:
+        client.put(replace(plan, beside=()).with_applications(config))
+    except CLUSTER_ERRORS as error:
+        raise not_rolled_back(
+            f"{plan.name} serves, and the candidate could not be removed: {error_line(error)}"
+        ) from error
+    say("the candidate is removed; it finishes what it has begun")
 
 
 def _check_service(
-    plan: Plan, options: DeployOptions, client: ServeClient, say: Say
+    plan: Plan, options: DeployOptions, client: ServeClient, details: ServeDetails, say: Say
 ) -> Application | None:
     """Return the application to replace; None where nothing is deployed."""
-    details = client.details()
     before = checks.check_takeover(plan, details, take_over=options.take_over)
-    if before is not None:
-        checks.check_classes(plan, before, client, other_classes=options.other_classes)
+    serves = details.applications.get(plan.other) if plan.is_candidate else before
+    if serves is not None:
+        checks.check_classes(plan, serves, client, other_classes=options.other_classes)
         _say_what_stays(plan, details.http_options, say)
     return before
 

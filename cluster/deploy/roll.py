@@ -61,7 +61,7 @@ class Roll:
         return frozenset() if self.before is None else self.before.replicas
 
     def _roll_in(self) -> None:
-        self._put(self.plan.document)
+        self._put(self.plan.whole)
         end = time.monotonic() + self.within_s
         self._await_replicas(self.plan.deployment, self._old, end)
         self._await_answer(self.plan.manifest.digest, end)
@@ -130,6 +130,8 @@ class Roll:
 
     def _go_back(self, reason: str) -> NoReturn:
         before = self.before
+        if before is None and self.plan.beside:
+            self._withdraw(reason)
         if before is None or before.config is None or not before.has_served:
             self._stay(reason)
         self.say(f"{self.plan.model} does not serve: {reason}")
@@ -147,6 +149,17 @@ class Roll:
                 "see `serve status`, and deploy the bundle of before"
             ) from error
         raise rolled_back(f"rolled back, the version before serves: {reason}")
+
+    def _withdraw(self, reason: str) -> NoReturn:
+        """Raise StackError once what was never deployed before is gone from beside the other."""
+        failed = f"{self.plan.model} does not serve: {reason}"
+        try:
+            self._put(self.plan.with_applications())
+        except RollFailed as error:
+            raise not_rolled_back(
+                f"{failed}, and it could not be removed: {error}; see `serve status`"
+            ) from error
+        raise rolled_back(f"removed again, {self.plan.other} serves as before: {failed}")
 
     def _stay(self, reason: str) -> NoReturn:
         """Raise StackError that says what serves, where nothing sound can be gone back to."""

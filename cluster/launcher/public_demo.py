@@ -109,6 +109,7 @@ def _require_nothing_else(options: StackOptions) -> None:
     refused = {
         "--config": options.config.resolve() != SPACE_PROFILE.resolve(),
         "--bundle": options.bundle is not None,
+        "--candidate": options.candidate is not None,
         "--data": options.data is not None,
         "--tls": options.tls,
         "--dashboard": options.dashboard,

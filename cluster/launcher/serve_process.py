@@ -49,6 +49,8 @@ def _command(workspace: Workspace, options: StackOptions, ports: StackPorts) -> 
     command += ["--metrics-port", str(ports.ray_metrics)]
     if options.bundle is not None:
         command += ["--bundle", str(options.bundle)]
+    if options.candidate is not None:
+        command += ["--candidate", str(options.candidate)]
     if ports.dashboard is not None:
         command += ["--dashboard-port", str(ports.dashboard)]
     if options.dashboard or options.monitoring:

@@ -54,7 +54,13 @@ CODES = {
     _Action.WATCH_ACKNOWLEDGED: _ACTIVITY,
     _Action.OBSERVATIONS_EXPORTED: _USED,
     _Action.FEEDBACK_GIVEN: _ACTIVITY,
+    _Action.ROLLOUT_STARTED: _ACTIVITY,
+    _Action.ROLLOUT_PROMOTED: _ACTIVITY,
+    _Action.ROLLOUT_ABORTED: _ACTIVITY,
+    _Action.ROLLOUT_ROLLED_BACK: _ACTIVITY,
 }
+
+_FAILURES = (_Action.SESSION_REFUSED, _Action.ALERT_FIRED, _Action.ROLLOUT_ROLLED_BACK)
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
 _SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
@@ -112,7 +118,7 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _of_event(event: Event) -> Element:
-    is_failure = event.action in (_Action.SESSION_REFUSED, _Action.ALERT_FIRED)
+    is_failure = event.action in _FAILURES
     outcome = _MINOR if is_failure else _SUCCESS
     message = _message(CODES[_Action(event.action)], event.action, event.at, outcome)
     _participant(message, event.actor, event.address, _organisation(event))

@@ -12,7 +12,10 @@ from gateway.people.models import Member, Organisation
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The actor of an event: `key:<id>`, `user:<name>`, `command`, `alertmanager` or `unknown`."""
+    """The actor of an event.
+
+    `key:<id>`, `user:<name>`, `command`, `alertmanager`, `gateway` or `unknown`.
+    """
 
     name: str
     address: str | None = None
@@ -20,6 +23,8 @@ class Actor:
 
 # A person who runs the gateway's commands.
 COMMAND = Actor("command")
+# What the gateway decides by itself.
+GATEWAY = Actor("gateway")
 
 
 def actor_of(request: HttpRequest, user: AbstractBaseUser | None = None) -> Actor:

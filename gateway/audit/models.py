@@ -271,6 +271,10 @@ class Event(Sealed):
         WATCH_ACKNOWLEDGED = "watch.acknowledged"
         OBSERVATIONS_EXPORTED = "observations.exported"
         FEEDBACK_GIVEN = "feedback.given"
+        ROLLOUT_STARTED = "rollout.started"
+        ROLLOUT_PROMOTED = "rollout.promoted"
+        ROLLOUT_ABORTED = "rollout.aborted"
+        ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
 
     at = models.DateTimeField(default=timezone.now)
     action = models.CharField(max_length=40)

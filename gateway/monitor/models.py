@@ -1,6 +1,7 @@
 from django.db import models
 from django.utils import timezone
 
+from gateway.examination import KEY_LENGTH
 from gateway.people.models import Organisation
 
 
@@ -174,3 +175,88 @@ class WatchAlarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} against {self.reference} at {self.at:%Y-%m-%d %H:%M}"
+
+
+class Rollout(models.Model):
+    """A candidate bundle beside the stable one, from when a person starts it until it ends.
+
+    The candidate answers at the path `/candidate` of the ingress. At most one rollout runs.
+    """
+
+    class Mode(models.TextChoices):
+        SHADOW = "shadow", "shadow: the stable model answers, and the candidate is compared"
+        CANARY = "canary", "canary: the candidate answers a share of the examinations"
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        PROMOTED = "promoted", "promoted: the candidate has become the stable model"
+        ABORTED = "aborted", "aborted: a person ended it"
+        ROLLED_BACK = "rolled_back", "rolled back: a test found the candidate to be worse"
+
+    candidate_sha256 = models.CharField(max_length=64, help_text="the identity of its bundle")
+    mode = models.CharField(max_length=6, choices=Mode)
+    percent = models.PositiveSmallIntegerField(help_text="of the examinations")
+    organisations = models.ManyToManyField(
+        Organisation, blank=True, help_text="whose images take part; all where none is named"
+    )
+    alpha = models.FloatField(help_text="the chance that a good candidate is ever rolled back")
+    max_disagreement = models.FloatField(help_text="the accepted mean share of other lesions")
+    max_errors = models.FloatField(help_text="the accepted share of images that it fails")
+    max_slow = models.FloatField(help_text="the accepted share of images on which it is slow")
+    slow_factor = models.FloatField(help_text="slow: longer than so many times the stable model")
+    patience_s = models.FloatField(help_text="until it counts as failed on an image")
+
+    state = models.CharField(max_length=11, choices=State, default=State.RUNNING)
+    reason = models.CharField(max_length=300, default="", blank=True, help_text="of its end")
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True, help_text="when both models were found to answer")
+    promotion_at = models.DateTimeField(null=True, help_text="when a person decided to promote it")
+    ended_at = models.DateTimeField(null=True)
+    stable_sha256 = models.CharField(max_length=64, default="", blank=True)
+    stable_threshold = models.FloatField(null=True, help_text="its own score threshold")
+    candidate_threshold = models.FloatField(null=True)
+    evidence = models.JSONField(default=dict, blank=True, help_text="the state of each test")
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=models.Q(state="running"), name="one_rollout"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mode} of {self.candidate_sha256[:12]}: {self.state}"
+
+
+class Comparison(models.Model):
+    """How both models of a rollout did on one image, as numbers only.
+
+    The audit record of the client's request has the same request id. Without lesions in either
+    answer, or without an answer of the candidate, there is no disagreement.
+    """
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE)
+    request_id = models.UUIDField()
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    examination = models.CharField(max_length=KEY_LENGTH)
+    error_code = models.CharField(
+        max_length=64, default="", blank=True, help_text="why the candidate gave no answer"
+    )
+    stable_s = models.FloatField(null=True, help_text="seconds until the model's answer")
+    candidate_s = models.FloatField(null=True)
+    agreed = models.PositiveIntegerField(null=True)
+    borderline = models.PositiveIntegerField(null=True)
+    reclassified = models.PositiveIntegerField(null=True)
+    added = models.PositiveIntegerField(null=True)
+    lost = models.PositiveIntegerField(null=True)
+    disagreement = models.FloatField(null=True, help_text="the share of lesions that differ")
+    max_score_delta = models.FloatField(null=True, help_text="the largest change of a score")
+    mean_area_delta = models.FloatField(null=True, help_text="the mean relative change of an area")
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["rollout", "examination"], name="compared")]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} in rollout {self.rollout_id}"

@@ -28,12 +28,13 @@ from gateway.http_headers import (
     require_multipart,
 )
 from gateway.people.scopes import PREDICT, PROBE
+from gateway.predict.forwarding import Forwarded, Sender, forwarder_of
 from gateway.predict.idempotency import Replay, acquire
 from gateway.predict.in_flight import InFlightLimit
 from gateway.predict.metrics import IN_FLIGHT
 from gateway.predict.recorder import RequestRecorder
 from gateway.predict.tracing import request_trace
-from gateway.predict.upstream import ImageRequest, upstream_of
+from gateway.predict.upstream import ImageRequest
 from gateway.problems import problem_response
 from gateway.query import pairs_of
 from gateway.responses import Response, response_of
@@ -92,8 +93,9 @@ class PredictEndpoint:
                             image, header, options, context.request_id, context.correlation_id
                         )
 
-                        prediction = await replay_or_forward(scope, caller, request, record)
-                    recorder.set_prediction(prediction, examination)
+                        sender = Sender(caller.organisation.pk, examination, caller.is_probe)
+                        answer = await replay_or_forward(scope, caller, request, sender, record)
+                    recorder.set_prediction(answer.prediction, examination)
                 except LesionserveError as raised:
                     error = raised
                 except ClientDisconnected:
@@ -103,11 +105,12 @@ class PredictEndpoint:
                     error = InternalError("The request could not be completed.")
 
                 error = await recorder.finish(error)
-                if error is None:
-                    response = prediction_response(prediction, record.replayed)
-                else:
-                    response = problem_response(error, context)
-                await response.send(send)
+                if error is not None:
+                    await problem_response(error, context).send(send)
+                    return
+                await prediction_response(answer.prediction, record.replayed).send(send)
+                if isinstance(answer, Forwarded):
+                    forwarder_of(scope).answered(request, sender, answer)
 
 
 def recorded_address(scope: Any) -> str | None:
@@ -143,17 +146,18 @@ def identify(image: bytes) -> tuple[str, Header]:
 
 
 async def replay_or_forward(
-    scope: Any, caller: Caller, request: ImageRequest, record: Record
-) -> Prediction:
+    scope: Any, caller: Caller, request: ImageRequest, sender: Sender, record: Record
+) -> Replay | Forwarded:
     """Return the answer stored for the request's idempotency key, or else the ingress's answer."""
     turn = await acquire(scope["headers"], caller.organisation, request.image, request.options)
     if isinstance(turn, Replay):
         record.replayed = True
-        return turn.prediction
+        return turn
     async with turn as lease:
-        prediction = await upstream_of(scope).predict(request, record.count_attempt)
-        await lease.keep(prediction)
-        return prediction
+        forwarder = forwarder_of(scope)
+        forwarded = await forwarder.predict(request, sender, record.count_attempt)
+        await lease.keep(forwarded.prediction)
+        return forwarded
 
 
 def prediction_response(prediction: Prediction, replayed: bool) -> Response:

@@ -88,12 +88,15 @@ class Upstream:
         deadline_s: float,
         ca: Path | None = None,
         certificate: Path | None = None,
+        *,
+        follows: bool = True,
     ) -> Self:
         """Return a client with a connection pool.
 
         `certificate` (PEM, with its key) authenticates the gateway to an ingress that asks for one.
+        follows: whether images go to the port that the ingress names in Alt-Svc.
         """
-        transport = httpx.AsyncHTTPTransport(
+        direct = httpx.AsyncHTTPTransport(
             verify=_trust(ca, certificate), limits=_LIMITS, trust_env=False
         )
         client = httpx.AsyncClient(
@@ -105,7 +108,7 @@ class Upstream:
             },
             # The deadline bounds reading and writing; these bound what must be quick.
             timeout=httpx.Timeout(None, connect=_CONNECT_S, pool=_POOL_S),
-            transport=AlternativeService(transport),
+            transport=AlternativeService(direct) if follows else direct,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # cookies are never stored
             trust_env=False,  # no proxy, and no credentials from a .netrc
         )
@@ -114,9 +117,16 @@ class Upstream:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def predict(self, request: ImageRequest, on_attempt: Callable[[], None]) -> Prediction:
+    async def predict(
+        self,
+        request: ImageRequest,
+        on_attempt: Callable[[], None],
+        within_s: float | None = None,
+    ) -> Prediction:
         """Send the raw bytes and return the validated answer; call `on_attempt` before each
         attempt.
+
+        It may take `within_s` seconds, by default the deadline.
 
         Inference is pure, so a request is safe to retry where no answer came: once, since the image
         may be the cause, within one deadline and the retry budget. Where a proxy could send the
@@ -124,7 +134,7 @@ class Upstream:
         the ingress reports, or Overloaded, Unavailable, DeadlineExceeded, PoisonImage or
         UpstreamFault.
         """
-        ends_at = monotonic() + self._deadline_s
+        ends_at = monotonic() + (self._deadline_s if within_s is None else within_s)
         self._retries.earn()
         lost: UpstreamLost | None = None
         unreached = 0
@@ -141,6 +151,21 @@ class Upstream:
                 if not self._retries.take():
                     raise
                 lost = error
+
+    async def ask_once(self, request: ImageRequest, within_s: float) -> Prediction:
+        """Send the raw bytes once and return the validated answer, without a trace in the metrics.
+
+        For a comparison of models, which says nothing of the service. Raise LesionserveError.
+        """
+        status, body = await self._send(self._http_request(request, within_s), within_s)
+        return _parse(request, status, body)
+
+    async def model(self) -> bytes:
+        """Return the manifest of the loaded model, as JSON. Raise LesionserveError."""
+        status, body = await self._get("/model")
+        if status != 200:
+            raise UpstreamFault(f"The inference service answered {status} to GET /model.")
+        return body
 
     async def golden(self) -> bytes:
         """Return the golden cases of the loaded model, as JSON. Raise LesionserveError."""

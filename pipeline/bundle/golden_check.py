@@ -46,7 +46,7 @@ class GoldenCheck:
     """The golden cases of a bundle, and the predictor that has to reproduce them.
 
     The images are in memory, so that the check does not depend on the folder, which may be gone or
-    hold another version by then.
+    hold another version by then. `score_threshold` is the model's own.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class GoldenCheck:
     ) -> None:
         self.cases = tuple(cases)
         self._predictor = predictor
-        self._threshold = threshold
+        self.score_threshold = threshold
 
     def run(self, case: GoldenCase) -> Agreement:
         """Run one case. Raise BundleError where it differs."""
         detections = detect(self._predictor, case.name, case.image)
-        return compare(case.name, case.expected, detections, self._threshold)
+        return compare(case.name, case.expected, detections, self.score_threshold)
 
     def run_all(self) -> Agreement:
         """Run all cases. Raise BundleError where one differs."""
@@ -86,7 +86,7 @@ class GoldenCheck:
             cases.append(_reported(case))
         return GoldenReport(
             bundle_sha256=self._predictor.info.bundle_sha256,
-            score_threshold=self._threshold,
+            score_threshold=self.score_threshold,
             cases=cases,
         )
 

@@ -23,6 +23,7 @@ LAYERS = (
     "pipeline.software",
     "pipeline.schemas",
     "pipeline.observation",
+    "pipeline.comparison",
     "pipeline.class_names",
     "pipeline.image",
     "pipeline.engines",
@@ -108,6 +109,7 @@ OPEN_TO_GATEWAY = (
     "pipeline.model_info",
     "pipeline.schemas",
     "pipeline.observation",
+    "pipeline.comparison",
     "pipeline.image.inspect",
     "pipeline.image.limits",
     "pipeline.bundle.golden",  # needs pycocotools, which the gateway has for it

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cluster.paths import DEMO_BUNDLE, SPACE_PROFILE
 from pipeline.bundle.manifest import read_manifest
 from tests.integration.cli.command_process import assert_one_line, run
@@ -31,9 +33,10 @@ def test_public_demo_outside_space_is_misuse() -> None:
     assert_one_line(done, 2, "--public-demo is for a Hugging Face Space")
 
 
-def test_public_demo_of_own_bundle_is_misuse() -> None:
-    done = run("up", "--public-demo", "--bundle", "my-bundle")
-    assert_one_line(done, 2, "--public-demo does not go with --bundle: ")
+@pytest.mark.parametrize("option", ["--bundle", "--candidate"])
+def test_public_demo_of_own_bundle_is_misuse(option: str) -> None:
+    done = run("up", "--public-demo", option, "my-bundle")
+    assert_one_line(done, 2, f"--public-demo does not go with {option}: ")
 
 
 def test_driver_of_public_demo_refuses_other_bundle(tmp_path: Path) -> None:

@@ -29,7 +29,13 @@ async def test_failing_task_stops_no_other_task(monkeypatch, caplog):
     for task in TASKS[:-1]:
         monkeypatch.setattr(maintenance, task, fails)
     monkeypatch.setattr(maintenance, "forget_expired", lambda: done.append("forgets"))
-    for name in ("note_served_models", "prune_runs", "prune_alerts", "refresh_precision"):
+    for name in (
+        "note_served_models",
+        "prune_runs",
+        "prune_alerts",
+        "refresh_precision",
+        "prune_comparisons",
+    ):
         monkeypatch.setattr(maintenance, name, lambda: None)
     # Nothing of this touches the database.
     monkeypatch.setattr(maintenance, "background", call)

@@ -9,7 +9,14 @@ from django.db.models import Model
 from gateway.access.models import ApiKey, DailyUsage
 from gateway.audit.chain import Head
 from gateway.audit.models import Event, Record
-from gateway.monitor.models import Alert, ProbeLease, ProbeRun, ServedModel
+from gateway.monitor.models import (
+    Alert,
+    Comparison,
+    ProbeLease,
+    ProbeRun,
+    Rollout,
+    ServedModel,
+)
 from gateway.people.models import Organisation
 from gateway.predict.models import IdempotentRequest
 
@@ -36,6 +43,11 @@ CLINIC = Organisation(name="a clinic")
             ServedModel(name="demo", version="2", bundle_sha256="d" * 64),
             "demo 2 (dddddddddddd)",
         ),
+        (
+            Rollout(mode="canary", candidate_sha256="c" * 64),
+            "canary of cccccccccccc: running",
+        ),
+        (Comparison(request_id=UUID(int=1), rollout_id=3), f"{UUID(int=1)} in rollout 3"),
         (IdempotentRequest(organisation=CLINIC, key_hash="abcdef0123"), "a clinic: abcdef01"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Model) else "",

@@ -16,6 +16,7 @@ from gateway.database import in_database
 from gateway.environment import Rates
 from gateway.middleware import RequestContextMiddleware
 from gateway.predict.endpoint import PredictEndpoint
+from gateway.predict.forwarding import StableForwarder
 from gateway.predict.upstream import Upstream
 from pipeline.image.limits import ImageLimits
 from pipeline.schemas import Prediction, PredictOptions, Problem
@@ -67,7 +68,8 @@ class Gateway:
 
         client = httpx.AsyncClient(base_url="http://ingress", transport=Wire(ingress))
         limiter = Limiter(Rates(caller=100, organisation=100, failures=100))
-        self._state = {"upstream": Upstream(client, 30), "limiter": limiter}
+        forwarder = StableForwarder(Upstream(client, 30))
+        self._state = {"forwarder": forwarder, "limiter": limiter}
         self._app = RequestContextMiddleware(PredictEndpoint())
 
     async def predict(

@@ -521,6 +521,42 @@ class TestConnect:
         Upstream.connect("https://up", "a token", 30, certificate=Path("own.pem"))
         assert shown == ["own.pem"]
 
+    @pytest.mark.parametrize("follows", [True, False])
+    def test_client_follows_named_port_unless_told_otherwise(self, options, follows):
+        Upstream.connect("http://up", "a token", 30, follows=follows)
+        assert isinstance(options["transport"], module.AlternativeService) == follows
+
+
+async def test_application_at_path_is_asked_below_it():
+    paths: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        return httpx.Response(200, json={})
+
+    client = httpx.AsyncClient(base_url="http://up/candidate", transport=Wire(handler))
+    with pytest.raises(LesionserveError):
+        await Upstream(client, 30).ask_once(IMAGE, 1)
+    await Upstream(client, 30).model()
+    assert paths == ["/candidate/predict", "/candidate/model"]
+
+
+async def test_image_that_is_asked_once_is_in_no_metric():
+    with changes() as changed:
+        for answer in (answering(503), answering(500)):
+            with pytest.raises(LesionserveError):
+                await upstream(answer).ask_once(IMAGE, 1)
+    assert changed == {}
+
+
+async def test_remaining_time_bounds_prediction():
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("the caller has given up")
+
+    with pytest.raises(DeadlineExceeded):
+        await upstream(hang).predict(IMAGE, lambda: None, within_s=0.01)
+
 
 async def test_connected_upstream_keeps_its_deadline():
     connected = Upstream.connect("http://127.0.0.1:1", "a token", 0.0)

@@ -1,0 +1,24 @@
+from pydantic import Field, ValidationError
+
+from gateway.errors import UpstreamFault
+from gateway.predict.manifest import Manifest
+from gateway.predict.upstream import Upstream
+
+# The path of the second application of the serving half.
+PATH = "/candidate"
+
+
+class ServedModel(Manifest):
+    """What an application says of its loaded model."""
+
+    score_threshold: float = Field(
+        0.0, ge=0, le=1, description="its own; 0 of a serving half that does not say it"
+    )
+
+
+async def served_model(upstream: Upstream) -> ServedModel:
+    """Return the model that the application has loaded. Raise LesionserveError."""
+    try:
+        return ServedModel.model_validate_json(await upstream.model())
+    except ValidationError as error:
+        raise UpstreamFault("The inference service gave no valid answer.") from error

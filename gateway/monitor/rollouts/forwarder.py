@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+
+import structlog
+from django.db import Error
+
+from gateway.database import background
+from gateway.errors import UpstreamFault
+from gateway.monitor.models import Rollout
+from gateway.monitor.rollouts import metrics
+from gateway.monitor.rollouts.comparer import Comparer
+from gateway.monitor.rollouts.mirror import Job, Mirror
+from gateway.monitor.rollouts.outcomes import Outcome, evidence_of, record_outcome
+from gateway.monitor.rollouts.route import Route
+from gateway.predict.forwarding import Forwarded, Sender
+from gateway.predict.upstream import ImageRequest, Upstream
+from pipeline.errors import LesionserveError
+from pipeline.schemas import Prediction
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
+class RolloutForwarder:
+    """A forwarder that knows a second model, the candidate of the rollout that runs.
+
+    The stable model answers, but for the share of examinations that a canary sends to the
+    candidate. Where the candidate fails, the stable model answers in its place. After the client
+    has its answer, the other model is asked too, and both answers are compared.
+    """
+
+    def __init__(self, stable: Upstream, candidate: Upstream, deadline_s: float) -> None:
+        self.route: Route | None = None
+        self._stable = stable
+        self._candidate = candidate
+        self._deadline_s = deadline_s
+        self._comparer = Comparer(stable, candidate)
+        self.mirror = Mirror(self._compare)
+
+    async def predict(
+        self, request: ImageRequest, sender: Sender, on_attempt: Callable[[], None]
+    ) -> Forwarded:
+        route, begun = self.route, monotonic()
+        if route is None or not route.is_canary or not route.takes(sender):
+            prediction = await self._stable.predict(request, on_attempt)
+            return Forwarded(prediction, monotonic() - begun)
+        try:
+            on_attempt()
+            prediction = await self._ask_candidate(route, request)
+        except LesionserveError as error:
+            logger.warning("the candidate failed", rollout=route.rollout, code=error.code)
+            left_s = self._deadline_s - (monotonic() - begun)
+            prediction = await self._stable.predict(request, on_attempt, left_s)
+            metrics.count(metrics.FALLBACK)
+            return Forwarded(prediction, monotonic() - begun, candidate_error=error.code)
+        metrics.count(metrics.ANSWERED)
+        return Forwarded(prediction, monotonic() - begun)
+
+    def answered(self, request: ImageRequest, sender: Sender, forwarded: Forwarded) -> None:
+        """Queue the image for the comparison, where it takes part in the rollout."""
+        route = self.route
+        if route is not None and route.takes(sender):
+            self.mirror.put(Job(route, request, sender, forwarded))
+
+    async def _ask_candidate(self, route: Route, request: ImageRequest) -> Prediction:
+        """Return the candidate's answer. Raise LesionserveError, so that half the time is left."""
+        within_s = min(route.patience_s, self._deadline_s / 2)
+        prediction = await self._candidate.ask_once(request, within_s)
+        if prediction.model.bundle_sha256 != route.candidate_sha256:
+            raise UpstreamFault("The candidate is another model than that of the rollout.")
+        return prediction
+
+    async def _compare(self, job: Job) -> None:
+        outcome = await self._comparer.outcome(job)
+        if outcome is not None:
+            await self._keep(job.route, outcome)
+
+    async def _keep(self, route: Route, outcome: Outcome) -> None:
+        """Store the outcome, and stop routing at once where it ends the rollout."""
+        try:
+            rollout = await background(partial(record_outcome, route.rollout, outcome))
+        except Error:
+            logger.warning("a comparison is not in the database", rollout=route.rollout)
+            return
+        if rollout.state == Rollout.State.RUNNING:
+            metrics.show(evidence_of(rollout))
+            return
+        if self.route is not None and self.route.rollout == rollout.pk:
+            self.route = None
+            if rollout.state == Rollout.State.ROLLED_BACK:
+                report_end(rollout)
+
+
+def report_end(rollout: Rollout) -> None:
+    """Write a rollout that has ended to the log and the metrics of this process."""
+    state = Rollout.State(rollout.state)
+    metrics.count_end(state)
+    write = logger.warning if state == Rollout.State.ROLLED_BACK else logger.info
+    write(
+        "rollout ended",
+        rollout=rollout.pk,
+        state=state.value,
+        candidate=rollout.candidate_sha256,
+        reason=rollout.reason,
+    )
