@@ -20,6 +20,7 @@ LAYERS = (
     "pipeline.http",
     "pipeline.schemas",
     "pipeline.observation",
+    "pipeline.embedding",
     "pipeline.class_names",
     "pipeline.image",
     "pipeline.engines",
