@@ -13,12 +13,17 @@ class Instances:
     classes: (N,) int64, from 0.
     masks: (N, M, M) float32 foreground probabilities within each box; None where the model predicts
     no masks.
+    embedding: (C,) float32, the image as the model sees it: the mean over the image's area of the
+    coarsest level of the feature pyramid that the heads use, often p5 with 256 channels. None for a
+    model without a pyramid, and after the predictor, since it says more of an image than an answer
+    should.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
     masks: NDArray[np.float32] | None
+    embedding: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

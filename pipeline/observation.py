@@ -10,29 +10,46 @@ from pipeline.schemas import ImageInfo, Prediction
 # The statistics of one image by group, and by name in the group.
 Observation = Mapping[str, Mapping[str, float]]
 
+# The groups that say what the model made of the image.
+_OF_MODEL = ("detections", "scores", "classes", "areas", "embedding")
+
 
 def observe(prediction: Prediction) -> Observation:
     """Return the statistics of an image from its answer, which needs no options.
 
     A statistic that the image does not have, such as the highest score of no lesions, is left out;
-    of an image whose detections are withheld, all but its quality. The groups:
+    of an image whose detections are withheld, all but its input and its quality. The groups:
 
+    input: `megapixels`, and `aspect`: width by height.
     quality: those of `ImageStatistics`; none in an answer without them.
     detections: `count`.
     scores: `highest` and `mean`.
     classes: the number of lesions of each class, by its label.
     areas: `largest` and `sum` of the boxes, as shares of the image.
+    embedding: `distance`, from the validation images; none where the answer does not have it.
     """
     quality = {} if prediction.quality is None else prediction.quality.statistics.model_dump()
+    measured = {"input": _input(prediction.image), "quality": quality}
     if prediction.is_withheld:
-        return {"quality": quality, "detections": {}, "scores": {}, "classes": {}, "areas": {}}
-    return {
-        "quality": quality,
+        return measured | {group: {} for group in _OF_MODEL}
+    return measured | {
         "detections": {"count": len(prediction.detections)},
         "scores": _scores(prediction.metrics.scores),
         "classes": prediction.metrics.class_distribution,
         "areas": _areas(prediction.metrics.box_areas, prediction.image),
+        "embedding": _embedding(prediction.embedding_distance),
     }
+
+
+def _input(image: ImageInfo) -> Mapping[str, float]:
+    return {
+        "megapixels": image.width * image.height / 1_000_000,
+        "aspect": image.width / image.height,
+    }
+
+
+def _embedding(distance: float | None) -> Mapping[str, float]:
+    return {} if distance is None else {"distance": distance}
 
 
 def _scores(scores: Sequence[float]) -> Mapping[str, float]:

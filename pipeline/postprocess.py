@@ -45,6 +45,7 @@ class Findings:
         correlation_id: str | None,
         model: ModelInfo,
         quality: Quality,
+        embedding_distance: float | None,
         timings_ms: dict[str, float],
     ) -> Prediction:
         """Return the Prediction: these findings with what else is known of the request."""
@@ -60,6 +61,7 @@ class Findings:
             visualization=self.visualization,
             timings_ms=timings_ms,
             quality=quality,
+            embedding_distance=embedding_distance,
         )
 
 

@@ -1,7 +1,12 @@
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.class_names import count_mismatch
+from pipeline.embedding import EmbeddingDistance, EmbeddingReference
 from pipeline.engines.base import Engine
 from pipeline.errors import CheckpointMismatch
 from pipeline.image.decode import decode
@@ -12,6 +17,14 @@ from pipeline.image.resize import Resize
 from pipeline.model_info import ModelInfo
 from pipeline.postprocess import postprocess
 from pipeline.schemas import Prediction, PredictOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, and the embedding of its image, as in `Instances`."""
+
+    prediction: Prediction
+    embedding: NDArray[np.float32] | None
 
 
 class LesionPredictor:
@@ -25,6 +38,7 @@ class LesionPredictor:
         info: ModelInfo,
         limits: ImageLimits = DEFAULT_LIMITS,
         quality_limits: QualityLimits | None = None,
+        embedding: EmbeddingReference | None = None,
     ) -> None:
         if engine.num_classes != len(class_names):
             raise CheckpointMismatch(count_mismatch(engine.num_classes, class_names))
@@ -34,6 +48,7 @@ class LesionPredictor:
         self.info = info
         self.limits = limits
         self.assessor = Assessor(quality_limits)
+        self.distance = EmbeddingDistance(embedding)
 
     def __call__(
         self, data: bytes, options: PredictOptions, request_id: str = "local"
@@ -42,12 +57,17 @@ class LesionPredictor:
 
         Raise ImageError for one that is refused.
         """
+        return self.answer(data, options, request_id).prediction
+
+    def answer(self, data: bytes, options: PredictOptions, request_id: str = "local") -> Answer:
+        """Return the prediction for an image file, with its embedding. Raise ImageError."""
         started = perf_counter()
         source = decode(data, self.limits)
         model_input = self.resize(source.pixels)
         quality = self.assessor.assess(measure(source.pixels))
         prepared = perf_counter()
         (instances,) = self.engine.predict([model_input])
+        distance = self.distance.of(instances.embedding)
         predicted = perf_counter()
         shape = model_input.pixels.shape
         findings = postprocess(source, (shape[0], shape[1]), instances, self.class_names, options)
@@ -57,4 +77,5 @@ class LesionPredictor:
             "predictor": 1000 * (predicted - prepared),
             "postprocess": 1000 * (finished - predicted),
         }
-        return findings.answer(request_id, None, self.info, quality, timings_ms)
+        prediction = findings.answer(request_id, None, self.info, quality, distance, timings_ms)
+        return Answer(prediction, instances.embedding)

@@ -231,6 +231,15 @@ class Prediction(Schema):
         default=None,
         description="of the image; null in answers of a serving half that is older than the field",
     )
+    embedding_distance: float | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            "how far the image is, as the model sees it, from those that the model was validated "
+            "on, without a unit; null where the bundle's profile does not tell, or no lesions were "
+            "looked for"
+        ),
+    )
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:

@@ -5,7 +5,7 @@ from pipeline.errors import BundleError
 
 # The digest of weights/demo, written here too, so that another bundle in its folder is not taken
 # for it.
-DEMO_SHA256 = "847ab1d34a019a4b7f30e3ce89a6cd6ea6dae3ba2900829da14b0979b6f68457"
+DEMO_SHA256 = "dcbe9f65a1856c6ea8a112739d8726696b57f91b36f7f9a171c8aa92eb11db2f"
 
 
 def require_demo(manifest: Manifest, folder: Path) -> None:

@@ -2,13 +2,14 @@ import asyncio
 from asyncio import sleep
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from pipeline.bundle.bundle import Bundle
 from pipeline.bundle.profile import ProfileReport
+from pipeline.embedding import EmbeddingDistance
 from pipeline.errors import PredictionFailed
 from pipeline.image.decode import DecodedImage
 from pipeline.image.decoder_pool import DecoderPool
@@ -57,6 +58,7 @@ class Predicted:
 
     input_size: (height, width) of the model input, in whose pixels the instances are. quality: by
     the limits of that model; where it says so, there are no instances because they are withheld.
+    embedding_distance: as in Prediction; the embedding itself stays in the predictor.
     """
 
     instances: Instances
@@ -64,6 +66,7 @@ class Predicted:
     model: ModelInfo
     class_names: tuple[str, ...]
     quality: Quality
+    embedding_distance: float | None
     took_ms: float
 
 
@@ -135,12 +138,19 @@ class Predictor:
             instances, shape = no_instances(), prepared.model_input.pixels.shape
         else:
             instances, shape = await self._find(prepared)
+        distance = self._distance.of(instances.embedding)
         await self.require_sound()
         if quality.reasons:
             self._metrics.image_ungradable(quality.reasons)
         self._metrics.stage_took("predictor", perf_counter() - started)
         return Predicted(
-            instances, shape[:2], self._info, self._class_names, quality, _since(started)
+            replace(instances, embedding=None),
+            shape[:2],
+            self._info,
+            self._class_names,
+            quality,
+            distance,
+            _since(started),
         )
 
     async def _find(self, prepared: Prepared) -> tuple[Instances, tuple[int, ...]]:
@@ -194,6 +204,7 @@ class Predictor:
         )
         self._golden = bundle.golden_check(self._engine)
         self._assessor = open_assessor(bundle, self._golden, args.ungradable)
+        self._distance = EmbeddingDistance(bundle.embedding_reference(self._engine.precision))
         self._checks = SelfChecks(
             self._engine,
             self._golden,
@@ -264,7 +275,12 @@ class Postprocess:
             "postprocess": _since(started),
         }
         prediction = findings.answer(
-            request_id, correlation_id, predicted.model, predicted.quality, timings_ms
+            request_id,
+            correlation_id,
+            predicted.model,
+            predicted.quality,
+            predicted.embedding_distance,
+            timings_ms,
         )
         self._metrics.stage_took("postprocess", perf_counter() - started)
         return prediction.model_dump_json().encode()

@@ -18,7 +18,8 @@ from PIL import Image
 from pipeline.bundle.bundle import WEIGHTS_FILE, Bundle
 from pipeline.bundle.golden_check import GoldenCase, GoldenCheck, detect
 from pipeline.bundle.manifest import Manifest
-from pipeline.engines.base import Engine
+from pipeline.embedding import EmbeddingReference
+from pipeline.engines.base import Engine, Precision
 from pipeline.errors import BundleError
 from pipeline.image.gradability import Limits, QualityLimits
 from pipeline.image.resize import ModelInput, Resize
@@ -76,6 +77,7 @@ class FakeEngine:
             scores=np.array([0.9], np.float32),
             classes=np.array([1], np.int64),
             masks=np.ones((1, 28, 28), np.float32),
+            embedding=pixels.mean(axis=(0, 1), dtype=np.float32),
         )
 
 
@@ -133,6 +135,17 @@ class LimitedBundle(FakeBundle):
 
 def open_limited_bundle(path: Path) -> Bundle:
     return LimitedBundle(path, MANIFEST)
+
+
+class EmbeddingBundle(LimitedBundle):
+    """A fake bundle whose images' distance is that of their mean green from 120, in tens."""
+
+    def embedding_reference(self, precision: Precision) -> EmbeddingReference:
+        return EmbeddingReference(mean=[0, 120, 0], components=[[0, 1, 0]], scales=[10])
+
+
+def open_embedding_bundle(path: Path) -> Bundle:
+    return EmbeddingBundle(path, MANIFEST)
 
 
 class StrictBundle(GoldenBundle):

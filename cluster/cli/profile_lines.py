@@ -20,6 +20,13 @@ def profile_lines(profile: "ReferenceProfile") -> Iterator[str]:
         yield f"  WARNING: images are not assessed: no limits, {profile.limits_source}"
     else:
         yield f"  gradable: {', '.join(map(_limit, profile.limits.items()))}"
+    distance = profile.per_image.get("embedding", {}).get("distance")
+    if profile.embedding is not None and distance is not None:
+        components = counted(len(profile.embedding.components), "component")
+        yield (
+            f"  embedding: {components}, 99 % of the images at a distance of at most "
+            f"{distance.quantile(0.99):g}"
+        )
     if profile.accuracy is not None:
         for label, accuracy in profile.accuracy.classes.items():
             yield f"  {label}: {_figures(accuracy)}"

@@ -4,28 +4,28 @@ from typing import Any
 
 from pipeline.bundle.annotated_images import CocoImage
 from pipeline.errors import AnnotationError, ImageError
-from pipeline.predictor import LesionPredictor
+from pipeline.predictor import Answer, LesionPredictor
 from pipeline.schemas import Prediction, PredictOptions, RleMask
 
 OPTIONS = PredictOptions(masks="rle", visualization="none")
 
 
-def predict_annotated(predictor: LesionPredictor, image: CocoImage, data: bytes) -> Prediction:
+def predict_annotated(predictor: LesionPredictor, image: CocoImage, data: bytes) -> Answer:
     """Return the answer on an annotated image.
 
     Raise AnnotationError where the file is refused, or has another size than its annotations.
     """
     try:
-        prediction = predictor(data, OPTIONS)
+        answer = predictor.answer(data, OPTIONS)
     except ImageError as error:
         raise AnnotationError(f"{image.file_name}: {error}") from error
-    size = prediction.image.width, prediction.image.height
+    size = answer.prediction.image.width, answer.prediction.image.height
     if size != (image.width, image.height):
         raise AnnotationError(
             f"{image.file_name} has {size[0]}x{size[1]} pixels once it is upright, and its "
             f"annotations are for {image.width}x{image.height}"
         )
-    return prediction
+    return answer
 
 
 def to_coco(image_id: int, prediction: Prediction) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pipeline.bundle.golden import read_golden
 from pipeline.bundle.golden_check import GoldenCase, GoldenCheck
 from pipeline.bundle.manifest import Manifest, check_files, check_versions, read_manifest
 from pipeline.bundle.profile import PROFILE_FILE, ReferenceProfile, read_profile
+from pipeline.embedding import EmbeddingReference
 from pipeline.engines.base import AskedPrecision, DeviceName, Engine, EngineName, Precision
 from pipeline.engines.files.config_file import load_config_file
 from pipeline.engines.portable.config import read_resize
@@ -61,6 +62,16 @@ class Bundle:
     def quality_limits(self) -> QualityLimits | None:
         """Return the limits of a gradable image, or None where there are none."""
         return None if self.profile is None else self.profile.limits
+
+    def embedding_reference(self, precision: Precision) -> EmbeddingReference | None:
+        """Return what distances of embeddings are measured from, or None where there is nothing."""
+        if self.profile is None or self.profile.embedding is None:
+            return None
+        return self.profile.embedding.in_precision(precision)
+
+    @property
+    def has_int8(self) -> bool:
+        return any(name.startswith(f"{QUANTIZED_FOLDER}/") for name in self.manifest.files)
 
     @property
     def has_masks(self) -> bool:
@@ -126,7 +137,12 @@ class Bundle:
     def predictor(self, engine: Engine) -> LesionPredictor:
         info = self.info(engine.name, engine.precision)
         return LesionPredictor(
-            engine, self.resize, self.class_names, info, quality_limits=self.quality_limits
+            engine,
+            self.resize,
+            self.class_names,
+            info,
+            quality_limits=self.quality_limits,
+            embedding=self.embedding_reference(engine.precision),
         )
 
     def golden_check(self, engine: Engine) -> GoldenCheck:

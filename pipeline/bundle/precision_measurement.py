@@ -44,7 +44,7 @@ class Contender:
 
     def run(self, place: int, image: CocoImage, data: bytes) -> None:
         """Predict an image. Raise AnnotationError where it cannot be compared."""
-        prediction = predict_annotated(self.predictor, image, data)
+        prediction = predict_annotated(self.predictor, image, data).prediction
         self.detections += to_coco(place, prediction)
         self.ms.append(prediction.timings_ms["predictor"])
 

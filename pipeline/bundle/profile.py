@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pipeline.bundle.manifest import summary
+from pipeline.embedding import EmbeddingReference
 from pipeline.errors import BundleError
 from pipeline.image.gradability import QualityLimits
 from pipeline.schema import Label, Name, Schema
@@ -114,10 +115,12 @@ class ReferenceProfile(Schema):
     per_image: by group and name, as `pipeline.observation.observe` gives them.
     per_lesion: `score`, `box_share` and `mask_share` (of the image's area).
     limits: None where there are none, so that no image is assessed. limits_source: the rule that
-    gave them, or that they were given.
+    gave them, or that they were given. embedding: what the distance of an image's embedding is
+    measured from; None where the model has no embeddings, or the images are too few or all alike.
+    Format 1 is the same without it.
     """
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     images: int = Field(ge=1)
     engine: Name
     precision: Name
@@ -127,6 +130,13 @@ class ReferenceProfile(Schema):
     limits: QualityLimits | None
     limits_source: str = Field(max_length=500)
     accuracy: ProfileAccuracy | None
+    embedding: EmbeddingReference | None = None
+
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        if self.format == 1 and self.embedding is not None:
+            raise ValueError("format 1 has no embedding")
+        return self
 
     def write(self, folder: Path) -> None:
         text = self.model_dump_json()

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.bundle.annotated_images import AnnotatedImages
 from pipeline.bundle.bundle import Bundle
+from pipeline.bundle.embedding_fit import fit, held_out_distances
 from pipeline.bundle.limit_rule import RULE, derive_limits
 from pipeline.bundle.manifest import sha256_of
 from pipeline.bundle.profile import (
@@ -17,6 +19,7 @@ from pipeline.bundle.profile import (
     ProfileAccuracy,
     ReferenceProfile,
 )
+from pipeline.bundle.profile_accuracy import to_accuracy
 from pipeline.bundle.validation import (
     Show,
     Validation,
@@ -27,7 +30,10 @@ from pipeline.bundle.validation import (
 from pipeline.image.gradability import QualityLimits
 from pipeline.image.quality import significant
 from pipeline.observation import observe
+from pipeline.predictor import Answer, LesionPredictor
 from pipeline.schemas import Prediction
+
+Floats = NDArray[np.float32]
 
 _SCORE_BINS = tuple(bin / 20 for bin in range(21))
 # The groups of `observe` whose statistics are whole numbers.
@@ -43,14 +49,44 @@ def add_profile(
     same images give the same bytes. `show` takes a line of progress. Raise ModelError.
     """
     predictor = bundle.predictor(bundle.load_engine("auto", "cpu", threads=1))
+    answers = _answers(predictor, validation, annotated, show)
+    predictions = [answer.prediction for answer in answers]
     accuracy = None
-    if annotated is None:
-        predictions = answer_images(predictor, find_images(validation.images), show)
-    else:
-        predictions, accuracy = answer_annotated(predictor, annotated, show, masks=bundle.has_masks)
-    to_profile(predictions, bundle.score_threshold, validation.limits, accuracy).write(bundle.path)
+    if annotated is not None:
+        accuracy = to_accuracy(
+            annotated, predictions, predictor.class_names, masks=bundle.has_masks
+        )
+    in_int8: Sequence[Floats] = ()
+    if bundle.has_int8:
+        quantized = bundle.predictor(bundle.load_engine("openvino", "cpu", "int8", threads=1))
+        in_int8 = _embeddings(
+            _answers(quantized, validation, annotated, lambda line: show(f"{line}, in int8"))
+        )
+    to_profile(
+        predictions,
+        bundle.score_threshold,
+        validation.limits,
+        accuracy,
+        _embeddings(answers),
+        in_int8,
+    ).write(bundle.path)
     files = bundle.manifest.files | {PROFILE_FILE: sha256_of(bundle.path / PROFILE_FILE)}
     bundle.manifest.model_copy(update={"files": files}).sealed().write(bundle.path)
+
+
+def _answers(
+    predictor: LesionPredictor,
+    validation: Validation,
+    annotated: AnnotatedImages | None,
+    show: Show,
+) -> list[Answer]:
+    if annotated is None:
+        return answer_images(predictor, find_images(validation.images), show)
+    return answer_annotated(predictor, annotated, show)
+
+
+def _embeddings(answers: Sequence[Answer]) -> list[Floats]:
+    return [answer.embedding for answer in answers if answer.embedding is not None]
 
 
 def to_profile(
@@ -58,12 +94,20 @@ def to_profile(
     score_threshold: float,
     given: QualityLimits | None = None,
     accuracy: ProfileAccuracy | None = None,
+    embeddings: Sequence[Floats] = (),
+    in_int8: Sequence[Floats] = (),
 ) -> ReferenceProfile:
     """Return the profile of the validation images from their answers, at least one.
 
     score_threshold: the model's own, above which the lesions are. given: the limits of a gradable
-    image; without, they follow from the images, where these are enough.
+    image; without, they follow from the images, where these are enough. embeddings: (C,) of each
+    image; none for a model without. in_int8: the same in int8; none for a bundle without such
+    layers. Raise BundleError.
     """
+    reference = None
+    if embeddings:
+        reference = fit(np.stack(embeddings), np.stack(in_int8) if in_int8 else None)
+        predictions = _with_distances(predictions, held_out_distances(np.stack(embeddings)))
     per_image = _per_image(predictions)
     limits = derive_limits(per_image["quality"]) if given is None else given
     model = predictions[0].model
@@ -77,7 +121,17 @@ def to_profile(
         limits=limits,
         limits_source=_source(limits, given),
         accuracy=accuracy,
+        embedding=reference,
     )
+
+
+def _with_distances(
+    predictions: Sequence[Prediction], distances: Sequence[float | None]
+) -> list[Prediction]:
+    return [
+        prediction.model_copy(update={"embedding_distance": distance})
+        for prediction, distance in zip(predictions, distances, strict=True)
+    ]
 
 
 def _source(limits: QualityLimits | None, given: QualityLimits | None) -> str:

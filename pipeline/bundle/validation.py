@@ -10,12 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.bundle.annotated_images import AnnotatedImages
 from pipeline.bundle.annotated_prediction import predict_annotated
 from pipeline.bundle.manifest import summary
-from pipeline.bundle.profile import ProfileAccuracy
-from pipeline.bundle.profile_accuracy import to_accuracy
 from pipeline.errors import BundleError, ImageError
 from pipeline.image.gradability import QualityLimits
-from pipeline.predictor import LesionPredictor
-from pipeline.schemas import Prediction, PredictOptions
+from pipeline.predictor import Answer, LesionPredictor
+from pipeline.schemas import PredictOptions
 
 Show = Callable[[str], None]
 
@@ -63,29 +61,26 @@ def find_images(folder: Path) -> list[Path]:
     return paths
 
 
-def answer_images(
-    predictor: LesionPredictor, paths: Sequence[Path], show: Show
-) -> list[Prediction]:
+def answer_images(predictor: LesionPredictor, paths: Sequence[Path], show: Show) -> list[Answer]:
     """Return the answers on image files. Raise BundleError, which names a file without one."""
-    predictions = []
+    answers = []
     for number, path in enumerate(paths, 1):
         show(f"profile: image {number} of {len(paths)}")
         try:
-            predictions.append(predictor(path.read_bytes(), _OPTIONS))
+            answers.append(predictor.answer(path.read_bytes(), _OPTIONS))
         except ImageError as error:
             raise BundleError(f"{path.name}: {error}") from error
         except OSError as error:
             raise BundleError(f"{path.name}: {error.strerror or error}") from error
-    return predictions
+    return answers
 
 
 def answer_annotated(
-    predictor: LesionPredictor, annotated: AnnotatedImages, show: Show, *, masks: bool
-) -> tuple[list[Prediction], ProfileAccuracy]:
-    """Return the answers on annotated images, and how accurate they are. Raise AnnotationError."""
-    predictions = []
+    predictor: LesionPredictor, annotated: AnnotatedImages, show: Show
+) -> list[Answer]:
+    """Return the answers on annotated images. Raise AnnotationError."""
+    answers = []
     for number, image in enumerate(annotated.images, 1):
         show(f"profile: image {number} of {len(annotated.images)}")
-        predictions.append(predict_annotated(predictor, image, annotated.read(image)))
-    accuracy = to_accuracy(annotated, predictions, predictor.class_names, masks=masks)
-    return predictions, accuracy
+        answers.append(predict_annotated(predictor, image, annotated.read(image)))
+    return answers

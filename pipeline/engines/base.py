@@ -28,8 +28,9 @@ class Engine(Protocol):
     def predict(self, inputs: "Sequence[ModelInput]") -> "list[Instances]":
         """Return the instances in each input, in the order of the inputs.
 
-        The other inputs of a batch do not change which instances are found. They may change the
-        last digits, since layers then sum in another order. Raise OutOfMemory where the device has
+        Each holds the embedding of its input. The other inputs of a batch do not change which
+        instances are found. They may change the last digits, since layers then sum in another
+        order. Raise OutOfMemory where the device has
         no memory for the batch.
         """
         ...

@@ -18,7 +18,7 @@ from serve_app.graph import FusedGraph
 from serve_app.paths import ROOT
 from serve_app.routes import Routes
 from serve_app.tokens import Tokens
-from tests.fakes import open_limited_bundle, png
+from tests.fakes import open_embedding_bundle, png
 
 # The batcher of the one graph belongs to one event loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -65,6 +65,7 @@ async def test_demo_image_is_answered_as_by_predictor(graph, args):
     compare("the demo image", expected.detections, prediction.detections, threshold=0)
     assert prediction.metrics.class_distribution == expected.metrics.class_distribution
     assert prediction.visualization is not None
+    assert prediction.embedding_distance == pytest.approx(expected.embedding_distance, rel=1e-3)
 
 
 class Gateway(httpx.AsyncBaseTransport):
@@ -101,7 +102,7 @@ async def test_probe_agrees_with_each_golden_case_of_demo(graph, args):
 async def test_fake_model_answers_in_form_of_real_model(graph, args):
     async with (
         client(graph, args) as real,
-        client(FusedGraph(args, open_limited_bundle), args) as fake,
+        client(FusedGraph(args, open_embedding_bundle), args) as fake,
     ):
         answers = [
             json.loads((await real.post("/predict", content=IMAGE)).content),

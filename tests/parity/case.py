@@ -24,6 +24,7 @@ IMAGES = sorted((HERE / "images").iterdir())
 BOX_TOLERANCE = 0.05  # pixels of the source image
 SCORE_TOLERANCE = 1e-3
 MIN_MASK_IOU = 0.995
+EMBEDDING_TOLERANCE = 1e-4  # of its length
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,13 @@ def assert_expected(
     else:
         for detection, mask in zip(detections, expected["masks"], strict=True):
             assert mask_iou(detection, mask) >= MIN_MASK_IOU
+
+
+def assert_same_embedding(instances: Instances, expected: Instances) -> None:
+    assert instances.embedding is not None
+    assert expected.embedding is not None
+    difference = np.linalg.norm(instances.embedding - expected.embedding)
+    assert difference <= EMBEDDING_TOLERANCE * np.linalg.norm(expected.embedding)
 
 
 def mask_iou(detection: Detection, expected: dict[str, Any]) -> float:

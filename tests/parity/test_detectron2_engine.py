@@ -19,7 +19,7 @@ from pipeline.errors import (
     UnsupportedConfig,
 )
 from tests.models import tree, weights, write_model
-from tests.parity.case import CASES, Case, assert_expected
+from tests.parity.case import CASES, Case, assert_expected, assert_same_embedding
 
 needs_detectron2 = pytest.mark.skipif(
     importlib.util.find_spec("detectron2") is None,
@@ -81,6 +81,16 @@ def test_batch_gives_recorded_results_of_single_images(case: Case, tmp_path: Pat
 
 
 @needs_detectron2
+@pytest.mark.parametrize("case", CASES, ids=[case.folder.name for case in CASES])
+def test_embedding_is_that_of_the_portable_engine(case: Case, tmp_path: Path) -> None:
+    files = case.config, case.weights(tmp_path)
+    inputs = [model_input for _, model_input in case.inputs().values()]
+    expected = PortableEngine.open(*files).predict(inputs)
+    for pair in zip(Detectron2Engine.open(*files, "cpu").predict(inputs), expected, strict=True):
+        assert_same_embedding(*pair)
+
+
+@needs_detectron2
 @pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
 def test_other_models_match_default_predictor(changes: dict[str, Any], tmp_path: Path) -> None:
     from detectron2.engine import DefaultPredictor
@@ -92,11 +102,13 @@ def test_other_models_match_default_predictor(changes: dict[str, Any], tmp_path:
         PortableEngine.open(case.config, tmp_path / "model.pth", "cpu")
     predictor = DefaultPredictor(cfg)
     engine = Detectron2Engine.open(case.config, tmp_path / "model.pth", "cpu")
+    has_pyramid = "fpn" in changes.get("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone")
     count = 0
     for source, model_input in case.inputs().values():
         expected = to_json(predictor(source.pixels)["instances"])
         (instances,) = engine.predict([model_input])
         assert_expected(expected, source, model_input, instances)
+        assert (instances.embedding is not None) == has_pyramid
         count += len(instances)
     assert count > 0
 

@@ -9,7 +9,7 @@ from pipeline.engines.portable.engine import PortableEngine
 from pipeline.engines.portable.static.runner import StaticRunner
 from tests.devices import needs_gpu
 from tests.models import open_compiled
-from tests.parity.case import CASES, Case, assert_expected
+from tests.parity.case import CASES, Case, assert_expected, assert_same_embedding
 
 
 def open_static(config: Path, weights: Path) -> PortableEngine:
@@ -63,6 +63,14 @@ def test_batch_of_all_images_matches_detectron2(case: Case, engine: Engine) -> N
     batch = engine.predict([model_input for _, model_input in inputs.values()])
     for (name, (source, model_input)), instances in zip(inputs.items(), batch, strict=True):
         assert_expected(case.expected[name], source, model_input, instances)
+
+
+def test_embedding_is_the_same_in_each_engine(case: Case, engine: Engine, tmp_path: Path) -> None:
+    inputs = [model_input for _, model_input in case.inputs().values()]
+    reference = PortableEngine.open(case.config, case.weights(tmp_path))
+    for model_input, instances in zip(inputs, engine.predict(inputs), strict=True):
+        (expected,) = reference.predict([model_input])
+        assert_same_embedding(instances, expected)
 
 
 def test_recorded_case_has_detections(case: Case) -> None:

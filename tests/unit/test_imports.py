@@ -24,6 +24,7 @@ LAYERS = (
     "pipeline.schemas",
     "pipeline.observation",
     "pipeline.comparison",
+    "pipeline.embedding",
     "pipeline.class_names",
     "pipeline.image",
     "pipeline.engines",

@@ -13,6 +13,7 @@ from pipeline.engines.cell_anchors import cell_anchors
 from pipeline.engines.files.config_file import read_config_file
 from pipeline.engines.openvino.anchors import Anchors
 from pipeline.engines.openvino.detections import Detections, chosen_masks
+from pipeline.engines.openvino.embedding import embed
 from pipeline.engines.openvino.graphs import Graphs, read_graphs
 from pipeline.engines.openvino.pooling import ROIPooler, WeightedSums
 from pipeline.engines.openvino.probe_pictures import probe_boxes, probe_pictures
@@ -68,6 +69,7 @@ class OpenVinoEngine:
         sums = WeightedSums(model.FPN.OUT_CHANNELS)
         self._box_pooler = build_pooler(model.ROI_BOX_HEAD, names, sums)
         self._mask_pooler = build_pooler(model.ROI_MASK_HEAD, names, sums)
+        self._coarsest_stride = strides_of(names)[-1]
 
     @classmethod
     def open(cls, config: Path, graphs: Path, precision: Precision, threads: int) -> Self:
@@ -89,7 +91,9 @@ class OpenVinoEngine:
         cells, predictions = self._features(pixels)
         proposals = self._proposals(predictions, size)
         logits, deltas = self._box(self._box_pooler(cells, input_size, proposals))
-        instances = self._detections(logits, deltas, proposals, size)
+        embedding = embed(cells, size, input_size, self._coarsest_stride)
+        detections = self._detections(logits, deltas, proposals, size)
+        instances = replace(detections, embedding=embedding)
         if self._mask is None:
             return instances
         (masks,) = self._mask(self._mask_pooler(cells, input_size, instances.boxes))

@@ -36,10 +36,11 @@ class EagerRunner:
 
 def to_instances(detections: Detections) -> Instances:
     """Return the detections of one image as NumPy arrays in host memory."""
-    masks = detections.masks
+    masks, embedding = detections.masks, detections.embedding
     return Instances(
         boxes=detections.boxes.cpu().numpy(),
         scores=detections.scores.cpu().numpy(),
         classes=detections.classes.cpu().numpy(),
         masks=None if masks is None else masks.cpu().numpy(),
+        embedding=None if embedding is None else embedding.cpu().numpy(),
     )

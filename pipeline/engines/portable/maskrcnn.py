@@ -1,11 +1,12 @@
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.engines.batches import padded_size
 from pipeline.engines.portable.boxes import limits_of
+from pipeline.engines.portable.embedding import embed
 from pipeline.engines.portable.fpn import FPN
 from pipeline.engines.portable.networks import Features, Networks, Prediction
 from pipeline.engines.portable.roi_heads import Detections, StandardROIHeads
@@ -55,7 +56,16 @@ class MaskRCNN(nn.Module):
         input_size = batch.shape[-2], batch.shape[-1]
         proposals = self.proposal_generator(predictions, input_size, limits)
         detections: list[Detections] = self.roi_heads(self.networks, features, proposals, limits)
-        return detections
+        embeddings = self.embeddings(features, sizes)
+        return [replace(d, embedding=e) for d, e in zip(detections, embeddings, strict=True)]
+
+    def embeddings(self, features: Features, sizes: Tensor) -> Tensor:
+        """Return the embedding of each image, (N, C) float32.
+
+        features: of the batch, by name. sizes: (N, 2) int64, height and width of each image.
+        """
+        coarsest = self.roi_heads.in_features[-1]
+        return embed(features[coarsest], sizes, self.backbone.strides[coarsest])
 
     def batch(self, images: Sequence[Tensor]) -> Tensor:
         """Return the normalized images as one (N, 3, H, W), in channels-last memory.

@@ -20,13 +20,15 @@ class Detections:
     """The detections in one image.
 
     boxes: (N, 4) XYXY in model input pixels. scores: (N,). classes: (N,) int64. masks: (N, M, M)
-    probabilities within each box, or None without masks.
+    probabilities within each box, or None without masks. embedding: (C,) of the image, as in
+    `Instances`; the heads leave it to the model.
     """
 
     boxes: Tensor
     scores: Tensor
     classes: Tensor
     masks: Tensor | None = None
+    embedding: Tensor | None = None
 
 
 class ROIPooler(nn.Module):

@@ -35,6 +35,10 @@ def assert_same(left: Instances, right: Instances) -> None:
     np.testing.assert_array_equal(left.classes, right.classes)
     np.testing.assert_allclose(left.boxes, right.boxes, atol=1e-2)
     np.testing.assert_allclose(left.scores, right.scores, atol=1e-4)
+    assert left.embedding is not None
+    assert right.embedding is not None
+    assert left.embedding.dtype == right.embedding.dtype == np.float32
+    np.testing.assert_allclose(left.embedding, right.embedding, rtol=1e-3, atol=1e-4)
     assert (left.masks is None) == (right.masks is None)
     if left.masks is not None:
         np.testing.assert_allclose(left.masks, right.masks, atol=1e-3)
@@ -54,6 +58,7 @@ KINDS: dict[str, dict[str, object]] = {
         "MODEL.ROI_BOX_HEAD.CONV_DIM": 16,
     },
     "no layer behind it": {"MODEL.ROI_BOX_HEAD.NUM_CONV": 1, "MODEL.ROI_BOX_HEAD.NUM_FC": 0},
+    "heads on finer levels": {"MODEL.ROI_HEADS.IN_FEATURES": ["p2", "p3"]},
     "agnostic": {
         "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
         "MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True,
@@ -83,10 +88,11 @@ def test_returns_no_instances_for_image_without_any(tmp_path: Path) -> None:
 def test_next_call_does_not_change_result(tmp_path: Path) -> None:
     _, compiled = open_both(tmp_path)
     (first,) = compiled.predict([picture(64, 64, 1)])
-    copies = first.boxes.copy(), first.masks.copy()
+    copies = first.boxes.copy(), first.masks.copy(), first.embedding.copy()
     compiled.predict([picture(64, 64, 2)])
     np.testing.assert_array_equal(first.boxes, copies[0])
     np.testing.assert_array_equal(first.masks, copies[1])
+    np.testing.assert_array_equal(first.embedding, copies[2])
 
 
 @torch.inference_mode()

@@ -92,6 +92,23 @@ def test_answers_are_judged_by_the_limits_of_the_bundle(profiled: Bundle, level,
     assert quality.reasons == ([] if gradable else ["too_dark"])
 
 
+def test_answers_hold_the_distance_from_the_validation_images(
+    plain: Bundle, profiled: Bundle, annotations: Path
+):
+    assert len(profiled.profile.embedding.components) == 3  # of 30 images
+    distances = profiled.profile.per_image["embedding"]["distance"]
+    images = [path.read_bytes() for path in sorted((annotations.parent / "images").iterdir())]
+    assert distances.count == len(images) == 30
+    engine = profiled.load_engine("auto", "cpu", threads=1)
+    own = [
+        profiled.predictor(engine)(image, PredictOptions()).embedding_distance for image in images
+    ]
+    # As a reference has its own images; those in the profile are held out.
+    assert sum(distance**2 for distance in own) / 30 == pytest.approx(2.9, abs=0.01)
+    assert distances.quantile(1.0) > max(own)
+    assert plain.predictor(engine)(images[0], PredictOptions()).embedding_distance is None
+
+
 def test_folder_of_images_gives_profile_without_accuracy(
     source: Source, annotations: Path, tmp_path: Path
 ):

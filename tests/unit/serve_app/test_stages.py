@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from tests.fakes import (
     FAILS,
     MANIFEST,
     FakeBundle,
+    open_embedding_bundle,
     open_fake_bundle,
     open_golden_bundle,
     open_limited_bundle,
@@ -231,6 +233,49 @@ async def test_image_is_not_assessed_without_limits(data):
     assert staged == fused
     assert (staged.quality.gradable, staged.quality.reasons) == (None, [])
     assert len(staged.detections) == 1
+
+
+@pytest.mark.parametrize("ungradable", ["answer", "withhold"])
+@pytest.mark.parametrize("data", [DARK, LIGHT], ids=["dark", "light"])
+async def test_both_layouts_give_the_distance_of_an_image(data, ungradable):
+    staged, fused = await answers_of(data, open_embedding_bundle, ungradable=ungradable)
+    assert staged == fused
+    if staged.quality.withheld:
+        assert staged.embedding_distance is None
+    else:
+        assert staged.embedding_distance == pytest.approx(11 if data == DARK else 0, abs=0.02)
+
+
+async def test_profile_without_embeddings_gives_no_distance():
+    staged, fused = await answers_of(LIGHT, open_limited_bundle)
+    assert staged.embedding_distance is fused.embedding_distance is None
+
+
+async def test_images_of_a_batch_have_their_own_distances():
+    predictor = Predictor(app_args(), open_embedding_bundle)
+    preprocess = Preprocess(app_args(), open_embedding_bundle)
+    levels = [120, 130, 90, 120]
+    images = [await preprocess(png(level=level)) for level in levels]
+    predicted = await asyncio.gather(*map(predictor, images))
+    assert max(predictor._engine.batch_sizes) > 1
+    distances = [image.embedding_distance for image in predicted]
+    assert distances == pytest.approx([abs(level - 120) / 10 for level in levels], abs=0.02)
+
+
+async def test_embedding_stays_in_the_predictor(prepared):
+    predictor = Predictor(app_args(), open_embedding_bundle)
+    assert (await predictor(prepared)).instances.embedding is None
+
+
+async def test_model_without_finite_features_fails_on_the_image(prepared):
+    predictor = Predictor(app_args(), open_embedding_bundle)
+    predict = predictor._engine.predict
+    broken = np.full(3, np.nan, np.float32)
+    predictor._engine.predict = lambda inputs: [
+        replace(instances, embedding=broken) for instances in predict(inputs)
+    ]
+    with pytest.raises(PredictionFailed, match="not finite"):
+        await predictor(prepared)
 
 
 @pytest.mark.parametrize("ungradable", ["answer", "withhold"])

@@ -20,12 +20,13 @@ class Output(NamedTuple):
     """The result of a batch on the device.
 
     masks: the first chunk of `StaticMaskRCNN.masks`; none for a model without masks. maps: the
-    feature maps that the heads pool from, for the chunks that follow.
+    feature maps that the heads pool from, for the chunks that follow. embeddings: (N, C) float32.
     """
 
     detections: PaddedDetections
     masks: list[Tensor]
     maps: list[Tensor]
+    embeddings: Tensor
 
 
 class StaticMaskRCNN:
@@ -56,7 +57,7 @@ class StaticMaskRCNN:
         logits, deltas = model.networks.box(pooled)
         detections = choose(heads.box_predictor, logits, deltas, proposals, limits)
         masks = [] if heads.mask_pooler is None else [self.masks(maps, detections, 0)]
-        return Output(detections, masks, maps)
+        return Output(detections, masks, maps, model.embeddings(features, sizes))
 
     def normalized(self, pixels: Tensor, sizes: Tensor) -> Tensor:
         """Return the batch as (N, 3, H, W), with zeros beyond each image."""

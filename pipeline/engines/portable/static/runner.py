@@ -27,12 +27,12 @@ class StaticRunner:
         """Return the instances in inputs of one padded size."""
         model = self.static.model
         output = self.program(*upload(inputs, model.backbone.size_divisibility, model.device))
-        copies = download([*output.detections, *output.masks])
+        embeddings, *copies = download([output.embeddings, *output.detections, *output.masks])
         detections = PaddedDetections(*copies[: len(output.detections)])
         counts = detections.valid.sum(dim=1)
         chunks = copies[len(output.detections) :]
         masks = self._masks(output, chunks, int(counts.sum())) if chunks else None
-        results = to_instances(detections, counts.tolist(), masks)
+        results = to_instances(detections, counts.tolist(), masks, embeddings)
         for index in (~detections.settled).nonzero()[:, 0].tolist():
             (results[index],) = self.eager([inputs[index]])
         return results
@@ -45,12 +45,15 @@ class StaticRunner:
 
 
 def to_instances(
-    detections: PaddedDetections, counts: Sequence[int], masks: Tensor | None
+    detections: PaddedDetections,
+    counts: Sequence[int],
+    masks: Tensor | None,
+    embeddings: Tensor,
 ) -> list[Instances]:
     """Return the valid detections of each image. All are in host memory.
 
     counts: the number in each image. masks: (C, M, M) of these detections through all images, and
-    perhaps more; None for a model without masks.
+    perhaps more; None for a model without masks. embeddings: (N, C).
     """
     results, first = [], 0
     for index, count in enumerate(counts):
@@ -60,6 +63,7 @@ def to_instances(
                 scores=detections.scores[index, :count].clone().numpy(),
                 classes=detections.classes[index, :count].clone().numpy(),
                 masks=None if masks is None else masks[first : first + count].numpy(),
+                embedding=embeddings[index].clone().numpy(),
             )
         )
         first += count

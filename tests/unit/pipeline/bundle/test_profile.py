@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.bundle.bundle import Bundle
@@ -37,12 +38,15 @@ def answer(*scores: float, **quality: float) -> Prediction:
 
 def profile(images: int = 120) -> ReferenceProfile:
     answers = [answer(*[0.9, 0.6, 0.7][: i % 4], luma_mean=i / images) for i in range(images)]
-    return to_profile(answers, score_threshold=0.5)
+    embeddings = np.random.default_rng(0).normal(size=(images, 12)).astype(np.float32)
+    return to_profile(answers, score_threshold=0.5, embeddings=list(embeddings))
 
 
 def test_profile_holds_distributions_over_images_and_lesions():
     per_image, per_lesion = profile().per_image, profile().per_lesion
-    assert set(per_image) == {"quality", "detections", "scores", "classes", "areas"}
+    groups = {"input", "quality", "detections", "scores", "classes", "areas", "embedding"}
+    assert set(per_image) == groups
+    assert per_image["input"]["aspect"].quantile(0.5) == 1.33333
     luma = per_image["quality"]["luma_mean"]
     assert (luma.count, luma.quantiles[0], luma.quantiles[-1]) == (120, 0, 0.991667)
     assert per_image["detections"]["count"].histogram.counts == [30, 30, 30, 30]
@@ -59,6 +63,28 @@ def test_profile_of_images_without_lesions_has_empty_distributions():
     assert empty.per_lesion["score"].count == 0
     assert empty.per_lesion["score"].quantiles == []
     assert empty.per_image["detections"]["count"].histogram.counts == [3]
+
+
+def test_distances_are_those_from_the_other_images():
+    reference = profile()
+    assert len(reference.embedding.components) == 12
+    distances = reference.per_image["embedding"]["distance"]
+    assert distances.count == 120
+    # In all twelve directions, those from a reference that holds them have a mean square of 11.9.
+    assert np.mean(np.square(distances.quantiles)) > 13
+
+
+def test_model_without_embeddings_has_no_distances():
+    bare = to_profile([answer()] * 30, 0.5)
+    assert (bare.embedding, bare.per_image["embedding"]) == (None, {})
+
+
+def test_profile_of_an_older_version_is_read(tmp_path: Path):
+    document = json.loads(profile().model_dump_json())
+    del document["embedding"], document["per_image"]["embedding"], document["per_image"]["input"]
+    (tmp_path / PROFILE_FILE).write_text(json.dumps(document | {"format": 1}))
+    older = read_profile(tmp_path / PROFILE_FILE)
+    assert (older.embedding, older.limits) == (None, profile().limits)
 
 
 def test_limits_follow_from_images_unless_given():
@@ -97,7 +123,12 @@ LUMA = ("per_image", "quality", "luma_mean")
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("format",), 2, "format: Input should be 1"),
+        (("format",), 3, "format: Input should be 1 or 2"),
+        (("format",), 1, "format 1 has no embedding"),
+        (("embedding", "scales", 0), 0.0, "greater than 0"),
+        (("embedding", "scales"), [1.0], "not one scale for each component"),
+        (("embedding", "components", 3), [1.0], "not as long as the mean"),
+        (("embedding", "int8_mean"), [1.0], "int8_mean is not as long"),
         (("images",), 0, "images: "),
         (("later",), 1, "later: Extra inputs"),
         ((*LUMA, "quantiles", 3), float("nan"), "finite number"),
@@ -108,7 +139,23 @@ LUMA = ("per_image", "quality", "luma_mean")
         (("limits", "luma_mean"), {"low": 2, "high": 1}, "low is above high"),
         (("limits", "luma"), {"low": 2}, "luma.low is no limit"),
     ],
-    ids=["format", "images", "key", "nan", "order", "few", "count", "bins", "limits", "statistic"],
+    ids=[
+        "format",
+        "older",
+        "scale",
+        "scales",
+        "component",
+        "int8",
+        "images",
+        "key",
+        "nan",
+        "order",
+        "few",
+        "count",
+        "bins",
+        "limits",
+        "statistic",
+    ],
 )
 def test_damaged_profile_is_refused(tmp_path: Path, path, value, message):
     document = json.loads(profile().model_dump_json())

@@ -43,6 +43,7 @@ def assert_same(left: Instances, right: Instances) -> None:
     assert left.masks is not None
     assert right.masks is not None
     np.testing.assert_allclose(left.masks, right.masks, atol=1e-4)
+    np.testing.assert_allclose(left.embedding, right.embedding, rtol=1e-4, atol=1e-5)
 
 
 def test_instances_have_shapes_and_order_of_contract(engine: PortableEngine) -> None:
@@ -57,6 +58,18 @@ def test_instances_have_shapes_and_order_of_contract(engine: PortableEngine) -> 
     assert (instances.boxes >= 0).all()
     assert (instances.boxes[:, 2] <= 96).all()
     assert (instances.boxes[:, 3] <= 64).all()
+
+
+@torch.inference_mode()
+def test_embedding_is_mean_of_coarsest_level_of_heads(engine: PortableEngine) -> None:
+    model_input = picture(64, 96)
+    (instances,) = engine.predict([model_input])
+    image = torch.from_numpy(model_input.pixels).to(engine.model.device)
+    features, _ = engine.model.networks.dense(engine.model.batch([image]))
+    expected = features["p5"][0].mean(dim=(1, 2)).cpu().numpy()
+    assert instances.embedding is not None
+    assert (instances.embedding.shape, instances.embedding.dtype) == ((16,), np.float32)
+    np.testing.assert_allclose(instances.embedding, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_batch_of_sizes_gives_results_of_single_images(engine: PortableEngine) -> None:

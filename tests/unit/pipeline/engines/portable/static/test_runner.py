@@ -31,6 +31,7 @@ CHANGES = {
     "high threshold": {"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0},
     "negative threshold": {"MODEL.ROI_HEADS.SCORE_THRESH_TEST": -1.0},
     "shifted anchors": {"MODEL.ANCHOR_GENERATOR.OFFSET": 0.5},
+    "finer levels": {"MODEL.ROI_HEADS.IN_FEATURES": ["p2", "p3"]},
 }
 
 
@@ -68,6 +69,8 @@ def assert_same(actual: list[Instances], expected: list[Instances]) -> None:
         if left.masks is not None and right.masks is not None:
             np.testing.assert_allclose(left.masks, right.masks, atol=1e-4)
             assert left.masks.dtype == right.masks.dtype
+        np.testing.assert_allclose(left.embedding, right.embedding, rtol=1e-4, atol=1e-5)
+        assert left.embedding.dtype == right.embedding.dtype == np.float32
         assert left.boxes.dtype == right.boxes.dtype
         assert left.boxes.shape == right.boxes.shape
 
