@@ -6,9 +6,10 @@ from ray.serve.handle import DeploymentHandle
 from pipeline.schemas import PredictOptions
 from serve_app.args import AppArgs
 from serve_app.faults import RAY_ERRORS, translate
+from serve_app.fused_pipeline import FusedPipeline
 from serve_app.metrics import MakeMetrics, NoMetrics
 from serve_app.self_check import SelfCheckFailed
-from serve_app.stages import OpenBundle, Pipeline
+from serve_app.stages import OpenBundle
 from serve_app.tracing import trace_arguments
 from serve_app.watch import StageWatch
 
@@ -57,7 +58,7 @@ class FusedGraph:
     def __init__(
         self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
     ) -> None:
-        self._pipeline = Pipeline(args, open_bundle, make_metrics)
+        self._pipeline = FusedPipeline(args, open_bundle, make_metrics)
         # A waiting request holds the file only: images are decoded in a slot.
         self._slots = asyncio.Semaphore(args.graph.model.max_ongoing_requests)
 

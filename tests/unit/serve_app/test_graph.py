@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import BrokenImage, PredictionFailed
 from pipeline.schemas import Prediction, PredictOptions
+from serve_app.fused_pipeline import FusedPipeline
 from serve_app.graph import FusedGraph
-from serve_app.stages import Pipeline, Predictor
+from serve_app.stages import Predictor
 from tests.fakes import open_fake_bundle, png
 from tests.unit.serve_app.test_stages import QUEUE, app_args
 
@@ -41,7 +42,7 @@ async def test_fused_graph_limits_concurrent_pipeline_calls(graph, monkeypatch):
         inside -= 1
         return b"{}"
 
-    monkeypatch.setattr(Pipeline, "__call__", answer)
+    monkeypatch.setattr(FusedPipeline, "__call__", answer)
     crowd = [asyncio.create_task(graph.predict("id", png(), OPTIONS)) for _ in range(20)]
     for _ in range(100):
         await asyncio.sleep(0)

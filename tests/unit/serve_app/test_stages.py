@@ -20,8 +20,9 @@ from pipeline.image.resize import Resize
 from pipeline.schemas import Prediction, PredictOptions
 from serve_app import stages
 from serve_app.args import AppArgs
+from serve_app.fused_pipeline import FusedPipeline
 from serve_app.self_check import SelfCheckFailed
-from serve_app.stages import Pipeline, Postprocess, Predictor, Preprocess
+from serve_app.stages import Postprocess, Predictor, Preprocess
 from tests.fakes import (
     CORRUPTS,
     FAILS,
@@ -204,7 +205,7 @@ async def test_pipeline_answers_as_its_stages_do(predictor, prepared):
     options = PredictOptions(visualization="png")
     predicted = await predictor(prepared)
     answer_of_stages = await Postprocess(app_args())("id", prepared, predicted, options, "case-7")
-    answer_of_pipeline = await Pipeline(app_args(), open_fake_bundle)(
+    answer_of_pipeline = await FusedPipeline(app_args(), open_fake_bundle)(
         "id", png(), options, "case-7"
     )
     keys = set(Prediction.model_fields) - {"timings_ms"}
@@ -222,7 +223,7 @@ async def answers_of(data: bytes, open_bundle, **changes) -> tuple[Prediction, P
     prepared = await Preprocess(args, open_bundle)(data)
     predicted = await Predictor(args, open_bundle)(prepared)
     staged = await Postprocess(args)("id", prepared, predicted, options)
-    fused = await Pipeline(args, open_bundle)("id", data, options)
+    fused = await FusedPipeline(args, open_bundle)("id", data, options)
     first, second = (Prediction.model_validate_json(answer) for answer in (staged, fused))
     return first, second.model_copy(update={"timings_ms": first.timings_ms})
 
@@ -308,7 +309,7 @@ async def test_model_does_not_run_on_withheld_image():
 
 async def test_ungradable_images_are_counted_by_reason():
     metrics = RecordingMetrics()
-    pipeline = Pipeline(app_args(), open_limited_bundle, lambda: metrics)
+    pipeline = FusedPipeline(app_args(), open_limited_bundle, lambda: metrics)
     for data in (DARK, LIGHT):
         await pipeline("id", data, PredictOptions())
     assert metrics.ungradable == [["too_dark"]]
@@ -364,7 +365,7 @@ async def test_pipeline_reports_each_stage_to_one_object():
         made.append(RecordingMetrics())
         return made[-1]
 
-    pipeline = Pipeline(app_args(), open_fake_bundle, make)
+    pipeline = FusedPipeline(app_args(), open_fake_bundle, make)
     await pipeline("id", png(), PredictOptions())
     (metrics,) = made
     assert metrics.stages == ["preprocess", "predictor", "postprocess"]
@@ -372,7 +373,7 @@ async def test_pipeline_reports_each_stage_to_one_object():
 
 async def test_refused_image_counts_for_no_stage():
     metrics = RecordingMetrics()
-    pipeline = Pipeline(app_args(), open_fake_bundle, lambda: metrics)
+    pipeline = FusedPipeline(app_args(), open_fake_bundle, lambda: metrics)
     with pytest.raises(BrokenImage):
         await pipeline("id", png()[:-20], PredictOptions())
     assert metrics.stages == []
@@ -405,7 +406,7 @@ async def test_images_that_wait_during_failing_check_are_refused(prepared):
 
 @pytest.mark.usefixtures("no_hold")
 async def test_answer_in_progress_is_dropped_when_check_fails(monkeypatch):
-    pipeline = Pipeline(app_args(), open_golden_bundle)
+    pipeline = FusedPipeline(app_args(), open_golden_bundle)
 
     async def slow(*_: object) -> bytes:
         pipeline._predictor._checks._fail("while the picture was drawn")

@@ -9,7 +9,7 @@ from pipeline.schemas import PredictOptions
 from pipeline.tracing import spans
 from serve_app.__main__ import main
 from serve_app.batching import Batcher
-from serve_app.stages import Pipeline
+from serve_app.fused_pipeline import FusedPipeline
 from serve_app.tracing import endpoint_of_environment, stage, start_tracing, trace_arguments
 from tests.fakes import open_fake_bundle, png
 from tests.otlp import OtlpReceiver, otlp_receiver
@@ -55,7 +55,7 @@ def test_driver_names_missing_extra(monkeypatch, capsys):
 def test_stage_in_wrong_environment_does_not_start(monkeypatch, url):
     monkeypatch.setenv(spans.ENDPOINT, url)
     with pytest.raises(spans.TracingError, match=spans.ENDPOINT):
-        Pipeline(app_args(), open_fake_bundle)
+        FusedPipeline(app_args(), open_fake_bundle)
     with pytest.raises(spans.TracingError):
         endpoint_of_environment()
 
@@ -152,7 +152,7 @@ async def test_image_rerun_alone_after_failed_batch_has_two_spans(receiver):
 
 
 async def test_fused_stages_are_children_of_ingress(receiver):
-    pipeline = Pipeline(app_args(), open_fake_bundle)
+    pipeline = FusedPipeline(app_args(), open_fake_bundle)
     with spans.begin("ingress"):
         await pipeline("id", png(), PredictOptions())
     spans.stop()
