@@ -9,6 +9,7 @@ from gateway.errors import (
     UpstreamLost,
     UpstreamUnreached,
 )
+from gateway.predict.image_request import ImageRequest
 from pipeline.errors import (
     BadRequest,
     BrokenImage,
@@ -20,8 +21,7 @@ from pipeline.errors import (
     Unavailable,
     UnsupportedImage,
 )
-from pipeline.image.inspect import Header
-from pipeline.schemas import Prediction, PredictOptions, Problem
+from pipeline.schemas import Prediction, Problem
 
 # Errors that the client gets as the ingress reported them. Any other refusal (of the service token,
 # of the path) is a fault between gateway and ingress.
@@ -57,13 +57,7 @@ _NO_APPLICATION = 404
 _LONGEST_DETAIL = 1000
 
 
-def parse_prediction(
-    body: bytes,
-    request_id: str,
-    header: Header,
-    options: PredictOptions,
-    correlation_id: str | None = None,
-) -> Prediction:
+def parse_prediction(body: bytes, request: ImageRequest) -> Prediction:
     """Return the prediction. Raise UpstreamFault for anything else.
 
     It must be of an identified model, and of this request: its image, options and correlation id.
@@ -73,14 +67,24 @@ def parse_prediction(
         prediction = Prediction.model_validate_json(body, strict=True, extra="ignore")
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error
-    answered = prediction.request_id, prediction.correlation_id, prediction.options
-    is_of_image = header.agrees_with(prediction.image)
-    if answered != (request_id, correlation_id, options) or not is_of_image:
+    if not _is_of(request, prediction):
         raise UpstreamFault("The inference service answered another request.")
+    is_drawn = request.options.visualization != "none"
     has_picture = prediction.visualization is not None
-    if has_picture != (options.visualization != "none") or not prediction.model.bundle_sha256:
+    if has_picture != is_drawn or not prediction.model.bundle_sha256:
         raise UpstreamFault("The inference service gave no valid answer.")
     return prediction
+
+
+def _is_of(request: ImageRequest, prediction: Prediction) -> bool:
+    """Return whether the prediction is of the request. An older serving half names no digest."""
+    asked = request.request_id, request.correlation_id, request.options
+    answered = prediction.request_id, prediction.correlation_id, prediction.options
+    return (
+        answered == asked
+        and request.header.agrees_with(prediction.image)
+        and prediction.image.sha256 in (None, request.sha256)
+    )
 
 
 def parse_problem(status: int, body: bytes, request_id: str) -> LesionserveError:

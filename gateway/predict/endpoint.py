@@ -30,11 +30,11 @@ from gateway.http_headers import (
 from gateway.people.scopes import PREDICT, PROBE
 from gateway.predict.forwarding import Forwarded, Sender, forwarder_of
 from gateway.predict.idempotency import Replay, acquire
+from gateway.predict.image_request import ImageRequest
 from gateway.predict.in_flight import InFlightLimit
 from gateway.predict.metrics import IN_FLIGHT
 from gateway.predict.recorder import RequestRecorder
 from gateway.predict.tracing import request_trace
-from gateway.predict.upstream import ImageRequest
 from gateway.problems import problem_response
 from gateway.query import pairs_of
 from gateway.responses import Response, response_of
@@ -88,9 +88,14 @@ class PredictEndpoint:
                         del form  # as large as the image, which stays in memory
                         with span("inspect"):
                             sha256, header = await asyncio.to_thread(identify, image)
-                        record.set_image(len(image), sha256, header)
+                        record.set_image(len(image), recorded_digest(sha256), header)
                         request = ImageRequest(
-                            image, header, options, context.request_id, context.correlation_id
+                            image,
+                            sha256,
+                            header,
+                            options,
+                            context.request_id,
+                            context.correlation_id,
                         )
 
                         sender = Sender(caller.organisation.pk, examination, caller.is_probe)
@@ -137,12 +142,14 @@ def check_form(headers: Headers) -> int:
 
 
 def identify(image: bytes) -> tuple[str, Header]:
-    """Return the SHA-256 of the image file (hex) for the record, and its header. Raise ImageError.
-
-    A public demo keeps none.
-    """
+    """Return the SHA-256 of the image file in hex, and its header. Raise ImageError."""
     header = inspect(image, settings.IMAGE_LIMITS)
-    return "" if settings.PUBLIC_DEMO_KEY else hashlib.sha256(image).hexdigest(), header
+    return hashlib.sha256(image).hexdigest(), header
+
+
+def recorded_digest(sha256: str) -> str:
+    """Return the image's digest for the record. A public demo records none."""
+    return "" if settings.PUBLIC_DEMO_KEY else sha256
 
 
 async def replay_or_forward(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
-from gateway.predict.upstream import ImageRequest, Upstream
+from gateway.predict.image_request import ImageRequest
+from gateway.predict.upstream import Upstream
 from pipeline.schemas import Prediction
 
 

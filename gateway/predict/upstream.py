@@ -2,7 +2,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from time import monotonic
@@ -22,14 +21,14 @@ from gateway.errors import (
 from gateway.predict.alternative_service import AlternativeService
 from gateway.predict.answer import parse_prediction, parse_problem
 from gateway.predict.breaker import Breaker
+from gateway.predict.image_request import ImageRequest
 from gateway.predict.manifest import Manifest
 from gateway.predict.metrics import ANSWERED, LOST, REFUSED, observe_attempt, observe_stages
 from gateway.predict.retries import RetryBudget
 from gateway.single_flight import SingleFlight
 from pipeline.errors import DeadlineExceeded, LesionserveError, Overloaded, PoisonImage, Unavailable
 from pipeline.http import correlation
-from pipeline.image.inspect import Header
-from pipeline.schemas import Prediction, PredictOptions
+from pipeline.schemas import Prediction
 from pipeline.tracing.spans import traced, traceparent
 
 # The ingress gets this much less time than the gateway has, or a tenth where that is shorter: the
@@ -55,17 +54,6 @@ _REPORT_S = 10.0
 # How many more nodes are tried where a proxy could send an image nowhere.
 _MOST_UNREACHED = 3
 _READY_S = 2.5  # the ingress itself takes up to 2 s to find out
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
-    """An image for the ingress: its bytes, its header, and the options of the request."""
-
-    image: bytes
-    header: Header
-    options: PredictOptions
-    request_id: str
-    correlation_id: str | None = None
 
 
 class Upstream:
@@ -276,9 +264,7 @@ def _parse(request: ImageRequest, status: int, body: bytes) -> Prediction:
     """Return the prediction of a response. Raise the error that it reports, or UpstreamFault."""
     if status != 200:
         raise parse_problem(status, body, request.request_id)
-    return parse_prediction(
-        body, request.request_id, request.header, request.options, request.correlation_id
-    )
+    return parse_prediction(body, request)
 
 
 def _milliseconds_left(deadline_s: float) -> int:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 import httpx
 import numpy as np
@@ -16,7 +17,8 @@ import ray
 from PIL import Image
 from ray import serve
 
-from gateway.predict.upstream import ImageRequest, Upstream
+from gateway.predict.image_request import ImageRequest
+from gateway.predict.upstream import Upstream
 from pipeline.errors import LesionserveError, PoisonImage
 from pipeline.image.decode import decode
 from pipeline.image.inspect import Header
@@ -210,10 +212,10 @@ def outcome(url: str, image: bytes) -> LesionserveError | None:
 
     async def ask() -> None:
         upstream = Upstream.connect(f"{url}/", TOKEN, deadline_s=60)
-        header = Header("PNG", 40, 20)
+        header, digest = Header("PNG", 40, 20), sha256(image).hexdigest()
         try:
             await upstream.predict(
-                ImageRequest(image, header, PredictOptions(), "id"), lambda: None
+                ImageRequest(image, digest, header, PredictOptions(), "id"), lambda: None
             )
         finally:
             await upstream.close()

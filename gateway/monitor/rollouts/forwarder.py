@@ -14,7 +14,8 @@ from gateway.monitor.rollouts.mirror import Job, Mirror
 from gateway.monitor.rollouts.outcomes import Outcome, evidence_of, record_outcome
 from gateway.monitor.rollouts.route import Route
 from gateway.predict.forwarding import Forwarded, Sender
-from gateway.predict.upstream import ImageRequest, Upstream
+from gateway.predict.image_request import ImageRequest
+from gateway.predict.upstream import Upstream
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Prediction
 

@@ -7,7 +7,7 @@ import structlog
 from gateway.monitor.rollouts import metrics
 from gateway.monitor.rollouts.route import Route
 from gateway.predict.forwarding import Forwarded, Sender
-from gateway.predict.upstream import ImageRequest
+from gateway.predict.image_request import ImageRequest
 
 logger = structlog.stdlib.get_logger(__name__)
 

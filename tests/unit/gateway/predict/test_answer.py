@@ -1,6 +1,7 @@
 """What the ingress says is an answer to this request, or an error of ours."""
 
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.errors import (
     UpstreamUnreached,
 )
 from gateway.predict.answer import error_for_status, parse_prediction, parse_problem
+from gateway.predict.image_request import ImageRequest
 from pipeline.errors import (
     BadRequest,
     BrokenImage,
@@ -25,6 +27,7 @@ from pipeline.errors import (
 )
 from pipeline.image.inspect import Header
 from pipeline.schemas import PredictOptions, Problem
+from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import prediction
 
 ID = "0b0a7a4e-5a0e-4c0e-9a52-1f0c6a3f6a52"
@@ -38,8 +41,15 @@ def body(**changes: object) -> bytes:
     return json.dumps({**prediction(ID), **changes}).encode()
 
 
-def parse(content: bytes, header: Header = HEADER, options: PredictOptions = OPTIONS) -> object:
-    return parse_prediction(content, ID, header, options)
+def parse(
+    content: bytes,
+    header: Header = HEADER,
+    options: PredictOptions = OPTIONS,
+    correlation_id: str | None = None,
+    image: bytes = jpeg(),
+) -> object:
+    request = ImageRequest(image, sha256(image).hexdigest(), header, options, ID, correlation_id)
+    return parse_prediction(content, request)
 
 
 def test_reads_answer_to_this_request():
@@ -81,7 +91,18 @@ def test_rejects_answer_to_another_request(arguments):
 
 def test_rejects_answer_without_its_correlation_id():
     with pytest.raises(UpstreamFault, match=ANOTHER):
-        parse_prediction(body(), ID, HEADER, OPTIONS, "case-7")
+        parse(body(), correlation_id="case-7")
+
+
+def test_rejects_answer_of_another_image_of_the_same_size():
+    with pytest.raises(UpstreamFault, match=ANOTHER):
+        parse(body(), image=jpeg() + b"x")
+
+
+def test_accepts_answer_of_older_serving_half_without_digest():
+    older = prediction(ID)
+    del older["image"]["sha256"]
+    assert parse(json.dumps(older).encode(), image=b"any")
 
 
 @pytest.mark.parametrize("asked", ["jpeg", "none"])

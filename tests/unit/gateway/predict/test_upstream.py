@@ -17,8 +17,9 @@ from gateway.errors import (
     UpstreamUnreached,
 )
 from gateway.predict import upstream as module
+from gateway.predict.image_request import ImageRequest
 from gateway.predict.retries import RetryBudget
-from gateway.predict.upstream import ImageRequest, Upstream, upstream_of
+from gateway.predict.upstream import Upstream, upstream_of
 from pipeline.errors import (
     BrokenImage,
     DeadlineExceeded,
@@ -35,7 +36,7 @@ from tests.unit.gateway.metric_values import changes, value
 GZIP = {"Content-Encoding": "gzip"}
 INFO = ImageInfo(width=10, height=10, format="PNG")
 HEADER = Header("PNG", 10, 10)
-IMAGE = ImageRequest(b"image", HEADER, PredictOptions(), "id")
+IMAGE = ImageRequest(b"image", "0" * 64, HEADER, PredictOptions(), "id")
 BAD_CERTIFICATE = ssl.SSLCertVerificationError("bad")
 
 

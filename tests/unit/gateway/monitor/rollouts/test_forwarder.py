@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import httpx
 import pytest
@@ -14,8 +15,9 @@ from gateway.monitor.rollouts import mirror as mirror_module
 from gateway.monitor.rollouts.forwarder import RolloutForwarder
 from gateway.monitor.rollouts.route import Route, route_of
 from gateway.predict.forwarding import Forwarded, Sender
+from gateway.predict.image_request import ImageRequest
 from gateway.predict.retries import RetryBudget
-from gateway.predict.upstream import ImageRequest, Upstream
+from gateway.predict.upstream import Upstream
 from pipeline.errors import BrokenImage, LesionserveError
 from pipeline.image.inspect import Header
 from pipeline.schemas import PredictOptions, Problem
@@ -93,7 +95,9 @@ class Applications:
 
 
 def request() -> ImageRequest:
-    return ImageRequest(IMAGE, Header("JPEG", 64, 48), PredictOptions(), ID)
+    return ImageRequest(
+        IMAGE, sha256(IMAGE).hexdigest(), Header("JPEG", 64, 48), PredictOptions(), ID
+    )
 
 
 async def route(mode: Rollout.Mode, **changes: object) -> Route:
