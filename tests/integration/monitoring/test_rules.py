@@ -55,6 +55,7 @@ NAMES = {
     "LesionserveModelVersionSkew",
     "LesionserveModelWatch",
     "LesionserveModelWatchBehind",
+    "LesionserveRolledBack",
     "LesionserveAuditUnverified",
     "LesionserveAuditBroken",
     "LesionserveCertificateExpires",
