@@ -73,10 +73,11 @@ class UniformTests:
         self.logs[:] = log(0.5)
         self.numbers[:] = 0
 
-    def best_bet(self, test: int) -> tuple[int, bool]:
-        """Return the bet of a test that has won most, and whether it is on higher p-values."""
-        bet = int(self.logs[test].argmax())
-        return bet, bet < len(_SHARES)
+    def winning_bets(self, test: int) -> tuple[slice, bool]:
+        """Return the bets of a test on the side that has won most, and whether it is the higher."""
+        half = len(_SHARES)
+        is_higher = int(self.logs[test].argmax()) < half
+        return slice(0, half) if is_higher else slice(half, 2 * half), is_higher
 
 
 class MeanTest:

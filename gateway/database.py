@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TypeVar
 
@@ -110,6 +111,19 @@ async def _in_thread(seconds: float, call: Callable[..., T], arguments: tuple[ob
     loop, ends_at = asyncio.get_running_loop(), monotonic() + seconds
     async with asyncio.timeout(seconds):
         return await loop.run_in_executor(_threads, _connected, ends_at, call, arguments)
+
+
+def database_time() -> datetime:
+    """Return the time by the database's clock, the same for all gateways; blocking."""
+    statement = (
+        "SELECT now()"
+        if connection.vendor == "postgresql"
+        else "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        (now,) = cursor.fetchone()
+    return now if isinstance(now, datetime) else datetime.fromisoformat(now).replace(tzinfo=UTC)
 
 
 def ping() -> None:

@@ -5,6 +5,7 @@ A bundle's profile holds their distributions over the images that the model was 
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.rounding import significant
 from pipeline.schemas import ImageInfo, Prediction
 
 # The statistics of one image by group, and by name in the group.
@@ -27,7 +28,16 @@ def observe(prediction: Prediction) -> Observation:
     classes: the number of lesions of each class, by its label.
     areas: `largest` and `sum` of the boxes, as shares of the image.
     embedding: `distance`, from the validation images; none where the answer does not have it.
+
+    Every value has six significant digits, as the values of a profile have.
     """
+    return {
+        group: {name: significant(value) for name, value in statistics.items()}
+        for group, statistics in _measured(prediction).items()
+    }
+
+
+def _measured(prediction: Prediction) -> Observation:
     quality = {} if prediction.quality is None else prediction.quality.statistics.model_dump()
     measured = {"input": _input(prediction.image), "quality": quality}
     if prediction.is_withheld:

@@ -15,15 +15,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from gateway.examination import window_before
 from gateway.monitor.profile import Profile
 from gateway.monitor.reference import ValidationReference
-from gateway.monitor.watch_examination import Examination, GroupMeans, ObservedImage
+from gateway.monitor.watch_examination import Examination, GroupValues, ObservedImage
 from gateway.monitor.watch_group import REFERENCES, GroupWatch, Reference, ties
 
 # The groups of pipeline.observation, each with a test for each reference.
 GROUPS = ("quality", "input", "detections", "scores", "classes", "areas", "embedding")
 
 YEAR = timedelta(days=365)
+_FORMAT = 1  # of the state as JSON
+
+# So long the images of an examination that has ended do not begin another one.
+_ENDED_FOR = timedelta(days=1)
 
 # Of alpha, the part that is left for validation images that are by chance unlike all others.
 _FOR_THE_REFERENCE = 0.1
@@ -78,6 +83,7 @@ class Watch:
         self.examinations = 0
         self._groups: dict[str, GroupWatch] = {}
         self._open: dict[str, Examination] = {}
+        self._ended: dict[str, datetime] = {}
         self._raised: set[tuple[str, Reference]] = set()
         self._armed_at: datetime | None = None
 
@@ -116,6 +122,7 @@ class Watch:
             if at > until:
                 break
             self._acknowledge(at, seen)
+            self._ended[key] = at
             self._end(self._open.pop(key), at, alarms)
         self._acknowledge(until, seen)
 
@@ -129,10 +136,9 @@ class Watch:
                 group.rearm(acknowledgement.reference, acknowledgement.at)
 
     def _add(self, image: ObservedImage) -> None:
-        examination = self._open.get(image.examination)
+        examination = self._examination(image)
         if examination is None:
-            examination = Examination(image.request_id, image.at)
-            self._open[image.examination] = examination
+            return
         examination.last_at = image.at
         for name in GROUPS:
             statistics = image.values.get(name)
@@ -141,9 +147,25 @@ class Watch:
             group = self._group(name, statistics, image.at)
             values = group.values(statistics)
             p_values = group.p_values(values, ties(f"{image.request_id} {name}", len(values)))
-            means = examination.groups.setdefault(name, GroupMeans.empty(len(values)))
-            means.values.add(values)
-            means.p_values.add(p_values)
+            counted = examination.groups.setdefault(name, GroupValues.empty(len(values)))
+            counted.add(values, p_values)
+
+    def _examination(self, image: ObservedImage) -> Examination | None:
+        """Return the image's examination; None where that has counted already.
+
+        A window that follows one that counts may go on with its examination, and does not count.
+        """
+        key = image.examination
+        if key not in self._open:
+            self._forget_ended(image.at)
+            before = window_before(key)
+            if key in self._ended or before in self._open or before in self._ended:
+                return None
+            self._open[key] = Examination(image.request_id, image.at)
+        return self._open[key]
+
+    def _forget_ended(self, at: datetime) -> None:
+        self._ended = {key: end for key, end in self._ended.items() if end > at - _ENDED_FOR}
 
     def _group(self, name: str, statistics: Mapping[str, float], at: datetime) -> GroupWatch:
         if name not in self._groups:
@@ -152,12 +174,12 @@ class Watch:
         return self._groups[name]
 
     def _end(self, examination: Examination, at: datetime, alarms: list[RaisedAlarm]) -> None:
-        self._begin_year(at)
+        self._begin_year(examination.last_at)
         self.examinations += 1
-        for name, means in examination.groups.items():
+        for name, counted in examination.groups.items():
             group = self._groups[name]
             splits = ties(f"{examination.first} {name} earlier", len(group.names))
-            group.bet(means.values.value, means.p_values.value, splits, examination.last_at)
+            group.bet(counted.first, counted.p_values.value, splits, examination.last_at)
             for reference in REFERENCES:
                 evidence = group.evidence(reference)
                 if evidence < self.threshold or (name, reference) in self._raised:
@@ -186,11 +208,13 @@ class Watch:
     def to_json(self) -> dict[str, Any]:
         """Return all that a later process needs to go on, as JSON can hold it."""
         return {
+            "format": _FORMAT,
             "examinations": self.examinations,
             "armed_at": self._armed_at and self._armed_at.isoformat(),
             "groups": {name: group.to_json() for name, group in self._groups.items()},
             "raised": sorted(map(list, self._raised)),
             "open": {key: open_.to_json() for key, open_ in self._open.items()},
+            "ended": {key: end.isoformat() for key, end in self._ended.items()},
         }
 
     @classmethod
@@ -198,10 +222,13 @@ class Watch:
         watch = cls(profile, alpha)
         if not state:
             return watch
+        if state.get("format") != _FORMAT:
+            raise ValueError("the state of the watch is of another version")
         watch.examinations = state["examinations"]
         watch._armed_at = state["armed_at"] and datetime.fromisoformat(state["armed_at"])
         for name, group in state["groups"].items():
             watch._groups[name] = GroupWatch.from_json(group, watch._validation.get(name, {}))
         watch._raised = {(name, reference) for name, reference in state["raised"]}
         watch._open = {key: Examination.from_json(open_) for key, open_ in state["open"].items()}
+        watch._ended = {key: datetime.fromisoformat(end) for key, end in state["ended"].items()}
         return watch

@@ -10,7 +10,7 @@ from gateway.monitor.watch import GROUPS
 from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, number, sentence
 from gateway.people.models import Organisation
 
-_NEWEST = 20  # watches; older models are no longer asked
+_NEWEST = 20  # watches beside those with an alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,12 @@ def watch_cards(organisation: Organisation | None, *, sees_all: bool) -> list[Wa
     alarms: dict[tuple[int, str], list[WatchAlarm]] = defaultdict(list)
     for alarm in WatchAlarm.objects.filter(acknowledged_at=None):
         alarms[alarm.organisation_id, alarm.bundle_sha256].append(alarm)
-    return [
+    cards = [
         _card(state, alarms[state.organisation_id, state.bundle_sha256])
-        for state in states[:_NEWEST]
+        for number, state in enumerate(states)
+        if number < _NEWEST or (state.organisation_id, state.bundle_sha256) in alarms
     ]
+    return sorted(cards, key=lambda card: not card.alarms)
 
 
 def _card(state: WatchState, alarms: list[WatchAlarm]) -> WatchCard:

@@ -56,16 +56,34 @@ class Mean:
         return cls(np.array(sums, dtype=np.float64), np.array(counts, dtype=np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMeans:
-    """The means of a group's statistics, and of their p-values among the validation images."""
+class GroupValues:
+    """What counts of a group's statistics, shape (statistics,); NaN for what no image has.
 
-    values: Mean
-    p_values: Mean
+    first: the first value of each. A mean over the images would be distributed otherwise for many
+    images than for few, so that more images of a patient would look like a change.
+    p_values: their mean over the images; it is 0.5 for any number of images alike.
+    """
+
+    def __init__(self, first: Floats, p_values: Mean) -> None:
+        self.first, self.p_values = first, p_values
 
     @classmethod
     def empty(cls, statistics: int) -> Self:
-        return cls(Mean.empty(statistics), Mean.empty(statistics))
+        return cls(np.full(statistics, np.nan), Mean.empty(statistics))
+
+    def add(self, values: Floats, p_values: Floats) -> None:
+        """Add an image's values and p-values; NaN where it has none."""
+        self.first = np.where(np.isnan(self.first), values, self.first)
+        self.p_values.add(p_values)
+
+    def to_json(self) -> list[Any]:
+        first = [None if np.isnan(value) else float(value) for value in self.first]
+        return [first, self.p_values.to_json()]
+
+    @classmethod
+    def from_json(cls, state: list[Any]) -> Self:
+        first, p_values = state
+        return cls(np.array(first, dtype=np.float64), Mean.from_json(p_values))
 
 
 @dataclass(slots=True)
@@ -74,7 +92,7 @@ class Examination:
 
     first: str
     last_at: datetime
-    groups: dict[str, GroupMeans] = field(default_factory=dict)
+    groups: dict[str, GroupValues] = field(default_factory=dict)
 
     @property
     def ends_at(self) -> datetime:
@@ -84,16 +102,10 @@ class Examination:
         return {
             "first": self.first,
             "last_at": self.last_at.isoformat(),
-            "groups": {
-                name: [means.values.to_json(), means.p_values.to_json()]
-                for name, means in self.groups.items()
-            },
+            "groups": {name: values.to_json() for name, values in self.groups.items()},
         }
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
-        groups = {
-            name: GroupMeans(Mean.from_json(values), Mean.from_json(p_values))
-            for name, (values, p_values) in state["groups"].items()
-        }
+        groups = {name: GroupValues.from_json(values) for name, values in state["groups"].items()}
         return cls(state["first"], datetime.fromisoformat(state["last_at"]), groups)

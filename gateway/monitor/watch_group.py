@@ -33,6 +33,16 @@ class LowPoints:
         self.logs[is_lower] = tests.logs[is_lower]
         self.at[is_lower] = at.timestamp()
 
+    def latest(self, logs: Floats, statistic: int, bets: slice) -> datetime:
+        """Return the latest low point of the bets that have won most since theirs.
+
+        A small bet loses so little while nothing changes that its low point may be long before.
+        logs: shape (bets,), what each bet of the statistic has now.
+        """
+        won = logs[bets] - self.logs[statistic, bets]
+        at = self.at[statistic, bets][won >= won.max() / 2].max()
+        return datetime.fromtimestamp(at, UTC)
+
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -88,13 +98,14 @@ class GroupWatch:
             ]
         )
 
-    def bet(self, means: Floats, mean_p_values: Floats, ties: Floats, at: datetime) -> None:
-        """Bet on one examination: the means over its images of values and of their p-values.
+    def bet(self, first: Floats, mean_p_values: Floats, ties: Floats, at: datetime) -> None:
+        """Bet on one examination: the first value of each statistic, and the mean of the p-values
+        of all.
 
         at: of its last image.
         """
         self._tests["validation"].add(mean_p_values)
-        self._tests["earlier"].add(self._earlier.add(means, ties))
+        self._tests["earlier"].add(self._earlier.add(first, ties))
         for reference, tests in self._tests.items():
             self._low_points[reference].note(tests, at)
 
@@ -106,8 +117,8 @@ class GroupWatch:
         """Return what the evidence is of."""
         tests = self._tests[reference]
         row = int(tests.wealth.argmax())
-        bet, is_higher = tests.best_bet(row)
-        since = datetime.fromtimestamp(self._low_points[reference].at[row, bet], UTC)
+        bets, is_higher = tests.winning_bets(row)
+        since = self._low_points[reference].latest(tests.logs[row], row, bets)
         return Change(self.names[row], is_higher, since)
 
     def rearm(self, reference: Reference, at: datetime) -> None:

@@ -1,8 +1,7 @@
 from django.db.models import Count
-from django.utils import timezone
 
 from gateway.metrics import last_known
-from gateway.monitor.models import WatchAlarm, WatchState
+from gateway.monitor.models import WatchAlarm
 from gateway.monitor.watch import GROUPS
 from gateway.monitor.watch_group import REFERENCES
 
@@ -11,10 +10,9 @@ ALARMS = last_known(
     "Alarms of the watch of the model that nobody has acknowledged, over all organisations.",
     ["group", "reference"],
 )
-BEHIND = last_known(
-    "lesionserve_gateway_watch_behind_seconds",
-    "The age of the observations up to which the watch of the model has come that is furthest "
-    "behind; 0 without a watch.",
+LAST_RUN = last_known(
+    "lesionserve_gateway_watch_last_run_timestamp_seconds",
+    "Until when every watch of a model was last advanced; 0 before the first time.",
 )
 
 
@@ -28,5 +26,3 @@ def refresh_watch_metrics() -> None:
     for group in GROUPS:
         for reference in REFERENCES:
             ALARMS.labels(group, reference).set(counts.get((group, reference), 0))
-    oldest = WatchState.objects.order_by("until").values_list("until", flat=True).first()
-    BEHIND.set(0 if oldest is None else (timezone.now() - oldest).total_seconds())

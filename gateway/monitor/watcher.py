@@ -6,10 +6,10 @@ Of several processes that do so at once, one commits its result, and the others 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
-from django.utils import timezone
 
 from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event
@@ -17,7 +17,8 @@ from gateway.monitor.models import ReferenceProfile, WatchAlarm, WatchState
 from gateway.monitor.stored_profiles import stored_profile
 from gateway.monitor.verdict import verdict
 from gateway.monitor.watch import Acknowledgement, RaisedAlarm, Watch
-from gateway.monitor.watch_examination import ObservedImage
+from gateway.monitor.watch_examination import Examination, ObservedImage
+from gateway.monitor.watch_metrics import LAST_RUN
 from gateway.usage.models import Observation
 from gateway.usage.observations import expired_before, settled_until, sketch_days
 
@@ -29,14 +30,24 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 _WATCH = Actor("watch")
 
+logger = structlog.stdlib.get_logger(__name__)
+
 
 def run_watches() -> None:
     """Bring each watch up to the newest observations that are settled, and keep its verdicts."""
-    until = settled_until(timezone.now())
+    until = settled_until()
     _begin_watches(until)
+    is_complete = True
     for state in WatchState.objects.filter(until__lt=until):
-        while _advance(state, until):
-            pass
+        try:
+            while _advance(state, until):
+                pass
+        except Exception:
+            # After any error the other watches go on, and this one is tried again.
+            logger.exception("a watch cannot be advanced", watch=str(state))
+            is_complete = False
+    if is_complete:
+        LAST_RUN.set(until.timestamp())
 
 
 def _begin_watches(until: datetime) -> None:
@@ -63,15 +74,18 @@ def _begin_watches(until: datetime) -> None:
 def _advance(state: WatchState, until: datetime) -> bool:
     """Take one step. Return whether more observations are left, and this process may go on."""
     rows = list(_observations(state).filter(at__gt=state.until, at__lte=until)[: _STEP + 1])
+    acknowledged = acknowledgements(state, state.until, until)
+    if not rows and not acknowledged and not _is_due(state, until):
+        return False  # nothing to write, for a model that nobody asks
     is_more = len(rows) > _STEP
     if is_more:
         # All images of one time are taken together; those of the last time come in the next step.
         last = rows[-1].at
         rows = [row for row in rows if row.at < last]
         until = rows[-1].at
+        acknowledged = [seen for seen in acknowledged if seen.at <= until]
     profile = stored_profile(state.bundle_sha256)
     watch = Watch.from_json(state.state, profile, state.alpha)
-    acknowledged = acknowledgements(state, state.until, until)
     raised = watch.advance(images_of(rows), until, acknowledged)
     changed = {"state": watch.to_json(), "until": until, "turn": state.turn + 1}
     alarms = [verdict(state, profile, watch.threshold, alarm) for alarm in raised]
@@ -85,6 +99,12 @@ def _advance(state: WatchState, until: datetime) -> bool:
     for name, value in changed.items():
         setattr(state, name, value)
     return is_more
+
+
+def _is_due(state: WatchState, until: datetime) -> bool:
+    """Return whether an examination that was open has ended by then."""
+    open_ = map(Examination.from_json, state.state.get("open", {}).values())
+    return any(examination.ends_at <= until for examination in open_)
 
 
 def _observations(state: WatchState) -> QuerySet[Observation]:
@@ -118,12 +138,11 @@ def prune_observations() -> None:
     What follows from them for a watch is kept as its base, so that its later verdicts can still be
     computed again.
     """
-    midnight = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    before = expired_before(midnight)
+    before = expired_before()
     if not Observation.objects.filter(at__lte=before).exists():
         return
     sketch_days()
-    for state in WatchState.objects.filter(base_until__lt=before, until__gte=before):
+    for state in WatchState.objects.filter(base_until__lt=before):
         _rebase(state, before)
     watched = WatchState.objects.filter(
         organisation=OuterRef("organisation"), bundle_sha256=OuterRef("bundle_sha256")
@@ -133,6 +152,8 @@ def prune_observations() -> None:
 
 def _rebase(state: WatchState, before: datetime) -> None:
     expired = _observations(state).filter(at__lte=before)
+    if expired.filter(at__gt=state.until).exists():
+        return  # the watch has not taken them yet
     base, _ = replay(state, before)
     with transaction.atomic():
         unchanged = WatchState.objects.filter(pk=state.pk, base_until=state.base_until)

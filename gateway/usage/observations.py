@@ -6,16 +6,21 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import Max
+from django.db.models.functions import Now
 
 from gateway.audit.models import Record, Source
+from gateway.database import database_time
 from gateway.usage.bins import bin_of
 from gateway.usage.models import Observation, Sketch
 from pipeline.observation import observe
 from pipeline.schemas import Prediction
 
-# A record is committed within seconds of its time; after these, no more come with an earlier one.
+# An observation is committed within seconds of its time; after these, no more come with an earlier
+# one. All times are the database's, so that the gateways' clocks do not matter.
 SETTLED_AFTER = timedelta(seconds=30)
+_DAY = timedelta(days=1)
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Of the groups of an observation, those that a score threshold of the client's does not change.
 _OF_THE_IMAGE = ("quality", "input", "embedding")
@@ -25,10 +30,9 @@ def observation_of(record: Record, prediction: Prediction, examination: str) -> 
     """Return what is kept of an answered image; None for a probe's, or one answered before."""
     if record.source == Source.PROBE or record.replayed:
         return None
-    assert record.finished_at is not None
     return Observation(
         request_id=record.request_id,
-        at=record.finished_at,
+        at=Now(),
         organisation_id=record.organisation_id,
         examination=examination,
         bundle_sha256=prediction.model.bundle_sha256,
@@ -45,22 +49,40 @@ def _values(prediction: Prediction) -> dict[str, dict[str, float]]:
     return values
 
 
-def settled_until(now: datetime) -> datetime:
-    """Return the time before which no observation is still to come."""
-    return now - SETTLED_AFTER
+def settled_until() -> datetime:
+    """Return the time before which no observation is still to come; blocking."""
+    return database_time() - SETTLED_AFTER
 
 
 def sketch_days() -> None:
-    """Sketch the days (UTC) that have ended and have no sketch yet; blocking."""
-    ended = settled_until(timezone.now()).astimezone(UTC).date()
-    sketched = set(Sketch.objects.values_list("day", flat=True).distinct())
-    for day in Observation.objects.filter(at__date__lt=ended).dates("at", "day"):
-        if day not in sketched:
-            of_the_day = Observation.objects.filter(at__date=day).order_by("at")
-            sketches = sketches_of(day, of_the_day.iterator(chunk_size=2000))
-            with transaction.atomic():
-                # Another process may write the same rows at the same time.
-                Sketch.objects.bulk_create(sketches, ignore_conflicts=True)
+    """Sketch the days (UTC) that have ended since the last sketch; blocking.
+
+    Days are sketched in order, so that one look at the index says that there is nothing to do.
+    """
+    today = midnight(settled_until())
+    last = Sketch.objects.aggregate(last=Max("day"))["last"]
+    begins = _BEGINNING if last is None else _begin_of(last) + _DAY
+    while True:
+        unsketched = Observation.objects.filter(at__gte=begins, at__lt=today)
+        first = unsketched.order_by("at").values_list("at", flat=True).first()
+        if first is None:
+            return
+        begins = midnight(first)
+        of_the_day = unsketched.filter(at__lt=begins + _DAY).order_by("at")
+        sketches = sketches_of(begins.date(), of_the_day.iterator(chunk_size=2000))
+        with transaction.atomic():
+            # Another process may write the same rows at the same time.
+            Sketch.objects.bulk_create(sketches, ignore_conflicts=True)
+        begins += _DAY
+
+
+def midnight(at: datetime) -> datetime:
+    """Return when the day (UTC) of that time began."""
+    return _begin_of(at.astimezone(UTC).date())
+
+
+def _begin_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def sketches_of(day: date, observations: Iterable[Observation]) -> list[Sketch]:
@@ -91,6 +113,6 @@ def sketches_of(day: date, observations: Iterable[Observation]) -> list[Sketch]:
     ]
 
 
-def expired_before(now: datetime) -> datetime:
-    """Return the time before which observations have outlived their retention."""
-    return now - timedelta(days=settings.OBSERVATION_DAYS)
+def expired_before() -> datetime:
+    """Return the midnight before which observations have outlived their retention; blocking."""
+    return midnight(database_time()) - timedelta(days=settings.OBSERVATION_DAYS)

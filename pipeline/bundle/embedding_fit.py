@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.embedding import EmbeddingDistance, EmbeddingReference
 from pipeline.errors import BundleError
-from pipeline.image.quality import significant
+from pipeline.rounding import significant
 
 MAX_COMPONENTS = 16
 # A standard deviation from ten images is right to about a quarter.

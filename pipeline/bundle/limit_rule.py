@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipeline.bundle.profile import Distribution
 from pipeline.image.gradability import REASONS, Limits, QualityLimits, Side
-from pipeline.image.quality import significant
+from pipeline.rounding import significant
 
 # Fewer images do not tell how far the rarest hundredth of them lies from the others.
 MIN_IMAGES = 100

@@ -28,9 +28,9 @@ from pipeline.bundle.validation import (
     find_images,
 )
 from pipeline.image.gradability import QualityLimits
-from pipeline.image.quality import significant
 from pipeline.observation import observe
 from pipeline.predictor import Answer, LesionPredictor
+from pipeline.rounding import significant
 from pipeline.schemas import Prediction
 
 Floats = NDArray[np.float32]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.rounding import significant
 from pipeline.schemas import ImageStatistics
 
 LONGEST_EDGE = 640  # pixels of the reduced picture
@@ -51,11 +52,6 @@ def measure(pixels: Picture) -> ImageStatistics:
     }
     rounded = {name: significant(value) for name, value in statistics.items()}
     return ImageStatistics(shorter_side=min(pixels.shape[:2]), **rounded)
-
-
-def significant(value: float) -> float:
-    """Return the value with six significant digits, and 0 without a sign."""
-    return float(f"{value:.6g}") + 0.0
 
 
 def reduce(pixels: Picture) -> Picture:

@@ -1,5 +1,6 @@
 """Start `lesionserve up --monitoring`, load it, and ask its Prometheus."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import numpy as np
 
 from cluster.launcher.ports import choose_ports
 from cluster.launcher.ready_file import Ready
-from tests.e2e.up import IMAGE, Up, running
+from tests.e2e.up import IMAGE, Up, manage, running
 
 _PIXELS = cv2.imdecode(np.frombuffer(IMAGE, np.uint8), cv2.IMREAD_COLOR)
 DARK = cv2.imencode(".jpg", _PIXELS // 8)[1].tobytes()  # it is not gradable
@@ -55,12 +56,16 @@ def data_of(response: httpx.Response) -> Any:
 
 @contextmanager
 def monitored(folder: Path) -> Iterator[Monitored]:
-    """Yield a stack that has been under load, with dark images, and has refused some requests."""
+    """Yield a stack that has been under load, and was given a verdict.
+
+    It had dark images among others, and has refused some requests.
+    """
     ports = prometheus_port, alertmanager_port = choose_ports([None, None])
     options = ["--prometheus-port", prometheus_port, "--alertmanager-port", alertmanager_port]
     with running(folder, "--tls", "--monitoring", *map(str, options)) as up:
         ready = Ready.model_validate_json(up.ready_file.read_bytes())
         load(up)
+        judge(up, folder / "data")
         with httpx.Client(base_url=ready.prometheus or "", timeout=30, trust_env=False) as client:
             yield Monitored(up, folder / "data", ports, ready, client)
 
@@ -76,3 +81,21 @@ def load(up: Up) -> None:
             up.post(b"just text")
             up.post(IMAGE, key=up.key[:-1] + "x")
             time.sleep(0.5)
+
+
+def judge(up: Up, data: Path) -> None:
+    """Accept every lesion of an image."""
+    scopes = "--scope predict --scope feedback"
+    key = manage(data, f"issue_key --name judge {scopes}").stdout.strip()
+    answer = up.post(key=key).json()
+    lesions = [
+        {"id": lesion["id"], "label": lesion["label"], "verdict": "accept"}
+        for lesion in answer["detections"]
+    ]
+    given = httpx.post(
+        f"{up.url}/records/{answer['request_id']}/feedback",
+        json={"lesions": lesions},
+        headers={"X-API-Key": key},
+        verify=ssl.create_default_context(cafile=up.ca),
+    )
+    assert given.status_code == 200, given.text

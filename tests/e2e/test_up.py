@@ -7,7 +7,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,8 +16,7 @@ import psutil
 import pytest
 
 from pipeline.schemas import Prediction, Problem
-from serve_app.paths import ROOT
-from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, running
+from tests.e2e.up import COMMAND, IMAGE, START_WITHIN_S, STOP_WITHIN_S, Up, is_gone, manage, running
 from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
@@ -163,12 +161,6 @@ def assert_logged(request_id: str, log: Path, **values: object) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
     (entry,) = (line for line in lines if values.items() <= line.items())
     assert entry["request_id"] == request_id
-
-
-def manage(data: Path, command: str) -> subprocess.CompletedProcess:
-    """One of the gateway's commands, as docs/operations.md has it."""
-    line = f"set -a; . {data}/gateway.env; set +a; {sys.executable} -m gateway.manage {command}"
-    return subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])

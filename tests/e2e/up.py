@@ -127,3 +127,9 @@ def running(
         up.process.terminate()
         up.process.wait(STOP_WITHIN_S)
         shutil.rmtree(up.temp)
+
+
+def manage(data: Path, command: str) -> subprocess.CompletedProcess:
+    """One of the gateway's commands, as docs/operations.md has it."""
+    line = f"set -a; . {data}/gateway.env; set +a; {sys.executable} -m gateway.manage {command}"
+    return subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True)

@@ -13,6 +13,7 @@ from serve_app.paths import ROOT
 LAYERS = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.rounding",
     "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.instances",
@@ -103,6 +104,7 @@ LAYERS = (
 OPEN_TO_GATEWAY = (
     "pipeline.text",
     "pipeline.errors",
+    "pipeline.rounding",
     "pipeline.secret_files",
     "pipeline.tracing",
     "pipeline.http",

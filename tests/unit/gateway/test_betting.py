@@ -44,7 +44,7 @@ def test_shifted_p_values_alarm_on_either_side():
     low, high = first_uniform_alarms(tests, values)
     assert low < 150
     assert high < 150
-    assert [tests.best_bet(test)[1] for test in (0, 1)] == [False, True]
+    assert [tests.winning_bets(test)[1] for test in (0, 1)] == [False, True]
 
 
 def test_late_change_is_found_as_soon_as_an_early_one():

@@ -6,12 +6,12 @@ from tests.unit.pipeline.bundle.test_profile import answer
 
 def test_observation_holds_what_is_watched_of_an_image():
     observation = observe(answer(0.9, 0.5))
-    assert observation["input"] == {"megapixels": 0.003072, "aspect": 64 / 48}
+    assert observation["input"] == {"megapixels": 0.003072, "aspect": 1.33333}
     assert observation["quality"] == statistics().model_dump()
     assert observation["detections"] == {"count": 2}
     assert observation["scores"] == {"highest": 0.9, "mean": 0.7}
     assert observation["classes"] == {"LSIL": 0, "HSIL": 2}
-    assert observation["areas"] == {"largest": 100 / 3072, "sum": 200 / 3072}
+    assert observation["areas"] == {"largest": 0.0325521, "sum": 0.0651042}
 
 
 def test_image_without_lesions_has_no_scores_or_areas():

@@ -3,11 +3,14 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 import pytest
 
+from gateway.examination import examination_of
 from gateway.monitor.watch import YEAR, Acknowledgement, Watch
+from gateway.monitor.watch_examination import ObservedImage
 from tests.unit.gateway.monitor.streams import START, Values, healthy, profile_of, stream
 
 ALPHA = 0.05
@@ -103,6 +106,62 @@ def test_images_of_one_examination_are_one_bet():
     watch = Watch(validated(), ALPHA)
     assert watched(watch, images) == []
     assert watch.examinations == 1
+
+
+def skewed(rng: np.random.Generator) -> Values:
+    return {"quality": {"glare_share": float(rng.exponential(0.01) ** 2)}}
+
+
+def test_more_images_of_each_patient_are_no_change():
+    rng = np.random.default_rng(20)
+    images, number = [], 0
+    for examination in range(700):
+        for _ in range(1 if examination < 350 else 8):
+            at = START + timedelta(minutes=15 * examination, seconds=number % 60)
+            id_ = str(UUID(int=number))
+            images.append(ObservedImage(id_, at, f"n{examination}", skewed(rng)))
+            number += 1
+    assert watched(Watch(None, ALPHA), sorted(images, key=lambda image: image.at)) == []
+
+
+def in_window(minute: int, examination: str, values: Values) -> ObservedImage:
+    at = START + timedelta(minutes=minute)
+    return ObservedImage(str(UUID(int=minute)), at, examination, values)
+
+
+def test_window_that_follows_a_counted_one_does_not_count():
+    values = healthy(np.random.default_rng(21))
+    keys = [examination_of([], "key:a", START + timedelta(minutes=minute)) for minute in range(60)]
+    watch = Watch(None, ALPHA)
+    # From 08:08 to 08:12 is one examination in two windows; the next one is at 08:25.
+    images = [in_window(minute, keys[minute], values) for minute in (8, 9, 11, 12, 25, 34)]
+    watched(watch, images)
+    assert watch.examinations == 2
+
+
+def test_windows_of_other_callers_count():
+    values = healthy(np.random.default_rng(22))
+    first, second = (
+        in_window(minute, examination_of([], caller, START + timedelta(minutes=minute)), values)
+        for minute, caller in ((8, "key:a"), (12, "key:b"))
+    )
+    watch = Watch(None, ALPHA)
+    watched(watch, [first, second])
+    assert watch.examinations == 2
+
+
+def test_examination_that_comes_back_within_a_day_counted_already():
+    values = healthy(np.random.default_rng(23))
+    watch = Watch(None, ALPHA)
+    watched(watch, [in_window(minute, "n7", values) for minute in (0, 300)])
+    assert watch.examinations == 1
+    watched(watch, [in_window(3 * 24 * 60, "n7", values)])
+    assert watch.examinations == 2
+
+
+def test_state_of_another_version_is_refused():
+    with pytest.raises(ValueError, match="another version"):
+        Watch.from_json({"format": 0}, None, ALPHA)
 
 
 def test_examination_counts_once_it_has_ended():

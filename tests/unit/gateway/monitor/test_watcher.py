@@ -14,6 +14,7 @@ from gateway.monitor.stored_profiles import stored_profile
 from gateway.monitor.watch_metrics import refresh_watch_metrics
 from gateway.monitor.watcher import prune_observations, run_watches
 from gateway.usage.models import Observation, Sketch
+from gateway.usage.observations import SETTLED_AFTER
 from tests.clinics import organisation_named
 from tests.unit.gateway.metric_values import value
 from tests.unit.gateway.monitor.streams import START, healthy, profile_of, stream
@@ -36,7 +37,7 @@ def at(monkeypatch):
     """Run the watches at this time."""
 
     def run(now: datetime) -> None:
-        monkeypatch.setattr(watcher.timezone, "now", lambda: now)
+        monkeypatch.setattr(watcher, "settled_until", lambda: now - SETTLED_AFTER)
         run_watches()
 
     return run
@@ -103,8 +104,7 @@ def test_small_steps_find_the_same(clinic, at, monkeypatch):
     assert "the same" in command("replay")
 
 
-def test_replay_finds_the_same_after_acknowledgement_and_pruning(clinic, at, settings):
-    settings.OBSERVATION_DAYS = 1
+def test_replay_finds_the_same_after_acknowledgement_and_pruning(clinic, at, monkeypatch):
     first = store(clinic, [*stream(150, healthy, seed=6), *stream(300, darker, seed=7, first=200)])
     at(first)
     alarm = WatchAlarm.objects.get(reference="validation")
@@ -115,6 +115,7 @@ def test_replay_finds_the_same_after_acknowledgement_and_pruning(clinic, at, set
     assert WatchAlarm.objects.filter(reference="validation").count() == 2
     assert "the same" in command("replay")
     stored = Observation.objects.count()
+    monkeypatch.setattr(watcher, "expired_before", lambda: START + timedelta(days=1))
     prune_observations()
     assert 0 < Observation.objects.count() < stored
     assert Sketch.objects.exists()
@@ -151,12 +152,41 @@ def test_model_waits_for_its_profile(at):
     assert WatchState.objects.get().state["examinations"] > 0
 
 
-def test_observations_of_unwatched_models_are_pruned_too(settings):
-    settings.OBSERVATION_DAYS = 1
+def test_observations_of_unwatched_models_are_pruned_too():
     store(organisation_named("clinic"), stream(5, healthy, seed=13))
     prune_observations()
     assert not Observation.objects.exists()
     assert Sketch.objects.count() == 1
+
+
+def test_idle_watch_is_not_written_again(clinic, at):
+    end = store(clinic, stream(20, healthy, seed=18))
+    at(end)
+    turn = WatchState.objects.get().turn
+    at(end + timedelta(hours=1))
+    assert WatchState.objects.get().turn == turn
+
+
+def test_broken_watch_does_not_stop_the_others(clinic, at):
+    store(clinic, stream(20, healthy, seed=19))
+    at(store(organisation_named("other"), stream(20, healthy, seed=20)))
+    broken, whole = WatchState.objects.order_by("pk")
+    WatchState.objects.filter(pk=broken.pk).update(state={"format": 1})
+    store(clinic, stream(20, healthy, seed=21, first=100))
+    at(store(organisation_named("other"), stream(20, healthy, seed=22, first=100)))
+    was, now = whole.state["examinations"], WatchState.objects.get(pk=whole.pk)
+    assert now.state["examinations"] > was
+
+
+def test_acknowledgement_counts_though_the_watch_is_ahead_of_the_clock(clinic, at):
+    at(store(clinic, stream(300, darker, seed=23)))
+    alarm = WatchAlarm.objects.get()
+    ahead = WatchState.objects.get()
+    ahead.until += timedelta(days=3650)
+    ahead.save()
+    command("acknowledge", str(alarm.pk))
+    alarm.refresh_from_db()
+    assert alarm.acknowledged_at > ahead.until
 
 
 def test_status_says_what_changed_in_words(clinic, at):
