@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -75,9 +76,21 @@ def fake() -> Iterator[FakeIngress]:
         yield ingress
 
 
+def two_models() -> Models:
+    return Models(
+        lambda sent: found(sent, STABLE, 0.9),
+        lambda sent: found(sent, CANDIDATE, 0.9),
+        {"stable": STABLE, "candidate": CANDIDATE},
+    )
+
+
 @pytest.fixture(scope="module")
-def quick(fake: FakeIngress, django_db_setup: None) -> Iterator[Gateway]:
+def quick(fake: FakeIngress, _ingress: FakeIngress, django_db_setup: None) -> Iterator[Gateway]:
     """A gateway that reads the rollout ten times a second."""
+    # Where other tests have started one, a second gateway follows the same rollout: its ingress has
+    # to have the same models, and what it asked for lately is used for a second.
+    fake.answer = _ingress.answer = two_models()
+    time.sleep(1.5)
     with (
         pytest.MonkeyPatch.context() as patch,
         running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{fake.port}") as gateway,
@@ -87,13 +100,9 @@ def quick(fake: FakeIngress, django_db_setup: None) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def models(fake: FakeIngress, transactional_db: None) -> Models:
+def models(fake: FakeIngress, _ingress: FakeIngress, transactional_db: None) -> Models:
     fake.reset()
-    fake.answer = Models(
-        lambda sent: found(sent, STABLE, 0.9),
-        lambda sent: found(sent, CANDIDATE, 0.9),
-        {"stable": STABLE, "candidate": CANDIDATE},
-    )
+    fake.answer = _ingress.answer = two_models()
     return fake.answer
 
 
