@@ -126,8 +126,16 @@ class RayCluster:
 
     def serve_status(self) -> str:
         """Return all that Ray Serve's controller knows of the application."""
+        return self._applications("['lesionserve']")
+
+    def applications(self) -> list[str]:
+        """Return the names of the applications, those that are being deleted too."""
+        return self._applications("").split()
+
+    def _applications(self, item: str) -> str:
         code = "import ray, sys; from ray import serve; ray.init(sys.argv[1], log_to_driver=False);"
-        code += "print(serve.status().applications['lesionserve'])"
+        code += f"found = serve.status().applications{item};"
+        code += "print(*found) if isinstance(found, dict) else print(found)"
         return subprocess.run(
             [sys.executable, "-c", code, self.address],
             env=self.environment,

@@ -35,10 +35,13 @@ def cluster() -> Iterator[RayCluster]:
 @pytest.fixture
 def profile(cluster, bundles) -> Path:
     """A profile of version 1, which serves alone."""
+    # An earlier test's candidate may still be ending, which no deployment may disturb.
+    until(lambda: "candidate" not in cluster.applications() or model(cluster, "/candidate"))
     profile = cluster.profile(bundles["1"])
     cluster.serve(profile, "1")
     done = cluster.deploy(profile, "--remove-candidate")
     assert done.returncode == Exit.SERVES, done.stderr
+    until(lambda: "candidate" not in cluster.applications())
     return profile
 
 
