@@ -1,4 +1,6 @@
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 
@@ -48,6 +50,11 @@ class RolloutForwarder:
         try:
             on_attempt()
             prediction = await self._ask_candidate(route, request)
+        except asyncio.CancelledError:
+            # The client has left. Both models are asked now, so that a candidate is found that
+            # hangs for longer than clients wait.
+            self.mirror.put(Job(route, request, sender, None))
+            raise
         except LesionserveError as error:
             logger.warning("the candidate failed", rollout=route.rollout, code=error.code)
             left_s = self._deadline_s - (monotonic() - begun)
@@ -61,7 +68,9 @@ class RolloutForwarder:
         """Queue the image for the comparison, where it takes part in the rollout."""
         route = self.route
         if route is not None and route.takes(sender):
-            self.mirror.put(Job(route, request, sender, forwarded))
+            # The picture is not compared, and may be as large as many images.
+            prediction = forwarded.prediction.model_copy(update={"visualization": None})
+            self.mirror.put(Job(route, request, sender, replace(forwarded, prediction=prediction)))
 
     async def _ask_candidate(self, route: Route, request: ImageRequest) -> Prediction:
         """Return the candidate's answer. Raise LesionserveError, so that half the time is left."""
@@ -79,17 +88,16 @@ class RolloutForwarder:
     async def _keep(self, route: Route, outcome: Outcome) -> None:
         """Store the outcome, and stop routing at once where it ends the rollout."""
         try:
-            rollout = await background(partial(record_outcome, route.rollout, outcome))
+            rollout, has_ended = await background(partial(record_outcome, route.rollout, outcome))
         except Error:
             logger.warning("a comparison is not in the database", rollout=route.rollout)
             return
+        if has_ended:
+            report_end(rollout)
         if rollout.state == Rollout.State.RUNNING:
             metrics.show(evidence_of(rollout))
-            return
-        if self.route is not None and self.route.rollout == rollout.pk:
+        elif self.route is not None and self.route.rollout == rollout.pk:
             self.route = None
-            if rollout.state == Rollout.State.ROLLED_BACK:
-                report_end(rollout)
 
 
 def report_end(rollout: Rollout) -> None:

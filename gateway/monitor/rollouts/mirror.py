@@ -19,12 +19,12 @@ _WAITING_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An image that its client has got an answer for, to be compared."""
+    """An image to be compared, whose client has its answer; None where it left without one."""
 
     route: Route
     request: ImageRequest
     sender: Sender
-    forwarded: Forwarded
+    forwarded: Forwarded | None
 
 
 class Mirror:

@@ -50,23 +50,25 @@ def evidence_of(rollout: Rollout) -> Evidence:
 
 
 @transaction.atomic
-def record_outcome(rollout_id: int, outcome: Outcome) -> Rollout:
+def record_outcome(rollout_id: int, outcome: Outcome) -> tuple[Rollout, bool]:
     """Keep an outcome, and end the rollout where a test rejects; blocking.
 
-    Return the rollout as it is afterwards. An outcome of one that has ended is dropped.
+    Return the rollout as it is afterwards, and whether this outcome has ended it. An outcome of one
+    that has ended is dropped.
     """
     # Processes take turns: each goes on where the last one has stopped.
     rollout = Rollout.objects.select_for_update().get(pk=rollout_id)
     if rollout.state != Rollout.State.RUNNING:
-        return rollout
+        return rollout, False
     evidence = evidence_of(rollout)
     _bet(evidence, rollout, outcome)
     _comparison(rollout, outcome).save(force_insert=True)
     rollout.evidence = evidence.state
     rollout.save(update_fields=["evidence"])
-    if (test := evidence.rejected()) is not None:
-        end(rollout, Rollout.State.ROLLED_BACK, _reason(evidence, test))
-    return rollout
+    test = evidence.rejected()
+    if test is None:
+        return rollout, False
+    return rollout, end(rollout, Rollout.State.ROLLED_BACK, _reason(evidence, test))
 
 
 def _bet(evidence: Evidence, rollout: Rollout, outcome: Outcome) -> None:

@@ -66,6 +66,10 @@ class RolloutSchedule:
         if stable is None:
             return rollout
         if stable.bundle_sha256 == rollout.candidate_sha256:
+            if rollout.seen_at is None:
+                reason = "the stable application serves this bundle already"
+                await self._end(rollout, Rollout.State.ABORTED, reason)
+                return None
             await self._end(rollout, Rollout.State.PROMOTED, "the stable application serves it")
             return None
         if rollout.seen_at is None:

@@ -317,3 +317,55 @@ async def test_images_in_queue_hold_bounded_memory(monkeypatch):
     with changes() as changed:
         await ask(applications, forwarder)
     assert "rollout_images_total dropped" not in changed
+
+
+async def test_hanging_canary_is_found_though_its_clients_leave():
+    async def hang(sent: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits so long")
+
+    applications = Applications()
+    applications.candidate = hang
+    forwarder = applications.forwarder()
+    forwarder.route = await route(Rollout.Mode.CANARY, percent=100, patience_s=0.2)
+    client = asyncio.create_task(forwarder.predict(request(), SENDER, applications.attempt))
+    await asyncio.sleep(0.05)
+    async with comparing(forwarder):
+        client.cancel()
+        await asyncio.wait([client])
+        assert client.cancelled()
+    (row,) = await rows()
+    assert (str(row.request_id), row.error_code) == (ID, "deadline_exceeded")
+
+
+async def test_picture_does_not_wait_for_the_comparison():
+    applications = Applications()
+    forwarder = applications.forwarder()
+    forwarder.route = await route(Rollout.Mode.SHADOW)
+    forwarded = await ask(applications, forwarder)
+    assert forwarded.prediction.visualization is not None
+    job = forwarder.mirror._jobs.get_nowait()
+    assert job.forwarded is not None
+    assert job.forwarded.prediction.visualization is None
+
+
+async def test_rollback_is_counted_once_by_two_gateways():
+    applications = Applications()
+    applications.candidate = refusing(503, "unavailable")
+    shadow = await route(Rollout.Mode.SHADOW)
+
+    async def ask_once(forwarder: RolloutForwarder) -> None:
+        forwarder.route = shadow  # as before a look at the database
+        async with comparing(forwarder):
+            await ask(applications, forwarder)
+
+    one, other = applications.forwarder(), applications.forwarder()
+    with changes() as changed:
+        for _ in range(60):
+            await ask_once(one)
+            if await state() != "running":
+                break
+        await ask_once(other)
+        await ask_once(one)
+    assert await state() == "rolled_back"
+    assert changed["rollout_ended_total rolled_back"] == 1

@@ -71,7 +71,7 @@ def test_examination_counts_once_for_disagreement():
 def test_bad_candidate_is_rolled_back_with_reason(make, test):
     rollout = begun()
     for _ in range(12):
-        after = record_outcome(rollout.pk, make())
+        after, _ = record_outcome(rollout.pk, make())
     assert after.state == "rolled_back"
     assert after.reason.startswith(f"{test}: it ")
     stored = Rollout.objects.get(pk=rollout.pk)
@@ -84,7 +84,7 @@ def test_bad_candidate_is_rolled_back_with_reason(make, test):
 def test_candidate_that_differs_by_rounding_stays():
     rollout = begun()
     for _ in range(300):
-        after = record_outcome(rollout.pk, outcome(stable_s=0.1, candidate_s=0.15))
+        after, _ = record_outcome(rollout.pk, outcome(stable_s=0.1, candidate_s=0.15))
     assert after.state == "running"
 
 
@@ -107,7 +107,7 @@ def test_processes_at_once_lose_no_outcome():
 def test_milliseconds_that_double_are_not_slow():
     rollout = begun()
     for _ in range(50):
-        after = record_outcome(rollout.pk, outcome(stable_s=0.01, candidate_s=0.1))
+        after, _ = record_outcome(rollout.pk, outcome(stable_s=0.01, candidate_s=0.1))
     assert after.state == "running"
 
 

@@ -84,6 +84,14 @@ async def test_decided_promotion_is_done_when_stable_serves_candidate():
     assert applications.forwarder.route is None
 
 
+async def test_rollout_of_the_model_that_serves_already_is_no_promotion():
+    await in_database(started)
+    applications = Applications()
+    applications.digests["stable"] = CANDIDATE
+    rollout = await applications.step()
+    assert (rollout.state, "serves this bundle already" in rollout.reason) == ("aborted", True)
+
+
 async def test_other_stable_model_aborts_rollout():
     await in_database(started)
     applications = Applications()
