@@ -2,14 +2,18 @@
 
 Lesions of one image are alike, and so are the images of one case, so that each case is one value:
 the share of its judged lesions of the class that were accepted. A rejected lesion, and one that is
-of another class, was wrong. The bounds are of the mean of these values (`share_bounds`), and hold
-at all times together, however often one looks.
+of another class, was wrong. An answer counts for a class once all of its lesions of the class are
+judged: else its value would follow the order in which they are judged, or which of them somebody
+chose. The bounds are of the mean of these values (`share_bounds`), and hold at all times together,
+however often one looks.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from gateway.audit.models import Record, Source, State
 from gateway.betting import share_bounds
@@ -40,10 +44,25 @@ _shown: set[str] = set()  # the classes of which gauges were set
 
 @dataclass(slots=True)
 class _Counts:
-    """The judged lesions of one class in one case."""
+    """The verdicts on lesions of one class, of one case or of one answer."""
 
     accepted: int = 0
     total: int = 0
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The verdicts on the lesions of one class in one answer, which has so many `lesions`."""
+
+    case: _Case
+    lesions: int
+    judged: set[int] = field(default_factory=set)
+    counts: _Counts = field(default_factory=_Counts)
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether every lesion has a verdict."""
+        return len(self.judged) >= self.lesions
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +125,30 @@ def precision_in_use(
     if organisation is not None:
         verdicts = verdicts.filter(record__organisation=organisation)
     cases: dict[str, dict[_Case, _Counts]] = defaultdict(lambda: defaultdict(_Counts))
-    for label, kind, *case in verdicts.values_list("label", "kind", *_CASE).iterator():
-        counts = cases[label][_case_of(*case)]
-        counts.total += 1
-        counts.accepted += kind == Verdict.Kind.ACCEPT
+    for label, answer in _answers(verdicts):
+        if answer.is_judged:
+            counts = cases[label][answer.case]
+            counts.total += answer.counts.total
+            counts.accepted += answer.counts.accepted
     alpha = ALPHA / max(1, len(model.labels))
     return {label: _precision(of_label.values(), alpha) for label, of_label in cases.items()}
+
+
+def _answers(verdicts: QuerySet[Verdict]) -> Iterator[tuple[str, _Answer]]:
+    """Yield each answer with a verdict, once for each class of which it has one."""
+    answers: dict[tuple[str, UUID], _Answer] = {}
+    rows = verdicts.values_list("label", "kind", "lesion", "record__class_counts", *_CASE)
+    for label, kind, lesion, class_counts, *case in rows.iterator():
+        request_id = case[-1]
+        answer = answers.get((label, request_id))
+        if answer is None:
+            answer = _Answer(_case_of(*case), class_counts.get(label, 0))
+            answers[label, request_id] = answer
+        answer.judged.add(lesion)
+        answer.counts.total += 1
+        answer.counts.accepted += kind == Verdict.Kind.ACCEPT
+    for (label, _), answer in answers.items():
+        yield label, answer
 
 
 def refresh_precision(

@@ -9,6 +9,8 @@ from tests.unit.gateway.reviews.records import accepted, answered, give, rejecte
 
 pytestmark = pytest.mark.django_db
 
+ONE_EACH = {"LSIL": 1, "HSIL": 1, "carcinoma": 0}
+
 
 def printed(*arguments: str) -> list[list[str]]:
     """Return the cells of each line."""
@@ -18,9 +20,9 @@ def printed(*arguments: str) -> list[list[str]]:
 
 
 def test_command_prints_each_class_of_each_judged_model():
-    give(answered(bundle_sha256="e" * 64), rejected(0))
+    give(answered(ONE_EACH, bundle_sha256="e" * 64), rejected(0))
     answered(bundle_sha256="f" * 64)  # not judged
-    give(answered(), accepted(0), accepted(1, "HSIL"))
+    give(answered(ONE_EACH), accepted(0), accepted(1, "HSIL"))
     low, high = (f"{bound:.3f}" for bound in share_bounds(1, 0, ALPHA / 3))
     head, *lines = printed()
     assert head[0] == "MODEL"
@@ -29,8 +31,8 @@ def test_command_prints_each_class_of_each_judged_model():
 
 
 def test_command_prints_organisation_alone():
-    give(answered(organisation="elsewhere"), rejected(0))
-    give(answered(), accepted(0))
+    give(answered(ONE_EACH, organisation="elsewhere"), rejected(0))
+    give(answered(ONE_EACH), accepted(0))
     (line,) = printed("--organisation", "a clinic")[1:]
     assert line[1] == "1.000"
 

@@ -15,11 +15,11 @@ from gateway.reviews.precision import (
     refresh_precision,
 )
 from tests.clinics import organisation_named
+from tests.unit.gateway.reviews import records
 from tests.unit.gateway.reviews.records import (
     BUNDLE,
     JOHN,
     accepted,
-    answered,
     give,
     rejected,
     relabelled,
@@ -28,6 +28,12 @@ from tests.unit.gateway.reviews.records import (
 pytestmark = pytest.mark.django_db
 
 MODEL = ServedModel(BUNDLE, frozenset({"LSIL", "HSIL", "carcinoma"}))
+
+
+def answered(counts: dict[str, int] | None = None, **changes: object) -> Record:
+    """Return the record of an answer; by default with a lesion of two classes each."""
+    classes = {"LSIL": 1, "HSIL": 1, "carcinoma": 0} if counts is None else counts
+    return records.answered(classes, **changes)
 
 
 def precision_of(label: str = "LSIL") -> Precision:
@@ -60,10 +66,20 @@ def test_missed_lesions_are_not_in_precision():
 
 def test_image_is_one_value_however_many_lesions_it_has():
     give(answered(), accepted(0))
-    give(answered(), rejected(0), rejected(1), accepted(2))
+    give(answered({"LSIL": 3}), rejected(0), rejected(1), accepted(2))
     of_class = precision_of()
     assert of_class.value == pytest.approx((1 + 1 / 3) / 2)
     assert (of_class.cases, of_class.verdicts) == (2, 4)
+
+
+def test_answer_counts_once_all_of_its_lesions_of_the_class_are_judged():
+    partly = answered({"LSIL": 3, "HSIL": 1})
+    give(partly, rejected(0), accepted(3, "HSIL"))
+    assert set(precision_in_use(MODEL)) == {"HSIL"}
+    give(partly, accepted(1), by=JOHN)
+    assert "LSIL" not in precision_in_use(MODEL)
+    give(partly, accepted(2))
+    assert precision_of().value == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
