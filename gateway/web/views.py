@@ -1,8 +1,10 @@
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -53,6 +55,14 @@ def public_demo(request: HttpRequest) -> HttpResponseBase:
     """Return the page of a public demo, which sets no cookie: every visitor uses its one key."""
     context = {"demo_key": settings.PUBLIC_DEMO_KEY, "examples": EXAMPLES}
     return render_framable(request, "web/page.html", context)
+
+
+@never_cache
+@login_required
+@require_safe
+def signed_in(request: HttpRequest) -> HttpResponse:
+    """Return the page after a sign-in in a tab of its own, which tells the tab that waits for it."""
+    return render(request, "web/signed_in.html")
 
 
 @never_cache

@@ -6,7 +6,7 @@ export function offerExamples(take) {
   for (const button of document.querySelectorAll(".example")) {
     button.addEventListener("click", async () => {
       try {
-        take([await example(button.dataset)]);
+        take(await example(button.dataset));
       } catch (error) {
         element("refused").replaceChildren(...explain(error));
         element("refused").hidden = false;

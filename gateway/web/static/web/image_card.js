@@ -1,113 +1,56 @@
 import { copyOf } from "./elements.js";
-import { shownName } from "./files.js";
-import { Findings } from "./findings.js";
-import { Refusal, UnreadableFile, explain } from "./problem.js";
-import { upload } from "./upload.js";
+import { shownSize } from "./files.js";
+import { message } from "./messages.js";
 
-// One image on the page: its name and picture, how far it is, and what was found in it. Everything
-// that is shown of an image lies within its card, and only the card's own request writes to it.
-export class ImageCard {
-  #file;
-  #thumbnailUrl = "";
-  #findings = null;
+// One image in the list of the queue: its small picture, its name and how far it is. It tells
+// "pick" and "discard" by events.
+export class ImageCard extends EventTarget {
+  element = copyOf("card").firstElementChild;
+  #image;
 
-  constructor(file) {
-    this.#file = file;
-    this.element = copyOf("card").firstElementChild;
-    this.name = shownName(file.name);
-    this.#part(".name bdi").textContent = this.name;
-    this.#part(".thumbnail").addEventListener("load", () => (this.#part(".thumbnail").hidden = false));
-    this.#showThumbnail(file);
-    this.reset();
+  constructor(image) {
+    super();
+    this.#image = image;
+    this.#part(".name bdi").textContent = image.name;
+    this.#part(".remove").ariaLabel = message("queue.remove", { name: image.name });
+    this.#part(".pick").addEventListener("click", () => this.dispatchEvent(new Event("pick")));
+    this.#part(".remove").addEventListener("click", () => this.dispatchEvent(new Event("discard")));
+    image.addEventListener("change", () => this.#update());
+    this.#update();
   }
 
-  get headline() {
-    return this.#findings?.headline ?? "";
-  }
-
-  get isOfDemo() {
-    return this.#findings?.isOfDemo ?? false;
-  }
-
-  get isUngradable() {
-    return this.#findings?.isUngradable ?? false;
-  }
-
-  // Forget what was found; the image can be sent.
-  reset() {
-    this.#findings?.release();
-    this.#findings = null;
-    this.#part(".findings").replaceChildren();
-    this.#part(".problem").replaceChildren();
-    this.#part(".problem").hidden = true;
-    this.#enter("waiting", `Not sent yet. ${size(this.#file.size)}`);
-  }
-
-  // Send the image and show what was found. Raises what prevented it.
-  async analyse(query, headers, signal) {
-    this.#enter("sending", "Sending …");
-    const bytes = await this.#read();
-    signal.throwIfAborted();
-    // What is shown is what is sent, whatever was written to the file meanwhile.
-    this.#showThumbnail(bytes);
-    const { status, body } = await upload(bytes, query, headers, {
-      signal,
-      onProgress: (share) => this.#showProgress(share),
-      onSent: () => this.#enter("analysing", "Looking for lesions …"),
-    });
-    signal.throwIfAborted();
-    if (status !== 200) throw Refusal.of(status, body);
-    this.#findings = new Findings(body, this.name, new Date());
-    this.#part(".findings").replaceChildren(this.#findings.nodes);
-    this.#enter("done", this.#findings.isWithheld ? "Not analysed." : "Analysed.");
-  }
-
-  showProblem(error) {
-    this.#part(".problem").replaceChildren(...explain(error));
-    this.#part(".problem").hidden = false;
-    this.#enter("refused", "Not analysed.");
-  }
-
-  showCancelled() {
-    this.#enter("cancelled", "Cancelled.");
+  // Show whether this is the selected image, which is also the one that Tab reaches.
+  select(isSelected) {
+    const pick = this.#part(".pick");
+    pick.ariaCurrent = isSelected ? "true" : null;
+    pick.tabIndex = isSelected ? 0 : -1;
+    this.#part(".remove").tabIndex = isSelected ? 0 : -1;
   }
 
   focus() {
-    this.#part(".name").focus();
+    this.#part(".pick").focus();
   }
 
-  remove() {
-    this.reset();
-    URL.revokeObjectURL(this.#thumbnailUrl);
-    this.element.remove();
+  // Scroll the list to it, and the page not.
+  show() {
+    const list = this.element.parentElement;
+    const [row, box] = [this.element.getBoundingClientRect(), list.getBoundingClientRect()];
+    const overlap = (from, to, start, end) => Math.min(0, from - start) + Math.max(0, to - end);
+    list.scrollBy(overlap(row.left, row.right, box.left, box.right), overlap(row.top, row.bottom, box.top, box.bottom));
   }
 
-  async #read() {
-    try {
-      return new Blob([await this.#file.arrayBuffer()], { type: this.#file.type });
-    } catch {
-      throw new UnreadableFile();
-    }
-  }
-
-  #showThumbnail(blob) {
-    URL.revokeObjectURL(this.#thumbnailUrl);
-    this.#thumbnailUrl = URL.createObjectURL(blob);
-    this.#part(".thumbnail").hidden = true; // stays so for a format that the browser cannot show
-    this.#part(".thumbnail").src = this.#thumbnailUrl;
-  }
-
-  #showProgress(share) {
-    this.#part("progress").value = share;
-    this.#part(".state").textContent = `Sending … ${Math.floor(share * 100)} %`;
-  }
-
-  #enter(state, description) {
-    const progress = this.#part("progress");
-    progress.hidden = state !== "sending" && state !== "analysing";
-    progress.removeAttribute("value");
-    this.element.dataset.state = state;
-    this.#part(".state").textContent = description;
+  #update() {
+    const image = this.#image;
+    this.element.dataset.state = image.state;
+    this.#part(".state").textContent = stateOf(image);
+    const thumbnail = this.#part(".thumbnail");
+    if (thumbnail.getAttribute("src") !== image.thumbnailUrl) thumbnail.src = image.thumbnailUrl;
+    thumbnail.hidden = image.thumbnailUrl === "";
+    showProgress(this.#part("progress"), image);
+    const badge = this.#part(".badge");
+    badge.hidden = !image.result;
+    if (image.result) badge.textContent = image.result.isWithheld ? "–" : String(image.result.count);
+    this.element.classList.toggle("needs-check", image.result?.isUngradable ?? false);
   }
 
   #part(selector) {
@@ -115,6 +58,19 @@ export class ImageCard {
   }
 }
 
-function size(bytes) {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+// Return in words how far an image is, or what was found in it.
+export function stateOf(image) {
+  if (image.state === "waiting") return message("state.waiting", { size: shownSize(image.blob?.size ?? 0) });
+  if (image.state === "sending" && image.share !== null) {
+    return message("state.share", { percent: Math.floor(image.share * 100) });
+  }
+  if (image.state !== "done") return message(`state.${image.state}`);
+  const { headline, isUngradable } = image.result ?? { headline: "", isUngradable: false };
+  return isUngradable ? message("state.check", { state: `${headline}.` }) : headline;
+}
+
+export function showProgress(progress, { state, share }) {
+  progress.hidden = state !== "sending" && state !== "analysing";
+  if (share === null) progress.removeAttribute("value");
+  else progress.value = share;
 }

@@ -1,4 +1,5 @@
 import { element } from "./elements.js";
+import { message } from "./messages.js";
 import { Refusal, Unreachable } from "./problem.js";
 
 // Who is signed in on this page; "" for a visitor, who shows a key.
@@ -8,13 +9,21 @@ export const user = document.body.dataset.user;
 export const demoKey = document.body.dataset.demoKey;
 
 const CHECK_EVERY_MS = 5 * 60 * 1000;
+const channel = new BroadcastChannel("lesionserve-session");
+const keyField = element("key"); // it leaves the document while the page is locked
 
 // Raised where the session of this page has ended or is another person's; `user` is who is signed
-// in now, or null.
+// in now, or null. `isSignOut` tells that the person has signed out.
 export class SessionChanged extends Error {
-  constructor(newUser) {
+  constructor(newUser, isSignOut = false) {
     super("The session has changed.");
     this.user = newUser;
+    this.isSignOut = isSignOut;
+  }
+
+  // Whether this page's person may sign in again and go on.
+  get isExpiry() {
+    return user !== "" && this.user === null && !this.isSignOut;
   }
 }
 
@@ -24,29 +33,36 @@ export function csrfToken() {
 
 // Return the headers that let a request in. Raises SessionChanged, Refusal or Unreachable.
 export async function authorise() {
-  const key = demoKey ?? element("key")?.value.trim();
+  const key = demoKey ?? keyField?.value.trim();
   if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
-    throw new Refusal(401, { title: "Unauthorized", detail: "The key holds characters that no key has." });
+    const title = message("problem.unauthorized");
+    throw new Refusal(401, { title, detail: message("problem.letters") });
   }
   await check();
   return key === undefined ? { "X-CSRFToken": csrfToken() } : { "X-API-Key": key };
 }
 
+// Tell the other tabs of this browser that the person of this page signs out.
+export function tellSignOut() {
+  channel.postMessage({ user: "", isSignOut: true });
+}
+
 // Call `onChange` with SessionChanged when the session ends, or when somebody else signs in or out
-// in this browser.
-export function watchSession(onChange) {
-  const channel = new BroadcastChannel("lesionserve-session");
-  channel.addEventListener("message", ({ data }) => {
-    if (data.user !== user) onChange(new SessionChanged(data.user || null));
-  });
-  channel.postMessage({ user });
+// in this browser, and `onSame` when the service says that the session is this page's.
+export function watchSession({ onChange, onSame }) {
   const look = async () => {
     try {
       await check();
+      onSame();
     } catch (error) {
       if (!(error instanceof Unreachable)) onChange(error); // the next request tells that
     }
   };
+  channel.addEventListener("message", ({ data }) => {
+    if (data.user === user && !data.isSignOut) look();
+    else onChange(new SessionChanged(data.user || null, data.isSignOut));
+  });
+  channel.postMessage({ user });
   document.addEventListener("visibilitychange", () => document.hidden || look());
   setInterval(look, CHECK_EVERY_MS);
 }

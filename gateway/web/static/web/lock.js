@@ -1,0 +1,57 @@
+import { clock } from "./files.js";
+import { element } from "./elements.js";
+import { message } from "./messages.js";
+import { user } from "./session.js";
+
+const KEPT_MS = 30 * 60 * 1000;
+
+// Takes the workplace out of the document while the session of its person is over, so that nobody
+// else at the desk sees or reaches an image. What is in it stays in memory, for half an hour.
+export class Lock {
+  #workplace = element("workplace");
+  #panel = element("locked");
+  #timer = 0;
+  #onClear;
+  #focused = null;
+  #isEnded = false;
+  isLocked = false;
+
+  // `onClear` removes the images; it is called by the person, or after half an hour.
+  constructor(onClear) {
+    this.#onClear = onClear;
+    element("locked-clear").addEventListener("click", onClear);
+  }
+
+  lock(count) {
+    if (this.isLocked || this.#isEnded) return;
+    this.isLocked = true;
+    const until = new Date(Date.now() + KEPT_MS);
+    this.#focused = document.activeElement;
+    this.#workplace.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
+    this.#workplace.remove();
+    element("locked-words").textContent = message("locked.words", { user, count, until: clock(until).slice(11, 16) });
+    this.#panel.hidden = false;
+    element("locked-title").focus();
+    this.#timer = setTimeout(this.#onClear, KEPT_MS);
+  }
+
+  unlock() {
+    if (!this.isLocked) return;
+    this.#close();
+    this.#panel.before(this.#workplace);
+    this.#focused?.focus();
+  }
+
+  // Stay without the workplace for good.
+  end() {
+    this.#isEnded = true;
+    this.#workplace.remove();
+    this.#close();
+  }
+
+  #close() {
+    this.isLocked = false;
+    clearTimeout(this.#timer);
+    this.#panel.hidden = true;
+  }
+}

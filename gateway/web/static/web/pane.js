@@ -1,0 +1,210 @@
+import { copyOf, text } from "./elements.js";
+import { downloadName } from "./files.js";
+import { pictureOf, provenance } from "./findings.js";
+import { FlatView } from "./flat_view.js";
+import { showProgress, stateOf } from "./image_card.js";
+import { message } from "./messages.js";
+import { PictureFrame } from "./picture_frame.js";
+import { explain } from "./problem.js";
+import { consequence, reasonsOf } from "./quality.js";
+import { Viewer } from "./viewer/viewer.js";
+
+// Shows one image in full: before it is analysed the picture, then the findings in a viewer. What a
+// person wants done with the image is told by the events "send", "stop", "discard" and "other".
+export class Pane extends EventTarget {
+  element = copyOf("pane").firstElementChild;
+  image = null;
+  #studies;
+  #shown = null; // the result in the viewer or the flat view
+  #error = null;
+  #previewed = null; // the blob in the preview
+  #offered = [];
+  #jsonUrl = "";
+  #listener = () => this.#update();
+
+  constructor(studies) {
+    super();
+    this.#studies = studies;
+    this.viewer = new Viewer(this.#part(".view"));
+    this.flat = new FlatView(this.#part(".flat"), () => this.#sendAgain());
+    this.preview = new PictureFrame(this.#part(".preview img"), () => (this.#part(".no-preview").hidden = false));
+    this.#part(".no-preview").textContent = message("preview.none");
+    for (const kind of ["send", "stop", "discard"]) {
+      this.#part(`.${kind}`).addEventListener("click", () => this.#ask(kind));
+    }
+    this.#part(".save-picture").addEventListener("click", () => this.#savePicture());
+    this.#part("select").addEventListener("change", ({ target }) =>
+      this.dispatchEvent(new CustomEvent("other", { detail: Number(target.value) })),
+    );
+  }
+
+  // Show this image; null shows none.
+  show(image) {
+    if (image === this.image) return;
+    this.#clear();
+    this.image?.removeEventListener("change", this.#listener);
+    this.image = image;
+    this.element.hidden = image === null;
+    if (image === null) return;
+    image.addEventListener("change", this.#listener);
+    this.#part(".name bdi").textContent = image.name;
+    this.#update();
+  }
+
+  // Offer other images in place of this one; none takes the choice away.
+  offer(images) {
+    if (images.length === this.#offered.length && images.every((it, index) => it === this.#offered[index])) return;
+    this.#offered = images;
+    this.#part(".other").hidden = images.length === 0;
+    const options = images.map(({ name }, index) => new Option(name, index));
+    this.#part("select").replaceChildren(...options);
+    if (images.length) this.#part("select").selectedIndex = images.indexOf(this.image);
+  }
+
+  focus() {
+    this.#part(".name").focus();
+  }
+
+  #update() {
+    const { image } = this;
+    if (image.isReleased) return;
+    const { state, result, error } = image;
+    this.element.dataset.state = state;
+    this.#part(".state").textContent = result ? "" : stateOf(image);
+    showProgress(this.#part("progress"), image);
+    this.#part(".problem").hidden = error === null;
+    if (error !== this.#error) this.#part(".problem").replaceChildren(...(error ? explain(error) : []));
+    this.#error = error;
+    this.#part(".send").hidden = !image.isSendable;
+    this.#part(".send").textContent = message(state === "waiting" ? "send" : "retry");
+    this.#part(".stop").hidden = !image.isBusy;
+    if (result !== this.#shown || result === null) this.#showResult();
+  }
+
+  async #showResult() {
+    const { image } = this;
+    const { result } = image;
+    if (this.#shown !== null) this.#clearResult();
+    this.#shown = result;
+    if (result === null) {
+      this.#showPreview();
+      return;
+    }
+    this.#describe(result);
+    if (image.isShowable === false) {
+      this.#showFlat();
+      return;
+    }
+    try {
+      const study = await this.#studies.of(image);
+      if (image !== this.image || result !== this.#shown) return;
+      this.#hidePreview();
+      this.#part(".view").hidden = false;
+      this.viewer.show(study);
+    } catch {
+      if (image === this.image && result === this.#shown) this.#showFlat();
+    }
+  }
+
+  #describe(result) {
+    const { image } = this;
+    this.#part(".findings").hidden = false;
+    this.#part(".count").textContent = result.headline;
+    this.#part(".demo-answer").hidden = !result.isOfDemo;
+    this.#part(".ungradable").hidden = !result.isUngradable;
+    if (result.isUngradable) {
+      const { quality } = result.answer;
+      this.#part(".reasons").replaceChildren(...reasonsOf(quality).map((reason) => text("li", reason)));
+      this.#part(".consequence").textContent = consequence(quality);
+    }
+    this.#part(".provenance").textContent = provenance(result);
+    // The record is the answer itself, byte for byte.
+    this.#jsonUrl = URL.createObjectURL(new Blob([result.body], { type: "application/json" }));
+    const json = this.#part(".save-json");
+    json.href = this.#jsonUrl;
+    json.download = this.#downloadName("record.json");
+    json.hidden = false;
+    const picture = this.#part(".save-picture");
+    picture.hidden = false;
+    for (const button of [json, picture]) {
+      button.ariaLabel = message("save.of", { what: button.textContent.trim(), name: image.name });
+    }
+  }
+
+  #showFlat() {
+    this.#hidePreview();
+    this.flat.show(this.image);
+    this.#part(".save-picture").hidden = !this.#shown.answer.visualization;
+  }
+
+  #showPreview() {
+    const { image } = this;
+    this.#part(".preview").hidden = false;
+    this.#part(".no-preview").hidden = image.isShowable !== false;
+    if (image.isShowable === false || this.#previewed === image.blob) return;
+    this.#previewed = image.blob;
+    this.preview.show(image.blob, image.name);
+  }
+
+  #hidePreview() {
+    this.preview.clear();
+    this.#previewed = null;
+    this.#part(".preview").hidden = true;
+  }
+
+  #clearResult() {
+    this.#shown = null;
+    this.viewer.show(null);
+    this.#part(".view").hidden = true;
+    this.flat.clear();
+    URL.revokeObjectURL(this.#jsonUrl);
+    this.#part(".findings").hidden = true;
+    this.#part(".count").textContent = "";
+    this.#part(".ungradable").hidden = true;
+    this.#part(".reasons").replaceChildren();
+    this.#part(".provenance").textContent = "";
+    this.#part(".save-json").hidden = true;
+    this.#part(".save-picture").hidden = true;
+  }
+
+  #clear() {
+    this.#clearResult();
+    this.#hidePreview();
+    this.#part(".problem").replaceChildren();
+    this.#error = null;
+    this.#part(".name bdi").textContent = "";
+    this.#part(".state").textContent = "";
+  }
+
+  #sendAgain() {
+    const { image } = this;
+    image.needPicture();
+    this.#ask("send");
+  }
+
+  async #savePicture() {
+    const { image } = this;
+    const result = this.#shown;
+    const isFlat = this.#part(".view").hidden;
+    const picture = isFlat ? pictureOf(result) : await this.viewer.picture({ maxSide: Infinity });
+    if (image !== this.image || result !== this.#shown) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(picture);
+    link.download = this.#downloadName(isFlat ? "lesions.jpg" : "lesions.png");
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+
+  #downloadName(ending) {
+    const { time, requestId } = this.#shown;
+    return downloadName(this.image.name, time, requestId, ending);
+  }
+
+  #ask(kind) {
+    this.dispatchEvent(new CustomEvent(kind, { detail: this.image }));
+  }
+
+  #part(selector) {
+    return this.element.querySelector(selector);
+  }
+}

@@ -1,0 +1,131 @@
+import { element } from "./elements.js";
+import { offerExamples } from "./examples.js";
+import { Filmstrip } from "./filmstrip.js";
+import { Intake } from "./intake.js";
+import { message } from "./messages.js";
+import { Queue } from "./queue.js";
+import { Report } from "./report.js";
+import { RunBar } from "./run_bar.js";
+import { Sender } from "./sender.js";
+import { showDemo } from "./service.js";
+import { authorise } from "./session.js";
+import { Stage } from "./stage.js";
+
+// The page of a clinician: the queue of images, the selected one, and what can be done with them.
+export class Workplace {
+  #root = element("workplace");
+  #key = element("key");
+  #clearDialog = element("clear-dialog");
+  #clearWords = element("clear-words");
+  #queue = new Queue();
+  #sender;
+  #bar;
+  #filmstrip = new Filmstrip(this.#queue);
+  #stage = new Stage(this.#queue);
+  #report = new Report(this.#queue, () => this.#stage.selected);
+  #intake;
+
+  // `onSessionChange` gets a SessionChanged that a request met.
+  constructor(onSessionChange) {
+    this.#sender = new Sender(() => this.#headers(), onSessionChange);
+    this.#bar = new RunBar(this.#queue, {
+      send: (images) => this.#sender.send(images),
+      cancel: () => this.#sender.cancel(this.#queue.busy),
+      focus: () => this.#stage.focus(),
+    });
+    this.#intake = new Intake(this.#queue, ([first]) => first && this.#filmstrip.select(first));
+    this.#listen();
+    offerExamples(async (file) => {
+      const added = await this.#intake.take([file]);
+      if (added.length) this.#bar.run(added);
+    });
+  }
+
+  get count() {
+    return this.#queue.images.length;
+  }
+
+  // Forget all images and what was typed; the images that follow are of another examination.
+  clear() {
+    this.#sender.cancel(this.#queue.busy);
+    this.#queue.clear();
+    this.#stage.clear();
+    this.#report.clear();
+    this.#intake.showRefused([]);
+    this.#bar.reset();
+  }
+
+  leave() {
+    this.clear();
+    if (this.#key) this.#key.value = "";
+  }
+
+  pause() {
+    this.#sender.pause();
+  }
+
+  resume() {
+    this.#sender.resume();
+  }
+
+  async #headers() {
+    return { ...(await authorise()), "X-Examination-Id": this.#queue.examinationId };
+  }
+
+  #listen() {
+    this.#queue.addEventListener("change", () => this.#update());
+    this.#queue.addEventListener("update", () => this.#update());
+    this.#filmstrip.addEventListener("select", ({ detail }) => this.#stage.show(detail));
+    for (const place of [this.#filmstrip, this.#stage]) {
+      place.addEventListener("discard", ({ detail }) => this.#discard(detail));
+    }
+    this.#stage.addEventListener("send", ({ detail }) => this.#bar.run([detail]));
+    this.#stage.addEventListener("stop", ({ detail }) => this.#sender.cancel([detail]));
+    element("compare").addEventListener("click", () => this.#compare(!this.#stage.isComparing));
+    element("print").addEventListener("click", () => this.#report.open());
+    element("new-examination").addEventListener("click", () => this.#askToClear());
+    this.#clearDialog.addEventListener("close", () => this.#clearDialog.returnValue && this.clear());
+    this.#key?.addEventListener("input", () => {
+      if (this.#queue.answered.length) this.clear(); // another person may be at the desk
+    });
+    document.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key === "p" && this.#queue.answered.length && this.#root.isConnected) {
+        event.preventDefault();
+        this.#report.open();
+      }
+    });
+  }
+
+  #update() {
+    const { images, answered } = this.#queue;
+    this.#root.classList.toggle("is-empty", images.length === 0);
+    this.#root.querySelector("#new-examination").hidden = images.length === 0;
+    this.#root.querySelector("#print").hidden = answered.length === 0;
+    const isComparable = answered.filter((image) => image.isShowable).length > 1;
+    this.#root.querySelector("#compare").hidden = !isComparable;
+    if (!isComparable && this.#stage.isComparing) this.#compare(false);
+    if (answered.some(({ result }) => result.isOfDemo)) showDemo();
+  }
+
+  #compare(isComparing) {
+    this.#stage.compare(isComparing);
+    this.#root.querySelector("#compare").ariaPressed = String(isComparing);
+  }
+
+  #discard(image) {
+    this.#sender.cancel([image]);
+    this.#queue.remove(image);
+    this.#bar.forget(image);
+  }
+
+  // Ask where results would be lost.
+  #askToClear() {
+    if (!this.#queue.answered.length) {
+      this.clear();
+      return;
+    }
+    this.#clearWords.textContent = message("clear.words", { count: this.count });
+    this.#clearDialog.returnValue = "";
+    this.#clearDialog.showModal();
+  }
+}
