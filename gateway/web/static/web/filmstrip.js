@@ -37,7 +37,7 @@ export class Filmstrip extends EventTarget {
     this.#cards = cards;
     const added = [...cards.values()].filter((card) => card.element.parentElement !== this.#list);
     this.#list.append(...added.map((card) => card.element));
-    this.#title.textContent = message(images.length ? "queue.counted" : "queue.title", { count: images.length });
+    this.#title.textContent = message("queue.title", { count: images.length });
     const isKept = images.includes(this.selected);
     this.select(isKept ? this.selected : images[Math.min(Math.max(place, 0), images.length - 1)] ?? null);
     if (place >= 0 && this.#focusedPlace() < 0) this.#cards.get(this.selected)?.focus();

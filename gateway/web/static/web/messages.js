@@ -8,8 +8,7 @@ const TEXTS = {
   "offline": "This computer is offline. Images that wait are kept; send them when the connection is back.",
 
   // The queue
-  "queue.title": "Images",
-  "queue.counted": { one: "Images: {count}", other: "Images: {count}" },
+  "queue.title": { zero: "Images", other: "Images ({count})" },
   "queue.remove": "Remove {name}",
   "state.waiting": "Not sent yet. {size}",
   "state.queued": "Waits for its turn.",
@@ -19,8 +18,6 @@ const TEXTS = {
   "state.failed": "Not analysed.",
   "state.cancelled": "Cancelled.",
   "state.check": "{state} Needs a check.",
-  "badge.lesions": { one: "1 lesion", other: "{count} lesions" },
-  "badge.check": "Check",
   "submit": "Find lesions",
   "submit.counted": { one: "Find lesions in 1 image", other: "Find lesions in {count} images" },
   "retry.counted": { one: "Retry 1 failed", other: "Retry {count} failed" },
@@ -65,8 +62,6 @@ const TEXTS = {
   "provenance.request": "request {id}",
   "preview.none": "This browser cannot show the file itself. The service's picture of it appears with the result.",
   "save.of": "{what} of {name}",
-  "send": "Find lesions here",
-  "retry": "Retry",
 
   // Why an image is not gradable, in a clinician's words
   "quality.too_dark": "The image is too dark.",
@@ -121,7 +116,6 @@ const TEXTS = {
   "report.birth": "Date of birth",
   "report.indication": "Indication",
   "report.remarks": "Remarks",
-  "report.demo": "Demo model",
   "report.model": "Model",
   "report.engine": "Computed with",
   "report.bundle": "Bundle",

@@ -10,7 +10,7 @@ import { consequence, reasonsOf } from "./quality.js";
 import { Viewer } from "./viewer/viewer.js";
 
 // Shows one image in full: before it is analysed the picture, then the findings in a viewer. What a
-// person wants done with the image is told by the events "send", "stop", "discard" and "other".
+// person wants done with the image is told by the events "send", "stop" and "other".
 export class Pane extends EventTarget {
   element = copyOf("pane").firstElementChild;
   image = null;
@@ -29,7 +29,7 @@ export class Pane extends EventTarget {
     this.flat = new FlatView(this.#part(".flat"), () => this.#sendAgain());
     this.preview = new PictureFrame(this.#part(".preview img"), () => (this.#part(".no-preview").hidden = false));
     this.#part(".no-preview").textContent = message("preview.none");
-    for (const kind of ["send", "stop", "discard"]) {
+    for (const kind of ["send", "stop"]) {
       this.#part(`.${kind}`).addEventListener("click", () => this.#ask(kind));
     }
     this.#part(".save-picture").addEventListener("click", () => this.#savePicture());
@@ -55,6 +55,7 @@ export class Pane extends EventTarget {
   offer(images) {
     if (images.length === this.#offered.length && images.every((it, index) => it === this.#offered[index])) return;
     this.#offered = images;
+    this.element.classList.toggle("is-second", images.length > 0);
     this.#part(".other").hidden = images.length === 0;
     const options = images.map(({ name }, index) => new Option(name, index));
     this.#part("select").replaceChildren(...options);
@@ -75,8 +76,7 @@ export class Pane extends EventTarget {
     this.#part(".problem").hidden = error === null;
     if (error !== this.#error) this.#part(".problem").replaceChildren(...(error ? explain(error) : []));
     this.#error = error;
-    this.#part(".send").hidden = !image.isSendable;
-    this.#part(".send").textContent = message(state === "waiting" ? "send" : "retry");
+    this.#part(".send").hidden = state !== "failed" && state !== "cancelled";
     this.#part(".stop").hidden = !image.isBusy;
     if (result !== this.#shown || result === null) this.#showResult();
   }

@@ -64,11 +64,11 @@ export class RunBar {
   }
 
   #update() {
-    const { sendable, busy, failed } = this.#queue;
+    const { images, sendable, busy, failed } = this.#queue;
     const count = sendable.length;
     this.#submit.textContent = message(count ? "submit.counted" : "submit", { count });
     this.#submit.disabled = false;
-    this.#submit.hidden = busy.length > 0 && count === 0;
+    this.#submit.hidden = images.length > 0 && count === 0; // nothing is left to send
     this.#cancel.hidden = busy.length === 0;
     this.#retry.hidden = failed.length === 0 || failed.length === count;
     this.#retry.textContent = message("retry.counted", { count: failed.length });

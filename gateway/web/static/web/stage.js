@@ -3,7 +3,7 @@ import { Pane } from "./pane.js";
 import { Studies } from "./studies.js";
 
 // Shows the selected image, and beside it another one that it is compared with. It passes the
-// events "send", "stop" and "discard" of its panes on.
+// events "send" and "stop" of its panes on.
 export class Stage extends EventTarget {
   #queue;
   #studies = new Studies();
@@ -20,7 +20,7 @@ export class Stage extends EventTarget {
     for (const pane of this.#panes) {
       pane.element.hidden = true;
       this.#box.append(pane.element);
-      for (const kind of ["send", "stop", "discard"]) {
+      for (const kind of ["send", "stop"]) {
         pane.addEventListener(kind, ({ detail }) => this.dispatchEvent(new CustomEvent(kind, { detail })));
       }
     }

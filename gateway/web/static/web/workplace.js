@@ -76,9 +76,7 @@ export class Workplace {
     this.#queue.addEventListener("change", () => this.#update());
     this.#queue.addEventListener("update", () => this.#update());
     this.#filmstrip.addEventListener("select", ({ detail }) => this.#stage.show(detail));
-    for (const place of [this.#filmstrip, this.#stage]) {
-      place.addEventListener("discard", ({ detail }) => this.#discard(detail));
-    }
+    this.#filmstrip.addEventListener("discard", ({ detail }) => this.#discard(detail));
     this.#stage.addEventListener("send", ({ detail }) => this.#bar.run([detail]));
     this.#stage.addEventListener("stop", ({ detail }) => this.#sender.cancel([detail]));
     element("compare").addEventListener("click", () => this.#compare(!this.#stage.isComparing));
