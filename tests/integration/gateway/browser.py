@@ -1,14 +1,13 @@
 """What tests do on the clinician's page, and what the ingress answers them."""
 
 import asyncio
-import base64
 import json
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
@@ -33,7 +32,10 @@ async def choose(page: Page, **images: bytes) -> None:
 
 
 async def find_lesions(page: Page, **images: bytes) -> None:
-    await choose(page, **(images or {"image": jpeg()}))
+    images = images or {"image": jpeg()}
+    count = await cards(page).count()
+    await choose(page, **images)
+    await expect(cards(page)).to_have_count(count + len(images))
     await page.get_by_role("button", name="Find lesions").click()
 
 
@@ -52,7 +54,23 @@ async def drop(page: Page, x: float, y: float, paths: Sequence[Path]) -> None:
 
 
 def cards(page: Page) -> Locator:
+    """Return the images of the queue."""
     return page.locator(".card")
+
+
+def card(page: Page, name: str) -> Locator:
+    """Return the image of this name in the queue."""
+    return cards(page).filter(has_text=name)
+
+
+def pane(page: Page) -> Locator:
+    """Return the place of the selected image."""
+    return page.locator(".pane").first
+
+
+async def select(page: Page, name: str) -> None:
+    await card(page, name).locator(".pick").click()
+    await expect(pane(page).locator(".name")).to_have_text(name)
 
 
 async def names(page: Page) -> list[str]:
@@ -68,10 +86,8 @@ async def sign_in(page: Page, name: str = "nurse", password: str = PASSWORD) -> 
 
 
 def answer_of(sent: Sent, **changes: Any) -> dict[str, Any]:
-    """Return a prediction of the image that was sent, which is the picture as well."""
-    answer = FakeIngress.predict(sent)
-    answer["visualization"] = base64.b64encode(sent.body).decode("ascii")
-    return answer | changes
+    """Return a prediction of the image that was sent."""
+    return FakeIngress.predict(sent) | changes
 
 
 def without_lesions(sent: Sent, **changes: Any) -> dict[str, Any]:

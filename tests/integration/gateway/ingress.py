@@ -7,6 +7,9 @@ from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qsl
 
+import numpy as np
+from pycocotools import mask as coco
+
 from pipeline.image.decode import decode
 from pipeline.model_info import ModelInfo
 from pipeline.schemas import (
@@ -36,6 +39,13 @@ DIGEST = "d" * 64  # of the fake model's bundle
 SOFTWARE = {"lesionserve": "0.1.0", "numpy": "2.4.0"}
 
 
+def _mask_of_box(height: int, width: int) -> RleMask:
+    """Return a mask of the pixels of the box 1, 2, 11, 12 in columns 1 to 8, which are 80."""
+    dense = np.zeros((height, width), np.uint8, order="F")
+    dense[2:12, 1:9] = 1
+    return RleMask(size=(height, width), counts=coco.encode(dense)["counts"].decode("ascii"))
+
+
 def prediction(
     request_id: str,
     image: bytes | None = None,
@@ -44,8 +54,9 @@ def prediction(
 ) -> dict[str, Any]:
     """`image` is by default as `client.jpeg` makes it."""
     asked = PredictOptions() if options is None else options
+    info = decode(jpeg() if image is None else image).info
     masks = {
-        "rle": RleMask(size=(48, 64), counts="0"),
+        "rle": _mask_of_box(info.height, info.width),
         "polygon": PolygonMask(polygons=[[1, 2, 11, 2, 11, 10, 1, 10]]),
         "none": None,
     }
@@ -77,7 +88,7 @@ def prediction(
             software=SOFTWARE,
         ),
         options=asked,
-        image=decode(jpeg() if image is None else image).info,
+        image=info,
         detections=detections,
         below_threshold=int(is_below),
         metrics=Metrics.of(detections, ("LSIL", "HSIL")),

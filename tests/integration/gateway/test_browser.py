@@ -1,9 +1,11 @@
 """The clinician's page in a real browser: one image, from the choice to the downloads."""
 
+import base64
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
@@ -15,10 +17,12 @@ from tests.integration.gateway.browser import (
     answer_of,
     answering,
     becomes,
+    card,
     cards,
     choose,
     enter_key,
     find_lesions,
+    pane,
     scored,
     send,
     sign_in,
@@ -29,61 +33,91 @@ from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, problem
 from tests.integration.gateway.test_sessions import person
 from tests.quality import statistics
+from tests.tiffs import page as tiff_page
+from tests.tiffs import tiff
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_result_shows_lesions_name_time_and_model(page: Page, key: str, ingress: FakeIngress):
-    ingress.answer = answering(answer_of)
+async def test_result_shows_count_name_time_and_model(page: Page, key: str, ingress: FakeIngress):
     await send(page, key, scan=jpeg())
-    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
-    await expect(page.get_by_role("heading", name="scan.jpg")).to_be_focused()
-    await expect(page.locator(".lesions tr")).to_have_text(["1HSIL87.5 %80 px2.60 %"])
-    await expect(page.locator("caption")).to_contain_text("scan.jpg")
+    await expect(pane(page).get_by_role("heading", name="1 lesion found")).to_be_visible()
+    await expect(pane(page).get_by_role("heading", name="scan.jpg")).to_be_focused()
+    await expect(card(page, "scan.jpg").locator(".state")).to_have_text("1 lesion found")
     await expect(page.locator("#progress")).to_have_text("scan.jpg: 1 lesion found.")
-    provenance = await page.locator(".provenance").inner_text()
+    provenance = await page.locator(".provenance").first.inner_text()
     assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d · model fake 7 \(\w{12}\)", provenance)
     assert str((await Record.objects.aget()).request_id) in provenance
+
+
+async def test_viewer_shows_image_that_was_sent(page: Page, key: str, ingress: FakeIngress):
+    await send(page, key, scan=jpeg(72, 36))
+    await expect(pane(page).locator(".view canvas").first).to_be_visible()
+    await expect(pane(page).locator(".preview")).to_be_hidden()
+    await expect(pane(page).locator(".flat")).to_be_hidden()
+    assert "visualization=none" in ingress.sent[0].query
 
 
 async def test_names_of_downloads_hold_image_name_and_time(
     page: Page, key: str, ingress: FakeIngress
 ):
-    ingress.answer = answering(answer_of)
     await send(page, key, **{"Jane: Doe\u202e": jpeg()})
-    await expect(page.locator(".findings h3")).to_be_visible()
-    for link, ending in (("Download JSON", "record.json"), ("Download picture", "overlay.jpg")):
+    await expect(pane(page).locator(".view")).to_be_visible()
+    for role, label, ending in (
+        ("link", "Download JSON", "record.json"),
+        ("button", "Download picture", "lesions.png"),
+    ):
         async with page.expect_download() as download:
-            await page.get_by_role("link", name=link).click()
+            await page.get_by_role(role, name=label).click()
         name = (await download.value).suggested_filename
         stamp = r"20\d\d-\d\d-\d\d_\d\d-\d\d-\d\d"
         assert re.fullmatch(rf"Jane_ Doe__{stamp}_[0-9a-f]{{8}}_{re.escape(ending)}", name)
 
 
 async def test_downloaded_record_is_whole_answer(page: Page, key: str, ingress: FakeIngress):
-    ingress.answer = answering(answer_of)
     async with page.expect_response(re.compile("/predict/")) as response:
         await send(page, key)
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download JSON").click()
     saved = Path(await (await download.value).path()).read_bytes()
     assert saved == await (await response.value).body()
-    assert json.loads(saved)["detections"][0]["mask"]["counts"] == "0"
+    assert json.loads(saved)["detections"][0]["mask"]["size"] == [48, 64]
 
 
-async def test_downloaded_picture_is_shown_picture(page: Page, key: str, ingress: FakeIngress):
-    ingress.answer = answering(answer_of)
-    await send(page, key, scan=jpeg(72, 36))
-    picture = page.get_by_role("img", name="scan.jpg with the lesions drawn on")
+TIFF = tiff(tiff_page(np.full((36, 72, 3), 120, np.uint8)))
+
+
+async def send_tiff(page: Page, key: str) -> None:
+    await enter_key(page, key)
+    file = {"name": "scan.tif", "mimeType": "image/tiff", "buffer": TIFF}
+    await page.locator("#file").set_input_files([file])
+    await page.get_by_role("button", name="Find lesions").click()
+
+
+async def test_image_that_browser_cannot_show_has_picture_of_service(
+    page: Page, key: str, ingress: FakeIngress
+):
+    def drawn(sent):
+        answer = answer_of(sent)
+        answer["visualization"] = base64.b64encode(jpeg(72, 36)).decode()
+        return answer
+
+    ingress.answer = answering(drawn)
+    await send_tiff(page, key)
+    picture = pane(page).get_by_role("img", name="scan.tif with the lesions drawn on")
     await expect(picture).to_have_js_property("naturalWidth", 72)
+    assert "visualization=jpeg" in ingress.sent[0].query
+    await expect(pane(page).locator(".lesions tbody tr")).to_have_text(
+        [re.compile(r"^1HSIL87\.5 %80 px")]
+    )
+    await expect(pane(page).locator("caption")).to_contain_text("scan.tif")
     async with page.expect_download() as download:
-        await page.get_by_role("link", name="Download picture").click()
+        await page.get_by_role("button", name="Download picture").click()
     assert Path(await (await download.value).path()).read_bytes() == jpeg(72, 36)
 
 
 async def test_page_says_when_picture_cannot_be_shown(page: Page, key: str, ingress: FakeIngress):
-    ingress.answer = answering(lambda sent: answer_of(sent, visualization="AAAA"))
-    await send(page, key)
+    await send_tiff(page, key)
     await expect(page.get_by_text("The picture of the lesions cannot be shown.")).to_be_visible()
 
 
@@ -93,7 +127,7 @@ async def test_file_name_stays_in_browser(page: Page, key: str, ingress: FakeIng
     page.on("request", lambda request: sent.append(str(request.headers).encode()))
     page.on("request", lambda request: sent.append(request.url.encode()))
     await send(page, key, **{"Jane Doe": jpeg()})
-    await expect(page.locator(".findings h3")).to_be_visible()
+    await expect(pane(page).locator(".count")).to_be_visible()
     assert sent
     assert all(b"Jane" not in body for body in sent)
 
@@ -101,7 +135,8 @@ async def test_file_name_stays_in_browser(page: Page, key: str, ingress: FakeIng
 async def test_page_says_what_to_do_about_refused_key(page: Page, key: str, ingress: FakeIngress):
     await send(page, "wrong")
     await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
-    await send(page, "schlüssel")
+    await enter_key(page, "schlüssel")
+    await page.get_by_role("button", name="Find lesions").click()
     await expect(page.get_by_role("alert")).to_contain_text("characters that no key has")
     assert ingress.sent == []
 
@@ -109,10 +144,11 @@ async def test_page_says_what_to_do_about_refused_key(page: Page, key: str, ingr
 async def test_refusal_is_shown_with_its_image(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = lambda sent: problem(sent, 422, "broken_image", "The image is cut off.")
     await send(page, key, scan=jpeg())
-    alert = cards(page).filter(has_text="scan.jpg").get_by_role("alert")
+    alert = pane(page).filter(has_text="scan.jpg").get_by_role("alert")
     await expect(alert).to_contain_text("The image is cut off.")
     await expect(alert).to_contain_text("Request ")
-    await expect(page.locator(".findings h3")).to_have_count(0)
+    await expect(card(page, "scan.jpg")).to_have_attribute("data-state", "failed")
+    await expect(pane(page).locator(".count")).to_be_empty()
 
 
 @pytest.mark.parametrize(
@@ -128,13 +164,7 @@ async def test_page_reports_answer_of_proxy(page: Page, key: str, status, body, 
     await page.route("**/predict/?*", lambda route: route.fulfill(status=status, body=body))
     await send(page, key)
     await expect(page.get_by_role("alert")).to_contain_text(words)
-    await expect(page.locator(".findings")).to_be_empty()
-
-
-async def test_lost_connection_is_shown(page: Page, key: str, ingress: FakeIngress):
-    await page.route("**/predict/?*", lambda route: route.abort())
-    await send(page, key)
-    await expect(page.get_by_role("alert")).to_contain_text("No answer came back")
+    await expect(pane(page).locator(".count")).to_be_empty()
 
 
 SCRIPT = "<img src=x onerror=alert(1)>"
@@ -145,34 +175,10 @@ async def test_label_and_name_are_never_markup(page: Page, key: str, ingress: Fa
     alerts: list[str] = []
     page.on("dialog", lambda dialog: alerts.append(dialog.message))
     await send(page, key, **{SCRIPT: jpeg()})
-    await expect(page.locator(".lesions")).to_contain_text(SCRIPT)
-    await expect(page.locator(".name")).to_contain_text(SCRIPT)
+    await expect(pane(page).locator(".view")).to_contain_text(SCRIPT)
+    await expect(pane(page).locator(".name")).to_contain_text(SCRIPT)
+    await expect(card(page, SCRIPT)).to_be_visible()
     assert alerts == []
-
-
-async def set_threshold(page: Page, value: str) -> None:
-    await page.get_by_role("slider").fill(value)
-
-
-@pytest.mark.parametrize(
-    ("hidden", "title", "line"),
-    [
-        (2, "No lesion at or above the chosen threshold", "2 more findings are"),
-        (1, "No lesion at or above the chosen threshold", "1 more finding is"),
-        (0, "No lesion found", "No more findings are"),
-    ],
-)
-async def test_page_counts_findings_below_threshold(page: Page, key, ingress, hidden, title, line):
-    ingress.answer = answering(lambda sent: without_lesions(sent, below_threshold=hidden))
-    await set_threshold(page, "0.85")
-    await expect(page.locator("output")).to_have_text("85.0 %")
-    await send(page, key)
-    await expect(page.locator(".findings h3")).to_have_text(title)
-    expected = f"{line} below the chosen threshold of 85.0 %."
-    await expect(page.locator(".hidden-findings")).to_have_text(expected)
-    await expect(page.locator(".provenance")).to_contain_text("score threshold 85.0 %")
-    await set_threshold(page, "0.2")  # of the next request
-    await expect(page.locator(".hidden-findings")).to_have_text(expected)
 
 
 async def test_page_says_why_image_is_not_gradable(page: Page, key: str, ingress: FakeIngress):
@@ -180,8 +186,8 @@ async def test_page_says_why_image_is_not_gradable(page: Page, key: str, ingress
         lambda sent: ungradable(sent, "too_dark", "out_of_focus", "misted_up")
     )
     await send(page, key, scan=jpeg())
-    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
-    notice = page.get_by_role("note")
+    await expect(pane(page).get_by_role("heading", name="1 lesion found")).to_be_visible()
+    notice = pane(page).locator(".ungradable")
     await expect(notice).to_contain_text("Check this image.")
     await expect(notice.get_by_role("listitem")).to_have_text(
         [
@@ -191,6 +197,7 @@ async def test_page_says_why_image_is_not_gradable(page: Page, key: str, ingress
         ]
     )
     await expect(notice).to_contain_text("the result may be wrong")
+    await expect(card(page, "scan.jpg").locator(".state")).to_contain_text("Needs a check.")
     await expect(page.locator("#progress")).to_have_text(
         "scan.jpg: 1 lesion found. 1 image needs a check."
     )
@@ -200,17 +207,14 @@ async def test_page_never_calls_withheld_image_free_of_lesions(
     page: Page, key: str, ingress: FakeIngress
 ):
     ingress.answer = answering(lambda sent: ungradable(sent, "glare", withheld=True))
-    await set_threshold(page, "0.85")
     await send(page, key, scan=jpeg())
-    await expect(page.locator(".findings h3")).to_have_text(
-        "Not analysed: the image is not good enough"
-    )
-    await expect(page.get_by_role("note")).to_contain_text("The image has too much glare.")
-    await expect(page.get_by_role("note")).to_contain_text("This is not a finding.")
-    await expect(page.locator(".card .state")).to_have_text("Not analysed.")
-    for selector in (".counts", ".findings table", ".hidden-findings"):
-        await expect(page.locator(selector)).to_be_hidden()
-    await expect(page.get_by_role("img", name="scan.jpg", exact=True)).to_be_visible()
+    words = "Not analysed: the image is not good enough"
+    await expect(pane(page).locator(".count")).to_have_text(words)
+    await expect(pane(page).locator(".ungradable")).to_contain_text("too much glare.")
+    await expect(pane(page).locator(".ungradable")).to_contain_text("This is not a finding.")
+    await expect(cards(page).locator(".state")).to_contain_text(words)
+    await expect(cards(page).locator(".badge")).to_have_text("–")
+    assert "No lesion" not in await page.locator("main").inner_text()
 
 
 @pytest.mark.parametrize("gradable", [True, None])
@@ -219,16 +223,14 @@ async def test_page_shows_no_notice_without_reasons(page: Page, key: str, ingres
     quality = {"statistics": statistics().model_dump(), **assessed}
     ingress.answer = answering(lambda sent: answer_of(sent, quality=quality))
     await send(page, key)
-    await expect(page.locator(".findings h3")).to_be_visible()
-    await expect(page.locator(".ungradable")).to_be_hidden()
+    await expect(pane(page).locator(".count")).to_be_visible()
+    await expect(pane(page).locator(".ungradable")).to_be_hidden()
 
 
-async def test_page_omits_threshold_that_was_not_set(page: Page, key: str, ingress: FakeIngress):
+async def test_page_says_that_no_lesion_was_found(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = answering(without_lesions)
     await send(page, key)
-    await expect(page.locator(".findings h3")).to_have_text("No lesion found")
-    await expect(page.locator(".hidden-findings")).to_be_hidden()
-    await expect(page.locator(".provenance")).to_contain_text("score threshold of the model")
+    await expect(pane(page).locator(".count")).to_have_text("No lesion found")
 
 
 async def test_page_rounds_scores_as_picture_does(page: Page):
@@ -245,27 +247,21 @@ async def test_page_rounds_scores_as_picture_does(page: Page):
     assert shown == [percent(score) for score in scores]
 
 
-async def test_table_shows_rounded_score(page: Page, key: str, ingress: FakeIngress):
-    ingress.answer = answering(lambda sent: scored(sent, 0.9245))
-    await send(page, key)
-    await expect(page.locator(".lesions tr")).to_contain_text(["92.5 %"])
-
-
 async def test_progress_is_shown_and_can_be_cancelled(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = Gate(1, lambda sent: scored(sent, len(ingress.sent) / 10))
     await send(page, key, scan=jpeg())
-    card = cards(page)
-    await expect(card).to_have_attribute("data-state", "analysing")
-    await expect(card.get_by_role("progressbar")).to_be_visible()
+    image = card(page, "scan.jpg")
+    await expect(image).to_have_attribute("data-state", "analysing")
+    await expect(image.get_by_role("progressbar")).to_be_visible()
     await expect(page.locator("#progress")).to_have_text("Looking for lesions in scan.jpg …")
-    await page.get_by_role("button", name="Cancel").click()
-    await expect(card.locator(".state")).to_have_text("Cancelled.")
+    await page.get_by_role("button", name="Cancel all").click()
+    await expect(image.locator(".state")).to_have_text("Cancelled.")
     await expect(page.locator("#progress")).to_have_text("Cancelled.")
     await expect(page.get_by_role("button", name="Find lesions")).to_be_focused()
-    await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Cancel all")).to_be_hidden()
     await becomes(lambda: Record.objects.filter(state="aborted").aexists())
     await page.get_by_role("button", name="Find lesions").click()
-    await expect(page.locator(".lesions tr")).to_contain_text(["20.0 %"])
+    await expect(pane(page).locator(".view")).to_contain_text("20.0 %")
     ingress.answer.open()
 
 
@@ -274,9 +270,11 @@ async def test_upload_shows_share_sent(page: Page, key: str, ingress: FakeIngres
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
     await devtools.send("Network.emulateNetworkConditions", slow)
     await send(page, key, scan=jpeg() + bytes(200_000))
-    await expect(page.locator(".state")).to_have_text(re.compile(r"Sending … [1-9]\d? %"))
-    await page.get_by_role("button", name="Cancel").click()
-    await expect(page.locator(".state")).to_have_text("Cancelled.")
+    share = re.compile(r"Sending … [1-9]\d? %")
+    await expect(card(page, "scan.jpg").locator(".state")).to_have_text(share)
+    await expect(pane(page).locator(".state")).to_have_text(share)
+    await pane(page).get_by_role("button", name="Cancel this").click()
+    await expect(card(page, "scan.jpg").locator(".state")).to_have_text("Cancelled.")
     assert ingress.sent == []
 
 
@@ -284,6 +282,7 @@ async def test_upload_shows_share_sent(page: Page, key: str, ingress: FakeIngres
 async def test_double_submit_sends_once(page: Page, key: str, ingress: FakeIngress, way):
     await enter_key(page, key)
     await choose(page, scan=jpeg())
+    await expect(cards(page)).to_have_count(1)
     await page.evaluate(
         f"() => {{ const form = document.getElementById('form'), submit = form.elements.submit;"
         f"{way}; {way}; }}"
@@ -295,7 +294,7 @@ async def test_double_submit_sends_once(page: Page, key: str, ingress: FakeIngre
 async def test_submit_without_image_asks_for_image(page: Page, key: str):
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
-    await expect(page.get_by_role("status").last).to_have_text("Choose an image first.")
+    await expect(page.locator("#progress")).to_have_text("Choose an image first.")
     await expect(page.locator("#file")).to_be_focused()
 
 
@@ -303,7 +302,7 @@ async def test_usage_charts_show_labels_as_text(page: Page, key: str, ingress: F
     await sync_to_async(person)("auditor", "auditor")
     ingress.answer = answering(lambda sent: scored(sent, 0.5, SCRIPT))
     await send(page, key)
-    await expect(page.locator(".findings h3")).to_be_visible()
+    await expect(pane(page).locator(".count")).to_be_visible()
     await sign_in(page, "auditor")
     await page.get_by_role("link", name="Usage charts").click()
     await expect(page.get_by_role("rowheader", name=SCRIPT)).to_be_visible()
