@@ -6,9 +6,20 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
-from tests.integration.gateway.browser import answer_of, answering, drop, send, sign_in
+from tests.integration.gateway.browser import (
+    Gate,
+    answer_of,
+    answering,
+    card,
+    cards,
+    drop,
+    names,
+    pane,
+    send,
+    sign_in,
+)
 from tests.integration.gateway.client import jpeg
-from tests.integration.gateway.ingress import FakeIngress, Sent, prediction
+from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_sessions import person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -16,8 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def wide(sent: Sent) -> dict:
     """Return a prediction with the longest texts that the columns hold."""
-    answer = answer_of(sent, below_threshold=12)
-    lesion = prediction("")["detections"][0]
+    answer = answer_of(sent)
+    lesion = answer["detections"][0]
     labels = ["carcinoma", "W" * 200, "high grade squamous intraepithelial lesion"]
     answer["detections"] = [
         lesion | {"id": index, "label": label, "score": 1.0, "mask_area": 9_999_999}
@@ -35,24 +46,29 @@ def wide(sent: Sent) -> dict:
 async def test_no_column_is_cut_off(page: Page, key: str, ingress: FakeIngress, width: int):
     ingress.answer = answering(wide)
     await page.set_viewport_size({"width": width, "height": 740})
-    await page.get_by_role("slider").fill("0.9")
     await send(page, key, **{"a long name without a space ".replace(" ", "_") * 8: jpeg(1280, 960)})
-    await expect(page.locator(".overlay")).to_be_visible()
+    await expect(pane(page).locator(".view")).to_be_visible()
     cut_off = await page.evaluate(
         """() => [...document.querySelectorAll("body, body *")]
           .filter((it) => it.getClientRects().length && !it.matches("input"))
+          .filter((it) => !it.closest(".visually-hidden, .skip, .cards"))
           .filter((it) => it.getBoundingClientRect().right > innerWidth + 1
                        || it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0
-                          && getComputedStyle(it).display !== "inline")
+                          && getComputedStyle(it).display !== "inline"
+                          && getComputedStyle(it).clipPath === "none")
           .map((it) => it.tagName + "." + it.className)"""
     )
     assert cut_off == [], " ".join(cut_off)
 
 
+async def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        await page.keyboard.press(key)
+
+
 async def test_page_works_with_keyboard_only(page: Page, key: str, ingress: FakeIngress):
     await page.get_by_label("API key").focus()
     await page.keyboard.type(key.removeprefix("X-API-Key: "))
-    await page.keyboard.press("Tab")  # the link to sign in
     await page.keyboard.press("Tab")
     await expect(page.locator("#file")).to_be_focused()
     outline = "getComputedStyle(document.querySelector('label.button')).outlineStyle"
@@ -60,21 +76,40 @@ async def test_page_works_with_keyboard_only(page: Page, key: str, ingress: Fake
     async with page.expect_file_chooser() as chooser:
         await page.keyboard.press("Space")
     await (await chooser.value).set_files(
-        [{"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}]
+        [
+            {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
+            for name in ("a", "b", "c")
+        ]
     )
-    await page.keyboard.press("Tab")
-    await page.keyboard.press("ArrowRight")
-    await expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "5.0 %")
-    await page.keyboard.press("Tab")
+    await expect(cards(page)).to_have_count(3)
+    await press(page, "Tab")
+    await expect(card(page, "a.jpg").locator(".pick")).to_be_focused()
+    await press(page, "ArrowDown")
+    await expect(card(page, "b.jpg").locator(".pick")).to_be_focused()
+    await expect(pane(page).locator(".name")).to_have_text("b.jpg")
+    await press(page, "Delete")
+    await expect(card(page, "c.jpg").locator(".pick")).to_be_focused()
+    assert await names(page) == ["a.jpg", "c.jpg"]
+    await press(page, "Tab", "Tab")  # the button that removes it
+    await expect(page.get_by_role("button", name="Find lesions in 2 images")).to_be_focused()
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", name="scan.jpg")).to_be_focused()
+    await expect(page.get_by_role("heading", name="c.jpg")).to_be_focused()
+
+
+async def test_first_link_leads_to_selected_image(page: Page, ingress: FakeIngress):
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the selected image")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#stage")).to_be_focused()
 
 
 async def test_result_does_not_move_focus(page: Page, key: str, ingress: FakeIngress):
+    ingress.answer = gate = Gate(1)
     await send(page, key)
-    await page.get_by_role("slider").focus()
+    await cards(page).locator(".pick").focus()
+    gate.open()
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
-    await expect(page.get_by_role("slider")).to_be_focused()
+    await expect(cards(page).locator(".pick")).to_be_focused()
 
 
 async def assert_drop_is_caught(page: Page, path: Path) -> None:
@@ -121,4 +156,4 @@ async def test_result_names_demo_model(page: Page, key: str, ingress: FakeIngres
 
     ingress.answer = answering(demo)
     await send(page, key)
-    await expect(page.locator(".demo-answer")).to_be_visible()
+    await expect(pane(page).locator(".demo-answer")).to_be_visible()

@@ -6,7 +6,18 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.async_api import Page, expect
 
-from tests.integration.gateway.browser import cards, choose, find_lesions, send, sign_in
+from gateway.audit.models import Record
+from tests.integration.gateway.browser import (
+    Gate,
+    becomes,
+    card,
+    cards,
+    choose,
+    find_lesions,
+    pane,
+    send,
+    sign_in,
+)
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.test_sessions import PASSWORD, person
@@ -31,37 +42,127 @@ async def assert_removed(page: Page, words: str) -> None:
     await expect(page.locator("#notice")).to_contain_text(words)
     await expect(page.locator("#notice")).to_be_focused()
     await expect(cards(page)).to_have_count(0)
-    await expect(page.locator("#workplace")).to_be_hidden()
+    await expect(page.locator("#workplace")).to_have_count(0)
+    await expect(page.locator("#locked")).to_be_hidden()
     assert not await page.get_by_text("Signed in as").is_visible()
 
 
-async def test_expired_session_leads_to_sign_in(page: Page, ingress: FakeIngress):
+async def assert_locked(page: Page, user: str = "nurse") -> None:
+    """Hold the page to showing nothing of a patient, and to asking for the same person."""
+    await expect(page.get_by_role("heading", name="Your session has ended")).to_be_focused()
+    await expect(page.locator("#locked")).to_contain_text(f"Sign in again as {user}")
+    await expect(cards(page)).to_have_count(0)
+    await expect(page.locator("#workplace")).to_have_count(0)
+    await expect(page.locator("canvas, img[src^=blob]")).to_have_count(0)
+    await expect(page.locator("body")).not_to_contain_text("scan.jpg")
+
+
+async def end_session(page: Page) -> None:
+    await Session.objects.all().adelete()
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+async def sign_in_again(page: Page, name: str = "nurse") -> Page:
+    """Sign in in the tab that the locked page opens, and return it."""
+    async with page.context.expect_page() as opened:
+        await page.get_by_role("link", name="Sign in again").click()
+    tab = await opened.value
+    await tab.get_by_label("User name").fill(name)
+    await tab.get_by_label("Password").fill(PASSWORD)
+    await tab.get_by_role("button", name="Sign in").click()
+    return tab
+
+
+async def test_expired_session_locks_page_until_same_person_signs_in(
+    page: Page, ingress: FakeIngress
+):
+    await result_of_nurse(page)
+    await end_session(page)
+    await assert_locked(page)
+    await sign_in_again(page)
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+    await expect(page.locator("#locked")).to_be_hidden()
+    await expect(pane(page).locator(".name")).to_have_text("scan.jpg")
+    await find_lesions(page, other=jpeg())
+    await expect(card(page, "other.jpg")).to_have_attribute("data-state", "done")
+    assert await Record.objects.acount() == 2
+
+
+async def test_tab_of_sign_in_closes_itself(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await end_session(page)
+    tab = await sign_in_again(page)
+    await becomes(tab.is_closed)
+
+
+async def test_image_that_met_expired_session_is_sent_after_sign_in(
+    page: Page, ingress: FakeIngress
+):
     await sync_to_async(person)()
     await sign_in(page)
     await expect(page.get_by_text("Signed in as nurse")).to_be_visible()
     await Session.objects.all().adelete()
-    await find_lesions(page)
-    await assert_removed(page, "Your session has ended")
+    await find_lesions(page, scan=jpeg(), second=jpeg(61), third=jpeg(62))
+    await assert_locked(page)
     assert ingress.sent == []
-    await page.get_by_role("link", name="Sign in again").click()
-    await expect(page.get_by_label("User name")).to_be_focused()
+    await sign_in_again(page)
+    await expect(page.locator("#progress")).to_have_text("3 of 3 images are analysed.")
+    assert len(ingress.sent) == 3
 
 
-async def test_session_that_ends_during_request_leads_to_sign_in(page: Page, ingress: FakeIngress):
+async def test_session_that_ends_during_request_locks_page(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await sign_in(page)
     await expect(page.get_by_role("button", name="Find lesions")).to_be_enabled()
     problem_of_401 = '{"title": "Unauthorized", "detail": "", "status": 401, "request_id": "1"}'
     await page.route("**/predict/?*", lambda it: it.fulfill(status=401, body=problem_of_401))
     await find_lesions(page)
-    await assert_removed(page, "Your session has ended")
+    await assert_locked(page)
 
 
-async def test_expired_session_removes_results_on_return(page: Page, ingress: FakeIngress):
+async def test_answer_that_comes_while_page_is_locked_is_kept(page: Page, ingress: FakeIngress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    ingress.answer = gate = Gate(1)
+    await find_lesions(page, scan=jpeg())
+    await becomes(lambda: len(ingress.sent) == 1)
+    await end_session(page)
+    await assert_locked(page)
+    async with page.expect_response("**/predict/?*"):
+        gate.open()
+    await assert_locked(page)
+    await sign_in_again(page)
+    await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
+
+
+async def test_other_person_gets_nothing_of_locked_page(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
-    await Session.objects.all().adelete()
-    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await assert_removed(page, "Your session has ended")
+    await sync_to_async(person)("doctor")
+    await end_session(page)
+    await assert_locked(page)
+    await sign_in_again(page, "doctor")
+    await assert_removed(page, "Somebody else signed in or out")
+
+
+async def test_locked_page_can_be_cleared(page: Page, ingress: FakeIngress):
+    await result_of_nurse(page)
+    await end_session(page)
+    await assert_locked(page)
+    await page.get_by_role("button", name="Remove the images").click()
+    await assert_removed(page, "Your session has ended; the images and results were removed.")
+    await sign_in(await other_tab(page))
+    await assert_removed(page, "removed")
+
+
+async def test_locked_page_removes_images_after_half_an_hour(page: Page, ingress: FakeIngress):
+    await page.clock.install()
+    await result_of_nurse(page)
+    await end_session(page)
+    await assert_locked(page)
+    await page.clock.fast_forward(29 * 60 * 1000)
+    await assert_locked(page)
+    await page.clock.fast_forward(61 * 1000)
+    await assert_removed(page, "Your session has ended; the images and results were removed.")
 
 
 async def test_unreachable_service_does_not_end_session(page: Page, ingress: FakeIngress):
@@ -69,9 +170,9 @@ async def test_unreachable_service_does_not_end_session(page: Page, ingress: Fak
     await page.route("**/session/", lambda route: route.fulfill(status=503, body="{}"))
     async with page.expect_response("**/session/"):
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await expect(cards(page)).to_have_count(1)
-    await page.get_by_role("button", name="Find lesions").click()
+    await find_lesions(page, other=jpeg())
     await expect(page.get_by_role("alert")).to_contain_text("No answer came back")
+    await expect(card(page, "scan.jpg")).to_have_attribute("data-state", "done")
     assert len(ingress.sent) == 1
 
 
@@ -105,7 +206,7 @@ async def test_image_is_not_sent_for_another_person(page: Page, ingress: FakeIng
     await tab.get_by_label("Password").fill(PASSWORD)
     await tab.get_by_role("button", name="Sign in").click()
     await expect(tab.get_by_text("Signed in as doctor")).to_be_visible()
-    await page.get_by_role("button", name="Find lesions").click()
+    await find_lesions(page, other=jpeg())
     await assert_removed(page, "Somebody else signed in or out")
     assert len(ingress.sent) == 1
 
@@ -123,8 +224,9 @@ async def test_tabs_of_same_person_keep_their_images(page: Page, ingress: FakeIn
     await result_of_nurse(page)
     tab = await other_tab(page)
     await choose(tab, other=jpeg())
-    await expect(tab.locator(".name")).to_have_text("other.jpg")
-    await expect(page.locator(".name")).to_have_text("scan.jpg")
+    await expect(card(tab, "other.jpg")).to_be_visible()
+    await expect(card(page, "scan.jpg")).to_be_visible()
+    await expect(cards(page)).to_have_count(1)
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
 
 

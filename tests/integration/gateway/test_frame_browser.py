@@ -79,7 +79,7 @@ async def send_in(frame: Frame, key: str) -> None:
     await frame.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
     image = {"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
     await frame.locator("#file").set_input_files([image])
-    await frame.get_by_role("button", name="Find lesions").click()
+    await frame.get_by_role("button", name="Find lesions in 1 image").click()
     await expect(frame.get_by_role("heading", name="1 lesion found")).to_be_visible()
 
 
@@ -168,8 +168,10 @@ async def test_demo_tells_visitor_over_limit_to_wait(context: BrowserContext, de
     await page.goto(f"http://127.0.0.1:{demo.port}/")
     for number in (1, 2):
         await page.get_by_role("button", name=f"synthetic image {number}").click()
-        await expect(page.locator(".name")).to_have_text(f"synthetic-{number}.jpg")
-        await expect(page.locator(".findings h3")).to_be_visible()
+        await expect(page.locator(".pane").first.locator(".name")).to_have_text(
+            f"synthetic-{number}.jpg"
+        )
+        await expect(page.locator(".count").first).to_be_visible()
     await page.get_by_role("button", name="synthetic image 3").click()
     await expect(page.get_by_role("alert")).to_contain_text("Wait a minute and try again.")
 
