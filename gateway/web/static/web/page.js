@@ -14,7 +14,7 @@ function endSession(line, link, url) {
   const words = text("p", `${line} `);
   words.append(way, ".");
   element("notice").replaceChildren(words);
-  element("notice").hidden = false;
+  element("ended").hidden = false;
   element("notice").focus();
 }
 

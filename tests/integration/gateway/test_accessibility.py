@@ -1,0 +1,134 @@
+"""Every page without a fault that axe-core finds: light and dark, on a phone and on a desktop."""
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from playwright.async_api import Page, expect
+
+from tests.integration.gateway.axe import fetch, violations
+from tests.integration.gateway.browser import (
+    answering,
+    choose,
+    find_lesions,
+    pane,
+    send,
+    sign_in,
+    ungradable,
+)
+from tests.integration.gateway.client import Gateway, jpeg
+from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.test_operations_page import broken, changed
+from tests.integration.gateway.test_sessions import PASSWORD, person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
+
+
+@pytest.fixture(scope="module")
+def axe(request: pytest.FixtureRequest) -> str:
+    return fetch(request.config.cache.mkdir("axe"))
+
+
+@pytest.fixture(params=SIZES)
+def size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    return SIZES[request.param]
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def dress(page: Page, size: tuple[int, int], scheme: str) -> None:
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+
+
+async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, scheme):
+    await dress(page, size, scheme)
+    assert await violations(page, axe) == []
+    await choose(page, a=jpeg(640, 480), b=jpeg(640, 480))
+    await expect(page.get_by_role("button", name="Find lesions in 2 images")).to_be_visible()
+    file = {"name": "letter.pdf", "mimeType": "", "buffer": b"%PDF-1.7"}
+    await page.locator("#file").set_input_files([file])
+    await expect(page.locator("#refused")).to_be_visible()
+    assert await violations(page, axe) == []
+    ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
+    await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await page.get_by_role("button", name="Find lesions").click()
+    await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
+    await expect(pane(page).locator(".view")).to_be_visible()
+    assert await violations(page, axe) == []
+    await page.get_by_role("button", name="Compare").click()
+    await expect(page.locator(".pane").last).to_be_visible()
+    assert await violations(page, axe) == []
+    await page.get_by_role("button", name="Report").click()
+    assert await violations(page, axe) == []
+
+
+async def test_refusals(page: Page, ingress: FakeIngress, axe, size, scheme):
+    await dress(page, size, scheme)
+    await send(page, "wrong", a=jpeg(640, 480))
+    await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
+    assert await violations(page, axe) == []
+
+
+async def test_locked_page(page: Page, ingress: FakeIngress, axe, size, scheme):
+    await dress(page, size, scheme)
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, a=jpeg())
+    await expect(pane(page).locator(".count")).to_be_visible()
+    await Session.objects.all().adelete()
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.locator("#locked")).to_be_visible()
+    assert await violations(page, axe) == []
+    await page.get_by_role("button", name="Remove the images").click()
+    assert await violations(page, axe) == []
+
+
+@pytest.mark.parametrize("path", ["login/", "nowhere"])
+async def test_page_for_anybody(page: Page, ingress: FakeIngress, axe, size, scheme, path: str):
+    await dress(page, size, scheme)
+    await page.goto(page.url + path)
+    assert await violations(page, axe) == []
+
+
+def root() -> None:
+    User.objects.create_superuser("root", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "signed-in/",
+        "operations",
+        "admin/",
+        "admin/usage/record/",
+        "admin/usage/tally/",
+        "admin/keys/apikey/",
+    ],
+)
+async def test_page_of_administrator(
+    page: Page, gateway: Gateway, ingress: FakeIngress, axe, size, scheme, path: str
+):
+    await dress(page, size, scheme)
+    await sync_to_async(broken)()
+    await sync_to_async(changed)()
+    await sync_to_async(root)()
+    origin = page.url
+    await sign_in(page, "root")
+    await page.wait_for_url(origin)
+    await page.goto(origin + path)
+    assert await violations(page, axe) == []
+
+
+async def test_description_of_api(page: Page, ingress: FakeIngress, axe, size, scheme):
+    """Swagger UI's own markup is another project's; what is around it is ours."""
+    await dress(page, size, scheme)
+    await page.goto(f"{page.url}docs")
+    await expect(page.locator(".swagger-ui .info").first).to_be_visible()
+    assert await violations(page, axe, exclude=[".swagger-ui"]) == []
