@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo torch images space test test-faults test-images test-nodes test-rollouts coverage mutants fuzz check bench clean
+.PHONY: demo torch images space test test-faults test-images test-nodes test-rollouts screenshots coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
@@ -51,6 +51,10 @@ test-nodes: $(READY)
 # A few minutes: a candidate beside a running stack, rolled back for its lesions and for hanging.
 test-rollouts: $(READY)
 	$(BIN)/pytest -m rollouts tests/e2e
+
+# The pictures of the pages in README and docs, which the tests hold to the pages as they are.
+screenshots: $(READY)
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/integration/gateway/test_screenshots.py
 
 # The lines and branches of the gateway that its own tests miss; about ten minutes.
 coverage: $(READY)

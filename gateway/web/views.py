@@ -61,7 +61,7 @@ def public_demo(request: HttpRequest) -> HttpResponseBase:
 @login_required
 @require_safe
 def signed_in(request: HttpRequest) -> HttpResponse:
-    """Return the page after a sign-in in a tab of its own, which tells the tab that waits for it."""
+    """Return the page that ends a sign-in in a tab of its own: it tells the tab that waits."""
     return render(request, "web/signed_in.html")
 
 

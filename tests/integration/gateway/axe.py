@@ -43,9 +43,9 @@ async def violations(page: Page, script: str, exclude: list[str] | None = None) 
     world = await devtools.send("Page.createIsolatedWorld", {"frameId": frame})
     context = {"contextId": world["executionContextId"]}
     await devtools.send("Runtime.evaluate", {"expression": script, **context})
-    run = f"""axe.run({{exclude: {exclude or []}}}, {{runOnly: {_TAGS}, preload: false}}).then((found) =>
-      found.violations.flatMap(({{id, help, nodes}}) =>
-        nodes.map(({{target, any}}) => [id, help, target.join(" "), any.map((it) => it.message)].join(" | "))))"""
+    run = f"""axe.run({{exclude: {exclude or []}}}, {{runOnly: {_TAGS}, preload: false}})
+      .then(({{violations}}) => violations.flatMap(({{id, help, nodes}}) => nodes.map((node) =>
+        [id, help, node.target.join(" "), node.any.map((it) => it.message)].join(" | "))))"""
     answer = await devtools.send(
         "Runtime.evaluate",
         {"expression": run, "awaitPromise": True, "returnByValue": True, **context},

@@ -38,7 +38,9 @@ def demo_answers() -> Callable[[Sent], tuple[int, bytes]]:
         if sent.path == "/predict":
             return 200, _prediction(sent.body, sent.query, sent.headers["x-request-id"])
         if sent.path == "/model":
-            return 200, json.dumps({"name": "demo", "version": "1.4.0", "digest": "d" * 64}).encode()
+            return 200, json.dumps(
+                {"name": "demo", "version": "1.4.0", "digest": "d" * 64}
+            ).encode()
         return FakeIngress().respond(sent)
 
     return answer

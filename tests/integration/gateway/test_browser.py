@@ -213,8 +213,8 @@ async def test_page_never_calls_withheld_image_free_of_lesions(
     await expect(pane(page).locator(".ungradable")).to_contain_text("too much glare.")
     await expect(pane(page).locator(".ungradable")).to_contain_text("This is not a finding.")
     await expect(cards(page).locator(".state")).to_contain_text(words)
-    await expect(cards(page).locator(".badge")).to_have_text("–")
-    assert "No lesion" not in await page.locator("main").inner_text()
+    await expect(cards(page).locator(".badge")).to_have_text("\N{EN DASH}")
+    assert "No lesion" not in await page.locator("#workplace").inner_text()
 
 
 @pytest.mark.parametrize("gradable", [True, None])

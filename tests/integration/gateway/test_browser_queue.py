@@ -69,9 +69,7 @@ class Counting:
         return 200, json.dumps(answer_of(sent)).encode()
 
 
-async def test_fifty_images_are_analysed_two_at_a_time(
-    page: Page, key: str, ingress: FakeIngress
-):
+async def test_fifty_images_are_analysed_two_at_a_time(page: Page, key: str, ingress: FakeIngress):
     ingress.answer = counting = Counting()
     await send(page, key, **{f"scan{number:02}": jpeg(60 + number) for number in range(50)})
     words = "50 of 50 images are analysed."
@@ -81,7 +79,9 @@ async def test_fifty_images_are_analysed_two_at_a_time(
     await expect(page.locator('.card[data-state="done"]')).to_have_count(50)
     for number in (49, 0, 25):
         await select(page, f"scan{number:02}.jpg")
-        await expect(pane(page).locator(".provenance")).to_contain_text(f"{60 + number} ×")
+        await expect(pane(page).locator(".provenance")).to_contain_text(
+            f"{60 + number} \N{MULTIPLICATION SIGN}"
+        )
     assert await Record.objects.filter(state="succeeded").acount() == 50
 
 
@@ -139,7 +139,8 @@ async def test_image_can_be_pasted(page: Page, key: str, ingress: FakeIngress):
         """async (bytes) => {
           const data = new DataTransfer();
           data.items.add(new File([new Uint8Array(bytes)], "image.png", {type: "image/png"}));
-          document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true}));
+          const paste = new ClipboardEvent("paste", {clipboardData: data, bubbles: true});
+          document.body.dispatchEvent(paste);
         }""",
         list(FIRST),
     )
@@ -285,7 +286,9 @@ async def test_only_few_large_images_are_held_decoded(page: Page, key: str, ingr
     await expect(page.locator("#progress")).to_contain_text(f"{count} of {count}")
     for number in range(count):
         await select(page, f"scan{number:02}.jpg")
-        await expect(pane(page).locator(".provenance")).to_contain_text(f"{60 + number} ×")
+        await expect(pane(page).locator(".provenance")).to_contain_text(
+            f"{60 + number} \N{MULTIPLICATION SIGN}"
+        )
         await page.wait_for_timeout(30)
     assert await page.evaluate("window.openBitmaps") <= 4
     await page.get_by_role("button", name="New examination").click()

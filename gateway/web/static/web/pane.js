@@ -108,7 +108,7 @@ export class Pane extends EventTarget {
 
   #describe(result) {
     const { image } = this;
-    this.#part(".findings").hidden = false;
+    this.#part(".headline").hidden = false;
     this.#part(".count").textContent = result.headline;
     this.#part(".demo-answer").hidden = !result.isOfDemo;
     this.#part(".ungradable").hidden = !result.isUngradable;
@@ -158,7 +158,7 @@ export class Pane extends EventTarget {
     this.#part(".view").hidden = true;
     this.flat.clear();
     URL.revokeObjectURL(this.#jsonUrl);
-    this.#part(".findings").hidden = true;
+    this.#part(".headline").hidden = true;
     this.#part(".count").textContent = "";
     this.#part(".ungradable").hidden = true;
     this.#part(".reasons").replaceChildren();

@@ -30,7 +30,7 @@ export class Report {
     this.#queue = queue;
     this.#selected = selected;
     element("report-print").addEventListener("click", () => this.#print());
-    queue.addEventListener("change", () => this.#forget());
+    queue.addEventListener("change", () => this.forget());
   }
 
   open() {
@@ -46,12 +46,13 @@ export class Report {
 
   // Forget the report and what was typed for it.
   clear() {
-    this.#forget();
+    this.forget();
     for (const field of this.#fields.values()) field.value = "";
     if (this.#dialog.open) this.#dialog.close();
   }
 
-  #forget() {
+  // Forget the report that was made last.
+  forget() {
     this.#turn += 1;
     this.#place.hidden = true;
     this.#place.replaceChildren();
@@ -59,7 +60,7 @@ export class Report {
   }
 
   async #print() {
-    this.#forget();
+    this.forget();
     const turn = this.#turn;
     const isAll = this.#dialog.querySelector("[name=which]:checked").value === "all";
     const images = isAll ? this.#queue.answered : [this.#selected()];

@@ -60,7 +60,9 @@ export class Workplace {
     if (this.#key) this.#key.value = "";
   }
 
+  // Send and print nothing until `resume`.
   pause() {
+    this.#report.forget();
     this.#sender.pause();
   }
 
