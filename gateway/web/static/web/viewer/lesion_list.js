@@ -1,0 +1,133 @@
+import { percent } from "../percent.js";
+import { copyOf, text } from "../elements.js";
+import { message, written } from "./messages.js";
+
+const WAYS = { ArrowDown: 1, ArrowUp: -1 };
+
+// The list of lesions: a button for each, of which one takes the focus by Tab and the arrows reach the
+// others. `onSelect` gets the id of the lesion that is chosen, or null; `onHover` that under the pointer.
+export class LesionList {
+  #list;
+  #onSelect;
+  #onHover;
+  #rows = new Map();
+  #study = null;
+  #scale = null;
+  #selected = null;
+
+  constructor(list, onSelect, onHover) {
+    this.#list = list;
+    this.#onSelect = onSelect;
+    this.#onHover = onHover;
+    list.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // Replace the rows by those of another study; null clears them.
+  open(study, scale) {
+    this.#study = study;
+    this.#scale = scale;
+    this.#selected = null;
+    this.#rows = new Map((study?.lesions ?? []).map((lesion) => [lesion.id, this.#row(lesion)]));
+    this.#list.replaceChildren(...this.#rows.values());
+    this.measure();
+  }
+
+  // Write all measurements anew, as after a change of the scale.
+  measure() {
+    for (const lesion of this.#study?.lesions ?? []) {
+      const row = this.#rows.get(lesion.id);
+      row.querySelector(".viewer-size").textContent = this.#scale.area(lesion.area);
+      row.querySelector("dl").replaceChildren(...detailsOf(lesion, this.#study, this.#scale));
+      row.firstElementChild.ariaLabel = message("row", { ...words(lesion), size: this.#scale.area(lesion.area) });
+    }
+  }
+
+  // Show only these lesions.
+  filter(shown) {
+    const ids = new Set(shown.map(({ id }) => id));
+    for (const [id, row] of this.#rows) row.hidden = !ids.has(id);
+    this.#rove();
+  }
+
+  // Mark the lesion that is selected, and bring its row into sight.
+  select(id) {
+    this.#selected = id;
+    for (const [each, row] of this.#rows) {
+      row.firstElementChild.ariaPressed = String(each === id);
+      row.querySelector("dl").hidden = each !== id;
+    }
+    this.#rove();
+    this.#scrollTo(this.#rows.get(id));
+  }
+
+  hover(id) {
+    for (const [each, row] of this.#rows) row.classList.toggle("hovered", each === id);
+  }
+
+  // Within the list only: the page stays where it is.
+  #scrollTo(row) {
+    if (!row || this.#list.scrollHeight <= this.#list.clientHeight) return;
+    const [inner, outer] = [row.getBoundingClientRect(), this.#list.getBoundingClientRect()];
+    if (inner.top < outer.top) this.#list.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) this.#list.scrollTop += Math.min(inner.bottom - outer.bottom, inner.top - outer.top);
+  }
+
+  get #shown() {
+    return [...this.#rows].filter(([, row]) => !row.hidden);
+  }
+
+  // The selected row, or else the first one, takes the focus by Tab.
+  #rove() {
+    const shown = this.#shown;
+    const entry = shown.find(([id]) => id === this.#selected) ?? shown[0];
+    for (const [id, row] of this.#rows) row.firstElementChild.tabIndex = id === entry?.[0] ? 0 : -1;
+  }
+
+  #key(event) {
+    const shown = this.#shown;
+    const now = shown.findIndex(([, row]) => row.contains(document.activeElement));
+    const target = { Home: 0, End: shown.length - 1 }[event.key] ?? now + (WAYS[event.key] ?? NaN);
+    const next = shown[target];
+    if (event.key in WAYS) event.preventDefault();
+    if (now < 0 || next === undefined) return;
+    event.preventDefault();
+    this.#onSelect(next[0]);
+    next[1].firstElementChild.focus({ preventScroll: true });
+  }
+
+  #row(lesion) {
+    const row = copyOf("viewer-lesion").firstElementChild;
+    const button = row.firstElementChild;
+    const badge = row.querySelector(".viewer-number");
+    badge.textContent = lesion.number;
+    badge.style.setProperty("--class", lesion.colour);
+    badge.style.setProperty("--class-ink", lesion.contrast);
+    row.querySelector(".viewer-label").textContent = lesion.label;
+    row.querySelector(".viewer-score").textContent = percent(lesion.score);
+    button.ariaPressed = "false";
+    button.addEventListener("click", () => this.#onSelect(this.#selected === lesion.id ? null : lesion.id));
+    row.addEventListener("pointerenter", () => this.#onHover(lesion.id));
+    row.addEventListener("pointerleave", () => this.#onHover(null));
+    return row;
+  }
+}
+
+// Return what a lesion is called, for messages.
+export function words({ number, label, score }) {
+  return { number, label, score: percent(score) };
+}
+
+function detailsOf({ area, measurements }, { width, height }, scale) {
+  const { diameter } = measurements;
+  const rows = [
+    ["sides", scale.sides(measurements.width, measurements.height)],
+    ...(diameter === null ? [] : [["diameter", scale.length(diameter)]]),
+    ["area", scale.area(area)],
+    ["share", message("zoom", { percent: written((area / (width * height)) * 100, 2) })],
+  ];
+  return rows.map(([key, value]) => {
+    const row = document.createElement("div");
+    row.append(text("dt", message(key)), text("dd", value));
+    return row;
+  });
+}

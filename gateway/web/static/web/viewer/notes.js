@@ -1,0 +1,39 @@
+import { percent } from "../percent.js";
+import { words } from "./lesion_list.js";
+import { message } from "./messages.js";
+
+// Return the headline of a study's list.
+export function headline(study) {
+  const { below_threshold: below } = study.answer;
+  if (study.lesions.length === 0 && below > 0) return message("found.above");
+  return message("found", { count: study.lesions.length });
+}
+
+// Return what must be said of the image itself, or "".
+export function caution(study) {
+  if (study.isWithheld) return message("withheld");
+  return study.isUngradable ? message("ungradable") : "";
+}
+
+// Return how many lesions the answer itself leaves out, or "".
+export function belowThreshold({ answer, isWithheld }) {
+  const { options, below_threshold: count } = answer;
+  if (isWithheld || options.score_threshold === null || count === 0) return "";
+  return message("below", { count, threshold: percent(options.score_threshold) });
+}
+
+// Return the picture in words: which lesions it shows, and what is hidden.
+export function described(study, visibility, isDrawn) {
+  if (study.isWithheld) return message("picture", { name: study.name, lesions: message("withheld") });
+  const shown = isDrawn ? visibility.shown : [];
+  const count = message("shown", { count: shown.length });
+  const each = shown.map((lesion) => message("lesion", words(lesion)));
+  const rest = [
+    isDrawn ? "" : message("off"),
+    visibility.hidden > 0 ? visibility.sentence : "",
+    belowThreshold(study),
+    study.isUngradable ? message("ungradable") : "",
+  ];
+  const sentences = [count, ...each, ...rest].filter((sentence) => sentence !== "");
+  return message("picture", { name: study.name, lesions: sentences.join(" ") });
+}

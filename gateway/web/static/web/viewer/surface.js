@@ -1,0 +1,40 @@
+// A canvas that has a pixel for each pixel of the screen, and is painted before the next frame after
+// something changed, never otherwise.
+export class Surface {
+  #canvas;
+  #context;
+  #paint;
+  #frame = 0;
+  #observer;
+
+  // `paint` gets the canvas's context; `onResize` the new width and height in device pixels.
+  constructor(canvas, paint, onResize) {
+    this.#canvas = canvas;
+    this.#context = canvas.getContext("2d", { alpha: false });
+    this.#paint = paint;
+    this.#observer = new ResizeObserver(([{ contentRect }]) => {
+      const { width, height } = contentRect;
+      if (width > 0 && height > 0) onResize(Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio));
+    });
+    this.#observer.observe(canvas.parentElement);
+  }
+
+  resize(width, height) {
+    if (this.#canvas.width !== width) this.#canvas.width = width;
+    if (this.#canvas.height !== height) this.#canvas.height = height;
+    this.invalidate();
+  }
+
+  invalidate() {
+    if (this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#paint(this.#context);
+    });
+  }
+
+  release() {
+    cancelAnimationFrame(this.#frame);
+    this.#observer.disconnect();
+  }
+}

@@ -1,0 +1,319 @@
+import { copyOf } from "../elements.js";
+import { Filters } from "./filters.js";
+import { listenToKeys } from "./keys.js";
+import { LesionList, words } from "./lesion_list.js";
+import { Measuring } from "./measuring.js";
+import { message } from "./messages.js";
+import { belowThreshold, caution, described, headline } from "./notes.js";
+import { Panels } from "./panels.js";
+import { pictureOf } from "./picture.js";
+import { Screen } from "./screen.js";
+import { Toolbar } from "./toolbar.js";
+import { Visibility } from "./visibility.js";
+
+const ZOOM_STEP = 1.4; // of a button or a key
+
+// Shows a study: the image with its lesions, the list of these, and what is measured. Dispatches
+// "select" with the { id } of the lesion that a person chose or null, and "shown" with { hidden, total }
+// when what is visible has changed.
+export class Viewer extends EventTarget {
+  #root;
+  #study = null;
+  #visibility = null;
+  #selected = null;
+  #linked = null;
+  #isFollowing = false;
+  #screen;
+  #toolbar;
+  #filters;
+  #list;
+  #panels;
+  #measuring;
+
+  // `root` is an empty element, which the viewer fills.
+  constructor(root) {
+    super();
+    this.#root = root;
+    root.replaceChildren(copyOf("viewer"));
+    this.#screen = new Screen(this.#part(".viewer-stage"));
+    this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, (opacity) => this.#setOpacity(opacity));
+    this.#filters = new Filters((selector) => this.#part(selector), () => this.#filter());
+    this.#list = new LesionList(
+      this.#part(".viewer-lesions"),
+      (id) => this.#choose(id),
+      (id) => this.#hover(id),
+    );
+    this.#panels = new Panels(root.querySelectorAll(".viewer-panel"), this.#toolbar);
+    this.#measuring = this.#makeMeasuring();
+    listenToKeys(this.#part(".viewer"), this.#picture, this.#actions, () => this.#screen.tool);
+    this.#screen.addEventListener("choose", ({ detail }) => this.#choose(detail.id));
+    this.#screen.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
+    this.#screen.addEventListener("view", () => this.#moved());
+    this.#part(".viewer").hidden = true;
+  }
+
+  get study() {
+    return this.#study;
+  }
+
+  get viewport() {
+    return this.#screen.viewport;
+  }
+
+  // The element in which an editor of outlines shows its buttons.
+  get editorBar() {
+    return this.#part(".viewer-editor");
+  }
+
+  // Show a study as a whole, with all of its lesions; null clears the viewer.
+  show(study) {
+    this.use(null, null);
+    this.#panels.close();
+    this.#study = study;
+    this.#selected = null;
+    this.#measuring.open(study);
+    this.#visibility = study && new Visibility(study);
+    this.#part(".viewer").hidden = study === null;
+    this.#list.open(study, this.#measuring.scale);
+    this.#screen.style.isDrawn = true;
+    if (study !== null) this.#part(".viewer").style.setProperty("--aspect", study.width / study.height);
+    this.#screen.open(study, this.#measuring.scale);
+    if (study === null) return;
+    this.#filters.open(study, this.#visibility);
+    this.#write(".viewer-count", study.isWithheld ? "" : headline(study));
+    this.#write(".viewer-caution", caution(study));
+    this.#write(".viewer-below", belowThreshold(study));
+    this.#part(".viewer-caution").classList.toggle("withheld", study.isWithheld);
+    this.#part(".viewer-lesions").hidden = study.lesions.length === 0;
+    this.#picture.ariaLabel = message("name", { name: study.name });
+    this.#part(".viewer-original canvas").ariaLabel = message("original", { name: study.name });
+    this.#filter();
+  }
+
+  // Select a lesion and bring it into view; null selects nothing.
+  select(id) {
+    const lesion = this.#study?.lesions.find((each) => each.id === id) ?? null;
+    if ((lesion?.id ?? null) === this.#selected) return;
+    this.#selected = lesion?.id ?? null;
+    this.#list.select(this.#selected);
+    this.#screen.mark({ selected: this.#selected });
+    if (lesion !== null) this.reveal(lesion.box);
+    this.announce(lesion === null ? message("deselected") : this.#told(lesion));
+  }
+
+  // Bring a box of the image, XYXY, into view.
+  reveal(box) {
+    this.#screen.glide.to(this.viewport.showing(box));
+  }
+
+  // Zoom and pan together with another viewer from now on; null ends that.
+  linkWith(viewer) {
+    const before = this.#linked;
+    if (before === viewer) return;
+    this.#linked = viewer;
+    if (before !== null && before.#linked === this) before.linkWith(null);
+    if (viewer === null) return;
+    viewer.linkWith(this);
+    this.#moved();
+  }
+
+  // Return a PNG of the image with the lesions that are shown, numbered.
+  picture({ maxSide }) {
+    return pictureOf(this.#study, this.#visibility.shown, this.#screen.style, maxSide);
+  }
+
+  // Give the picture's taps, drags and keys to a tool; null gives them back. `edited` is the id of a
+  // lesion that is not drawn meanwhile, or null.
+  use(tool, edited) {
+    if (this.#screen.tool === this.#measuring.ruler && tool !== this.#measuring.ruler) this.#measuring.ruler.clear();
+    this.#screen.use(tool, edited);
+    this.#part(".viewer-hint").hidden = tool !== this.#measuring.ruler;
+    this.#showState();
+  }
+
+  focus() {
+    this.#picture.focus({ preventScroll: true });
+  }
+
+  invalidate() {
+    this.#screen.invalidate();
+  }
+
+  // Tell this to a person who uses a screen reader.
+  announce(words) {
+    this.#part(".viewer-said").textContent = words;
+  }
+
+  release() {
+    this.linkWith(null);
+    this.#screen.release();
+    this.#root.replaceChildren();
+  }
+
+  get #picture() {
+    return this.#part(".viewer-picture");
+  }
+
+  #part(selector) {
+    return this.#root.querySelector(selector);
+  }
+
+  #write(selector, words) {
+    this.#part(selector).textContent = words;
+    this.#part(selector).hidden = words === "";
+  }
+
+  // What buttons and keys do.
+  #actions = {
+    zoomIn: () => this.#screen.glide.to(this.viewport.zoomed(ZOOM_STEP)),
+    zoomOut: () => this.#screen.glide.to(this.viewport.zoomed(1 / ZOOM_STEP)),
+    fit: () => this.#screen.glide.to(this.viewport.whole),
+    actualSize: () => this.#screen.glide.to(this.viewport.zoomed(devicePixelRatio / this.viewport.scale)),
+    pan: (right, down) => this.viewport.panBy(right, down),
+    overlay: () => this.#switchOverlay(),
+    style: () => this.#switchStyle(),
+    original: () => this.#switchOriginal(),
+    ruler: () => this.#switchRuler(),
+    scale: () => this.#panels.toggle("scale") && this.#measuring.show(),
+    help: () => this.#panels.toggle("help"),
+    next: () => this.#step(1),
+    previous: () => this.#step(-1),
+    escape: () => this.#escape(),
+  };
+
+  #makeMeasuring() {
+    const measuring = new Measuring(this.#part(".viewer-scale"), this.viewport, (words) => this.announce(words));
+    measuring.addEventListener("change", () => this.invalidate());
+    measuring.addEventListener("ruler", () => this.#switchRuler());
+    measuring.addEventListener("scale", () => {
+      this.#list.measure();
+      this.#restyle();
+    });
+    return measuring;
+  }
+
+  // What a person selects, the page is told.
+  #choose(id) {
+    if (id === this.#selected) return;
+    this.select(id);
+    this.dispatchEvent(new CustomEvent("select", { detail: { id } }));
+  }
+
+  #hover(id) {
+    this.#list.hover(id);
+    this.#screen.mark({ hovered: id });
+  }
+
+  // Select the next shown lesion (1) or the one before (-1).
+  #step(way) {
+    const { shown } = this.#visibility;
+    if (shown.length === 0) return;
+    const now = shown.findIndex(({ id }) => id === this.#selected);
+    const next = now < 0 ? (way > 0 ? 0 : shown.length - 1) : (now + way + shown.length) % shown.length;
+    this.#choose(shown[next].id);
+  }
+
+  #escape() {
+    if (this.#panels.close()) return true;
+    if (this.#screen.tool === this.#measuring.ruler) this.#switchRuler();
+    else if (this.#selected !== null) this.#choose(null);
+    else return false;
+    return true;
+  }
+
+  // Show what the visibility says. A lesion that is hidden is not selected.
+  #filter() {
+    const { shown, hidden, total } = this.#visibility;
+    this.#list.filter(shown);
+    this.#filters.tell();
+    this.#screen.draw(shown);
+    if (this.#selected !== null && !shown.some(({ id }) => id === this.#selected)) this.#choose(null);
+    this.#describe();
+    this.#showState();
+    this.dispatchEvent(new CustomEvent("shown", { detail: { hidden, total } }));
+  }
+
+  #switchOverlay() {
+    if (this.#visibility.total === 0) return;
+    const { style } = this.#screen;
+    style.isDrawn = !style.isDrawn;
+    this.#describe();
+    this.announce(message(style.isDrawn ? "on" : "off"));
+    this.#restyle();
+  }
+
+  #switchStyle() {
+    if (this.#visibility.total === 0) return;
+    const { style } = this.#screen;
+    style.style = style.style === "fill" ? "outline" : "fill";
+    this.announce(message(`style.${style.style}`));
+    this.#restyle();
+  }
+
+  #setOpacity(opacity) {
+    const { style } = this.#screen;
+    style.opacity[style.style] = opacity;
+    this.#restyle();
+  }
+
+  #restyle() {
+    this.#showState();
+    this.invalidate();
+  }
+
+  #switchOriginal() {
+    const pane = this.#part(".viewer-original");
+    pane.hidden = !pane.hidden;
+    this.announce(message(pane.hidden ? "original.off" : "original.on"));
+    this.#showState();
+  }
+
+  #switchRuler() {
+    const { tool } = this.#screen;
+    if (tool !== null && tool !== this.#measuring.ruler) return; // an outline is being edited
+    this.use(tool === null ? this.#measuring.ruler : null, null);
+    this.announce(message(tool === null ? "ruler.start" : "ruler.end"));
+    if (tool === null) this.focus();
+  }
+
+  #moved() {
+    if (this.#study !== null) this.#showState();
+    if (this.#linked !== null && !this.#isFollowing) this.#linked.#follow(this.viewport.relative);
+  }
+
+  #follow(view) {
+    this.#isFollowing = true;
+    this.viewport.setRelative(view);
+    this.#isFollowing = false;
+  }
+
+  // Show the state of the buttons.
+  #showState() {
+    if (this.#study === null) return;
+    const { viewport, style, tool } = this.#screen;
+    this.#toolbar.show({
+      zoom: viewport.scale / devicePixelRatio,
+      isFit: viewport.isFit,
+      isMost: viewport.scale >= viewport.most,
+      style,
+      isOriginalShown: !this.#part(".viewer-original").hidden,
+      isRuling: tool === this.#measuring.ruler,
+      isEditing: tool !== null && tool !== this.#measuring.ruler,
+      hasScale: this.#measuring.scale.millimetres !== null,
+      hasLesions: this.#visibility.total > 0,
+    });
+  }
+
+  // Write what the picture shows: over it where something is hidden, and all of it for a screen reader.
+  #describe() {
+    const { isDrawn } = this.#screen.style;
+    const { hidden, total, sentence } = this.#visibility;
+    this.#write(".viewer-chip", !isDrawn && total > 0 ? message("off") : hidden > 0 ? sentence : "");
+    this.#part(".viewer-picture canvas").ariaLabel = described(this.#study, this.#visibility, isDrawn);
+  }
+
+  #told(lesion) {
+    const measurements = this.#measuring.sentence(lesion);
+    return message("selected", { ...words(lesion), total: this.#visibility.total, measurements });
+  }
+}
