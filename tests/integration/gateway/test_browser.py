@@ -111,6 +111,9 @@ async def test_image_that_browser_cannot_show_has_picture_of_service(
         [re.compile(r"^1HSIL87\.5 %80 px")]
     )
     await expect(pane(page).locator("caption")).to_contain_text("scan.tif")
+    await expect(card(page, "scan.tif").locator(".thumbnail")).to_have_js_property(
+        "naturalWidth", 72
+    )
     async with page.expect_download() as download:
         await page.get_by_role("button", name="Download picture").click()
     assert Path(await (await download.value).path()).read_bytes() == jpeg(72, 36)

@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 from gateway.audit.models import Record
 from tests.integration.gateway.browser import (
     answering,
+    becomes,
     choose,
     find_lesions,
     pane,
@@ -32,7 +33,7 @@ async def open_report(page: Page) -> None:
 
 async def print_report(page: Page) -> None:
     await page.get_by_role("button", name="Print, or save as PDF").click()
-    await page.wait_for_function("window.prints === 1")
+    await becomes(lambda: page.evaluate("window.prints === 1"))
     await page.emulate_media(media="print")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from serve_app.paths import ROOT
-from tests.integration.gateway.browser import card, choose, pane, select, sign_in
+from tests.integration.gateway.browser import becomes, card, choose, pane, select, sign_in
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.demo_model import demo_answers, example
 from tests.integration.gateway.ingress import FakeIngress
@@ -72,10 +72,10 @@ def _small(image: Image.Image) -> np.ndarray:
 
 
 def _write(taken: bytes, path: Path) -> None:
-    """Write a PNG with a palette, which takes a third of the bytes."""
+    """Write a picture: a PNG as it was taken, or as JPEG, which a photograph in it makes smaller."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(taken)).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, "PNG", optimize=True)
+    picture.save(path, quality=88, subsampling=0, optimize=True)
 
 
 async def analysed(page: Page, **images: bytes) -> None:
@@ -105,7 +105,7 @@ async def test_start(clinic: Page):
 async def test_result(clinic: Page):
     await analysed(clinic, **EXAMINATION)
     await settled(clinic)
-    await hold(clinic, "result.png")
+    await hold(clinic, "result.jpg")
 
 
 async def test_result_in_the_dark(clinic: Page):
@@ -113,14 +113,14 @@ async def test_result_in_the_dark(clinic: Page):
     await analysed(clinic, **EXAMINATION)
     await select(clinic, "acetic acid 1 min.jpg")
     await settled(clinic)
-    await hold(clinic, "result-dark.png")
+    await hold(clinic, "result-dark.jpg")
 
 
 async def test_comparison(clinic: Page):
     await analysed(clinic, **EXAMINATION)
     await clinic.get_by_role("button", name="Compare").click()
     await settled(clinic)
-    await hold(clinic, "compare.png")
+    await hold(clinic, "compare.jpg")
 
 
 async def test_report(clinic: Page):
@@ -132,11 +132,12 @@ async def test_report(clinic: Page):
     await clinic.get_by_label("Indication").fill("HPV 16 positive, ASC-US")
     await clinic.get_by_label("Only native.jpg").check()
     await clinic.get_by_role("button", name="Print, or save as PDF").click()
-    await clinic.wait_for_function("window.isPrinted")
+    await becomes(lambda: clinic.evaluate("Boolean(window.isPrinted)"))
     await clinic.evaluate("document.getElementById('report-dialog').close()")
     await clinic.set_viewport_size({"width": 760, "height": 900})
     await clinic.emulate_media(media="print")
-    await hold(clinic, "report.png")
+    await clinic.evaluate("document.body.style.padding = '32px'")  # the margins of paper
+    await hold(clinic, "report.jpg")
 
 
 async def test_phone(clinic: Page):
@@ -145,7 +146,7 @@ async def test_phone(clinic: Page):
     await expect(card(clinic, "native.jpg")).to_be_visible()
     await settled(clinic)
     await clinic.evaluate("window.scrollTo(0, 0)")
-    await hold(clinic, "phone.png")
+    await hold(clinic, "phone.jpg")
 
 
 async def test_sign_in(page: Page, ingress: FakeIngress):

@@ -22,13 +22,6 @@ export function provenance({ answer: { model, image, request_id: id }, time }) {
   ].join(" · ");
 }
 
-// Return the picture that the service drew, as a JPEG.
-export function pictureOf({ answer }) {
-  const letters = atob(answer.visualization);
-  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: "image/jpeg" });
-}
-
 function lesionRow(detection, { width, height }) {
   const area = detection.mask_area ?? detection.box_area;
   const row = document.createElement("tr");

@@ -1,5 +1,5 @@
 import { text } from "./elements.js";
-import { lesionTable, pictureOf } from "./findings.js";
+import { lesionTable } from "./findings.js";
 import { message } from "./messages.js";
 import { PictureFrame } from "./picture_frame.js";
 
@@ -22,12 +22,12 @@ export class FlatView {
   }
 
   show({ result, name }) {
-    const { answer, isWithheld } = result;
-    const isDrawn = Boolean(answer.visualization);
+    const { picture, isWithheld, count } = result;
+    const isDrawn = picture !== null;
     this.#missing.hidden = isDrawn;
     this.#again.hidden = isDrawn;
-    if (isDrawn) this.#frame.show(pictureOf(result), isWithheld ? name : message("result.drawn", { name }));
-    const table = isWithheld ? [] : [lesionTable(result, name)];
+    if (isDrawn) this.#frame.show(picture, isWithheld ? name : message("result.drawn", { name }));
+    const table = isWithheld || count === 0 ? [] : [lesionTable(result, name)];
     this.#root.replaceChildren(this.#picture, this.#missing, this.#again, ...table);
     this.#root.hidden = false;
   }

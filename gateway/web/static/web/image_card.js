@@ -60,13 +60,14 @@ export class ImageCard extends EventTarget {
 
 // Return in words how far an image is, or what was found in it.
 export function stateOf(image) {
-  if (image.state === "waiting") return message("state.waiting", { size: shownSize(image.blob?.size ?? 0) });
+  if (image.isReleased) return "";
+  if (image.state === "waiting") return message("state.waiting", { size: shownSize(image.blob.size) });
   if (image.state === "sending" && image.share !== null) {
     return message("state.share", { percent: Math.floor(image.share * 100) });
   }
   if (image.state !== "done") return message(`state.${image.state}`);
-  const { headline, isUngradable } = image.result ?? { headline: "", isUngradable: false };
-  return isUngradable ? message("state.check", { state: `${headline}.` }) : headline;
+  const { headline, isUngradable, isWithheld } = image.result;
+  return isUngradable && !isWithheld ? message("state.check", { headline }) : headline;
 }
 
 export function showProgress(progress, { state, share }) {

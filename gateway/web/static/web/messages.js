@@ -17,7 +17,7 @@ const TEXTS = {
   "state.analysing": "Looking for lesions …",
   "state.failed": "Not analysed.",
   "state.cancelled": "Cancelled.",
-  "state.check": "{state} Needs a check.",
+  "state.check": "{headline}. Needs a check.",
   "submit": "Find lesions",
   "submit.counted": { one: "Find lesions in 1 image", other: "Find lesions in {count} images" },
   "retry.counted": { one: "Retry 1 failed", other: "Retry {count} failed" },

@@ -1,6 +1,6 @@
 import { copyOf, text } from "./elements.js";
 import { downloadName } from "./files.js";
-import { pictureOf, provenance } from "./findings.js";
+import { provenance } from "./findings.js";
 import { FlatView } from "./flat_view.js";
 import { showProgress, stateOf } from "./image_card.js";
 import { message } from "./messages.js";
@@ -134,7 +134,7 @@ export class Pane extends EventTarget {
   #showFlat() {
     this.#hidePreview();
     this.flat.show(this.image);
-    this.#part(".save-picture").hidden = !this.#shown.answer.visualization;
+    this.#part(".save-picture").hidden = this.#shown.picture === null;
   }
 
   #showPreview() {
@@ -186,7 +186,7 @@ export class Pane extends EventTarget {
     const { image } = this;
     const result = this.#shown;
     const isFlat = this.#part(".view").hidden;
-    const picture = isFlat ? pictureOf(result) : await this.viewer.picture({ maxSide: Infinity });
+    const picture = isFlat ? result.picture : await this.viewer.picture({ maxSide: Infinity });
     if (image !== this.image || result !== this.#shown) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(picture);

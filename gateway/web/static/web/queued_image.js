@@ -24,7 +24,7 @@ export class QueuedImage extends EventTarget {
     super();
     this.blob = file;
     this.name = shownName(file.name);
-    this.#showThumbnail();
+    this.#open(file);
   }
 
   get isSendable() {
@@ -53,12 +53,10 @@ export class QueuedImage extends EventTarget {
     this.enter("sending");
     const bytes = await this.#read();
     signal.throwIfAborted();
-    const isForced = this.isShowable === false;
     // What is shown is what is sent, whatever was written to the file meanwhile.
     this.blob = bytes;
-    await this.#showThumbnail();
+    if (this.isShowable !== false) this.isShowable = await this.#showThumbnail(bytes);
     signal.throwIfAborted();
-    if (isForced) this.isShowable = false;
     const query = new URLSearchParams({ masks: "rle", visualization: this.isShowable ? "none" : "jpeg" });
     const { status, body } = await upload(bytes, query, headers, {
       signal,
@@ -69,6 +67,7 @@ export class QueuedImage extends EventTarget {
     if (status !== 200) throw Refusal.of(status, body);
     this.result = new Result(body, new Date());
     this.enter("done");
+    if (!this.isShowable && this.result.picture) this.#showThumbnail(this.result.picture);
   }
 
   release() {
@@ -87,14 +86,24 @@ export class QueuedImage extends EventTarget {
     }
   }
 
-  async #showThumbnail() {
+  // Return whether this browser can show what is in the blob.
+  async #showThumbnail(blob) {
     this.#turn += 1;
     const turn = this.#turn;
-    const thumbnail = await thumbnailOf(this.blob);
-    if (turn !== this.#turn) return;
-    URL.revokeObjectURL(this.thumbnailUrl);
-    this.isShowable = thumbnail !== null;
-    this.thumbnailUrl = thumbnail === null ? "" : URL.createObjectURL(thumbnail);
+    const thumbnail = await thumbnailOf(blob);
+    if (turn === this.#turn) {
+      URL.revokeObjectURL(this.thumbnailUrl);
+      this.thumbnailUrl = thumbnail === null ? "" : URL.createObjectURL(thumbnail);
+      this.#tell();
+    }
+    return thumbnail !== null;
+  }
+
+  // Find out whether this browser can show the chosen file; sending it finds out anew.
+  async #open(file) {
+    const isShowable = await this.#showThumbnail(file);
+    if (this.blob !== file) return;
+    this.isShowable = isShowable;
     this.#tell();
   }
 

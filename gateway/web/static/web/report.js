@@ -1,6 +1,6 @@
 import { copyOf, element, text } from "./elements.js";
 import { clock } from "./files.js";
-import { lesionTable, pictureOf } from "./findings.js";
+import { lesionTable } from "./findings.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
 import { consequence, reasonsOf } from "./quality.js";
@@ -114,7 +114,7 @@ export class Report {
 
 // Return the image with its lesions numbered, or null where there is no picture of it.
 async function numberedPicture({ result, blob, name, isShowable }) {
-  if (!isShowable) return result.answer.visualization ? pictureOf(result) : null;
+  if (!isShowable) return result.picture;
   const study = await Study.of(result.answer, blob, { name, time: result.time });
   const viewer = new Viewer(document.createElement("div"));
   try {

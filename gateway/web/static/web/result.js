@@ -16,6 +16,14 @@ export class Result {
     this.isUngradable = (quality?.reasons.length ?? 0) > 0;
   }
 
+  // The picture that the service drew, as a JPEG; null where it was not asked for.
+  get picture() {
+    if (!this.answer.visualization) return null;
+    const letters = atob(this.answer.visualization);
+    const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+    return new Blob([bytes], { type: "image/jpeg" });
+  }
+
   get headline() {
     if (this.isWithheld) return message("result.withheld");
     return this.count === 0 ? message("result.none") : message("result.found", { count: this.count });
