@@ -21,12 +21,12 @@ ROUNDS = 50
 
 def run() -> Result:
     image, drawn = scene(1, WIDTH, HEIGHT), lesions()
-    picture = draw(image, drawn)
+    picture = draw(image, drawn, len(CLASS_NAMES))
     seconds = alternate(
         {
-            "draw": lambda: draw(image, drawn),
+            "draw": lambda: draw(image, drawn, len(CLASS_NAMES)),
             "encode as JPEG": lambda: encode(picture, "jpeg"),
-            "draw and encode as JPEG": lambda: encode(draw(image, drawn), "jpeg"),
+            "draw and encode as JPEG": lambda: encode(draw(image, drawn, len(CLASS_NAMES)), "jpeg"),
             "encode as PNG": lambda: encode(picture, "png"),
         },
         ROUNDS,

@@ -86,7 +86,7 @@ def postprocess(
     ]
     picture = None
     if options.visualization != "none":
-        overlay = draw.draw(source.pixels, to_lesions(detections, run_masks))
+        overlay = draw.draw(source.pixels, to_lesions(detections, run_masks), len(class_names))
         encoded = draw.encode(overlay, options.visualization)
         picture = base64.b64encode(encoded).decode("ascii")
     return Findings(

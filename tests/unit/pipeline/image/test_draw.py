@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.image.draw import draw, encode
+from pipeline.image import draw as drawing
+from pipeline.image.draw import encode
 from pipeline.instances import Lesion, MaskCrop
 
 HEIGHT, WIDTH = 240, 320
+
+
+def draw(image, lesions):
+    return drawing.draw(image, lesions, 3)
 
 
 def tissue(height=HEIGHT, width=WIDTH):
@@ -77,9 +82,9 @@ def test_each_class_has_its_own_color():
     assert not np.array_equal(together[130, 150], together[130, 260])
 
 
-def test_colors_repeat_for_more_classes_than_colors():
-    pictures = [draw(tissue(), [lesion(class_id=class_id)]) for class_id in range(50)]
-    assert len({picture.tobytes() for picture in pictures}) == 7
+def test_picture_depends_on_number_of_classes():
+    pictures = [drawing.draw(tissue(), [lesion(class_id=1)], number) for number in (2, 3, 5)]
+    assert len({picture.tobytes() for picture in pictures}) == 3
 
 
 def test_lesion_with_higher_score_lies_on_top():

@@ -23,9 +23,9 @@ export function colourOf(classId, numberOfClasses) {
   return `rgb(${channelsOf(classId, numberOfClasses).join(" ")})`;
 }
 
-// Return the colour of text on this class's colour, and of the border that sets its lines off from
+// Return the colour of text on the colour of a class, and of the border that sets its lines off from
 // tissue: dark beside bright colours, by their luma (BT.601).
 export function contrastOf(classId, numberOfClasses) {
   const [red, green, blue] = channelsOf(classId, numberOfClasses);
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 110 ? "rgb(32 32 32)" : "rgb(255 255 255)";
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 110 ? "rgb(0 0 0)" : "rgb(255 255 255)";
 }

@@ -3,9 +3,10 @@ import { Ruler } from "./ruler.js";
 import { Scale } from "./scale.js";
 import { ScalePanel } from "./scale_panel.js";
 
-// The ruler and the scale of an image. Dispatches "scale" when a person gives another one, "ruler" when
-// a person ends or starts the ruler from here, and "change" when the line is another one; `announce`
-// tells a line to a person who uses a screen reader.
+// The ruler and the scale of an image. Dispatches "scale" when a person gives another one, "draw" when
+// a line is to be drawn for that, "change" when the ruler's line is another one, "measured" when it is
+// complete and "quit" when the ruler is to be put away. `announce` tells words to a person who uses a
+// screen reader.
 export class Measuring extends EventTarget {
   #panel;
   #announce;
@@ -17,7 +18,7 @@ export class Measuring extends EventTarget {
     this.#panel = new ScalePanel(
       panel,
       (millimetres) => this.#set(millimetres),
-      () => this.dispatchEvent(new Event("ruler")),
+      () => this.dispatchEvent(new Event("draw")),
     );
     this.ruler = new Ruler(viewport, () => this.scale);
     this.ruler.addEventListener("change", () => {
@@ -25,10 +26,11 @@ export class Measuring extends EventTarget {
       if (!panel.hidden) this.show();
     });
     this.ruler.addEventListener("first", () => announce(message("ruler.first")));
-    this.ruler.addEventListener("measured", () =>
-      announce(message("ruler.length", { length: this.scale.length(this.ruler.length) })),
-    );
-    this.ruler.addEventListener("quit", () => this.dispatchEvent(new Event("ruler")));
+    this.ruler.addEventListener("measured", () => {
+      announce(message("ruler.length", { length: this.scale.length(this.ruler.length) }));
+      this.dispatchEvent(new Event("measured"));
+    });
+    this.ruler.addEventListener("quit", () => this.dispatchEvent(new Event("quit")));
   }
 
   // Measure in the image of this study from now on.

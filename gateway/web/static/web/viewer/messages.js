@@ -57,8 +57,8 @@ const TEXTS = {
   "scale.set": "Scale: {value} mm per pixel.",
   "scale.none": "No scale: measurements are in pixels.",
   "scale.wrong": "Type a number above 0.",
-  "scale.line": "The line has {length}.",
-  "scale.noLine": "First draw a line of known length with the ruler.",
+  "scale.line": "The line is {length} long.",
+  "scale.noLine": "Or draw a line over something whose length you know, such as a swab.",
 
   "edit.lesion": "Outline of lesion {number}",
   "edit.new": "Outline of a new lesion",

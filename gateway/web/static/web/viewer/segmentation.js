@@ -6,10 +6,10 @@ const MOST_POINTS = 400; // of a loop that is edited
 
 // Return the loops of an outline that a person edits, each a list of points [x, y], and whether holes
 // were left out: COCO's segmentation lists have none. The points are fewer than those along the sides
-// of the pixels, and the line is less than a pixel, or 1/300 of the lesion's size, away from these.
+// of the pixels, and the line is at most a pixel, or 1/100 of the box's diagonal, away from these.
 export function editable(outline, [x1, y1, x2, y2]) {
   const outer = outline.loops.filter((loop) => signedArea(loop) > 0);
-  const tolerance = Math.max(0.75, Math.hypot(x2 - x1, y2 - y1) / 300);
+  const tolerance = Math.max(1, Math.hypot(x2 - x1, y2 - y1) / 100);
   return { loops: outer.map((loop) => reduced(loop, tolerance)), hasHoles: outer.length < outline.loops.length };
 }
 

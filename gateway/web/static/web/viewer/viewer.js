@@ -23,6 +23,7 @@ export class Viewer extends EventTarget {
   #selected = null;
   #linked = null;
   #isFollowing = false;
+  #isScaling = false; // whether the ruler's line is drawn for the scale
   #screen;
   #toolbar;
   #filters;
@@ -184,12 +185,26 @@ export class Viewer extends EventTarget {
   #makeMeasuring() {
     const measuring = new Measuring(this.#part(".viewer-scale"), this.viewport, (words) => this.announce(words));
     measuring.addEventListener("change", () => this.invalidate());
-    measuring.addEventListener("ruler", () => this.#switchRuler());
+    measuring.addEventListener("quit", () => this.#switchRuler());
+    measuring.addEventListener("draw", () => this.#drawScale());
+    measuring.addEventListener("measured", () => {
+      if (this.#isScaling) this.#actions.scale();
+      this.#isScaling = false;
+    });
     measuring.addEventListener("scale", () => {
       this.#list.measure();
       this.#restyle();
     });
     return measuring;
+  }
+
+  // Let a person draw a line over the picture, and ask for its length then.
+  #drawScale() {
+    if (this.#screen.tool !== null && this.#screen.tool !== this.#measuring.ruler) return;
+    this.#panels.close();
+    if (this.#screen.tool === null) this.#switchRuler();
+    else this.focus();
+    this.#isScaling = true;
   }
 
   // What a person selects, the page is told.
@@ -271,6 +286,7 @@ export class Viewer extends EventTarget {
   #switchRuler() {
     const { tool } = this.#screen;
     if (tool !== null && tool !== this.#measuring.ruler) return; // an outline is being edited
+    this.#isScaling = false;
     this.use(tool === null ? this.#measuring.ruler : null, null);
     this.announce(message(tool === null ? "ruler.start" : "ruler.end"));
     if (tool === null) this.focus();
