@@ -72,7 +72,7 @@ def _small(image: Image.Image) -> np.ndarray:
 
 
 def _write(taken: bytes, path: Path) -> None:
-    """Write a picture: a PNG as it was taken, or as JPEG, which a photograph in it makes smaller."""
+    """Write a PNG, or a JPEG, which takes a third of the bytes where a photograph is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(taken)).convert("RGB")
     picture.save(path, quality=88, subsampling=0, optimize=True)
@@ -136,6 +136,7 @@ async def test_report(clinic: Page):
     await clinic.evaluate("document.getElementById('report-dialog').close()")
     await clinic.set_viewport_size({"width": 760, "height": 900})
     await clinic.emulate_media(media="print")
+    await expect(clinic.locator("#report")).to_be_visible()
     await clinic.evaluate("document.body.style.padding = '32px'")  # the margins of paper
     await hold(clinic, "report.jpg")
 
