@@ -8,6 +8,7 @@ LesionserveError
 │   ├── MethodNotAllowed                405
 │   ├── RequestTimeout                  408  the body was not sent in time
 │   ├── Conflict                        409  a request with this idempotency key is in progress
+│   ├── FeedbackOutdated                409  it follows a version that is not the caller's latest
 │   ├── LengthRequired                  411  the request has no Content-Length
 │   ├── BodyTooLarge                    413
 │   ├── UnsupportedMediaType            415
@@ -92,6 +93,10 @@ class IdempotencyKeyReused(ClientError):
 
 class FeedbackMismatch(ClientError):
     status, code, title = 422, "feedback_mismatch", "Feedback does not fit"
+
+
+class FeedbackOutdated(ClientError):
+    status, code, title = 409, "feedback_outdated", "Feedback outdated"
 
 
 class HeadersTooLarge(ClientError):

@@ -12,6 +12,7 @@ from gateway.audit.verification import all_faults
 from gateway.backup import content, postgres, sqlite
 from gateway.backup.folder import BackupFolder
 from gateway.backup.manifest import MANIFEST, Content, Dump, Manifest, key_fingerprint
+from gateway.reviews.verification import feedback_faults
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _of_sqlite(folder: Path, made_at: datetime, verify: bool) -> tuple[Manifest,
     source = sqlite.source()
     with sqlite.connected_to(dump, read_only=True):
         held = content.read_content()
-        faults = list(all_faults()) if verify else []
+        faults = [*all_faults(), *feedback_faults()] if verify else []
     return _manifest(dump, made_at, source, held, len(faults) if verify else None), faults
 
 
@@ -61,7 +62,7 @@ def _of_postgres(folder: Path, made_at: datetime, verify: bool) -> tuple[Manifes
     with postgres.snapshot() as snapshot:
         held = content.read_content()
         postgres.dump_database(dump, snapshot)
-        faults = list(all_faults()) if verify else []
+        faults = [*all_faults(), *feedback_faults()] if verify else []
         source = postgres.source()
         return _manifest(dump, made_at, source, held, len(faults) if verify else None), faults
 

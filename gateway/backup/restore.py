@@ -13,6 +13,7 @@ from gateway.backup import content, postgres, sqlite
 from gateway.backup.create import sha256_of
 from gateway.backup.errors import BackupError
 from gateway.backup.manifest import Manifest
+from gateway.reviews.verification import feedback_faults
 from pipeline.text import few
 
 
@@ -43,7 +44,7 @@ def restore_backup(folder: Path, *, replace: bool, accept_faults: bool) -> tuple
     restored = _in_postgres if connection.vendor == "postgresql" else _in_sqlite
     with restored(folder / manifest.dump.name, manifest, replace):
         content.require_same_content(manifest.content)
-        faults = list(all_faults())
+        faults = [*all_faults(), *feedback_faults()]
         if faults and not accept_faults:
             raise BackupError(
                 f"the audit trail in this backup is not intact: {few(faults)}. Choose an earlier "

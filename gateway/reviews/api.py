@@ -12,13 +12,14 @@ from gateway.audit.events import Actor
 from gateway.database import in_database
 from gateway.people.scopes import FEEDBACK, READ_USAGE
 from gateway.reviews.actions import give_feedback, read_feedback
-from gateway.reviews.feedback import Feedback, FeedbackView
+from gateway.reviews.feedback import Feedback
 from gateway.reviews.metrics import count
+from gateway.reviews.views import FeedbackView
 from gateway.usage.api import AuthenticatedRequest
 from pipeline.schemas import Problem
 
 _READ_REFUSALS = dict.fromkeys((400, 401, 403, 404, 405, 429, 503), Problem)
-_REFUSALS = {**_READ_REFUSALS, **dict.fromkeys((408, 411, 413, 422), Problem)}
+_REFUSALS = {**_READ_REFUSALS, **dict.fromkeys((408, 409, 411, 413, 422), Problem)}
 
 
 class GiverAuth(APIKeyHeader):
@@ -56,7 +57,8 @@ router = Router(tags=["feedback"])
 async def give(request: AuthenticatedRequest, request_id: UUID, feedback: Feedback) -> FeedbackView:
     """Accept, reject or relabel lesions of an answer, and name those that it missed.
 
-    Sent again, it changes nothing. The record of the answer stays as it is.
+    Or call the image ungradable, or comment. Each change is a version of its own, which the audit
+    trail seals. Sent again, it changes nothing. The record of the answer stays as it is.
     """
     caller = request.auth
     given = await in_database(

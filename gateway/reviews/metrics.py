@@ -6,14 +6,15 @@ from gateway.metrics import by_label, last_known
 from gateway.reviews.models import Verdict
 
 MISSED = "missed"
+UNGRADABLE = "ungradable"
 
 _verdicts = by_label(
     Counter(
         "lesionserve_gateway_verdicts",
-        "Verdicts on lesions that were given, and lesions that were called missed.",
+        "Verdicts that were given on lesions, lesions called missed, and images called ungradable.",
         ["verdict"],
     ),
-    (*Verdict.Kind.values, MISSED),
+    (*Verdict.Kind.values, MISSED, UNGRADABLE),
 )
 
 _NAME = "lesionserve_gateway_precision"
@@ -32,6 +33,6 @@ REFERENCE = last_known(
 
 
 def count(given: Mapping[str, int]) -> None:
-    """Count new verdicts by their kind, and lesions that were called missed."""
+    """Count new verdicts by their kind, and what was called missed or ungradable."""
     for kind, number in given.items():
         _verdicts[kind].inc(number)

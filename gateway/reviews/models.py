@@ -1,3 +1,5 @@
+import hashlib
+
 from django.db import models
 from django.utils import timezone
 
@@ -65,3 +67,30 @@ class Missed(Given):
 
     def __str__(self) -> str:
         return f"{self.count} {self.label} of {self.record_id} by {self.author}"
+
+
+class Version(models.Model):
+    """All that one author said about an answer, as it was after one request; never changed.
+
+    The SHA-256 of its content is in the event of the giving, which is sealed. The rows of
+    `Verdict` and `Missed` hold what of it is counted.
+    """
+
+    record = models.ForeignKey(Record, on_delete=models.CASCADE)
+    author = models.CharField(max_length=200, help_text="key:<id> or user:<name>")
+    number = models.PositiveIntegerField(help_text="of the author's versions, from 1")
+    at = models.DateTimeField(default=timezone.now)
+    content = models.TextField(help_text="canonical JSON, as gateway.reviews.feedback.Content")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["record", "author", "number"], name="one_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of {self.record_id} by {self.author}"
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content.encode()).hexdigest()

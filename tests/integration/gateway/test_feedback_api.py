@@ -47,7 +47,8 @@ def test_feedback_is_kept_and_read_again(gateway: Gateway, request_id, reviewer)
     view = response.json()
     author = f"key:{reviewer.split('_')[1]}"
     (lesion,) = view["lesions"]
-    assert lesion == ACCEPTED | {"new_label": None, "by": author, "at": lesion["at"]}
+    given = ACCEPTED | {"new_label": None, "outline": None}
+    assert lesion == given | {"by": author, "at": lesion["at"]}
     assert (view["request_id"], view["missed"][0]["box"]) == (request_id, [1, 2, 30, 40])
     assert gateway.get(f"/records/{request_id}/feedback", reviewer).json() == view
     assert (counted("accept"), counted("missed")) == (before[0] + 1, before[1] + 1)
@@ -61,6 +62,46 @@ def test_feedback_sent_again_changes_nothing(gateway: Gateway, request_id, revie
     assert answers[0].json() == answers[1].json()
     assert (Verdict.objects.count(), counted("accept")) == (1, before + 1)
     assert Event.objects.filter(action="feedback.given").count() == 1
+
+
+def test_caller_reads_own_version_and_everybodys_authors(gateway: Gateway, request_id, reviewer):
+    outline = [[10, 10, 40, 10, 40, 30.123]]
+    body = {
+        "lesions": [ACCEPTED | {"outline": outline}],
+        "ungradable": {"reason": "glare"},
+        "comment": "Después del ácido acético",
+        "version": 0,
+    }
+    view = post(gateway, request_id, body, reviewer).json()
+    assert view["version"] == 1
+    rounded = [[10, 10, 40, 10, 40, 30.12]]
+    assert view["mine"] == {
+        "lesions": [ACCEPTED | {"new_label": None, "outline": rounded}],
+        "missed": [],
+        "ungradable": {"reason": "glare"},
+        "comment": "Después del ácido acético",
+    }
+    assert post(gateway, request_id, view["mine"], reviewer).json() == view  # nothing is new
+    other = f"X-API-Key: {issue_key('another', scopes=['feedback'])[1]}"
+    theirs = gateway.get(f"/records/{request_id}/feedback", other).json()
+    assert (theirs["version"], theirs["mine"]) == (0, None)
+    assert theirs["lesions"] == view["lesions"]
+    (version,) = theirs["versions"]
+    author = f"key:{reviewer.split('_')[1]}"
+    assert version == {"version": 1, "by": author, "at": version["at"]}
+    assert theirs["ungradable"] == [{"reason": "glare", "by": author, "at": version["at"]}]
+
+
+def test_feedback_that_follows_old_version_is_a_conflict(gateway: Gateway, request_id, reviewer):
+    for verdict, version in (("accept", 0), ("reject", 1)):
+        body = {"lesions": [ACCEPTED | {"verdict": verdict}], "version": version}
+        assert post(gateway, request_id, body, reviewer).status == 200
+    stale = {"lesions": [ACCEPTED], "version": 1}
+    response = post(gateway, request_id, stale, reviewer)
+    problem = assert_problem(response, 409, "feedback_outdated")
+    assert "Your latest version is 2" in problem["detail"]
+    assert "Retry-After" not in response.headers
+    assert Verdict.objects.get(replaced_at=None).kind == "reject"
 
 
 def test_giving_needs_scope_and_reading_one_of_two(gateway: Gateway, key, request_id, reviewer):

@@ -49,9 +49,16 @@ def relabelled(number: int, label: str = "LSIL", new_label: str = "HSIL") -> dic
     return {"id": number, "label": label, "verdict": "relabel", "new_label": new_label}
 
 
+def outlined(number: int, label: str = "LSIL") -> dict[str, Any]:
+    return accepted(number, label) | {"outline": [[10, 10, 20, 10, 20, 20, 10, 20]]}
+
+
 def give(record: Record, *lesions: Any, by: Actor = JANE, missed: Any = None) -> Given:
+    return say(record, by=by, lesions=list(lesions), missed=missed)
+
+
+def say(record: Record, by: Actor = JANE, **body: Any) -> Given:
     assert isinstance(record.organisation, Organisation)
-    feedback = Feedback.model_validate({"lesions": list(lesions), "missed": missed})
     request_id = record.request_id
     assert isinstance(request_id, UUID)
-    return give_feedback(request_id, record.organisation, feedback, by)
+    return give_feedback(request_id, record.organisation, Feedback.model_validate(body), by)

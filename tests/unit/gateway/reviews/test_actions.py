@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ from gateway.audit.models import Event, Record, Source, State
 from gateway.errors import FeedbackMismatch, NotFound
 from gateway.reviews.actions import give_feedback, read_feedback
 from gateway.reviews.feedback import Feedback
-from gateway.reviews.models import Missed, Verdict
+from gateway.reviews.models import Missed, Verdict, Version
 from tests.clinics import organisation_named
 from tests.unit.gateway.reviews.records import (
     JANE,
@@ -47,17 +48,25 @@ def test_verdicts_and_missed_lesions_are_kept_with_author():
         (2, None, "user:jane"),
     ]
     assert [(row.label, row.count, row.box) for row in given.view.missed] == [
-        ("carcinoma", 1, [1.0, 2.0, 30.0, 40.0]),
         ("LSIL", 2, None),
+        ("carcinoma", 1, [1.0, 2.0, 30.0, 40.0]),
     ]
     assert given.new == {"accept": 1, "relabel": 1, "reject": 1, "missed": 3}
 
 
-def test_event_names_answer_and_counts():
+def counts_of(event: Event) -> str:
+    """Return what the subject says behind answer, version and digest."""
+    return event.subject.partition("sha256:")[2].partition(" ")[2]
+
+
+def test_event_names_answer_version_digest_and_counts():
     record = answered()
     give(record, accepted(0), accepted(1), missed=[{"label": "HSIL"}])
     (event,) = given_events()
-    assert event.subject == f"record:{record.request_id} accept:2 missed:1"
+    (version,) = Version.objects.all()
+    digest = hashlib.sha256(version.content.encode()).hexdigest()
+    begin = f"record:{record.request_id} version:1 sha256:{digest}"
+    assert event.subject == f"{begin} accept:2 missed:1"
     assert (event.actor, event.organisation) == ("user:jane", record.organisation)
 
 
@@ -110,7 +119,7 @@ def test_missed_lesions_are_replaced_as_a_whole_and_kept():
     given = give(record, missed=[])
     assert given.view.missed == []
     assert Missed.objects.count() == 2
-    assert [event.subject.partition(" ")[2] for event in given_events()] == [
+    assert [counts_of(event) for event in given_events()] == [
         "missed:2",
         "accept:1",
         "missed:0",
@@ -128,6 +137,8 @@ def test_missed_lesions_are_replaced_as_a_whole_and_kept():
         ({"lesions": [accepted(n, "HSIL") for n in range(3)]}, "has 2 of the class 'HSIL'"),
         ({"missed": [{"label": "HSIL", "box": [0, 0, 641, 10]}]}, "640x480"),
         ({"missed": [{"label": "HSIL", "box": [0, 0, 10, 481]}]}, "640x480"),
+        ({"missed": [{"label": "HSIL", "outline": [[0, 0, 641, 0, 0, 10]]}]}, "640x480"),
+        ({"lesions": [accepted(0) | {"outline": [[0, 0, 9, 0, 0, 481]]}]}, "640x480"),
     ],
 )
 def test_feedback_that_does_not_fit_record_is_refused_whole(feedback, reason):

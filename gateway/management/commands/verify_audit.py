@@ -21,6 +21,7 @@ from gateway.audit.verification import (
     printable_trail,
     unsealed_rows,
 )
+from gateway.reviews.verification import feedback_faults
 
 _MONTH, _DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _PRINTED = re.compile(
@@ -32,7 +33,8 @@ class Command(BaseCommand):
     help = (
         "Checks every seal of the audit trail. A line for each day, with its last seal: keep these "
         "elsewhere, and a day that is deleted or made anew shows, too. Fails where a row was "
-        "changed, added, moved or taken out. The result of the whole trail is kept for the metrics."
+        "changed, added, moved or taken out. With the whole trail, what was said about answers is "
+        "compared with the events that seal it, and the result is kept for the metrics."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -66,6 +68,7 @@ class Command(BaseCommand):
         broken += self._report(headless_days(first, last))
         broken += self._report(gaps(pruned)) + self._report(unsealed_rows())
         broken += sum(not self._is_there(line, pruned) for line in against or ())
+        broken += self._report(feedback_faults()) if is_whole else 0
         self._open()
         if is_whole:
             self._keep(broken, rows)

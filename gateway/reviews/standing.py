@@ -1,0 +1,122 @@
+"""What each author says about an answer now, read from the rows."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from gateway.audit.models import Record
+from gateway.reviews.feedback import Content, LesionVerdict, MissedLesions, in_order
+from gateway.reviews.models import Missed, Verdict, Version
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Standing:
+    """What one author says about an answer now.
+
+    version: the number of its latest version, 0 where all of it is older than versions are. at:
+    when the latest of it was said.
+    """
+
+    author: str
+    version: int = 0
+    content: Content = field(default_factory=Content)
+    at: datetime = _NEVER
+    verdict_at: dict[int, datetime] = field(default_factory=dict)
+    missed_at: datetime | None = None
+
+
+def standings_of(record: Record) -> list[Standing]:
+    """Return what each author says, by the authors' names; blocking."""
+    of_record = {"record": record}
+    versions: dict[str, Version] = {}
+    for version in Version.objects.filter(**of_record).order_by("number"):
+        versions[version.author] = version
+    verdicts: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in Verdict.objects.filter(**of_record, replaced_at=None).order_by("lesion"):
+        verdicts[verdict.author].append(verdict)
+    missed: dict[str, list[Missed]] = defaultdict(list)
+    for row in Missed.objects.filter(**of_record, replaced_at=None).order_by("pk"):
+        missed[row.author].append(row)
+    return [
+        _standing(author, versions.get(author), verdicts[author], missed[author])
+        for author in sorted(versions.keys() | verdicts.keys() | missed.keys())
+    ]
+
+
+def standing_of(record: Record, author: str) -> Standing:
+    """Return what the author says, of whom there may be nothing yet; blocking."""
+    by_author = {standing.author: standing for standing in standings_of(record)}
+    return by_author.get(author, Standing(author))
+
+
+def _standing(
+    author: str, version: Version | None, verdicts: Sequence[Verdict], missed: Sequence[Missed]
+) -> Standing:
+    """Return what the rows say, with what only the version holds: outlines, and the rest.
+
+    A gateway of before there were versions writes rows alone.
+    """
+    given = Content() if version is None else Content.model_validate_json(version.content)
+    content = Content(
+        lesions=_lesions(given.lesions, verdicts),
+        missed=in_order(_missed_lesions(given.missed, missed)),
+        ungradable=given.ungradable,
+        comment=given.comment,
+    )
+    times = [row.at for row in (*verdicts, *missed)]
+    if version is not None:
+        times.append(version.at)
+    return Standing(
+        author,
+        0 if version is None else version.number,
+        content,
+        max(times),
+        {row.lesion: row.at for row in verdicts},
+        missed[0].at if missed else None,
+    )
+
+
+def _lesions(given: Iterable[LesionVerdict], rows: Iterable[Verdict]) -> list[LesionVerdict]:
+    known = {verdict_values(lesion): lesion for lesion in given}
+    return [
+        known.get(
+            (row.lesion, row.label, row.kind, row.new_label),
+            LesionVerdict(
+                id=row.lesion,
+                label=row.label,
+                verdict=row.kind,  # type: ignore[arg-type]  # checked by the model
+                new_label=row.new_label or None,
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _missed_lesions(given: Iterable[MissedLesions], rows: Iterable[Missed]) -> list[MissedLesions]:
+    known: dict[tuple[str, int, str], list[MissedLesions]] = defaultdict(list)
+    for missed in given:
+        known[missed_values(missed)].append(missed)
+    return [
+        known[key].pop(0)
+        if known[key := (row.label, row.count, repr(row.box))]
+        else MissedLesions(label=row.label, count=row.count, box=row.box)
+        for row in rows
+    ]
+
+
+def verdict_values(lesion: LesionVerdict) -> tuple[int, str, str, str]:
+    """Return what a row holds of a verdict: lesion, label, verdict and new label."""
+    return lesion.id, lesion.label, lesion.verdict, lesion.new_label or ""
+
+
+def missed_values(missed: MissedLesions) -> tuple[str, int, str]:
+    """Return what a row holds of missed lesions: label, count and the box as text."""
+    return missed.label, missed.count, repr(row_box(missed))
+
+
+def row_box(missed: MissedLesions) -> list[float] | None:
+    """Return the box of a row: that of the lesion, or of its outline."""
+    return None if missed.bounds is None else list(missed.bounds)
