@@ -63,6 +63,18 @@ const TEXTS = {
   "preview.none": "This browser cannot show the file itself. The service's picture of it appears with the result.",
   "save.of": "{what} of {name}",
 
+  // The review
+  "review.lesion": "Lesion {number}, {label}",
+  "review.edit": "Edit the outline of {name}",
+  "review.class": "Class of {name}",
+  "review.missed": { one: "{label}", other: "{label} ({count})" },
+  "review.remove": "Remove",
+  "review.removeNamed": "Remove the missed lesion {name}",
+  "review.unsaved": "Not saved yet.",
+  "review.saving": "Saving …",
+  "review.saved": "Saved as version {version}.",
+  "review.version": "Version {version}, {by}, {time}",
+
   // Why an image is not gradable, in a clinician's words
   "quality.too_dark": "The image is too dark.",
   "quality.too_bright": "The image is too bright.",
@@ -92,6 +104,7 @@ const TEXTS = {
   "advice.restarted": "The demo was restarted. Load the page again.",
   "advice.401": "Check that all of the key was copied; it may have expired or been revoked. Or sign in.",
   "advice.403": "Load the page again. If that does not help, ask your administrator for the right to do this.",
+  "advice.409": "It was saved elsewhere meanwhile. Read the saved review; what you did not save here is lost then.",
   "advice.413": "Export it smaller.",
   "advice.415": "Save the picture as JPEG or PNG.",
   "advice.422": "Copy or export it again from its source.",

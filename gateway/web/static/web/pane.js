@@ -7,10 +7,13 @@ import { message } from "./messages.js";
 import { PictureFrame } from "./picture_frame.js";
 import { explain } from "./problem.js";
 import { consequence, reasonsOf } from "./quality.js";
+import { ReviewPanel } from "./review/review_panel.js";
+import { demoKey } from "./session.js";
 import { Viewer } from "./viewer/viewer.js";
 
 // Shows one image in full: before it is analysed the picture, then the findings in a viewer. What a
-// person wants done with the image is told by the events "send", "stop" and "other".
+// person wants done with the image is told by the events "send", "stop" and "other", and a changed
+// session by "session".
 export class Pane extends EventTarget {
   element = copyOf("pane").firstElementChild;
   image = null;
@@ -22,10 +25,16 @@ export class Pane extends EventTarget {
   #jsonUrl = "";
   #listener = () => this.#update();
 
-  constructor(studies) {
+  constructor(studies, drafts) {
     super();
     this.#studies = studies;
     this.viewer = new Viewer(this.#part(".view"));
+    this.review = new ReviewPanel(this.viewer, drafts);
+    // Whoever visits a public demo uses the same key, and has nothing to review.
+    if (demoKey === undefined) this.#part(".provenance").before(this.review.element);
+    this.review.addEventListener("session", ({ detail }) =>
+      this.dispatchEvent(new CustomEvent("session", { detail })),
+    );
     this.flat = new FlatView(this.#part(".flat"), () => this.#sendAgain());
     this.preview = new PictureFrame(this.#part(".preview img"), () => (this.#part(".no-preview").hidden = false));
     this.#part(".no-preview").textContent = message("preview.none");
@@ -101,6 +110,7 @@ export class Pane extends EventTarget {
       this.#hidePreview();
       this.#part(".view").hidden = false;
       this.viewer.show(study);
+      this.review.show(result, study);
     } catch {
       if (image === this.image && result === this.#shown) this.#showFlat();
     }
@@ -154,6 +164,7 @@ export class Pane extends EventTarget {
 
   #clearResult() {
     this.#shown = null;
+    this.review.show(null, null);
     this.viewer.show(null);
     this.#part(".view").hidden = true;
     this.flat.clear();

@@ -1,13 +1,15 @@
 import { element } from "./elements.js";
 import { Pane } from "./pane.js";
+import { Drafts } from "./review/drafts.js";
 import { Studies } from "./studies.js";
 
 // Shows the selected image, and beside it another one that it is compared with. It passes the
-// events "send" and "stop" of its panes on.
+// events "send", "stop" and "session" of its panes on.
 export class Stage extends EventTarget {
   #queue;
   #studies = new Studies();
-  #panes = [new Pane(this.#studies), new Pane(this.#studies)];
+  #drafts = new Drafts();
+  #panes = [new Pane(this.#studies, this.#drafts), new Pane(this.#studies, this.#drafts)];
   #empty = element("empty");
   #linkBar = element("link");
   #linked = element("linked");
@@ -20,7 +22,7 @@ export class Stage extends EventTarget {
     for (const pane of this.#panes) {
       pane.element.hidden = true;
       this.#box.append(pane.element);
-      for (const kind of ["send", "stop"]) {
+      for (const kind of ["send", "stop", "session"]) {
         pane.addEventListener(kind, ({ detail }) => this.dispatchEvent(new CustomEvent(kind, { detail })));
       }
     }

@@ -24,9 +24,11 @@ export class Workplace {
   #stage = new Stage(this.#queue);
   #report = new Report(this.#queue, () => this.#stage.selected);
   #intake;
+  #onSessionChange;
 
   // `onSessionChange` gets a SessionChanged that a request met.
   constructor(onSessionChange) {
+    this.#onSessionChange = onSessionChange;
     this.#sender = new Sender(() => this.#headers(), onSessionChange);
     this.#bar = new RunBar(this.#queue, {
       send: (images) => this.#sender.send(images),
@@ -80,6 +82,7 @@ export class Workplace {
     this.#filmstrip.addEventListener("select", ({ detail }) => this.#stage.show(detail));
     this.#filmstrip.addEventListener("discard", ({ detail }) => this.#discard(detail));
     this.#stage.addEventListener("send", ({ detail }) => this.#bar.run([detail]));
+    this.#stage.addEventListener("session", ({ detail }) => this.#onSessionChange(detail));
     this.#stage.addEventListener("stop", ({ detail }) => this.#sender.cancel([detail]));
     element("compare").addEventListener("click", () => this.#compare(!this.#stage.isComparing));
     element("print").addEventListener("click", () => this.#report.open());

@@ -1,0 +1,68 @@
+import { copyOf } from "../elements.js";
+import { message } from "../messages.js";
+import { percent } from "../percent.js";
+
+let rows = 0; // of this page so far: names of radio buttons are unique in it
+
+// One lesion of the review: whether it is one, and of which class. `actions` holds what to call:
+// judge(verdict, newLabel), edit() and focus().
+export class LesionVerdict {
+  element = copyOf("review-lesion").firstElementChild;
+  #actions;
+
+  constructor(lesion, labels, actions) {
+    this.#actions = actions;
+    const name = message("review.lesion", { number: lesion.number, label: lesion.label });
+    this.#part(".number").textContent = lesion.number;
+    this.#part(".number").style.setProperty("background", lesion.colour);
+    this.#part(".number").style.setProperty("color", lesion.contrast);
+    this.#part(".label").textContent = lesion.label;
+    this.#part(".score").textContent = percent(lesion.score);
+    this.#part(".lesion-name").textContent = name;
+    this.#part(".edit").ariaLabel = message("review.edit", { name });
+    const others = labels.filter((label) => label !== lesion.label);
+    this.#part("select").append(...others.map((label) => new Option(label, label)));
+    this.#part("select").ariaLabel = message("review.class", { name });
+    this.#part(".relabel").hidden = others.length === 0;
+    rows += 1;
+    for (const choice of this.#choices) choice.name = `verdict-${rows}`;
+    this.#listen();
+  }
+
+  // Show a verdict of the draft, or null.
+  show(verdict) {
+    for (const choice of this.#choices) choice.checked = choice.value === verdict?.verdict;
+    const select = this.#part("select");
+    select.hidden = verdict?.verdict !== "relabel";
+    select.value = verdict?.newLabel ?? "";
+    this.#part(".corrected").hidden = (verdict?.outline ?? null) === null;
+    this.element.classList.toggle("is-rejected", verdict?.verdict === "reject");
+  }
+
+  mark(isSelected) {
+    if (isSelected) this.element.setAttribute("aria-current", "true");
+    else this.element.removeAttribute("aria-current");
+  }
+
+  get #choices() {
+    return this.element.querySelectorAll('input[type="radio"]');
+  }
+
+  #listen() {
+    const select = this.#part("select");
+    for (const choice of this.#choices) {
+      choice.addEventListener("change", () => {
+        const label = choice.value === "relabel" ? select.options[Math.max(0, select.selectedIndex)].value : null;
+        this.#actions.judge(choice.value, label);
+      });
+    }
+    select.addEventListener("change", () => this.#actions.judge("relabel", select.value));
+    this.#part(".edit").addEventListener("click", () => this.#actions.edit());
+    this.element.addEventListener("focusin", () => this.#actions.focus());
+    this.element.addEventListener("pointerdown", () => this.#actions.focus());
+  }
+
+  #part(selector) {
+    return this.element.querySelector(selector);
+  }
+}

@@ -1,0 +1,145 @@
+"""Reviewing an answer on the clinician's page: verdicts, outlines, missed lesions, comments."""
+
+import json
+
+import pytest
+from asgiref.sync import sync_to_async
+from playwright.async_api import Locator, Page, expect
+
+from gateway.reviews.models import Version
+from tests.integration.gateway.browser import find_lesions, pane, select, sign_in
+from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.demo_model import demo_answers, example
+from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.test_sessions import person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def review(page: Page) -> Locator:
+    return pane(page).locator(".review")
+
+
+def lesion(page: Page, number: int) -> Locator:
+    return review(page).get_by_role("group", name=f"Lesion {number},")
+
+
+async def open_review(page: Page, ingress: FakeIngress) -> None:
+    """Sign a clinician in, have the demo model look at its first example, and open the review."""
+    ingress.answer = demo_answers()
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, scan=example(1))
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await review(page).locator("summary").click()
+    await expect(review(page).get_by_role("button", name="Save review")).to_be_disabled()
+
+
+async def save(page: Page, version: int) -> None:
+    await review(page).get_by_role("button", name="Save review").click()
+    await expect(review(page).locator(".saved")).to_have_text(f"Saved as version {version}.")
+
+
+async def saved() -> list[dict[str, object]]:
+    return [json.loads(version.content) async for version in Version.objects.order_by("pk")]
+
+
+async def test_verdicts_are_saved_with_outlines(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await lesion(page, 2).get_by_text("Other class").click()
+    await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
+    await review(page).get_by_role("button", name="Accept all others").click()
+    await save(page, 1)
+    (content,) = await saved()
+    first, second, third = content["lesions"]
+    assert first["verdict"] == "reject"
+    assert first.get("outline") is None
+    assert (second["verdict"], second["new_label"]) == ("relabel", "carcinoma")
+    assert third["verdict"] == "accept"
+    assert all(len(ring) >= 6 for ring in third["outline"])
+
+
+async def test_own_earlier_review_is_seen_again(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Accept").click()
+    await review(page).get_by_label("Comment").fill("acetic acid, two minutes")
+    await review(page).get_by_label("The image").select_option("glare")
+    await save(page, 1)
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "scan.jpg")
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
+    await expect(review(page).get_by_label("Comment")).to_have_value("acetic acid, two minutes")
+    await expect(review(page).get_by_label("The image")).to_have_value("glare")
+    await expect(review(page).locator(".history")).to_contain_text("Version 1, nurse")
+
+
+async def test_unsaved_review_stays_while_another_image_is_shown(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "other.jpg")
+    await select(page, "scan.jpg")
+    await expect(lesion(page, 1).get_by_role("radio", name="Reject")).to_be_checked()
+    await expect(review(page).locator(".saved")).to_have_text("Not saved yet.")
+    assert await saved() == []
+
+
+async def test_missed_lesion_is_drawn_with_the_keyboard(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await review(page).locator(".missed-class").select_option("LSIL")
+    await review(page).get_by_role("button", name="Draw its outline").press("Enter")
+    right, down = ["ArrowRight"] * 4, ["ArrowDown"] * 4
+    for key in ("Space", *right, "Space", *down, "Space", "Enter", "Enter"):
+        await page.keyboard.press(key)
+    await expect(review(page).locator(".missed li")).to_have_count(1)
+    await save(page, 1)
+    ((missed,),) = [content["missed"] for content in await saved()]
+    assert missed["label"] == "LSIL"
+    assert len(missed["outline"][0]) == 6
+
+
+async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Accept").click()
+    await save(page, 1)
+    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    for key in ("n", "ArrowLeft", "ArrowLeft"):
+        await page.keyboard.press(key)
+    await pane(page).locator('.viewer-editor [data-edit="done"]').click()
+    await expect(lesion(page, 1).get_by_text("outline corrected")).to_be_visible()
+    await save(page, 2)
+    before, after = (content["lesions"][0]["outline"] for content in await saved())
+    assert before != after
+
+
+async def test_review_that_was_saved_elsewhere_is_not_overwritten(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Accept").click()
+    await save(page, 1)
+    request = (await sync_to_async(Version.objects.get)()).record_id
+    assert request is not None
+    await page.evaluate(
+        """async () => {
+          const id = document.querySelector(".provenance").textContent.match(/[0-9a-f-]{36}/)[0];
+          const token = document.cookie.match(/csrftoken=([^;]+)/)[1];
+          const headers = { "X-CSRFToken": token, "Content-Type": "application/json" };
+          const body = JSON.stringify({ comment: "from another tab" });
+          await fetch(`/records/${id}/feedback`, { method: "POST", headers, body });
+        }"""
+    )
+    await lesion(page, 1).get_by_text("Reject").click()
+    await review(page).get_by_role("button", name="Save review").click()
+    await expect(review(page).get_by_role("alert")).to_contain_text("saved elsewhere")
+    await review(page).get_by_role("button", name="Read the saved review").click()
+    await expect(review(page).get_by_label("Comment")).to_have_value("from another tab")
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
+
+
+async def test_chosen_lesion_is_selected_in_the_picture_too(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 2).get_by_text("Accept").click()
+    row = pane(page).locator(".viewer-lesions li").nth(1)
+    await expect(row.get_by_role("button")).to_have_attribute("aria-pressed", "true")
+    await pane(page).locator(".viewer-lesions li").first.get_by_role("button").click()
+    await expect(review(page).locator(".verdict").first).to_have_attribute("aria-current", "true")
