@@ -29,6 +29,7 @@ PARTS = (
     "soak",
     "usage",
     "records",
+    "rollouts",
 )
 # Names for several parts.
 GROUPS = {"serving": ("serving-demo", "serving-r50")}

@@ -72,16 +72,16 @@ def _load(ready: Ready) -> Outcome:
 
 
 def _costs(ready: Ready, pid: int) -> Costs:
-    before = _times(pid)
+    before = processor_seconds(pid)
     _load(ready)
     costs: dict[str, float] = defaultdict(float)
-    for (process_id, name), seconds in _times(pid).items():
+    for (process_id, name), seconds in processor_seconds(pid).items():
         spent = seconds - before.get((process_id, name), 0.0)
         costs[name] += 1000 * spent / IMAGES
     return {name: ms for name, ms in costs.items() if ms >= 0.01}
 
 
-def _times(pid: int) -> dict[tuple[int, str], float]:
+def processor_seconds(pid: int) -> dict[tuple[int, str], float]:
     """Return the processor seconds of the stack's processes, by their id and name."""
     times = {}
     for process in _processes(pid):

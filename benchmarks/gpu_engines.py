@@ -25,10 +25,8 @@ LOGS = FOLDER / "gpu"
 IMAGES = 16  # of each run
 ROUNDS = 5
 BATCHES = (1, 2, 4, 8, 16)
-# Compiling takes a minute or more for each batch size.
-COMPILED_BATCHES = (1, 8)
 _RUN_WITHIN_S = 60.0
-_FIRST_WITHIN_S = 300.0  # loading, capturing or compiling
+_FIRST_WITHIN_S = 300.0  # loading or capturing
 
 Baseline = Callable[[], float]
 
@@ -48,16 +46,10 @@ class Contender:
 
 
 _PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-_EXECUTIONS: dict[Execution, tuple[int, ...]] = {
-    "eager": BATCHES,
-    "static": BATCHES,
-    "graphs": BATCHES,
-    "compiled": COMPILED_BATCHES,
-    "compiled-graphs": COMPILED_BATCHES,
-}
+_EXECUTIONS: tuple[Execution, ...] = ("eager", "static", "graphs")
 CONTENDERS = tuple(
-    Contender(execution, precision, batches)
-    for execution, batches in _EXECUTIONS.items()
+    Contender(execution, precision, BATCHES)
+    for execution in _EXECUTIONS
     for precision in _PRECISIONS
 )
 
@@ -84,7 +76,7 @@ def baseline(bundle: Path, image: Path, step: StepFile) -> Iterator[tuple[str, B
         script = str(Path(__file__).parent / "peers" / "default_predictor.py")
         files = [str(bundle / CONFIG_FILE), str(bundle / WEIGHTS_FILE), str(image)]
         options = [str(os.cpu_count() or 1), "--device", "cuda", "--images", str(IMAGES)]
-        with worker([python, script, *files, *options], {}) as ask:
+        with worker([python, script, *files, *options]) as ask:
             yield DETECTRON2_NAME, _checked(ask)
     else:
         step.note(f"{DETECTRON2_NAME} is skipped: {DETECTRON2} names no Python with Detectron2")
@@ -165,7 +157,7 @@ def _round(process: Child, batch: int, run: Baseline) -> _Round:
 
 
 def _warm_up(process: Child, batch: int) -> float:
-    """Return the seconds of the first batch, in which programs are captured or compiled."""
+    """Return the seconds of the first batch, in which programs are captured."""
     first = _ask(process, batch, batch, whole=False, within_s=_FIRST_WITHIN_S)
     _ask(process, IMAGES, batch, whole=True)
     seconds: float = first["seconds"]

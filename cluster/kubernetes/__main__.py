@@ -4,7 +4,8 @@
 profile in configs/serve or of a rule in cluster/monitoring/rules.
 
 `python -m cluster.kubernetes serve-config PROFILE --bundle DIR --mounted-at PATH` prints the
-profile with a bundle of your own, for your overlay (docs/deploy/kubernetes.md).
+profile with a bundle of your own, for your overlay (docs/deploy/kubernetes.md). `candidate-config
+SERVE_YAML` prints that file with a candidate in it, which is tried out beside that bundle.
 """
 
 import sys
@@ -16,7 +17,7 @@ import typer
 from cluster.cli import console
 from cluster.errors import StackError
 from cluster.kubernetes.rules import RULES, prometheus_rule
-from cluster.kubernetes.serve_config import pinned_config, profile_config
+from cluster.kubernetes.serve_config import candidate_config, pinned_config, profile_config
 from serve_app.paths import ROOT
 
 FOLDER = Path(__file__).parent
@@ -54,6 +55,19 @@ def serve_config(
     for line in config.splitlines():
         console.output(line)
     console.say(f"bundle: {model} is intact")
+
+
+@app.command(name="candidate-config")
+def with_candidate(
+    serving: Annotated[Path, typer.Argument(help="the serve.yaml of your overlay, as it serves")],
+    bundle: Annotated[Path, typer.Option(help="the candidate's bundle, here")],
+    mounted_at: Annotated[Path, typer.Option(help="where the pods see it: /models/cervix-2")],
+) -> None:
+    """Print a written configuration with a candidate beside its application, which stays."""
+    config, manifest = candidate_config(serving, bundle, mounted_at)
+    for line in config.splitlines():
+        console.output(line)
+    console.say(f"candidate: {manifest.name} {manifest.version} is intact: {manifest.digest}")
 
 
 def main() -> None:

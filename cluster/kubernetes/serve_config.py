@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from cluster.deploy.errors import misuse
-from cluster.deploy.plan import read_plan
+from cluster.deploy.plan import Plan, read_plan
+from pipeline.bundle.manifest import Manifest
 from serve_app.config import ConfigError, parse_profile, read_document
 from serve_app.paths import ROOT
 
@@ -36,20 +37,43 @@ def pinned_config(profile: Path, bundle: Path, mounted_at: Path) -> tuple[str, s
     The files of `bundle` are verified here; replicas open `mounted_at`, and no bundle of another
     digest. Raise StackError where the profile or the bundle is wrong.
     """
+    plan = read_plan(profile, bundle, stop_first=False)
+    document = {**plan.document, "applications": [_application(plan, mounted_at)]}
+    return _config(profile, document), plan.model
+
+
+def candidate_config(serving: Path, bundle: Path, mounted_at: Path) -> tuple[str, Manifest]:
+    """Return a written configuration with a candidate beside its application, and its manifest.
+
+    The application itself stays as it is, so that its replicas do. Raise StackError where the
+    configuration or the bundle is wrong, or there is a candidate already.
+    """
+    plan = read_plan(serving, bundle, stop_first=False, candidate=True)
+    document = read_document(serving)
+    if len(document["applications"]) > 1:
+        raise misuse(f"{serving}: there are several applications already")
+    document["applications"].append(_application(plan, mounted_at))
+    return _text(serving, document), plan.manifest
+
+
+def _application(plan: Plan, mounted_at: Path) -> dict[str, Any]:
+    """Return the application of a plan, with its bundle where the pods see it."""
     if not mounted_at.is_absolute():
         raise misuse(f"--mounted-at: {mounted_at} is no absolute path of the pods")
-    plan = read_plan(profile, bundle, stop_first=False)
-    document = dict(plan.document)
-    application = document["applications"][0]
+    application: dict[str, Any] = plan.document["applications"][0]
     application["args"]["model"]["bundle"] = str(mounted_at)
     application.pop("logging_config", None)  # Ray takes that of the document
-    return _config(profile, document), plan.model
+    return application
 
 
 def _config(profile: Path, document: dict[str, Any]) -> str:
     _keep_gpus_free(document["applications"][0]["args"]["graph"])
     options = {"ssl_keyfile": _KEY, "ssl_certfile": _CERTIFICATE}
     document = document | {"http_options": document.get("http_options", {}) | options}
+    return _text(profile, document)
+
+
+def _text(profile: Path, document: dict[str, Any]) -> str:
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return _HEADING.format(profile=_name(profile)) + text
 

@@ -22,6 +22,8 @@ from gateway.monitor.level import Level
 from gateway.monitor.models import Alert, ProbeRun
 from gateway.monitor.overview import AlertLine, Change, Objective, Overview, ProbeCell
 from gateway.monitor.prometheus import Prometheus, PrometheusUnavailable, Series
+from gateway.monitor.rollout_part import last_rollout, rollout_part
+from gateway.monitor.rollouts.summary import Summary
 from gateway.monitor.watch_cards import WatchCard, watch_cards
 from gateway.people.models import Member, Organisation
 from gateway.predict.manifest import Manifest
@@ -64,6 +66,7 @@ class _Stored:
     check: AuditCheck | None
     hours: Hours
     watches: list[WatchCard]
+    rollout: Summary | None
 
 
 @never_cache
@@ -120,6 +123,7 @@ async def _overview(scope: Any, operator: _Operator) -> Overview:
             parts.probes(stored.probes),
             parts.audit(stored.check, now),
             parts.watch(stored.watches),
+            *([] if stored.rollout is None else [rollout_part(stored.rollout)]),
             parts.alerts(stored.open_alerts, sorted(firing - sent), is_connected=is_connected),
         ],
         objectives=[_objective(objective) for objective in stored.objectives],
@@ -144,6 +148,7 @@ def _stored(now: datetime, operator: _Operator) -> _Stored:
         AuditCheck.objects.first(),
         last_hours(now),
         watch_cards(operator.organisation, sees_all=operator.sees_all),
+        last_rollout(now),
     )
 
 

@@ -8,6 +8,7 @@ from pipeline.engines.allocator import keep_freed_memory
 from pipeline.engines.base import Engine, EngineName, Precision
 from pipeline.engines.detectron2 import Detectron2Engine
 from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.execution import Execution
 from pipeline.errors import EngineUnavailable, UnsupportedConfig
 
 
@@ -31,7 +32,8 @@ def open_engine(
     if engine == Detectron2Engine.name:
         return _open_detectron2(config, weights, device, precision)
     try:
-        return PortableEngine.open(config, weights, device, precision)
+        execution: Execution = "frequent-graphs" if device == "cuda" else "eager"
+        return PortableEngine.open(config, weights, device, precision, execution)
     except UnsupportedConfig as refusal:
         if engine != "auto" or refusal.other_engine != Detectron2Engine.name:
             raise

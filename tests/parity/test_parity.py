@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.engines.base import Engine
 from pipeline.engines.portable.engine import PortableEngine
+from pipeline.engines.portable.frequent import FrequentShapes
 from pipeline.engines.portable.static.runner import StaticRunner
 from tests.devices import needs_gpu
 from tests.models import open_compiled
@@ -17,6 +18,15 @@ def open_static(config: Path, weights: Path) -> PortableEngine:
     engine = PortableEngine.open(config, weights, execution="static")
     assert isinstance(engine.run, StaticRunner)
     engine.run.eager = partial(pytest.fail, "a result is not settled")
+    return engine
+
+
+def open_frequent_graphs(config: Path, weights: Path) -> PortableEngine:
+    """Return the portable engine as on a GPU, which uses a CUDA graph from a shape's second use."""
+    engine = PortableEngine.open(config, weights, "cuda", execution="frequent-graphs")
+    assert isinstance(engine.run, FrequentShapes)
+    divisibility = engine.model.backbone.size_divisibility
+    engine.run = FrequentShapes(engine.run.usual, engine.run.fast, divisibility, most=16, uses=1)
     return engine
 
 
@@ -32,6 +42,7 @@ ENGINES = [
         )
         for execution in ("eager", "static", "graphs")
     ),
+    pytest.param(open_frequent_graphs, id="portable-gpu-frequent-graphs", marks=needs_gpu),
 ]
 
 

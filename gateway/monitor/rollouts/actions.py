@@ -9,7 +9,7 @@ from django.utils import timezone
 from gateway.audit.events import GATEWAY, Actor, record_event
 from gateway.audit.models import Event
 from gateway.monitor.models import Rollout
-from gateway.monitor.rollouts.candidate import ServedModel
+from gateway.monitor.rollouts.candidate import LoadedModel
 from gateway.people.models import Organisation
 from pipeline.text import one_line
 
@@ -81,7 +81,7 @@ def start(
     return rollout
 
 
-def begin(rollout: Rollout, stable: ServedModel, candidate: ServedModel) -> Rollout:
+def begin(rollout: Rollout, stable: LoadedModel, candidate: LoadedModel) -> Rollout:
     """Note that both models answer, and which they are; blocking. Return the rollout as it is now.
 
     From then on, images take part.

@@ -8,7 +8,7 @@ from gateway.predict.upstream import Upstream
 PATH = "/candidate"
 
 
-class ServedModel(Manifest):
+class LoadedModel(Manifest):
     """What an application says of its loaded model."""
 
     score_threshold: float = Field(
@@ -16,9 +16,9 @@ class ServedModel(Manifest):
     )
 
 
-async def served_model(upstream: Upstream) -> ServedModel:
+async def served_model(upstream: Upstream) -> LoadedModel:
     """Return the model that the application has loaded. Raise LesionserveError."""
     try:
-        return ServedModel.model_validate_json(await upstream.model())
+        return LoadedModel.model_validate_json(await upstream.model())
     except ValidationError as error:
         raise UpstreamFault("The inference service gave no valid answer.") from error

@@ -13,7 +13,8 @@ from gateway.monitor.models import Rollout
 from gateway.monitor.rollouts import metrics
 from gateway.monitor.rollouts.comparer import Comparer
 from gateway.monitor.rollouts.mirror import Job, Mirror
-from gateway.monitor.rollouts.outcomes import Outcome, evidence_of, record_outcome
+from gateway.monitor.rollouts.outcomes import Outcome, evidence_of, is_slow, record_outcome
+from gateway.monitor.rollouts.patience import Patience
 from gateway.monitor.rollouts.route import Route
 from gateway.predict.forwarding import Forwarded, Sender
 from gateway.predict.image_request import ImageRequest
@@ -28,8 +29,9 @@ class RolloutForwarder:
     """A forwarder that knows a second model, the candidate of the rollout that runs.
 
     The stable model answers, but for the share of examinations that a canary sends to the
-    candidate. Where the candidate fails, the stable model answers in its place. After the client
-    has its answer, the other model is asked too, and both answers are compared.
+    candidate. Where the candidate fails or is late, the stable model answers in its place, and for
+    a while all clients. After the client has its answer, the other model is asked too, and both
+    answers are compared.
     """
 
     def __init__(self, stable: Upstream, candidate: Upstream, deadline_s: float) -> None:
@@ -38,31 +40,25 @@ class RolloutForwarder:
         self._candidate = candidate
         self._deadline_s = deadline_s
         self._comparer = Comparer(stable, candidate)
+        self._patience = Patience()
         self.mirror = Mirror(self._compare)
 
     async def predict(
         self, request: ImageRequest, sender: Sender, on_attempt: Callable[[], None]
     ) -> Forwarded:
         route, begun = self.route, monotonic()
-        if route is None or not route.is_canary or not route.takes(sender):
+        if route is None or not self._is_canary(route, sender):
             prediction = await self._stable.predict(request, on_attempt)
+            self._patience.observe(monotonic() - begun)
             return Forwarded(prediction, monotonic() - begun)
         try:
             on_attempt()
-            prediction = await self._ask_candidate(route, request)
+            return await self._canary(route, request, on_attempt)
         except asyncio.CancelledError:
             # The client has left. Both models are asked now, so that a candidate is found that
             # hangs for longer than clients wait.
             self.mirror.put(Job(route, request, sender, None))
             raise
-        except LesionserveError as error:
-            logger.warning("the candidate failed", rollout=route.rollout, code=error.code)
-            left_s = self._deadline_s - (monotonic() - begun)
-            prediction = await self._stable.predict(request, on_attempt, left_s)
-            metrics.count(metrics.FALLBACK)
-            return Forwarded(prediction, monotonic() - begun, candidate_error=error.code)
-        metrics.count(metrics.ANSWERED)
-        return Forwarded(prediction, monotonic() - begun)
 
     def answered(self, request: ImageRequest, sender: Sender, forwarded: Forwarded) -> None:
         """Queue the image for the comparison, where it takes part in the rollout."""
@@ -71,6 +67,33 @@ class RolloutForwarder:
             # The picture is not compared, and may be as large as many images.
             prediction = forwarded.prediction.model_copy(update={"visualization": None})
             self.mirror.put(Job(route, request, sender, replace(forwarded, prediction=prediction)))
+
+    def _is_canary(self, route: Route, sender: Sender) -> bool:
+        """Return whether the client may wait for the candidate."""
+        return route.is_canary and not self._patience.is_lost(route) and route.takes(sender)
+
+    async def _canary(
+        self, route: Route, request: ImageRequest, on_attempt: Callable[[], None]
+    ) -> Forwarded:
+        """Return the candidate's answer, or the stable model's where it fails or is late."""
+        begun, error_code = monotonic(), ""
+        try:
+            async with asyncio.timeout(self._patience.late_after_s(route)):
+                prediction = await self._ask_candidate(route, request)
+                metrics.count(metrics.ANSWERED)
+                return Forwarded(prediction, monotonic() - begun)
+        except TimeoutError:
+            self._patience.lose(route)
+        except LesionserveError as error:
+            error_code = error.code
+        logger.warning("the candidate failed", rollout=route.rollout, code=error_code or "late")
+        sent = monotonic()
+        left_s = self._deadline_s - (sent - begun)
+        prediction = await self._stable.predict(request, on_attempt, left_s)
+        self._patience.lose(route)
+        metrics.count(metrics.FALLBACK)
+        # A late candidate is asked again for the comparison, which tells how late.
+        return Forwarded(prediction, monotonic() - sent, candidate_error=error_code)
 
     async def _ask_candidate(self, route: Route, request: ImageRequest) -> Prediction:
         """Return the candidate's answer. Raise LesionserveError, so that half the time is left."""
@@ -82,8 +105,13 @@ class RolloutForwarder:
 
     async def _compare(self, job: Job) -> None:
         outcome = await self._comparer.outcome(job)
-        if outcome is not None:
-            await self._keep(job.route, outcome)
+        if outcome is None:
+            return
+        if outcome.error_code:
+            self._patience.lose(job.route)
+        elif is_slow(outcome, job.route.slow_factor) is False:
+            self._patience.earn(job.route)
+        await self._keep(job.route, outcome)
 
     async def _keep(self, route: Route, outcome: Outcome) -> None:
         """Store the outcome, and stop routing at once where it ends the rollout."""

@@ -7,12 +7,11 @@ from django.utils import timezone
 from gateway.monitor.models import Comparison, Rollout
 from gateway.monitor.rollouts.actions import end
 from gateway.monitor.rollouts.evidence import Evidence, TestName
+from gateway.monitor.rollouts.patience import slow_after_s
 from pipeline.comparison import ImageComparison
 from pipeline.text import one_line
 
 _KEPT = timedelta(days=90)
-# By less than this, nobody is kept waiting: milliseconds double by chance.
-_NOTICED_S = 0.1
 
 _REASONS: dict[TestName, str] = {
     "disagreement": "it reports other lesions: on average {mean:.1%} of those of an image differ, "
@@ -78,13 +77,19 @@ def _bet(evidence: Evidence, rollout: Rollout, outcome: Outcome) -> None:
     first one with lesions counts for all. Images without lesions say nothing of those that differ.
     """
     evidence.add("errors", float(bool(outcome.error_code)))
-    if outcome.stable_s is not None and outcome.candidate_s is not None:
-        limit_s = max(rollout.slow_factor * outcome.stable_s, outcome.stable_s + _NOTICED_S)
-        evidence.add("slow", float(outcome.candidate_s > limit_s))
+    if (slow := is_slow(outcome, rollout.slow_factor)) is not None:
+        evidence.add("slow", float(slow))
     if (disagreement := _disagreement(outcome.comparison)) is not None:
         earlier = Comparison.objects.filter(rollout=rollout, examination=outcome.examination)
         if not earlier.filter(disagreement__isnull=False).exists():
             evidence.add("disagreement", disagreement)
+
+
+def is_slow(outcome: Outcome, slow_factor: float) -> bool | None:
+    """Return whether the candidate took longer than accepted; None where that is not known."""
+    if outcome.stable_s is None or outcome.candidate_s is None:
+        return None
+    return outcome.candidate_s > slow_after_s(slow_factor, outcome.stable_s)
 
 
 def _disagreement(comparison: ImageComparison | None) -> float | None:

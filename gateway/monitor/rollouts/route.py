@@ -19,6 +19,7 @@ class Route:
     candidate_sha256: str
     stable_sha256: str
     thresholds: tuple[float, float]
+    slow_factor: float
     patience_s: float
 
     def takes(self, sender: Sender) -> bool:
@@ -46,5 +47,6 @@ def route_of(rollout: Rollout) -> Route:
         candidate_sha256=rollout.candidate_sha256,
         stable_sha256=rollout.stable_sha256,
         thresholds=(rollout.stable_threshold or 0.0, rollout.candidate_threshold or 0.0),
+        slow_factor=rollout.slow_factor,
         patience_s=rollout.patience_s,
     )

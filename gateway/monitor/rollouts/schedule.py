@@ -6,9 +6,10 @@ from django.db import Error
 
 from gateway.database import background
 from gateway.monitor.models import Rollout
+from gateway.monitor.profile_reader import ProfileReader
 from gateway.monitor.rollouts import metrics
 from gateway.monitor.rollouts.actions import begin, end, running
-from gateway.monitor.rollouts.candidate import ServedModel, served_model
+from gateway.monitor.rollouts.candidate import LoadedModel, served_model
 from gateway.monitor.rollouts.forwarder import RolloutForwarder, report_end
 from gateway.monitor.rollouts.outcomes import evidence_of
 from gateway.monitor.rollouts.route import route_of
@@ -29,6 +30,8 @@ class RolloutSchedule:
         self._forwarder = forwarder
         self._stable = stable
         self._candidate = candidate
+        self._profiles = ProfileReader(candidate.ready, candidate.profile)
+        self._profile_of = ""
 
     async def run(self) -> None:
         """Read the database every two seconds, until cancelled."""
@@ -59,6 +62,8 @@ class RolloutSchedule:
         if self._forwarder.route != route:
             logger.info("rollout routed", rollout=route.rollout, mode=rollout.mode)
             self._forwarder.route = route
+        if self._profile_of != route.candidate_sha256:
+            await self._read_profile(route.candidate_sha256)
 
     async def _follow(self, rollout: Rollout) -> Rollout | None:
         """Return the rollout as it is now that the models were asked; None where it has ended."""
@@ -83,13 +88,21 @@ class RolloutSchedule:
             return None
         return rollout
 
+    async def _read_profile(self, digest: str) -> None:
+        """Store the candidate's reference profile, without which its images are not watched."""
+        try:
+            await self._profiles.step()
+            self._profile_of = digest
+        except LesionserveError as error:
+            logger.warning("the candidate's profile cannot be read", reason=str(error))
+
     async def _end(self, rollout: Rollout, state: Rollout.State, reason: str) -> None:
         self._forwarder.route = None
         if await background(partial(end, rollout, state, reason)):
             report_end(rollout)
 
 
-async def _model(upstream: Upstream) -> ServedModel | None:
+async def _model(upstream: Upstream) -> LoadedModel | None:
     """Return the model that the application has loaded; None where it does not say."""
     try:
         return await served_model(upstream)

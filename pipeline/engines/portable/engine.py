@@ -24,7 +24,7 @@ from pipeline.instances import Instances
 class PortableEngine:
     """A Detectron2 Mask R-CNN in plain PyTorch. Use `open` to load it from files.
 
-    execution: how the host makes the device run the model. All but 'eager' were never measured.
+    execution: how the host makes the device run the model.
     """
 
     name = "portable"

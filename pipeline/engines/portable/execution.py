@@ -1,18 +1,16 @@
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pipeline.engines.portable.eager import EagerRunner
+from pipeline.engines.portable.frequent import FrequentShapes, Runner
 from pipeline.engines.portable.maskrcnn import MaskRCNN
 from pipeline.engines.portable.static.model import StaticMaskRCNN
-from pipeline.engines.portable.static.programs import Program, captured, compiled
+from pipeline.engines.portable.static.programs import MOST_SHAPES, captured
 from pipeline.engines.portable.static.runner import StaticRunner
-from pipeline.image.resize import ModelInput
-from pipeline.instances import Instances
 
 # How the host makes the device run a model. 'eager' drops as it goes; the others have fixed shapes.
-# 'compiled' is by `torch.compile`, 'graphs' by CUDA graphs, for which a GPU is needed.
-Execution = Literal["eager", "static", "compiled", "graphs", "compiled-graphs"]
-Runner = Callable[[Sequence[ModelInput]], list[Instances]]
+# 'graphs' is by CUDA graphs, for which a GPU is needed, and 'frequent-graphs' by these for shapes
+# that come often, and eagerly for others.
+Execution = Literal["eager", "static", "graphs", "frequent-graphs"]
 
 
 def build_runner(model: MaskRCNN, execution: Execution) -> Runner:
@@ -20,16 +18,9 @@ def build_runner(model: MaskRCNN, execution: Execution) -> Runner:
     eager = EagerRunner(model)
     if execution == "eager":
         return eager
+    if execution == "frequent-graphs":
+        graphs = build_runner(model, "graphs")
+        return FrequentShapes(eager, graphs, model.backbone.size_divisibility, MOST_SHAPES)
     static = StaticMaskRCNN(model)
-    return StaticRunner(static, build_program(static, execution), eager)
-
-
-def build_program(static: StaticMaskRCNN, execution: Execution) -> Program:
-    match execution:
-        case "compiled":
-            return compiled(static)
-        case "graphs":
-            return captured(static)
-        case "compiled-graphs":
-            return captured(compiled(static))
-    return static
+    program = captured(static) if execution == "graphs" else static
+    return StaticRunner(static, program, eager)

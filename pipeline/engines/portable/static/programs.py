@@ -78,19 +78,6 @@ class CapturedProgram:
         return self._output
 
 
-def compiled(program: Program) -> Program:
-    """Return the program compiled by PyTorch for each shape of its input."""
-
-    def build(*_: Tensor) -> Program:
-        # Without isolation, a ninth shape of the process would be refused. The stubs lack it.
-        new: Program = torch.compile(  # type: ignore[call-overload]
-            program, fullgraph=True, dynamic=False, isolate_recompiles=True
-        )
-        return new
-
-    return ProgramPerShape(build)
-
-
 def captured(program: Program) -> Program:
     """Return the program captured in a CUDA graph for each shape of its input."""
     pool = torch.cuda.graph_pool_handle()

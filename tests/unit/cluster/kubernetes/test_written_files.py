@@ -12,7 +12,7 @@ from ray.serve.schema import ServeDeploySchema
 from cluster.deploy.errors import Exit
 from cluster.errors import StackError
 from cluster.kubernetes.__main__ import PROFILES, RULES_FILE, written_files
-from cluster.kubernetes.serve_config import pinned_config, profile_config
+from cluster.kubernetes.serve_config import candidate_config, pinned_config, profile_config
 from serve_app.config import parse_profile
 from serve_app.paths import ROOT
 
@@ -71,6 +71,51 @@ def test_pinned_config_refuses_damaged_bundle(tmp_path):
     with pytest.raises(StackError, match="is damaged") as caught:
         pinned_config(CLUSTER, tmp_path / "bundle", MOUNTED)
     assert caught.value.exit_status == Exit.REFUSED
+
+
+@pytest.fixture
+def serving(tmp_path) -> Path:
+    """Return the written configuration of a bundle that serves."""
+    path = tmp_path / "serve.yaml"
+    path.write_text(pinned_config(CLUSTER, DEMO, MOUNTED)[0])
+    return path
+
+
+def test_candidate_runs_beside_application_that_stays_as_it_is(serving):
+    text, manifest = candidate_config(serving, DEMO, Path("/models/cervix-2"))
+    document, before = yaml.safe_load(text), yaml.safe_load(serving.read_text())
+    stable, candidate = document.pop("applications")
+
+    ServeDeploySchema.model_validate(yaml.safe_load(text))
+    assert [stable] == before.pop("applications")
+    assert document == before
+    assert (candidate["name"], candidate["route_prefix"]) == ("candidate", "/candidate")
+    assert candidate["args"]["model"]["bundle"] == "/models/cervix-2"
+    assert candidate["args"]["model"]["bundle_sha256"] == manifest.digest
+    selectors = [
+        stage.get("label_selector")
+        for stage in stable["args"]["graph"].values()
+        if isinstance(stage, dict)
+    ]
+    assert selectors == [
+        stage.get("label_selector")
+        for stage in candidate["args"]["graph"].values()
+        if isinstance(stage, dict)
+    ]
+
+
+def test_second_candidate_is_refused(serving):
+    serving.write_text(candidate_config(serving, DEMO, Path("/models/cervix-2"))[0])
+    with pytest.raises(StackError) as caught:
+        candidate_config(serving, DEMO, Path("/models/cervix-3"))
+    assert caught.value.exit_status == Exit.MISUSE
+
+
+def test_candidate_command_prints_both_applications(serving):
+    done = run("candidate-config", serving, "--bundle", DEMO, "--mounted-at", "/models/cervix-2")
+    assert done.returncode == 0, done.stderr
+    assert len(yaml.safe_load(done.stdout)["applications"]) == 2
+    assert done.stderr.startswith("candidate: ")
 
 
 def test_pinned_config_refuses_relative_mount():

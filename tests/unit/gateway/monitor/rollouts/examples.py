@@ -6,7 +6,7 @@ from gateway.audit.events import COMMAND
 from gateway.monitor.models import Rollout
 from gateway.monitor.rollouts import actions
 from gateway.monitor.rollouts.actions import Terms
-from gateway.monitor.rollouts.candidate import ServedModel
+from gateway.monitor.rollouts.candidate import LoadedModel
 from gateway.monitor.rollouts.outcomes import Outcome
 from pipeline.comparison import ImageComparison, LesionPair, LoneLesion
 
@@ -26,8 +26,8 @@ def begun(*arguments, **options) -> Rollout:
     return actions.begin(rollout, served(STABLE), served(CANDIDATE))
 
 
-def served(digest: str) -> ServedModel:
-    return ServedModel(name="m", version="1", digest=digest, score_threshold=0.5)
+def served(digest: str) -> LoadedModel:
+    return LoadedModel(name="m", version="1", digest=digest, score_threshold=0.5)
 
 
 def comparison(agreed: int = 1, lost: int = 0, added: int = 0) -> ImageComparison:

@@ -12,6 +12,7 @@ import pytest
 from gateway.database import in_database
 from gateway.monitor.models import Comparison, Rollout
 from gateway.monitor.rollouts import mirror as mirror_module
+from gateway.monitor.rollouts import patience
 from gateway.monitor.rollouts.forwarder import RolloutForwarder
 from gateway.monitor.rollouts.route import Route, route_of
 from gateway.predict.forwarding import Forwarded, Sender
@@ -227,6 +228,52 @@ async def test_stable_model_answers_where_canary_fails(candidate, code):
     assert applications.attempts == 2
     (row,) = await rows()
     assert row.error_code == code
+
+
+async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_that():
+    applications = Applications()
+    forwarder = applications.forwarder()
+    await ask(applications, forwarder)  # tells how long the stable model takes
+    forwarder.route = await route(Rollout.Mode.CANARY, patience_s=0.3)
+    applications.candidate = hang
+    applications.asked.clear()
+    async with comparing(forwarder):
+        forwarded = await ask(applications, forwarder)
+        assert applications.asked == ["candidate", "stable"]
+        again = await ask(applications, forwarder)
+        assert applications.asked == ["candidate", "stable", "stable"], "no client waits again"
+    assert forwarded.prediction.model.bundle_sha256 == STABLE
+    assert again.prediction.model.bundle_sha256 == STABLE
+    assert forwarded.candidate_error == ""
+    assert [row.error_code for row in await rows()] == ["deadline_exceeded"] * 2
+
+
+async def test_candidate_answers_clients_again_once_it_gave_the_answers_it_owes(monkeypatch):
+    monkeypatch.setattr(patience, "OWED", 2)
+    applications = Applications(candidate=refusing(503, "unavailable"))
+    forwarder = applications.forwarder()
+    forwarder.route = await route(Rollout.Mode.CANARY)
+    async with comparing(forwarder):
+        await ask(applications, forwarder)
+    applications.candidate = CANDIDATE_ANSWERS
+    answered_by = []
+    for _ in range(3):
+        async with comparing(forwarder):
+            forwarded = await ask(applications, forwarder)
+        answered_by.append(forwarded.prediction.model.bundle_sha256)
+    assert answered_by == [STABLE, STABLE, CANDIDATE]
+
+
+async def test_image_that_both_models_refuse_costs_the_candidate_nothing():
+    refused = refusing(422, "broken_image")
+    applications = Applications(stable=refused, candidate=refused)
+    forwarder = applications.forwarder()
+    forwarder.route = await route(Rollout.Mode.CANARY)
+    with pytest.raises(BrokenImage):
+        await forwarder.predict(request(), SENDER, applications.attempt)
+    applications.candidate = CANDIDATE_ANSWERS
+    forwarded = await forwarder.predict(request(), SENDER, applications.attempt)
+    assert forwarded.prediction.model.bundle_sha256 == CANDIDATE
 
 
 async def test_image_that_stable_model_refuses_too_counts_for_nothing():

@@ -8,7 +8,7 @@ from tests.unit.gateway.monitor.rollouts.examples import CANDIDATE, STABLE, begu
 
 
 def route(percent: int = 20, rollout: int = 1, organisations=frozenset()) -> Route:
-    return Route(rollout, True, percent, organisations, CANDIDATE, STABLE, (0.5, 0.5), 5.0)
+    return Route(rollout, True, percent, organisations, CANDIDATE, STABLE, (0.5, 0.5), 2.0, 5.0)
 
 
 SENDERS = [Sender(organisation % 3, f"examination {organisation}") for organisation in range(2000)]
@@ -49,5 +49,5 @@ def test_route_is_that_of_row():
     clinic = organisation_named("a clinic")
     rollout = begun(Rollout.Mode.CANARY, 30, [clinic], patience_s=2)
     assert route_of(rollout) == Route(
-        rollout.pk, True, 30, frozenset({clinic.pk}), CANDIDATE, STABLE, (0.5, 0.5), 2.0
+        rollout.pk, True, 30, frozenset({clinic.pk}), CANDIDATE, STABLE, (0.5, 0.5), 2.0, 2.0
     )

@@ -3,7 +3,7 @@ import pytest
 
 from gateway.audit.events import COMMAND
 from gateway.database import in_database
-from gateway.monitor.models import Rollout
+from gateway.monitor.models import ReferenceProfile, Rollout
 from gateway.monitor.rollouts import actions
 from gateway.monitor.rollouts.forwarder import RolloutForwarder
 from gateway.monitor.rollouts.schedule import RolloutSchedule
@@ -30,8 +30,10 @@ class Applications:
 
     def _upstream(self, name: str) -> Upstream:
         def handler(request: httpx.Request) -> httpx.Response:
-            assert request.url.path == "/model"
             digest = self.digests[name]
+            if request.url.path == "/profile" and name == "candidate":
+                return httpx.Response(200, json={"bundle_sha256": digest, "profile": None})
+            assert request.url.path in ("/model", "/readyz")
             if digest is None:
                 return httpx.Response(404)
             model = {"name": "m", "version": "1", "digest": digest, "score_threshold": 0.5}
@@ -61,6 +63,14 @@ async def test_rollout_is_routed_once_both_models_answer():
     assert applications.forwarder.route is not None
     assert applications.forwarder.route.thresholds == (0.5, 0.5)
     assert value("rollout_running") == 1
+
+
+async def test_profile_of_candidate_is_read_so_that_its_images_are_watched():
+    await in_database(started)
+    applications = Applications()
+    await applications.step()
+    profile = await in_database(ReferenceProfile.objects.get)
+    assert profile.bundle_sha256 == CANDIDATE
 
 
 async def test_abort_by_person_ends_routing():

@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align as torchvision_roi_align
 
-from pipeline.engines.portable.build import build_model
-from pipeline.engines.portable.config import parse_config
-from pipeline.engines.portable.static import pooling
-from pipeline.engines.portable.static.model import Output, StaticMaskRCNN
+from pipeline.engines.portable.static.model import Output
 from pipeline.engines.portable.static.programs import (
     CapturedProgram,
     Program,
     ProgramPerShape,
-    compiled,
 )
-from tests.models import tree, weights
 
 Shape = tuple[int, ...]
 
@@ -153,37 +146,3 @@ def test_captured_program_runs_again_on_new_values(monkeypatch: pytest.MonkeyPat
     assert values[1].tolist() == [10, 20, 30]
     assert len(program.inputs) == runs  # the graph runs instead
     assert runs > 1  # warm-ups come before the capture
-
-
-def one_operation(
-    feature: Tensor,
-    boxes: Tensor,
-    images: Tensor,
-    resolution: int,
-    stride: int,
-    sampling_ratio: int,
-    aligned: bool,
-) -> Tensor:
-    """Return the ROIAlign as on a GPU, where it is one operation for the compiler."""
-    rois = torch.cat((images[:, None].to(boxes.dtype), boxes), dim=1)
-    return torchvision_roi_align(feature, rois, resolution, 1 / stride, sampling_ratio, aligned)
-
-
-def test_compiled_program_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooling, "roi_align", one_operation)
-    # The graph is that for a GPU; making kernels of it would take a minute.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    config = tree()
-    model = build_model(parse_config(config))
-    model.load_state_dict(weights(config))
-    static = StaticMaskRCNN(model)
-    program = compiled(static)
-    pixels = torch.randint(
-        0, 256, (2, 64, 96, 3), generator=torch.Generator().manual_seed(0)
-    ).byte()
-    sizes = torch.tensor([[60, 90], [64, 96]])
-    with torch.inference_mode():
-        expected, actual = static(pixels, sizes), program(pixels, sizes)
-    assert expected.detections.valid.any()
-    torch.testing.assert_close(tuple(actual.detections), tuple(expected.detections))
-    torch.testing.assert_close(actual.masks, expected.masks)
