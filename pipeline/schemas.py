@@ -46,6 +46,15 @@ class ImageInfo(Schema):
         pattern="^[0-9a-f]{64}$",
         description="of the file's bytes; null in answers that are older than the field",
     )
+    orientation: int | None = Field(
+        default=None,
+        ge=1,
+        le=8,
+        description=(
+            "the EXIF orientation by which the stored picture was turned upright, 1 for none; null "
+            "for TIFF, and in answers that are older than the field"
+        ),
+    )
 
 
 class ImageStatistics(Schema):

@@ -117,8 +117,13 @@ def _decode(
     width, height = upright_size(*image.size, orientation)
     pixels = allocate(height, width)
     codecs.read_pixels(data, header.format, image, as_stored(pixels, orientation))
-    sha256 = hashlib.sha256(data).hexdigest()
-    info = ImageInfo(width=width, height=height, format=header.format, sha256=sha256)
+    info = ImageInfo(
+        width=width,
+        height=height,
+        format=header.format,
+        sha256=hashlib.sha256(data).hexdigest(),
+        orientation=None if header.format == "TIFF" else orientation,
+    )
     return DecodedImage(pixels, info)
 
 

@@ -151,6 +151,20 @@ def test_shape_follows_orientation(name, shape):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+def test_says_by_which_orientation_picture_was_turned(orientation):
+    data = with_chunk(PNG, b"eXIf", exif(orientation))
+    assert decode(data).info.orientation == orientation
+
+
+def test_says_that_picture_without_orientation_was_not_turned():
+    assert decode(PNG).info.orientation == 1
+
+
+def test_says_no_orientation_of_tiff():
+    assert decode(tiff_with(6)).info.orientation is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["SHORT", "LONG"])
 def test_turns_tiff_once(orientation, kind):
     upright = Image.open(io.BytesIO(encoded(picture(), "TIFF")))

@@ -11,9 +11,9 @@ export class Levels {
     this.height = bitmaps[0].height;
   }
 
-  // Return the levels of the image in a file, upright. Raises where the browser cannot read it.
-  static async of(blob) {
-    const bitmaps = [await createImageBitmap(blob, { imageOrientation: "from-image" })];
+  // Return the levels of an image.
+  static async of(bitmap) {
+    const bitmaps = [bitmap];
     try {
       while (Math.max(bitmaps.at(-1).width, bitmaps.at(-1).height) > 2 * SMALLEST_SIDE) {
         const finer = bitmaps.at(-1);

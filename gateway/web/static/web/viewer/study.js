@@ -3,6 +3,7 @@ import { Levels } from "./levels.js";
 import { Mask } from "./mask.js";
 import { measurementsOf } from "./measure.js";
 import { Outline } from "./outline.js";
+import { uprightBitmap } from "./upright.js";
 
 // An analysed image: its picture, and the lesions of the answer, all in upright source pixels.
 export class Study {
@@ -15,7 +16,7 @@ export class Study {
   // Return the study of an answer and the bytes that were sent for it. Raises where the browser cannot
   // show the image, or not as the service saw it.
   static async of(answer, blob, { name, time }) {
-    const levels = await Levels.of(blob);
+    const levels = await Levels.of(await uprightBitmap(blob, answer.image));
     try {
       const { width, height } = answer.image;
       if (levels.width !== width || levels.height !== height) {
