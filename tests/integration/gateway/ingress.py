@@ -7,6 +7,8 @@ from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from pycocotools import mask as coco
+
 from pipeline.image.decode import decode
 from pipeline.model_info import ModelInfo
 from pipeline.schemas import (
@@ -36,6 +38,15 @@ DIGEST = "d" * 64  # of the fake model's bundle
 SOFTWARE = {"lesionserve": "0.1.0", "numpy": "2.4.0"}
 
 
+POLYGON = [1.0, 2.0, 11.0, 2.0, 11.0, 10.0, 1.0, 10.0]
+
+
+def _rle(height: int, width: int) -> str:
+    """Return the polygon in an image of this size as COCO's compressed run lengths."""
+    counts: bytes = coco.frPyObjects([POLYGON], height, width)[0]["counts"]
+    return counts.decode()
+
+
 def prediction(
     request_id: str,
     image: bytes | None = None,
@@ -44,9 +55,10 @@ def prediction(
 ) -> dict[str, Any]:
     """`image` is by default as `client.jpeg` makes it."""
     asked = PredictOptions() if options is None else options
+    info = decode(jpeg() if image is None else image).info
     masks = {
-        "rle": RleMask(size=(48, 64), counts="0"),
-        "polygon": PolygonMask(polygons=[[1, 2, 11, 2, 11, 10, 1, 10]]),
+        "rle": RleMask(size=(info.height, info.width), counts=_rle(info.height, info.width)),
+        "polygon": PolygonMask(polygons=[POLYGON]),
         "none": None,
     }
     is_below = (asked.score_threshold or 0) > 0.875
@@ -77,7 +89,7 @@ def prediction(
             software=SOFTWARE,
         ),
         options=asked,
-        image=decode(jpeg() if image is None else image).info,
+        image=info,
         detections=detections,
         below_threshold=int(is_below),
         metrics=Metrics.of(detections, ("LSIL", "HSIL")),
