@@ -1,4 +1,4 @@
-"""The texts of the page's scripts: each that is asked for is there, and each that is there is used."""
+"""The texts of the page's scripts: none is missing, and none is left over."""
 
 import re
 from pathlib import Path
