@@ -15,6 +15,7 @@ PARTS = (
     "accuracy",
     "masks",
     "drawing",
+    "viewer",
     "codecs",
     "decode",
     "quality",

@@ -1,10 +1,10 @@
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.chromium import CHROMIUM, QUIET
 from tests.clinics import issue_key
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.ingress import FakeIngress
@@ -48,17 +48,6 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
     with running_postgres(folder) as server:
         yield server
-
-
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's
-QUIET = [
-    "--no-sandbox",  # the tests may run as root
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 # The browser outlives a test, and belongs to one event loop.

@@ -7,7 +7,6 @@ from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qsl
 
-import numpy as np
 from pycocotools import mask as coco
 
 from pipeline.image.decode import decode
@@ -39,11 +38,13 @@ DIGEST = "d" * 64  # of the fake model's bundle
 SOFTWARE = {"lesionserve": "0.1.0", "numpy": "2.4.0"}
 
 
-def _mask_of_box(height: int, width: int) -> RleMask:
-    """Return a mask of the pixels of the box 1, 2, 11, 12 in columns 1 to 8, which are 80."""
-    dense = np.zeros((height, width), np.uint8, order="F")
-    dense[2:12, 1:9] = 1
-    return RleMask(size=(height, width), counts=coco.encode(dense)["counts"].decode("ascii"))
+POLYGON = [1.0, 2.0, 11.0, 2.0, 11.0, 10.0, 1.0, 10.0]
+
+
+def _rle(height: int, width: int) -> str:
+    """Return the polygon in an image of this size as COCO's compressed run lengths."""
+    counts: bytes = coco.frPyObjects([POLYGON], height, width)[0]["counts"]
+    return counts.decode()
 
 
 def prediction(
@@ -56,8 +57,8 @@ def prediction(
     asked = PredictOptions() if options is None else options
     info = decode(jpeg() if image is None else image).info
     masks = {
-        "rle": _mask_of_box(info.height, info.width),
-        "polygon": PolygonMask(polygons=[[1, 2, 11, 2, 11, 10, 1, 10]]),
+        "rle": RleMask(size=(info.height, info.width), counts=_rle(info.height, info.width)),
+        "polygon": PolygonMask(polygons=[POLYGON]),
         "none": None,
     }
     is_below = (asked.score_threshold or 0) > 0.875

@@ -96,6 +96,34 @@ async def test_page_works_with_keyboard_only(page: Page, key: str, ingress: Fake
     await expect(page.get_by_role("heading", name="c.jpg")).to_be_focused()
 
 
+async def test_page_works_with_touch_only(page: Page, key: str, ingress: FakeIngress, chromium):
+    context = await chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    phone = await context.new_page()
+    await phone.goto(page.url)
+    await phone.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    async with phone.expect_file_chooser() as chooser:
+        await phone.locator("label[for=file]").tap()
+    await (await chooser.value).set_files(
+        [
+            {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": jpeg(640, 480)}
+            for name in ("a", "b", "c")
+        ]
+    )
+    await phone.get_by_role("button", name="Remove c.jpg").tap()
+    await phone.get_by_role("button", name="Find lesions in 2 images").tap()
+    await expect(phone.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+    await card(phone, "b.jpg").locator(".pick").tap()
+    await expect(pane(phone).locator(".name")).to_have_text("b.jpg")
+    await phone.get_by_role("button", name="Compare").tap()
+    await expect(phone.locator(".pane").nth(1).locator(".view")).to_be_visible()
+    await phone.get_by_role("button", name="New examination").tap()
+    await phone.get_by_role("button", name="Remove them and begin").tap()
+    await expect(cards(phone)).to_have_count(0)
+    await context.close()
+
+
 async def test_first_link_leads_to_selected_image(page: Page, ingress: FakeIngress):
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to the selected image")).to_be_focused()

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from gateway.audit.models import Record
+from gateway.usage.models import Observation
 from tests.integration.gateway.browser import (
     Gate,
     answer_of,
@@ -231,6 +232,9 @@ async def test_images_of_examination_share_random_id(page: Page, key: str, ingre
     assert len(ids) == 4
     assert ids[0] == ids[1] == ids[2] != ids[3]
     assert all(len(id_) == len("page-") + 32 for id_ in ids)
+    counted = [it.examination async for it in Observation.objects.order_by("at")]
+    assert len(counted) == 4
+    assert counted[0] == counted[1] == counted[2] != counted[3]
 
 
 async def test_new_examination_asks_before_results_are_lost(
@@ -291,10 +295,13 @@ async def test_only_few_large_images_are_held_decoded(page: Page, key: str, ingr
         )
         await page.wait_for_timeout(30)
     assert await page.evaluate("window.openBitmaps") <= 4
+    for number in range(count - 1):
+        await page.get_by_role("button", name=f"Remove scan{number:02}.jpg").click()
+    await becomes(lambda: few_bitmaps(page, 1))
     await page.get_by_role("button", name="New examination").click()
     await page.get_by_role("button", name="Remove them and begin").click()
-    await becomes(lambda: no_bitmap(page))
+    await becomes(lambda: few_bitmaps(page, 0))
 
 
-async def no_bitmap(page: Page) -> bool:
-    return await page.evaluate("window.openBitmaps") == 0
+async def few_bitmaps(page: Page, most: int) -> bool:
+    return await page.evaluate("window.openBitmaps") <= most

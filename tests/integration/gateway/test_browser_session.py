@@ -165,6 +165,20 @@ async def test_locked_page_removes_images_after_half_an_hour(page: Page, ingress
     await assert_removed(page, "Your session has ended; the images and results were removed.")
 
 
+async def test_page_that_slept_while_locked_comes_back_without_images(
+    page: Page, ingress: FakeIngress
+):
+    """A timer may stand still while the computer sleeps."""
+    await page.clock.install()
+    await result_of_nurse(page)
+    await end_session(page)
+    await assert_locked(page)
+    later = await page.evaluate("Date.now()") / 1000 + 31 * 60
+    await page.clock.set_system_time(later)
+    await sign_in_again(page)
+    await assert_removed(page, "Your session has ended; the images and results were removed.")
+
+
 async def test_unreachable_service_does_not_end_session(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
     await page.route("**/session/", lambda route: route.fulfill(status=503, body="{}"))

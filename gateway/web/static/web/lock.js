@@ -8,16 +8,18 @@ const KEPT_MS = 30 * 60 * 1000;
 // Takes the workplace out of the document while the session of its person is over, so that nobody
 // else at the desk sees or reaches an image. What is in it stays in memory, for half an hour.
 export class Lock {
-  #workplace = element("workplace");
+  #workplace;
   #panel = element("locked");
   #timer = 0;
+  #until = 0; // a timer may stand still while the computer sleeps
   #onClear;
   #focused = null;
   #isEnded = false;
   isLocked = false;
 
   // `onClear` removes the images; it is called by the person, or after half an hour.
-  constructor(onClear) {
+  constructor(workplace, onClear) {
+    this.#workplace = workplace;
     this.#onClear = onClear;
     element("locked-clear").addEventListener("click", onClear);
   }
@@ -25,27 +27,31 @@ export class Lock {
   lock(count) {
     if (this.isLocked || this.#isEnded) return;
     this.isLocked = true;
-    const until = new Date(Date.now() + KEPT_MS);
+    this.#until = Date.now() + KEPT_MS;
     this.#focused = document.activeElement;
     this.#workplace.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
     this.#workplace.remove();
-    element("locked-words").textContent = message("locked.words", { user, count, until: clock(until).slice(11, 16) });
+    const until = clock(new Date(this.#until)).slice(11, 16);
+    element("locked-words").textContent = message("locked.words", { user, count, until });
     this.#panel.hidden = false;
     element("locked-title").focus();
     this.#timer = setTimeout(this.#onClear, KEPT_MS);
   }
 
+  // Put the workplace back, unless its time is over.
   unlock() {
-    if (!this.isLocked) return;
+    if (Date.now() > this.#until) {
+      this.#onClear();
+      return;
+    }
     this.#close();
     this.#panel.before(this.#workplace);
     this.#focused?.focus();
   }
 
-  // Stay without the workplace for good.
+  // Lock nothing from here on.
   end() {
     this.#isEnded = true;
-    this.#workplace.remove();
     this.#close();
   }
 

@@ -19,28 +19,30 @@ function endSession(line, link, url) {
 }
 
 function startWorkplace() {
-  const end = (words) => {
+  const root = element("workplace");
+  const end = (...words) => {
     workplace.leave();
-    lock.end();
+    lock?.end();
+    root.remove();
     endSession(...words);
   };
-  const removed = () => [message("session.removed"), message("session.again"), "/login/"];
+  const endOwn = () => end(message("session.removed"), message("session.again"), "/login/");
   const change = (changed) => {
     if (changed.isExpiry) {
       workplace.pause();
       lock.lock(workplace.count);
     } else if (changed.isSignOut) {
-      end(removed());
+      endOwn();
     } else {
-      end([message("session.changed"), message("session.reload"), "/"]);
+      end(message("session.changed"), message("session.reload"), "/");
     }
   };
-  const lock = new Lock(() => end(removed()));
+  const lock = user ? new Lock(root, endOwn) : null; // a key has no session that expires
   const workplace = new Workplace(change);
   watchSession({
     onChange: change,
     onSame: () => {
-      if (!lock.isLocked) return;
+      if (!lock?.isLocked) return;
       lock.unlock();
       workplace.resume();
     },

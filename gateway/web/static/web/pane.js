@@ -104,15 +104,25 @@ export class Pane extends EventTarget {
       this.#showFlat();
       return;
     }
+    const study = await this.#studyOf(image);
+    if (image !== this.image || result !== this.#shown) return;
+    if (study === null) {
+      this.#showFlat();
+      return;
+    }
+    this.#hidePreview();
+    this.#part(".view").hidden = false;
+    this.viewer.show(study);
+    this.review.show(result, study);
+  }
+
+  // Return the study of an image, or null where the browser cannot show it as the service saw it.
+  async #studyOf(image) {
     try {
-      const study = await this.#studies.of(image);
-      if (image !== this.image || result !== this.#shown) return;
-      this.#hidePreview();
-      this.#part(".view").hidden = false;
-      this.viewer.show(study);
-      this.review.show(result, study);
-    } catch {
-      if (image === this.image && result === this.#shown) this.#showFlat();
+      return await this.#studies.of(image);
+    } catch (error) {
+      console.warn(error);
+      return null;
     }
   }
 

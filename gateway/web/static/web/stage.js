@@ -28,7 +28,10 @@ export class Stage extends EventTarget {
     }
     this.#panes[1].addEventListener("other", ({ detail }) => this.#showSecond(this.#choices()[detail]));
     this.#linked.addEventListener("change", () => this.#link());
-    queue.addEventListener("change", () => this.#keepUp());
+    queue.addEventListener("change", () => {
+      this.#keepUp();
+      this.#studies.retain(queue.answered.map(({ result }) => result));
+    });
     queue.addEventListener("update", () => this.#keepUp());
   }
 
@@ -64,7 +67,6 @@ export class Stage extends EventTarget {
   clear() {
     this.compare(false);
     this.show(null);
-    this.#studies.clear();
   }
 
   #choices() {

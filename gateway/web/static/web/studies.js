@@ -22,8 +22,9 @@ export class Studies {
     results.slice(0, Math.max(0, results.length - most)).forEach((result) => this.#drop(result));
   }
 
-  clear() {
-    [...this.#kept.keys()].forEach((result) => this.#drop(result));
+  // Release the studies of all other results.
+  retain(results) {
+    [...this.#kept.keys()].filter((result) => !results.includes(result)).forEach((result) => this.#drop(result));
   }
 
   #drop(result) {

@@ -84,6 +84,8 @@ async def show(page: Page, answer: dict[str, Any], image: bytes, name: str = "sc
           viewer.show(study);
           (window.viewers ??= []).push(viewer);
           window.viewer = viewer;
+          // Until the observers of sizes have told theirs.
+          for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
         }""",
         [json.dumps(answer), base64.b64encode(image).decode(), name],
     )

@@ -49,7 +49,7 @@ export class Filters {
 
   #showThreshold() {
     const shown = percent(this.#visibility.threshold);
-    this.#part(".viewer-threshold output").textContent = shown;
+    this.#part(".viewer-threshold b").textContent = shown;
     this.#slider.ariaValueText = shown;
   }
 

@@ -43,7 +43,7 @@ export class OutlineEditor extends EventTarget {
     const { loops, hasHoles } = segmentation === null ? editable(lesion.outline, lesion.box) : ofLists(segmentation);
     this.#open(lesion, loops);
     if (hasHoles) this.#say("edit.holes");
-    this.#viewer.reveal(lesion.box);
+    this.#viewer.enlarge(lesion.box);
   }
 
   // Draw the outline of a lesion that the model missed.
@@ -70,7 +70,7 @@ export class OutlineEditor extends EventTarget {
     this.#viewer.use(this.#tool, lesion?.id ?? null);
     this.#viewer.focus();
     this.#show();
-    this.#viewer.announce(this.#bar.querySelector(".hint").textContent);
+    this.#viewer.announce(`${this.#part(".help").textContent} ${this.#part(".keys").textContent}`);
   }
 
   #listen(tool) {
@@ -110,7 +110,8 @@ export class OutlineEditor extends EventTarget {
   #show() {
     const { isOpen, canUndo, canRemove, chosenPlace } = this.#tool;
     const kind = isOpen ? "draw" : "edit";
-    this.#part(".hint").textContent = `${message(`${kind}.help`)} ${message(`${kind}.keys`)}`;
+    this.#part(".help").textContent = message(`${kind}.help`);
+    this.#part(".keys").textContent = message(`${kind}.keys`);
     for (const name of ["previous", "next", "add", "remove", "done"]) this.#button(name).hidden = isOpen;
     this.#button("close").hidden = !isOpen;
     this.#button("undo").disabled = !canUndo;

@@ -91,9 +91,9 @@ export class Viewer extends EventTarget {
     this.#filter();
   }
 
-  // Select a lesion and bring it into view; null selects nothing.
+  // Select a lesion and bring it into view. Null selects nothing, and so does one that is hidden.
   select(id) {
-    const lesion = this.#study?.lesions.find((each) => each.id === id) ?? null;
+    const lesion = this.#visibility?.shown.find((each) => each.id === id) ?? null;
     if ((lesion?.id ?? null) === this.#selected) return;
     this.#selected = lesion?.id ?? null;
     this.#list.select(this.#selected);
@@ -105,6 +105,11 @@ export class Viewer extends EventTarget {
   // Bring a box of the image, XYXY, into view.
   reveal(box) {
     this.#screen.glide.to(this.viewport.showing(box));
+  }
+
+  // Show a box of the image, XYXY, large.
+  enlarge(box) {
+    this.#screen.glide.to(this.viewport.around(box));
   }
 
   // Zoom and pan together with another viewer from now on; null ends that.

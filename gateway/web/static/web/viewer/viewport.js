@@ -1,4 +1,5 @@
 const MOST_ZOOM = 16; // screen pixels for a pixel of the image
+const AROUND = 0.6; // of the screen, for a box that is shown large
 const EDGE = 24; // the screen pixels of an image that stay in view at least
 
 // What of an image is shown on a screen of `width` by `height` device pixels: `scale` is screen pixels
@@ -77,6 +78,12 @@ export class Viewport extends EventTarget {
     if (isInView || this.isFit) return { scale: this.scale, x: this.x, y: this.y };
     const most = Math.min((this.width - 2 * EDGE) / (x2 - x1), (this.height - 2 * EDGE) / (y2 - y1));
     return { scale: Math.min(this.scale, most), x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
+  }
+
+  // Return a view that shows this box large, with room around it.
+  around([x1, y1, x2, y2]) {
+    const scale = Math.min(this.width / (x2 - x1), this.height / (y2 - y1)) * AROUND;
+    return { scale: Math.min(Math.max(scale, this.scale), this.most), x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
   }
 
   toImage([right, down]) {

@@ -1,0 +1,66 @@
+"""A study with four lesions that the tests of the viewer's behaviour share, and where they lie."""
+
+from typing import Any
+
+from playwright.async_api import Page
+
+from tests.integration.gateway.viewer import answers
+from tests.integration.gateway.viewer.site import show
+
+WIDTH, HEIGHT = 640, 480
+# Class id, score, middle and radius of each lesion, by falling score.
+DISCS = (
+    (2, 0.97, 160, 120, 50),
+    (1, 0.9, 420, 130, 40),
+    (0, 0.75, 430, 330, 60),
+    (1, 0.6, 150, 340, 30),
+)
+
+
+def lesions() -> list[dict[str, Any]]:
+    return [
+        answers.lesion(answers.disc((HEIGHT, WIDTH), x, y, radius), class_id, score)
+        for class_id, score, x, y, radius in DISCS
+    ]
+
+
+async def show_scene(page: Page, **changes: Any) -> None:
+    image = answers.grey(WIDTH, HEIGHT)
+    await show(page, answers.answer(image, lesions(), **changes), image)
+
+
+async def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Return where a place of the image is in the window, in CSS pixels."""
+    place: list[float] = await page.evaluate(
+        """([x, y]) => {
+          const { left, top } = document.querySelector(".viewer-picture").getBoundingClientRect();
+          const [right, down] = viewer.viewport.toScreen([x, y]);
+          return [left + right / devicePixelRatio, top + down / devicePixelRatio];
+        }""",
+        [x, y],
+    )
+    return place[0], place[1]
+
+
+async def scale(page: Page) -> float:
+    value: float = await page.evaluate("viewer.viewport.scale / viewer.viewport.fitScale")
+    return value
+
+
+async def middle(page: Page) -> tuple[float, float]:
+    value: list[float] = await page.evaluate("[viewer.viewport.x, viewer.viewport.y]")
+    return value[0], value[1]
+
+
+async def colour_at(page: Page, x: float, y: float, pane: str = ".viewer-picture") -> list[int]:
+    """Return the RGB that is painted at a place of the image, once the picture rests."""
+    await page.wait_for_timeout(200)
+    colour: list[int] = await page.evaluate(
+        """([x, y, pane]) => {
+          const canvas = document.querySelector(`${pane} canvas`);
+          const [right, down] = viewer.viewport.toScreen([x, y]);
+          return [...canvas.getContext("2d").getImageData(right, down, 1, 1).data].slice(0, 3);
+        }""",
+        [x, y, pane],
+    )
+    return colour
