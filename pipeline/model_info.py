@@ -1,8 +1,18 @@
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
-from pipeline.schema import Name, Schema, without_sign
+from pipeline.schema import Label, Name, Schema, without_sign
+
+# A language as BCP 47 names it: es, pt-BR
+Language = Annotated[
+    str, StringConstraints(max_length=35, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+]
+# By the model's own label and by language. Not every label is in every language.
+LabelTranslations = Annotated[
+    dict[Label, Annotated[dict[Language, Label], Field(min_length=1, max_length=100)]],
+    Field(min_length=1, max_length=10_000),
+]
 
 
 class ModelInfo(Schema):
@@ -38,5 +48,12 @@ class ModelInfo(Schema):
         description=(
             "the versions of lesionserve and of the libraries that decide an answer, by the names "
             "of their packages, in the process that ran the model; null as above"
+        ),
+    )
+    labels: LabelTranslations | None = Field(
+        default=None,
+        description=(
+            "the bundle's translations of the model's labels, by label and language; null where it "
+            "has none. Whoever shows one shows the model's own label beside it"
         ),
     )

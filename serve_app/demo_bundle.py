@@ -5,7 +5,7 @@ from pipeline.errors import BundleError
 
 # The digest of weights/demo, written here too, so that another bundle in its folder is not taken
 # for it.
-DEMO_SHA256 = "dcbe9f65a1856c6ea8a112739d8726696b57f91b36f7f9a171c8aa92eb11db2f"
+DEMO_SHA256 = "e5d975005c7c7bb7f691195bbed14da6ca9afd882086c9a94c535a968ad4f9c9"
 
 
 def require_demo(manifest: Manifest, folder: Path) -> None:

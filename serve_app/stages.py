@@ -214,7 +214,11 @@ class Predictor:
         self._resize = bundle.resize
         self._info = bundle.info(self._engine.name, self._engine.precision)
         self._class_names = tuple(bundle.class_names)
-        report = ProfileReport(bundle_sha256=self._info.bundle_sha256, profile=bundle.profile)
+        report = ProfileReport(
+            bundle_sha256=self._info.bundle_sha256,
+            profile=bundle.profile,
+            labels=self._info.labels,
+        )
         self._profile = report.model_dump_json().encode()
         running = {"engine": self._info.engine, "precision": self._info.precision}
         self._manifest = bundle.manifest.model_dump(mode="json") | running

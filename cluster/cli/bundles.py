@@ -18,7 +18,7 @@ from cluster.cli.precision_lines import choice_lines
 from cluster.cli.profile_lines import profile_lines
 from cluster.paths import DEMO_BUNDLE
 from pipeline.engines.base import EngineName
-from pipeline.text import counted
+from pipeline.text import counted, few, quoted
 
 if TYPE_CHECKING:
     from pipeline.bundle.annotated_images import Evaluation
@@ -75,6 +75,10 @@ def pack(
         Path | None,
         typer.Option(help="a YAML file of the limits of a gradable image, with --profile"),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="a YAML file of the classes in other languages: `HSIL: {es: …, fr: …}`"),
+    ] = None,
     trust_pickle: Annotated[
         bool,
         typer.Option(
@@ -87,6 +91,7 @@ def pack(
     """Make a model bundle of a Detectron2 checkpoint and its YAML."""
     from cluster.cli.class_names import read_class_names
     from pipeline.bundle import packing
+    from pipeline.bundle.labels import read_labels
 
     names = read_class_names(classes, class_, classes_file)
     if names is None:
@@ -105,6 +110,7 @@ def pack(
         int8=int8,
         evaluation=_evaluation(accuracy, images, max_loss),
         validation=_validation(profile, images, quality_limits),
+        labels=None if labels is None else read_labels(labels, names),
         trust_pickle=trust_pickle,
         detectron2=detectron2,
     )
@@ -153,6 +159,7 @@ def _report_packed(bundle: "Bundle", target: Path, golden_count: int) -> None:
     console.remark(bundle.manifest.remarks)
     _say_choice(bundle)
     _say_profile(bundle)
+    _say_labels(bundle)
     _warn_of_golden(bundle)
 
 
@@ -179,6 +186,7 @@ def verify(
     )
     _say_choice(opened)
     _say_profile(opened)
+    _say_labels(opened)
     _warn_of_golden(opened)
 
 
@@ -194,6 +202,16 @@ def _say_profile(bundle: "Bundle") -> None:
     if bundle.profile is not None:
         for line in profile_lines(bundle.profile):
             console.say(line)
+
+
+def _say_labels(bundle: "Bundle") -> None:
+    """Say into which languages the classes are translated, and which of them are not."""
+    labels = bundle.manifest.labels or {}
+    names = bundle.class_names
+    for language in sorted({language for texts in labels.values() for language in texts}):
+        missing = [name for name in names if language not in labels.get(name, {})]
+        rest = f", all but {few(map(quoted, missing))}" if missing else ""
+        console.say(f"class names in {language}{rest}")
 
 
 def _warn_of_golden(bundle: "Bundle") -> None:

@@ -54,6 +54,7 @@ CODES = {
     _Action.WATCH_ACKNOWLEDGED: _ACTIVITY,
     _Action.OBSERVATIONS_EXPORTED: _USED,
     _Action.FEEDBACK_GIVEN: _ACTIVITY,
+    _Action.FEEDBACK_EXPORTED: _USED,
     _Action.ROLLOUT_STARTED: _ACTIVITY,
     _Action.ROLLOUT_PROMOTED: _ACTIVITY,
     _Action.ROLLOUT_ABORTED: _ACTIVITY,
@@ -111,6 +112,8 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
         yield "model_score_threshold", str(record.model_score_threshold)
     if record.model_software is not None:
         yield "model_software", json.dumps(record.model_software, sort_keys=True)
+    if record.ungradable_reasons is not None:
+        yield "ungradable_reasons", json.dumps(record.ungradable_reasons)
     if record.detection_count is not None:
         yield "detection_count", str(record.detection_count)
     if record.below_threshold is not None:

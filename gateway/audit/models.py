@@ -117,6 +117,9 @@ class Record(Sealed):
     options = models.JSONField(
         null=True, help_text="what was asked for; null where it was refused before it was read"
     )
+    ungradable_reasons = models.JSONField(
+        null=True, help_text="of the image's quality; empty: gradable; null: not assessed"
+    )
     detection_count = models.PositiveIntegerField(null=True)
     below_threshold = models.PositiveIntegerField(
         null=True, help_text="detections that the asked score threshold dropped"
@@ -141,6 +144,7 @@ class Record(Sealed):
             "image_sha256",
             "model_score_threshold",
             "model_software",
+            "ungradable_reasons",
         }
     )
 
@@ -196,6 +200,8 @@ class Record(Sealed):
         self.bundle_sha256 = prediction.model.bundle_sha256
         self.model_score_threshold = prediction.model.score_threshold
         self.model_software = prediction.model.software
+        if prediction.quality is not None and prediction.quality.gradable is not None:
+            self.ungradable_reasons = list(prediction.quality.reasons)
         if prediction.is_withheld:
             return  # no count of lesions: none were looked for
         self.below_threshold = prediction.below_threshold
@@ -234,6 +240,7 @@ _WRITTEN_AT_THE_END = (
     "model_score_threshold",
     "model_software",
     "options",
+    "ungradable_reasons",
     "detection_count",
     "below_threshold",
     "class_counts",
@@ -271,6 +278,7 @@ class Event(Sealed):
         WATCH_ACKNOWLEDGED = "watch.acknowledged"
         OBSERVATIONS_EXPORTED = "observations.exported"
         FEEDBACK_GIVEN = "feedback.given"
+        FEEDBACK_EXPORTED = "feedback.exported"
         ROLLOUT_STARTED = "rollout.started"
         ROLLOUT_PROMOTED = "rollout.promoted"
         ROLLOUT_ABORTED = "rollout.aborted"

@@ -107,6 +107,9 @@ class ReferenceProfile(models.Model):
 
     bundle_sha256 = models.CharField(max_length=64, unique=True)
     profile = models.JSONField(null=True, help_text="null for a bundle without one")
+    labels = models.JSONField(
+        null=True, help_text="translations of its class names, by label and language"
+    )
     read_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

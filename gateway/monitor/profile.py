@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import UpstreamFault
+from pipeline.model_info import LabelTranslations
 from pipeline.schema import Label, Name
 
 
@@ -51,12 +52,13 @@ class Profile(BaseModel):
 
 
 class ProfileReport(BaseModel):
-    """The profile of one model; None where its bundle has none."""
+    """The profile of one model, and the translations of its labels; None where it has none."""
 
     model_config = ConfigDict(frozen=True)
 
     bundle_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     profile: Profile | None
+    labels: LabelTranslations | None = None
 
 
 def parse_profile(body: bytes) -> ProfileReport:

@@ -67,6 +67,9 @@ def _is_stored(digest: str) -> bool:
 def _store(report: ProfileReport) -> None:
     profile = None if report.profile is None else report.profile.model_dump()
     row = ReferenceProfile(
-        bundle_sha256=report.bundle_sha256, profile=profile, read_at=timezone.now()
+        bundle_sha256=report.bundle_sha256,
+        profile=profile,
+        labels=report.labels,
+        read_at=timezone.now(),
     )
     ReferenceProfile.objects.bulk_create([row], ignore_conflicts=True)

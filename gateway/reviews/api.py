@@ -1,9 +1,12 @@
+import asyncio
+from typing import Literal
 from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.security import APIKeyHeader
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access.auth import authenticate, authorise
 from gateway.access.caller import Caller
@@ -11,11 +14,15 @@ from gateway.addresses import address_of
 from gateway.audit.events import Actor
 from gateway.database import in_database
 from gateway.people.scopes import FEEDBACK, READ_USAGE
+from gateway.query import described, pairs
 from gateway.reviews.actions import give_feedback, read_feedback
 from gateway.reviews.feedback import Feedback
 from gateway.reviews.metrics import count
+from gateway.reviews.report.pdf import pdf_of
+from gateway.reviews.report.report import Language, active_language, read_report
 from gateway.reviews.views import FeedbackView
 from gateway.usage.api import AuthenticatedRequest
+from pipeline.http.query import read_query
 from pipeline.schemas import Problem
 
 _READ_REFUSALS = dict.fromkeys((400, 401, 403, 404, 405, 429, 503), Problem)
@@ -79,6 +86,52 @@ async def read(request: AuthenticatedRequest, request_id: UUID) -> FeedbackView:
     """Return the verdicts and missed lesions that hold now, of everybody in your organisation."""
     caller = request.auth
     return await in_database(read_feedback, request_id, caller.organisation, _actor(request))
+
+
+class ReportQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: Literal["auto", Language] = Field(
+        default="auto", description="of the report; auto is that of the request, or else English"
+    )
+
+
+@router.get(
+    "/records/{uuid:request_id}/report.pdf",
+    auth=ReaderAuth(),
+    response=_READ_REFUSALS,
+    openapi_extra={
+        "parameters": described(ReportQuery),
+        "responses": {
+            200: {
+                "description": "OK",
+                "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+    },
+    operation_id="report",
+    summary="The report on an answer, as PDF",
+)
+async def report_pdf(request: AuthenticatedRequest, request_id: UUID) -> HttpResponse:
+    """Return what was found, by which model, and what was said about it, without the image.
+
+    The service keeps no image. The same record and feedback give the same bytes.
+    """
+    asked = read_query(pairs(request.GET), ReportQuery).language
+    caller = request.auth
+    report = await in_database(
+        read_report,
+        request_id,
+        caller.organisation,
+        _actor(request),
+        active_language() if asked == "auto" else asked,
+    )
+    document = await asyncio.to_thread(pdf_of, report.content, report.at)
+    return HttpResponse(
+        document,
+        content_type="application/pdf",
+        headers={"Content-Disposition": f'inline; filename="report-{request_id}.pdf"'},
+    )
 
 
 def _actor(request: AuthenticatedRequest) -> Actor:

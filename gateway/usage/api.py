@@ -82,6 +82,7 @@ class RecordView(BaseModel):
     model_score_threshold: float | None
     model_software: dict[str, str] | None
     options: PredictOptions | None
+    ungradable_reasons: list[str] | None
     detection_count: int | None
     below_threshold: int | None
     class_counts: dict[str, int]

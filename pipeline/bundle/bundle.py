@@ -87,6 +87,7 @@ class Bundle:
             precision=precision,
             score_threshold=self.score_threshold,
             software=dict(versions(engine_name)),
+            labels=self.manifest.labels,
         )
 
     def load_engine(

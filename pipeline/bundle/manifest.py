@@ -5,11 +5,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.bundle.precision_choice import PrecisionChoice
 from pipeline.engines.base import AskedPrecision, Precision
 from pipeline.errors import BundleError
+from pipeline.model_info import LabelTranslations
 from pipeline.schema import Label, Name, Schema
 
 MANIFEST_FILE = "manifest.json"
@@ -39,7 +40,16 @@ class Manifest(Schema):
     precision_choice: PrecisionChoice | None = Field(
         default=None, description="which precision `auto` is, where it was measured"
     )
+    labels: LabelTranslations | None = Field(
+        default=None, description="translations of class names, where there are any"
+    )
     digest: str = ""
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "Manifest":
+        if self.labels is not None and not self.labels.keys() <= set(self.class_names):
+            raise ValueError("a label is translated that is no class")
+        return self
 
     def sealed(self) -> "Manifest":
         return self.model_copy(update={"digest": self.compute_digest()})
@@ -80,6 +90,7 @@ class Manifest(Schema):
             "remarks": self.remarks,
             "openvino": self.openvino,
             "precision_choice": self.precision_choice,
+            "labels": self.labels,
         }
         return self.model_dump(exclude={name for name, value in later.items() if not value})
 

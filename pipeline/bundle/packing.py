@@ -47,7 +47,7 @@ from pipeline.engines.select import ModelFiles, open_engine
 from pipeline.engines.torch_threads import one_torch_thread
 from pipeline.errors import BundleError, UnreadableConfig, UnsupportedConfig
 from pipeline.image.decode import decode
-from pipeline.model_info import ModelInfo
+from pipeline.model_info import LabelTranslations, ModelInfo
 from pipeline.predictor import LesionPredictor
 from pipeline.schemas import Detection
 
@@ -61,7 +61,8 @@ class Source:
 
     golden: images whose detections are recorded as golden cases. half: store the weights in
     float16. int8: add quantized layers. evaluation: measure the precisions, and choose one.
-    validation: images of which a reference profile is stored. trust_pickle: open files that hold
+    validation: images of which a reference profile is stored. labels: translations of the class
+    names. trust_pickle: open files that hold
     more than tensors. detectron2: the version that trained the model, if known.
     """
 
@@ -75,6 +76,7 @@ class Source:
     int8: bool = False
     evaluation: Evaluation | None = None
     validation: Validation | None = None
+    labels: LabelTranslations | None = None
     trust_pickle: bool = False
     detectron2: str | None = None
 
@@ -308,4 +310,5 @@ def _seal(source: Source, draft: Path, dtype: Dtype, remarks: list[str]) -> None
         openvino=metadata.version("openvino") if (draft / GRAPHS_FOLDER).exists() else None,
         detectron2=source.detectron2,
         remarks=remarks,
+        labels=source.labels,
     ).sealed().write(draft)

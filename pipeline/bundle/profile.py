@@ -13,6 +13,7 @@ from pipeline.bundle.manifest import summary
 from pipeline.embedding import EmbeddingReference
 from pipeline.errors import BundleError
 from pipeline.image.gradability import QualityLimits
+from pipeline.model_info import LabelTranslations
 from pipeline.schema import Label, Name, Schema
 
 PROFILE_FILE = "profile.json"
@@ -146,11 +147,12 @@ class ReferenceProfile(Schema):
 class ProfileReport(Schema):
     """The profile of a loaded model, for a caller who compares its answers with it.
 
-    profile: None where the bundle has none.
+    profile: None where the bundle has none. labels: the translations of its class names.
     """
 
     bundle_sha256: str
     profile: ReferenceProfile | None
+    labels: LabelTranslations | None = None
 
 
 def read_profile(path: Path) -> ReferenceProfile:

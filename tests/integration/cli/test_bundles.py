@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -103,6 +104,25 @@ def test_packed_profile_judges_predicted_images(
         assert "gradable: luma_mean at least 0.9, noise at most 1000" in result.stderr
     predicted = run("predict", image, "--bundle", bundle)
     assert "the image is not gradable (too dark)" in " ".join(predicted.stdout.split())
+
+
+def test_packed_labels_are_said_and_answered(model: list[str], image: Path, tmp_path: Path) -> None:
+    labels, bundle = tmp_path / "labels.yaml", tmp_path / "bundle"
+    options = ("--name", "small", "--version", "1", "--golden", image, "--labels", labels)
+    labels.write_text("polyp: {es: pólipo}")
+    refused = run("pack", bundle, *model, *options)
+    assert refused.exit_code == 1
+    assert "'polyp', which the model does not have" in str(refused.exception)
+    labels.write_text("HSIL: {es: alto grado, fr: haut grade}\nLSIL: {es: bajo grado}")
+    packed = run("pack", bundle, *model, *options)
+    assert packed.exit_code == 0, packed.output
+    for result in (packed, run("verify", bundle)):
+        assert "class names in es\nclass names in fr, all but 'LSIL'" in result.stderr
+    predicted = run("predict", image, "--bundle", bundle, "--format", "json")
+    assert json.loads(predicted.stdout)["model"]["labels"] == {
+        "HSIL": {"es": "alto grado", "fr": "haut grade"},
+        "LSIL": {"es": "bajo grado"},
+    }
 
 
 def test_profile_of_few_images_warns_that_nothing_is_assessed(

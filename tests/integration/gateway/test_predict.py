@@ -57,6 +57,7 @@ def test_record_holds_all_but_image(gateway: Gateway, ingress, key):
     assert record.bundle_sha256 == DIGEST
     assert record.image_sha256 == hashlib.sha256(image).hexdigest()
     assert (record.model_score_threshold, record.model_software) == (0.5, SOFTWARE)
+    assert record.ungradable_reasons is None
     assert record.options == PredictOptions().model_dump()
     assert (record.below_threshold, record.correlation_id) == (0, "")
     assert (record.detection_count, record.class_counts) == (1, {"LSIL": 0, "HSIL": 1})
@@ -80,7 +81,8 @@ def test_quality_reaches_the_client(gateway: Gateway, ingress, key):
     answer = gateway.predict(form(part(jpeg())), key).json()
     assert answer["quality"]["reasons"] == ["too_dark", "misted_up"]
     assert answer["quality"]["statistics"] == statistics().model_dump()
-    assert the_record().detection_count == 1
+    record = the_record()
+    assert (record.detection_count, record.ungradable_reasons) == (1, ["too_dark", "misted_up"])
 
 
 def test_record_of_withheld_answer_counts_no_lesions(gateway: Gateway, ingress, key):

@@ -117,6 +117,7 @@ def test_gateway_conforms_to_its_openapi_document(of_the_gateway, all_scopes) ->
         "GET /records/{request_id}",
         "POST /records/{request_id}/feedback",
         "GET /records/{request_id}/feedback",
+        "GET /records/{request_id}/report.pdf",
         "GET /healthz",
         "GET /readyz",
     }

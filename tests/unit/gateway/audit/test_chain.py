@@ -160,10 +160,11 @@ TAMPERING: dict[str, Callable[[list[Record]], object]] = {
 }
 
 
-def test_record_has_ten_fields_added_later():
+def test_record_has_eleven_fields_added_later():
     assert Record.added_later == {
         "correlation_id", "model_engine", "model_precision", "bundle_sha256", "options",
         "below_threshold", "source", "image_sha256", "model_score_threshold", "model_software",
+        "ungradable_reasons",
     }  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 import json
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from gateway.errors import NotReady, UpstreamFault
 from gateway.monitor.models import ReferenceProfile
 from gateway.monitor.profile_reader import ProfileReader
+from gateway.monitor.stored_profiles import stored_labels
 from gateway.predict.manifest import Manifest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -15,8 +17,8 @@ A, B = "a" * 64, "b" * 64
 class Ingress:
     """An ingress with a model of this digest; None while it loads."""
 
-    def __init__(self, digest: str | None, profile: object = None) -> None:
-        self.digest, self.profile = digest, profile
+    def __init__(self, digest: str | None, profile: object = None, labels: object = None) -> None:
+        self.digest, self.profile, self.labels = digest, profile, labels
         self.fetched = 0
 
     async def ready(self) -> Manifest:
@@ -26,7 +28,10 @@ class Ingress:
 
     async def fetch(self) -> bytes:
         self.fetched += 1
-        return json.dumps({"bundle_sha256": self.digest, "profile": self.profile}).encode()
+        report = {"bundle_sha256": self.digest, "profile": self.profile}
+        if self.labels is not None:
+            report["labels"] = self.labels
+        return json.dumps(report).encode()
 
 
 async def test_profile_of_each_model_is_read_once():
@@ -47,6 +52,21 @@ async def test_profile_of_each_model_is_read_once():
     del profile["later"], profile["per_image"]["quality"]["noise"]["later"]
     assert stored == {A: profile, B: None}
     assert ingress.fetched == 2
+
+
+async def test_labels_are_stored_with_the_profile():
+    translations = {"HSIL": {"es": "alto grado"}, "LSIL": {"fr": "bas grade"}}
+    ingress = Ingress(A, None, translations)
+    await ProfileReader(ingress.ready, ingress.fetch).step()
+    labels = sync_to_async(stored_labels)
+    assert await labels(A, "es") == {"HSIL": "alto grado"}
+    assert await labels(A, "pt") == await labels(B, "es") == {}
+
+
+async def test_ingress_of_before_labels_has_none():
+    ingress = Ingress(A)
+    await ProfileReader(ingress.ready, ingress.fetch).step()
+    assert await sync_to_async(stored_labels)(A, "es") == {}
 
 
 async def test_loading_model_is_not_ready():
