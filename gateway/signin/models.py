@@ -62,7 +62,7 @@ class Identity(models.Model):
     issuer = models.CharField(max_length=500)
     subject = models.CharField(max_length=255)
     follows_groups = models.BooleanField(
-        help_text="the provider's groups made this account, and give it its role at each sign-in"
+        help_text="the provider's groups made this account, and give it its role"
     )
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -83,12 +83,22 @@ class Attempt:
 
 
 class Provider:
-    """The OpenID provider of the settings. Its metadata is read again every ten minutes."""
+    """The OpenID provider of the settings. Its metadata is read again every ten minutes.
 
-    def __init__(self, settings: OpenIdSettings) -> None:
+    transport: how it is reached; by default HTTPS, verified by the settings' authority.
+    """
+
+    def __init__(
+        self, settings: OpenIdSettings, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self._settings = settings
         authority = None if settings.ca is None else str(settings.ca)
-        self._tls = ssl.create_default_context(cafile=authority)
+        tls = ssl.create_default_context(cafile=authority)
+        self._client = httpx.Client(
+            transport=transport or httpx.HTTPTransport(verify=tls, trust_env=False),
+            timeout=_WITHIN_S,
+            trust_env=False,
+        )
         self._metadata: tuple[float, Metadata] | None = None
         self._lock = Lock()
 
@@ -197,8 +207,7 @@ class Provider:
     def _json(self, method: str, url: str, **request: Any) -> dict[str, Any]:
         """Return a JSON object of the provider. No redirect is followed."""
         try:
-            with httpx.Client(verify=self._tls, timeout=_WITHIN_S, trust_env=False) as client:
-                response = client.request(method, url, **request)
+            response = self._client.request(method, url, **request)
         except httpx.HTTPError as error:
             raise ProviderUnavailable(f"{url}: {error or type(error).__name__}") from error
         if method == "POST" and 400 <= response.status_code < 500:

@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 (
                     "follows_groups",
                     models.BooleanField(
-                        help_text="the provider's groups made this account, and give it its role at each sign-in"
+                        help_text="the provider's groups made this account, and give it its role"
                     ),
                 ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),

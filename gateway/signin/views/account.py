@@ -7,7 +7,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from gateway.audit.events import actor_of
@@ -22,7 +21,6 @@ from gateway.signin.views.passkeys import require_second_factors
 from gateway.signin.views.sign_in import prove_again
 
 
-@never_cache
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
     """Show a person their account."""
@@ -31,7 +29,6 @@ def account(request: HttpRequest) -> HttpResponse:
     return _page(request, request.user)
 
 
-@never_cache
 @require_POST
 def remove_factor(request: ASGIRequest) -> HttpResponse:
     """Remove a second factor: the app, or the passkey of the form's number."""
@@ -55,7 +52,6 @@ def remove_factor(request: ASGIRequest) -> HttpResponse:
     return redirect("account")
 
 
-@never_cache
 @require_POST
 def new_recovery_codes(request: HttpRequest) -> HttpResponse:
     """Show new recovery codes, in place of the earlier ones."""
@@ -69,7 +65,6 @@ def new_recovery_codes(request: HttpRequest) -> HttpResponse:
     return render(request, "signin/recovery_codes.html", context)
 
 
-@never_cache
 @require_POST
 def end_own_session(request: HttpRequest, number: int) -> HttpResponse:
     """End another session of the same person."""

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from gateway.audit.events import actor_of
@@ -35,7 +34,6 @@ class _Holder:
     pending: Pending | None
 
 
-@never_cache
 @require_safe
 def enrolment(request: HttpRequest) -> HttpResponse:
     """Offer the second factors to a person whose role needs one."""
@@ -46,7 +44,6 @@ def enrolment(request: HttpRequest) -> HttpResponse:
     return render(request, "signin/enrolment.html", {"person": holder.user})
 
 
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_app(request: HttpRequest) -> HttpResponse:
     """Show the QR code of a new authenticator app, and add the app by its first code."""
@@ -83,7 +80,6 @@ def new_app(request: HttpRequest) -> HttpResponse:
     return render(request, "signin/new_app.html", context)
 
 
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_passkey(request: HttpRequest) -> HttpResponse:
     """Add a passkey, which the browser has made for the challenge of `new_passkey_options`."""
@@ -109,7 +105,6 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
     return render(request, "signin/new_passkey.html", context)
 
 
-@never_cache
 @require_POST
 def new_passkey_options(request: ASGIRequest) -> HttpResponse:
     """Return the challenge for a new passkey."""

@@ -9,7 +9,6 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from gateway.access.metrics import REFUSED_CREDENTIALS
@@ -28,7 +27,6 @@ from gateway.signin.views.sign_in import sign_in_context
 _CHALLENGE = "signin.passkey"
 
 
-@never_cache
 @require_POST
 def passkey_options(request: HttpRequest) -> JsonResponse:
     """Return a challenge: for a passkey of the person who waits for a second factor, or for any."""
@@ -40,7 +38,6 @@ def passkey_options(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"publicKey": options})
 
 
-@never_cache
 @require_POST
 def sign_in_by_passkey(request: ASGIRequest) -> HttpResponse:
     """Sign in with a passkey, which is both factors."""

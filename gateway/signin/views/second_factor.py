@@ -7,7 +7,6 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from gateway.audit.events import actor_of
@@ -21,7 +20,6 @@ from gateway.signin.steps import go_on
 from gateway.signin.views.passkeys import accepted_passkey, require_second_factors
 
 
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def second_factor(request: ASGIRequest) -> HttpResponse:
     """Ask for a second factor, and complete the sign-in with it."""

@@ -9,7 +9,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from gateway.access.metrics import REFUSED_CREDENTIALS
@@ -29,7 +28,6 @@ _ATTEMPT = "signin.openid"
 _RETURNED = "returned"  # in the query of the second request of the way back
 
 
-@never_cache
 @require_safe
 def single_sign_on(request: ASGIRequest) -> HttpResponse:
     """Send the browser to the provider.
@@ -47,7 +45,6 @@ def single_sign_on(request: ASGIRequest) -> HttpResponse:
     return redirect(address)
 
 
-@never_cache
 @require_safe
 def single_sign_on_callback(request: ASGIRequest) -> HttpResponse:
     """Sign in whom the provider sends back.
