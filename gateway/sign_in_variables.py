@@ -40,8 +40,9 @@ class Place(BaseModel):
 class OpenIdSettings:
     """The OpenID provider at which people sign in.
 
-    issuer: its URL, as its ID tokens name it. ca: the certificate authority to trust; None for
-    those of the system. places: by the name of a group in the claim `groups_claim`.
+    issuer: its URL, as its ID tokens name it. name: what people call it; "" for any name. ca: the
+    certificate authority to trust; None for those of the system. places: by the name of a group in
+    the claim `groups_claim`.
     """
 
     issuer: str
@@ -113,9 +114,7 @@ class SignInVariables(BaseModel):
     oidc_client_secret: SecretStr | None = Field(
         None, alias="LESIONSERVE_OIDC_CLIENT_SECRET", min_length=1
     )
-    oidc_name: str = Field(
-        "single sign-on", alias="LESIONSERVE_OIDC_NAME", min_length=1, max_length=60
-    )
+    oidc_name: str = Field("", alias="LESIONSERVE_OIDC_NAME", max_length=60)
     oidc_scopes: Scopes = Field("openid profile email", alias="LESIONSERVE_OIDC_SCOPES")
     oidc_ca: AuthorityFile | None = Field(None, alias="LESIONSERVE_OIDC_CA")
     oidc_links_by_email: bool = Field(False, alias="LESIONSERVE_OIDC_LINK_BY_EMAIL")

@@ -18,7 +18,7 @@ from gateway.signin.models import OpenSession
 from gateway.signin.sessions import note_session, sessions_of
 from gateway.signin.steps import is_fresh
 from gateway.signin.views.passkeys import require_second_factors
-from gateway.signin.views.sign_in import prove_again
+from gateway.signin.views.sign_in import prove_again, provider_name
 
 
 @require_safe
@@ -82,14 +82,32 @@ def _page(request: HttpRequest, user: User, refused: str = "") -> HttpResponse:
     context = {
         "refused": refused,
         "organisation": Member.objects.organisation_of(user),
-        "roles": user.groups.order_by("name").values_list("name", flat=True),
+        "roles": _role_words(user),
         "has_second_factors": settings.SECOND_FACTOR,
         "factors": factors_of(user),
         "is_required": is_required(user),
-        "provider": None if settings.OPENID is None else settings.OPENID.name,
-        "identities": user.identities.all(),
+        "provider": _provider_of(user),
         "sessions": sessions,
         "own_key": request.session.session_key,
         "home": landing_of(user),
     }
     return render(request, "signin/account.html", context)
+
+
+def _provider_of(user: User) -> str | None:
+    """Return the name of the provider with which the person signs in."""
+    if settings.OPENID is None:
+        return None
+    is_linked = user.identities.filter(issuer=settings.OPENID.issuer).exists()
+    return provider_name(settings.OPENID) if is_linked else None
+
+
+def _role_words(user: User) -> list[str]:
+    words: dict[str, str] = {
+        "clinician": _("clinician"),
+        "auditor": _("auditor"),
+        "operator": _("operator"),
+        "admin": _("administrator"),
+    }
+    names = user.groups.order_by("name").values_list("name", flat=True)
+    return [words.get(name, name) for name in names]

@@ -11,9 +11,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from gateway.errors import Forbidden
 from gateway.problems import problem_http_response
+from gateway.sign_in_variables import OpenIdSettings
 from gateway.signin.landing import landing_of
 from gateway.signin.steps import go_on, safe_next
 
@@ -49,9 +51,13 @@ def sign_in_context(request: HttpRequest) -> dict[str, Any]:
         "next": next_,
         "again": bool(again),
         "has_passkeys": settings.SECOND_FACTOR,
-        "provider": None if settings.OPENID is None else settings.OPENID.name,
+        "provider": None if settings.OPENID is None else provider_name(settings.OPENID),
         "provider_query": urlencode({"next": next_, **again}),
     }
+
+
+def provider_name(openid: OpenIdSettings) -> str:
+    return openid.name or _("the single sign-on")
 
 
 def to_sign_in(request: ASGIRequest) -> HttpResponse:

@@ -20,7 +20,7 @@ from gateway.signin.identities import NotLetIn, has_second_factor, person_of
 from gateway.signin.openid import Attempt, Claims, Provider, ProviderUnavailable, SignInRefused
 from gateway.signin.pending import keep_shortly, kept_shortly, take_shortly
 from gateway.signin.steps import go_on, safe_next
-from gateway.signin.views.sign_in import AGAIN, sign_in_context
+from gateway.signin.views.sign_in import AGAIN, provider_name, sign_in_context
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -86,7 +86,9 @@ def _let_in(
         words = _(
             "You are known at %(provider)s, but not let in here. Ask your operator for an account."
         )
-        return _refused(request, words % {"provider": openid.name}, f"identity:{claims['sub']}")
+        return _refused(
+            request, words % {"provider": provider_name(openid)}, f"identity:{claims['sub']}"
+        )
     auth_time = claims.get("auth_time")
     return go_on(
         request,
