@@ -1,6 +1,7 @@
 """Single sign-on: the way to the OpenID provider, and the way back."""
 
 from functools import lru_cache
+from time import time
 
 import structlog
 from django.conf import settings
@@ -19,7 +20,7 @@ from gateway.sign_in_variables import OpenIdSettings
 from gateway.signin.identities import NotLetIn, has_second_factor, person_of
 from gateway.signin.openid import Attempt, Claims, Provider, ProviderUnavailable, SignInRefused
 from gateway.signin.pending import keep_shortly, kept_shortly, take_shortly
-from gateway.signin.steps import go_on, safe_next
+from gateway.signin.steps import FRESH_S, go_on, safe_next
 from gateway.signin.views.sign_in import AGAIN, provider_name, sign_in_context
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -35,13 +36,13 @@ def single_sign_on(request: ASGIRequest) -> HttpResponse:
     A link leads here, not a form: browsers apply the policy `form-action` to where a form's answer
     redirects, too. Nothing happens here that a foreign page could misuse by linking to it.
     """
-    openid, attempt = _settings(), Attempt.begin()
+    openid, attempt, anew = _settings(), Attempt.begin(), AGAIN in request.GET
     try:
-        address = _provider(openid).address(attempt, _callback(request), anew=AGAIN in request.GET)
+        address = _provider(openid).address(attempt, _callback(request), anew=anew)
     except ProviderUnavailable as error:
         return _unavailable(request, error)
     kept = {"state": attempt.state, "nonce": attempt.nonce, "verifier": attempt.verifier}
-    keep_shortly(request, _ATTEMPT, {**kept, "next": safe_next(request)})
+    keep_shortly(request, _ATTEMPT, {**kept, "anew": anew, "next": safe_next(request)})
     return redirect(address)
 
 
@@ -73,6 +74,13 @@ def single_sign_on_callback(request: ASGIRequest) -> HttpResponse:
     except SignInRefused as error:
         logger.warning("a sign-in at the provider is not valid", reason=str(error))
         return _refused(request, _("The provider's answer is not valid. Try again."))
+    proved_at = _proved_at(claims)
+    if kept["anew"] and time() - proved_at > FRESH_S:
+        words = _(
+            "The provider did not ask you again, or does not say so. Ask your operator to change "
+            "your second factor."
+        )
+        return _refused(request, words)
     return _let_in(request, claims, openid, kept["next"])
 
 
@@ -89,15 +97,19 @@ def _let_in(
         return _refused(
             request, words % {"provider": provider_name(openid)}, f"identity:{claims['sub']}"
         )
-    auth_time = claims.get("auth_time")
     return go_on(
         request,
         user,
         next_,
         has_second_factor=has_second_factor(claims, openid),
-        # Where the provider does not tell, nobody knows when the person typed a password.
-        proved_at=float(auth_time) if isinstance(auth_time, int | float) else 0.0,
+        proved_at=_proved_at(claims),
     )
+
+
+def _proved_at(claims: Claims) -> float:
+    """Return when the person typed their password at the provider; 0 where it does not tell."""
+    auth_time = claims.get("auth_time")
+    return float(auth_time) if isinstance(auth_time, int | float) else 0.0
 
 
 def _is_of_this_session(request: HttpRequest) -> bool:

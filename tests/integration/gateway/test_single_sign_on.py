@@ -232,10 +232,31 @@ def test_change_of_factors_needs_recent_proof_at_provider(
     sign_in_at(browser, issuer, "13", **member(**claims))
     response = browser.send("GET /account/app/")
     assert (response.status == 200) == fresh
-    if not fresh:
-        page = browser.send(f"GET {response.headers['Location']}").body.decode()
-        link = html.unescape(re.search(r'href="(/login/sso/[^"]+)"', page)[1])
-        assert "prompt=login&max_age=0" in browser.send(f"GET {link}").headers["Location"]
+
+
+def ask_again(browser: Browser) -> str:
+    """Follow the way of a person who wants to change their factors, to the provider's address."""
+    location = browser.send("GET /account/app/").headers["Location"]
+    page = browser.send(f"GET {location}").body.decode()
+    link = html.unescape(re.search(r'href="(/login/sso/[^"]+)"', page)[1])
+    return browser.send(f"GET {link}").headers["Location"]
+
+
+def test_provider_is_made_to_ask_again(browser: Browser, issuer, settings):
+    settings.SECOND_FACTOR = True
+    sign_in_at(browser, issuer, "18", **member(auth_time=int(time.time()) - 3600))
+    location = ask_again(browser)
+    assert "prompt=login&max_age=0" in location
+    set_person(issuer, "18", **member(auth_time=int(time.time())))
+    assert come_back(browser, authorize(location, "18")).headers["Location"] == "/account/app/"
+    assert browser.send("GET /account/app/").status == 200
+
+
+def test_provider_that_does_not_ask_again_is_found(browser: Browser, issuer, settings):
+    settings.SECOND_FACTOR = True
+    sign_in_at(browser, issuer, "19", **member(auth_time=int(time.time()) - 3600))
+    location = ask_again(browser)
+    assert "did not ask you again" in refusal(come_back(browser, authorize(location, "19")))
 
 
 def test_answer_for_another_session_is_refused(browser: Browser, issuer):
