@@ -12,11 +12,11 @@ from gateway.signin.models import OpenSession
 
 # In this order: Edge and Opera name Chrome as well, and Chrome names Safari.
 _BROWSERS = (
-    ("Edg", "Edge"),
-    ("OPR", "Opera"),
-    ("Firefox", "Firefox"),
-    ("Chrome", "Chrome"),
-    ("Safari", "Safari"),
+    (re.compile("Edg(A|iOS)?/"), "Edge"),
+    (re.compile("OPR/"), "Opera"),
+    (re.compile("(Firefox|FxiOS)/"), "Firefox"),
+    (re.compile("(Chrome|CriOS)/"), "Chrome"),
+    (re.compile("Safari/"), "Safari"),
 )
 _SYSTEMS = (
     ("iPhone", "iPhone"),
@@ -49,6 +49,6 @@ def sessions_of(user: User) -> QuerySet[OpenSession]:
 
 def browser_of(user_agent: str) -> str:
     """Return the browser and the system of a User-Agent, such as `Firefox, Windows`; else ""."""
-    browser = next((name for mark, name in _BROWSERS if re.search(rf"\b{mark}/", user_agent)), "")
+    browser = next((name for mark, name in _BROWSERS if mark.search(user_agent)), "")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     return ", ".join(part for part in (browser, system) if part)

@@ -19,6 +19,11 @@ _CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko
             "(KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
             "Safari, iPhone",
         ),
+        (
+            "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 "
+            "(KHTML, like Gecko) CriOS/140.0 Mobile/15E148 Safari/604.1",
+            "Chrome, iPad",
+        ),
         ("curl/8.0", ""),
         ("", ""),
     ],
