@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo torch images space test test-faults test-images test-nodes test-rollouts screenshots coverage mutants fuzz check bench clean
+.PHONY: demo torch images space messages test test-faults test-images test-nodes test-rollouts screenshots coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
@@ -19,6 +19,17 @@ torch: $(DEMO)
 SPACE := out/space
 space: $(READY)
 	$(BIN)/python -m cluster.space.assemble $(SPACE)
+
+# Collects the words of the pages into gateway/locale, and compiles their translations. Needs gettext
+# (Debian: gettext). Translate what is empty or fuzzy in the .po files in between; a test finds the rest.
+DJANGO := LESIONSERVE_DEBUG=1 $(abspath $(BIN))/python -m gateway.manage
+LANGUAGES := es fr pt sw
+messages: $(READY)
+	cd gateway && $(DJANGO) makemessages --domain django --no-wrap --no-obsolete --add-location file \
+		$(addprefix --locale ,$(LANGUAGES))
+	cd gateway && $(DJANGO) makemessages --domain djangojs --no-wrap --no-obsolete --add-location file \
+		$(addprefix --locale ,$(LANGUAGES))
+	cd gateway && $(DJANGO) compilemessages $(addprefix --locale ,$(LANGUAGES))
 
 # Two processes. The tests of a file stay together, since they share what their fixtures start.
 test: $(READY)

@@ -1,9 +1,10 @@
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+
+from gateway.variables import is_this_machine
 
 
 @register(Tags.security)
@@ -22,7 +23,7 @@ def uploads_stay_in_memory(app_configs: object, **kwargs: Any) -> list[CheckMess
 @register(Tags.security, deploy=True)
 def images_travel_encrypted(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     url = urlsplit(settings.UPSTREAM_URL)
-    if url.scheme == "https" or _is_this_machine(url.hostname or ""):
+    if url.scheme == "https" or is_this_machine(url.hostname or ""):
         return []
     return [
         Warning(
@@ -79,10 +80,15 @@ def database_is_named(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+@register(Tags.security, deploy=True)
+def sign_in_takes_more_than_a_password(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    if settings.OPENID is not None or settings.REQUIRE_SECOND_FACTOR or settings.PUBLIC_DEMO_KEY:
+        return []
+    return [
+        Warning(
+            "A password alone lets people in.",
+            hint="Set LESIONSERVE_REQUIRE_SECOND_FACTOR, or LESIONSERVE_OIDC_ISSUER for your "
+            "single sign-on.",
+            id="gateway.W004",
+        )
+    ]

@@ -7,15 +7,9 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
+from gateway.sign_in_variables import SignInVariables
 from gateway.variables import (
     OWN_CERTIFICATES,
     ApiKeySecret,
@@ -43,6 +37,7 @@ SECRETS = (
     "LESIONSERVE_REDIS_URL",
     "LESIONSERVE_PROBE_KEY",
     "LESIONSERVE_ALERTS_TOKEN",
+    "LESIONSERVE_OIDC_CLIENT_SECRET",
 )
 
 
@@ -69,14 +64,11 @@ class ProbeSettings:
     every_s: float
 
 
-class Environment(BaseModel):
+class Environment(SignInVariables):
     """The gateway's settings from the environment; the aliases are the variables' names.
 
     Secrets have no default. Debug mode generates them for the life of the process.
     """
-
-    # Error messages leave the values out: some of them are secret.
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     debug: bool = Field(False, alias="LESIONSERVE_DEBUG")
     secret_key: SecretStr | None = Field(None, alias="LESIONSERVE_SECRET_KEY", min_length=50)

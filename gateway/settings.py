@@ -52,6 +52,11 @@ RETENTION_DAYS = ENVIRONMENT.retention_days
 OBSERVATION_DAYS = ENVIRONMENT.observation_days
 WATCH_ALPHA = ENVIRONMENT.watch_alpha
 
+# How people sign in besides their password. OPENID is None without single sign-on.
+SECOND_FACTOR = ENVIRONMENT.second_factor
+REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor  # roles
+OPENID = ENVIRONMENT.openid
+
 # The limits of a body
 IMAGE_LIMITS = ENVIRONMENT.image_limits
 MAX_UPLOAD_BYTES = IMAGE_LIMITS.max_bytes + FRAME_BYTES
@@ -72,6 +77,7 @@ INSTALLED_APPS = [
     "gateway.monitor",
     "gateway.reviews",
     "gateway.web",
+    "gateway.signin",
     "gateway.backup",
     "axes",
     "ninja",  # its templates and static files: /docs works without a CDN
@@ -90,6 +96,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -101,13 +108,12 @@ AUTHENTICATION_BACKENDS = [
     "gateway.people.backends.PeopleBackend",
 ]
 AXES_FAILURE_LIMIT = 5
-# By name and address together: nobody can lock out a person at another address, nor a whole
-# hospital behind one address.
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_PARAMETERS = "gateway.people.lockout.lockout_parameters"
 AXES_USERNAME_CALLABLE = "gateway.people.lockout.typed_name"
 AXES_CLIENT_IP_CALLABLE = "gateway.addresses.address_of_request"
 AXES_COOLOFF_TIME = timedelta(seconds=LOCKOUT_S)
 AXES_RESET_ON_SUCCESS = True
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "credential"]
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail records it instead
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
@@ -120,6 +126,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ]
@@ -131,6 +138,19 @@ ROOT_URLCONF = "gateway.urls" if PUBLIC_DEMO_KEY is None else "gateway.public_de
 ASGI_APPLICATION = "gateway.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False  # a redirect would drop the body of a POST
+# The languages of the pages. The cookie holds the choice of a person, or of nobody yet.
+LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("en", "English"),
+    ("es", "Español"),
+    ("fr", "Français"),
+    ("pt", "Português"),
+    ("sw", "Kiswahili"),
+]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_SECURE = True
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Strict"
 USE_TZ = True
 TIME_ZONE = "UTC"
 

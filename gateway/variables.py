@@ -1,5 +1,6 @@
 """The types of the settings' values, each with its own check and its own words for a wrong one."""
 
+import ipaddress
 import re
 import ssl
 from pathlib import Path
@@ -22,6 +23,16 @@ _API_KEY = re.compile("ls_[0-9a-f]{12}_[0-9a-f]{64}_[0-9a-f]{8}")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 # The last label has a letter: browsers match no IP address in `frame-ancestors`.
 _FRAME_ANCESTOR = re.compile(rf"https://({_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}(:[1-9][0-9]{{0,4}})?")
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host name or an address is that of the loopback."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _split(value: object) -> object:

@@ -15,6 +15,7 @@ from gateway.addresses import address_of_request
 from gateway.audit.events import COMMAND, Actor, actor_of, record_event
 from gateway.audit.models import Event
 from gateway.people.current import current_request
+from gateway.people.lockout import FACTOR
 from gateway.people.models import Member, Organisation
 
 Action = Event.Action
@@ -50,7 +51,9 @@ def _refused(
     organisation = None if person is None else Member.objects.organisation_of(person)
     address = None if request is None else address_of_request(request)
     subject = "" if person is None else f"user:{person}"
-    record_event(Action.SESSION_REFUSED, Actor("unknown", address), organisation, subject)
+    is_second = FACTOR in credentials
+    action = Action.SECOND_FACTOR_REFUSED if is_second else Action.SESSION_REFUSED
+    record_event(action, Actor("unknown", address), organisation, subject)
 
 
 @receiver(post_save, sender=User)

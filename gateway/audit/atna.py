@@ -37,7 +37,15 @@ CODES = {
     _Action.SESSION_BEGAN: _AUTHENTICATION,
     _Action.SESSION_ENDED: _AUTHENTICATION,
     _Action.SESSION_REFUSED: _AUTHENTICATION,
+    _Action.SECOND_FACTOR_USED: _AUTHENTICATION,
+    _Action.SECOND_FACTOR_REFUSED: _AUTHENTICATION,
+    _Action.IDENTITY_REFUSED: _AUTHENTICATION,
     # Security attributes of a user changed, which DICOM counts among the alerts.
+    _Action.SECOND_FACTOR_ADDED: _ALERT,
+    _Action.SECOND_FACTOR_REMOVED: _ALERT,
+    _Action.SECOND_FACTOR_RESET: _ALERT,
+    _Action.RECOVERY_CODES_MADE: _ALERT,
+    _Action.IDENTITY_LINKED: _ALERT,
     _Action.KEY_ISSUED: _ALERT,
     _Action.KEY_ROTATED: _ALERT,
     _Action.KEY_REVOKED: _ALERT,
@@ -61,7 +69,13 @@ CODES = {
     _Action.ROLLOUT_ROLLED_BACK: _ACTIVITY,
 }
 
-_FAILURES = (_Action.SESSION_REFUSED, _Action.ALERT_FIRED, _Action.ROLLOUT_ROLLED_BACK)
+_FAILURES = (
+    _Action.SESSION_REFUSED,
+    _Action.SECOND_FACTOR_REFUSED,
+    _Action.IDENTITY_REFUSED,
+    _Action.ALERT_FIRED,
+    _Action.ROLLOUT_ROLLED_BACK,
+)
 
 # EventOutcomeIndicator: success, minor failure (what the client sent), serious failure (ours).
 _SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"

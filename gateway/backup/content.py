@@ -12,10 +12,15 @@ from gateway.audit.chain import Head
 from gateway.backup.errors import BackupError
 from gateway.backup.manifest import Content, TrailEnd
 from gateway.predict.models import IdempotentRequest
+from gateway.signin.models import OpenSession
 from pipeline.text import few
 
 # Left out of backups: an ended session must not come back, and kept answers hold drawn images.
-TRANSIENT = (Session._meta.db_table, IdempotentRequest._meta.db_table)
+TRANSIENT = (
+    Session._meta.db_table,
+    OpenSession._meta.db_table,
+    IdempotentRequest._meta.db_table,
+)
 
 # Apps whose tables have other names, so that a table with such a beginning is not lesionserve's.
 _OF_DJANGO = {"admin", "auth", "contenttypes", "sessions"}

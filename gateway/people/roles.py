@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.transaction import atomic
 
 from gateway.people.scopes import FEEDBACK, PREDICT, READ_USAGE
+from gateway.role_names import RoleName
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ _RUN = frozenset(
 
 # The names are those of Django's groups. No role may change users: that would allow creating one
 # who sees every organisation. Only a superuser or a command may.
-ROLES = {
+ROLES: dict[RoleName, Role] = {
     "clinician": Role(frozenset({PREDICT, FEEDBACK})),
     "auditor": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS),
     "operator": Role(frozenset({READ_USAGE}), _READ_CHARTS | _READ_KEYS | _RUN),
@@ -42,7 +43,8 @@ ROLES = {
 
 def scopes_of(groups: Iterable[str]) -> frozenset[str]:
     """Return the union of the scopes of the named roles."""
-    return frozenset().union(*(ROLES[name].scopes for name in groups if name in ROLES))
+    names = frozenset(groups)
+    return frozenset().union(*(role.scopes for name, role in ROLES.items() if name in names))
 
 
 @atomic

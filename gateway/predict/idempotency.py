@@ -6,7 +6,6 @@ else the request may be sent again at once.
 """
 
 import asyncio
-import base64
 import hashlib
 import re
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from pydantic import ValidationError
 
 from gateway.database import IMAGE_WAITS_S, DatabaseUnavailable, in_database
+from gateway.encryption import cipher_of
 from gateway.errors import Conflict, IdempotencyKeyReused
 from gateway.http_headers import Headers, values
 from gateway.people.models import Organisation
@@ -183,5 +182,4 @@ def forget_expired() -> None:
 
 
 def _cipher() -> Fernet:
-    secret = salted_hmac("lesionserve.idempotency", b"answers", algorithm="sha256").digest()
-    return Fernet(base64.urlsafe_b64encode(secret))
+    return cipher_of("lesionserve.idempotency", "answers")

@@ -1,6 +1,6 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -17,13 +17,6 @@ from gateway.web.visitor import visitor_of
 
 # Scenes of weights/recipe, which shows how they were made.
 EXAMPLES = [f"web/examples/synthetic-{number}.jpg" for number in range(1, 5)]
-
-
-class SignIn(LoginView):
-    """The sign-in page. Django changes the session's key at sign-in, and checks `next`."""
-
-    template_name = "web/login.html"
-    redirect_authenticated_user = True
 
 
 class SignOut(LogoutView):

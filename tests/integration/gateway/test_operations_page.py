@@ -1,6 +1,7 @@
 """The operations page as an operator meets it: by its roles, in its states, on its screens."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -98,6 +99,19 @@ async def test_operator_signs_in_and_sees_that_everything_works(page: Page, ingr
     await expect(page.get_by_text("LESIONSERVE_PROMETHEUS_URL")).to_be_visible()
 
 
+async def test_numbers_of_charts_stay_numbers_in_other_languages(page: Page, ingress: FakeIngress):
+    await sync_to_async(changed)()
+    await page.context.set_extra_http_headers({"Accept-Language": "es"})
+    await sync_to_async(person)("olga", "operator")
+    await page.goto(f"{page.url}login/?next=/operations")
+    await page.get_by_label("Nombre de usuario").fill("olga")
+    await page.get_by_label("Contraseña").fill(PASSWORD)
+    await page.get_by_label("Contraseña").press("Enter")
+    await expect(page.locator("svg rect.usual")).to_have_count(1)
+    await expect(page.locator("svg rect.usual")).to_have_attribute("x", re.compile(r"^\d+\.\d$"))
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
 async def test_page_says_what_is_wrong_and_since_when(page: Page, ingress: FakeIngress):
     await sync_to_async(broken)()
     ingress.answer = not_ready
@@ -170,9 +184,13 @@ async def test_page_is_refused_to_other_roles(page: Page, ingress: FakeIngress, 
     await expect(page.locator("#state")).to_have_count(0)
 
 
-async def test_operator_finds_page_from_first_page(page: Page, ingress: FakeIngress):
+async def test_operator_lands_on_page_and_finds_it_from_first_page(
+    page: Page, ingress: FakeIngress
+):
     await sync_to_async(person)("olga", "operator")
     await sign_in(page, "olga")
+    await expect(page.locator("#state")).to_be_visible()
+    await page.get_by_role("link", name="Images").click()
     await page.get_by_role("link", name="Operations").click()
     await expect(page.locator("#state")).to_be_visible()
 

@@ -107,7 +107,8 @@ def test_code_is_of_root_and_nobody_can_write_it(image):
 def test_any_user_can_run_commands_and_server(image):
     """On a read-only file system, with the command and the health check of the image."""
     options = (*ANY_USER, *SETTINGS)
-    check_all = "python -m gateway.manage check --deploy --fail-level WARNING 2>&1"
+    settings = "LESIONSERVE_SECOND_FACTOR=true LESIONSERVE_REQUIRE_SECOND_FACTOR=all"
+    check_all = f"{settings} python -m gateway.manage check --deploy --fail-level WARNING 2>&1"
     assert "The database is " in run_in(image, "sh", "-c", check_all, options=options)
     details = inspect(image)
     health = details["Healthcheck"]["Test"]

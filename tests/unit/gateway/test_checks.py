@@ -7,6 +7,7 @@ from gateway.checks import (
     certificates_are_used,
     database_is_named,
     images_travel_encrypted,
+    sign_in_takes_more_than_a_password,
     uploads_stay_in_memory,
 )
 from gateway.environment import Environment
@@ -110,3 +111,20 @@ def test_check_warns_of_database_that_nobody_chose(monkeypatch, tmp_path):
     assert message.id == "gateway.W003"
     assert f"DATABASE_URL is not set. The database is the SQLite file {tmp_path}/" in message.msg
     assert "single quotes" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({}, ["gateway.W004"]),
+        ({"SECOND_FACTOR": True}, ["gateway.W004"]),  # nobody has to have one
+        ({"SECOND_FACTOR": True, "REQUIRE_SECOND_FACTOR": frozenset({"admin"})}, []),
+        ({"OPENID": object()}, []),
+        ({"PUBLIC_DEMO_KEY": "a key"}, []),  # which nobody signs in to
+    ],
+    ids=str,
+)
+def test_check_warns_where_password_alone_lets_in(settings, changes, warnings):
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    assert [message.id for message in sign_in_takes_more_than_a_password(None)] == warnings

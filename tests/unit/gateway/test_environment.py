@@ -16,6 +16,12 @@ GOOD = {
     "PATH": "/usr/bin",
 }
 
+OIDC = {
+    "LESIONSERVE_OIDC_ISSUER": "https://login.example/realm",
+    "LESIONSERVE_OIDC_CLIENT_ID": "lesionserve",
+    "LESIONSERVE_OIDC_CLIENT_SECRET": "a client's secret",
+}
+
 
 def test_three_secrets_suffice():
     environment = Environment.read(GOOD)
@@ -310,7 +316,8 @@ def test_secret_is_read_from_file(tmp_path, name):
     }
     value = values.get(name, "s" * 50)
     (tmp_path / "secret").write_text(f"{value}\n")
-    variables = GOOD | {"LESIONSERVE_PROBE_URL": "https://gateway.example"} | PROBE | {name: ""}
+    whole = GOOD | OIDC | {"LESIONSERVE_PROBE_URL": "https://gateway.example"} | PROBE
+    variables = whole | {name: ""}
     given = Environment.read(variables | {f"{name}_FILE": str(tmp_path / "secret")})
     assert given == Environment.read(variables | {name: value})
 
@@ -322,7 +329,7 @@ def test_every_secret_has_a_file_variable():
     assert secret < set(SECRETS)
     assert set(SECRETS) <= {field.alias for field in fields}
     example = (ROOT / "configs/gateway.env.example").read_text().partition("\n\n")[0]
-    assert set(re.findall(r"\w*(?:KEY|TOKEN|URL)\b", example)) == set(SECRETS)
+    assert set(re.findall(r"\w*(?:KEY|TOKEN|URL|SECRET)\b", example)) == set(SECRETS)
 
 
 def test_wrong_secret_files_are_named_in_one_error(tmp_path):
@@ -343,3 +350,68 @@ def test_short_secret_of_file_is_refused(tmp_path):
     variables["LESIONSERVE_AUDIT_KEY_FILE"] = str(tmp_path / "key")
     with pytest.raises(ImproperlyConfigured, match=r"^LESIONSERVE_AUDIT_KEY: .*32"):
         Environment.read(variables)
+
+
+GROUPS = '{"cn=ward 7,o=clinic": {"organisation": "St. Mary", "role": "clinician"}}'
+
+
+def test_second_factor_and_single_sign_on_are_off_by_default():
+    environment = Environment.read(GOOD)
+    assert (environment.second_factor, environment.require_second_factor) == (False, frozenset())
+    assert environment.openid is None
+
+
+@pytest.mark.parametrize(
+    ("value", "roles"),
+    [
+        ("all", {"clinician", "auditor", "operator", "admin"}),
+        ("operator, admin", {"operator", "admin"}),
+        ("", set()),
+    ],
+)
+def test_roles_that_need_second_factor(value, roles):
+    given = {"LESIONSERVE_SECOND_FACTOR": "true", "LESIONSERVE_REQUIRE_SECOND_FACTOR": value}
+    assert Environment.read(GOOD | given).require_second_factor == roles
+
+
+def test_single_sign_on_is_read():
+    openid = Environment.read(GOOD | OIDC | {"LESIONSERVE_OIDC_GROUPS": GROUPS}).openid
+    assert openid.issuer == "https://login.example/realm"
+    assert openid.places["cn=ward 7,o=clinic"].organisation == "St. Mary"
+    assert (openid.links_by_email, openid.second_factor) == (False, "claimed")
+    assert "a client's secret" not in repr(openid)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"LESIONSERVE_REQUIRE_SECOND_FACTOR": "all"}, "LESIONSERVE_SECOND_FACTOR=true"),
+        ({"LESIONSERVE_REQUIRE_SECOND_FACTOR": "nurse"}, "some of clinician"),
+        ({"LESIONSERVE_REQUIRE_SECOND_FACTOR": "all,admin"}, "some of clinician"),
+        ({"LESIONSERVE_SECOND_FACTOR": "perhaps"}, "LESIONSERVE_SECOND_FACTOR"),
+        ({"LESIONSERVE_OIDC_ISSUER": "http://login.example"}, "https:// URL is needed"),
+        ({"LESIONSERVE_OIDC_ISSUER": "login.example"}, "https:// URL"),
+        ({"LESIONSERVE_OIDC_CLIENT_SECRET": None}, "LESIONSERVE_OIDC_CLIENT_SECRET: required"),
+        ({"LESIONSERVE_OIDC_ISSUER": None}, "LESIONSERVE_OIDC_ISSUER: required with"),
+        ({"LESIONSERVE_OIDC_SCOPES": "profile"}, "one of them is `openid`"),
+        ({"LESIONSERVE_OIDC_GROUPS": "nurses=clinician"}, "write JSON such as"),
+        ({"LESIONSERVE_OIDC_GROUPS": '{"a": {"organisation": "b"}}'}, "LESIONSERVE_OIDC_GROUPS"),
+        (
+            {"LESIONSERVE_OIDC_GROUPS": '{"a": {"organisation": "b", "role": "root"}}'},
+            "LESIONSERVE_OIDC_GROUPS",
+        ),
+        ({"LESIONSERVE_OIDC_SECOND_FACTOR": "sometimes"}, "LESIONSERVE_OIDC_SECOND_FACTOR"),
+        ({"LESIONSERVE_OIDC_CA": __file__}, "LESIONSERVE_OIDC_CA"),
+    ],
+    ids=str,
+)
+def test_wrong_sign_in_setting_is_named(changes, words):
+    given = {name: value for name, value in (GOOD | OIDC | changes).items() if value is not None}
+    with pytest.raises(ImproperlyConfigured, match=re.escape(words)) as raised:
+        Environment.read(given)
+    assert "a client's secret" not in str(raised.value)
+
+
+def test_provider_on_this_machine_may_use_plain_http():
+    issuer = {"LESIONSERVE_OIDC_ISSUER": "http://localhost:8080/realm"}
+    assert Environment.read(GOOD | OIDC | issuer).openid.issuer == "http://localhost:8080/realm"

@@ -13,6 +13,7 @@ from gateway.audit.events import COMMAND
 from gateway.people.actions import add_person
 from gateway.people.models import DEFAULT_NAME
 from gateway.people.roles import ROLES
+from gateway.role_names import RoleName
 
 
 class Command(terminal.Command):
@@ -22,14 +23,22 @@ class Command(terminal.Command):
         parser.add_argument("username")
         parser.add_argument("--role", required=True, choices=sorted(ROLES))
         parser.add_argument("--organisation", default=DEFAULT_NAME, help="made on first use")
+        parser.add_argument("--email", default="", help="by which single sign-on may find them")
 
     def handle(
-        self, *args: Any, username: str, role: str, organisation: str, **options: Any
+        self,
+        *args: Any,
+        username: str,
+        role: RoleName,
+        organisation: str,
+        email: str,
+        **options: Any,
     ) -> None:
         if User.objects.filter(username=username).exists():
             raise CommandError("someone has this name already")
         # Staff may enter the admin, which shows them nothing beyond their permissions.
-        user = User(username=username, is_staff=bool(ROLES[role].permissions))
+        is_staff = bool(ROLES[role].permissions)
+        user = User(username=username, email=email, is_staff=is_staff)
         try:
             user.clean_fields(exclude=["password"])
             password = _password()
