@@ -122,7 +122,7 @@ def test_check_warns_of_database_that_nobody_chose(monkeypatch, tmp_path):
         ({"OPENID": object()}, []),
         ({"PUBLIC_DEMO_KEY": "a key"}, []),  # which nobody signs in to
     ],
-    ids=str,
+    ids=["nothing", "offered", "required", "single sign-on", "public demo"],
 )
 def test_check_warns_where_password_alone_lets_in(settings, changes, warnings):
     for name, value in changes.items():

@@ -208,10 +208,11 @@ async def test_cancel_leaves_lesion_as_it_was(page: Page):
     assert await page.evaluate("editor.isActive") is False
 
 
-async def test_next_study_ends_editing(page: Page):
+@pytest.mark.parametrize("study", ["viewer.study", "null"])
+async def test_next_study_ends_editing(page: Page, study):
     await start(page, "edit(0)")
     await show_scene(page)
-    await page.evaluate("viewers[0].show(viewer.study)")
+    await page.evaluate(f"viewers[0].show({study})")
     assert await outlines(page) == ["cancel"]
 
 

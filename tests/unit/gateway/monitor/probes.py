@@ -23,9 +23,11 @@ def golden_set(digest: str = DIGEST, image: bytes | None = None) -> GoldenSet:
     return parse_golden(json.dumps(golden(image or jpeg(), digest)).encode())
 
 
-def answer(digest: str = DIGEST, score: float = 0.875) -> httpx.Response:
+def answer(
+    digest: str = DIGEST, score: float = 0.875, image: bytes | None = None
+) -> httpx.Response:
     """Return the answer of a model with this digest, which gives its lesion this score."""
-    content = prediction(ID)
+    content = prediction(ID, image)
     content["options"]["visualization"], content["visualization"] = "none", None
     content["model"]["bundle_sha256"] = digest
     content["detections"][0]["score"] = score

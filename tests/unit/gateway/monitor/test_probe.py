@@ -84,7 +84,8 @@ async def test_score_beyond_tolerance_disagrees():
 async def test_new_model_is_probed_with_its_own_cases():
     image = jpeg(64, 49)
     clinic = Clinic(
-        answers=[answer(), answer(OTHER)], sets=[golden_set(), golden_set(OTHER, image)]
+        answers=[answer(), answer(OTHER, image=image)],
+        sets=[golden_set(), golden_set(OTHER, image)],
     )
     prober = clinic.prober()
     assert (await prober.run(0)).agrees

@@ -2,21 +2,29 @@ import { percent } from "../percent.js";
 import { words } from "./lesion_list.js";
 import { message } from "./messages.js";
 
-// Return the headline of a study's list.
-export function headline(study) {
+// Return what is said beside a study, by the selector of its line; "" where a line says nothing.
+export function notesOf(study) {
+  return {
+    ".viewer-count": study.isWithheld ? "" : headline(study),
+    ".viewer-caution": caution(study),
+    ".viewer-below": belowThreshold(study),
+  };
+}
+
+function headline(study) {
   const { below_threshold: below } = study.answer;
   if (study.lesions.length === 0 && below > 0) return message("found.above");
   return message("found", { count: study.lesions.length });
 }
 
 // Return what must be said of the image itself, or "".
-export function caution(study) {
+function caution(study) {
   if (study.isWithheld) return message("withheld");
   return study.isUngradable ? message("ungradable") : "";
 }
 
 // Return how many lesions the answer itself leaves out, or "".
-export function belowThreshold({ answer, isWithheld }) {
+function belowThreshold({ answer, isWithheld }) {
   const { options, below_threshold: count } = answer;
   if (isWithheld || options.score_threshold === null || count === 0) return "";
   return message("below", { count, threshold: percent(options.score_threshold) });

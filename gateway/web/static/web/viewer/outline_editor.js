@@ -30,7 +30,11 @@ export class OutlineEditor extends EventTarget {
     for (const button of this.#bar.querySelectorAll("[data-edit]")) {
       button.addEventListener("click", () => actions[button.dataset.edit]());
     }
-    viewer.addEventListener("shown", () => this.#tool !== null && viewer.study !== this.#study && this.cancel());
+    viewer.addEventListener("shown", () => {
+      if (!this.isActive || viewer.study === this.#study) return;
+      this.#focusBefore = null; // the person is elsewhere by now
+      this.cancel();
+    });
   }
 
   get isActive() {
@@ -43,7 +47,7 @@ export class OutlineEditor extends EventTarget {
     const { loops, hasHoles } = segmentation === null ? editable(lesion.outline, lesion.box) : ofLists(segmentation);
     this.#open(lesion, loops);
     if (hasHoles) this.#say("edit.holes");
-    this.#viewer.enlarge(lesion.box);
+    this.#viewer.enlarge(boundsOf(loops.flat()));
   }
 
   // Draw the outline of a lesion that the model missed.
@@ -139,6 +143,12 @@ export class OutlineEditor extends EventTarget {
   #part(selector) {
     return this.#bar.querySelector(selector);
   }
+}
+
+// Return the box of points, XYXY.
+function boundsOf(points) {
+  const [columns, rows] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  return [Math.min(...columns), Math.min(...rows), Math.max(...columns), Math.max(...rows)];
 }
 
 function ofLists(segmentation) {

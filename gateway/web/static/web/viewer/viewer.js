@@ -1,10 +1,12 @@
 import { copyOf } from "../elements.js";
+import { Appearance } from "./appearance.js";
 import { Filters } from "./filters.js";
 import { listenToKeys } from "./keys.js";
 import { LesionList, words } from "./lesion_list.js";
+import { Link } from "./link.js";
 import { Measuring } from "./measuring.js";
 import { message } from "./messages.js";
-import { belowThreshold, caution, described, headline } from "./notes.js";
+import { described, notesOf } from "./notes.js";
 import { Panels } from "./panels.js";
 import { pictureOf } from "./picture.js";
 import { Screen } from "./screen.js";
@@ -21,10 +23,11 @@ export class Viewer extends EventTarget {
   #study = null;
   #visibility = null;
   #selected = null;
-  #linked = null;
-  #isFollowing = false;
+  #described = "";
   #isScaling = false; // whether the ruler's line is drawn for the scale
   #screen;
+  #link;
+  #appearance;
   #toolbar;
   #filters;
   #list;
@@ -37,19 +40,21 @@ export class Viewer extends EventTarget {
     this.#root = root;
     root.replaceChildren(copyOf("viewer"));
     this.#screen = new Screen(this.#part(".viewer-stage"));
-    this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, (opacity) => this.#setOpacity(opacity));
+    this.#link = new Link(this.viewport);
+    const announce = (words) => this.announce(words);
+    const original = this.#part(".viewer-original");
+    this.#appearance = new Appearance(this.#screen, original, announce, () => this.#showState());
+    const setOpacity = (opacity) => this.#appearance.setOpacity(opacity);
+    this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, setOpacity);
     this.#filters = new Filters((selector) => this.#part(selector), () => this.#filter());
-    this.#list = new LesionList(
-      this.#part(".viewer-lesions"),
-      (id) => this.#choose(id),
-      (id) => this.#hover(id),
-    );
+    const [choose, hover] = [(id) => this.#choose(id), (id) => this.#hover(id)];
+    this.#list = new LesionList(this.#part(".viewer-lesions"), choose, hover);
     this.#panels = new Panels(root.querySelectorAll(".viewer-panel"), this.#toolbar);
     this.#measuring = this.#makeMeasuring();
     listenToKeys(this.#part(".viewer"), this.#picture, this.#actions, () => this.#screen.tool);
-    this.#screen.addEventListener("choose", ({ detail }) => this.#choose(detail.id));
-    this.#screen.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
-    this.#screen.addEventListener("view", () => this.#moved());
+    this.#screen.addEventListener("choose", ({ detail }) => choose(detail.id));
+    this.#screen.addEventListener("hover", ({ detail }) => hover(detail.id));
+    this.#screen.addEventListener("view", () => this.#showState());
     this.#part(".viewer").hidden = true;
   }
 
@@ -74,16 +79,18 @@ export class Viewer extends EventTarget {
     this.#selected = null;
     this.#measuring.open(study);
     this.#visibility = study && new Visibility(study);
+    this.#described = "";
     this.#part(".viewer").hidden = study === null;
     this.#list.open(study, this.#measuring.scale);
     this.#screen.style.isDrawn = true;
     if (study !== null) this.#part(".viewer").style.setProperty("--aspect", study.width / study.height);
     this.#screen.open(study, this.#measuring.scale);
-    if (study === null) return;
+    if (study === null) {
+      this.dispatchEvent(new CustomEvent("shown", { detail: { hidden: 0, total: 0 } }));
+      return;
+    }
     this.#filters.open(study, this.#visibility);
-    this.#write(".viewer-count", study.isWithheld ? "" : headline(study));
-    this.#write(".viewer-caution", caution(study));
-    this.#write(".viewer-below", belowThreshold(study));
+    for (const [selector, words] of Object.entries(notesOf(study))) this.#write(selector, words);
     this.#part(".viewer-caution").classList.toggle("withheld", study.isWithheld);
     this.#part(".viewer-lesions").hidden = study.lesions.length === 0;
     this.#picture.ariaLabel = message("name", { name: study.name });
@@ -114,13 +121,7 @@ export class Viewer extends EventTarget {
 
   // Zoom and pan together with another viewer from now on; null ends that.
   linkWith(viewer) {
-    const before = this.#linked;
-    if (before === viewer) return;
-    this.#linked = viewer;
-    if (before !== null && before.#linked === this) before.linkWith(null);
-    if (viewer === null) return;
-    viewer.linkWith(this);
-    this.#moved();
+    this.#link.to(viewer === null ? null : viewer.#link);
   }
 
   // Return a PNG of the image with the lesions that are shown, numbered.
@@ -176,9 +177,9 @@ export class Viewer extends EventTarget {
     fit: () => this.#screen.glide.to(this.viewport.whole),
     actualSize: () => this.#screen.glide.to(this.viewport.zoomed(devicePixelRatio / this.viewport.scale)),
     pan: (right, down) => this.viewport.panBy(right, down),
-    overlay: () => this.#switchOverlay(),
-    style: () => this.#switchStyle(),
-    original: () => this.#switchOriginal(),
+    overlay: () => this.#visibility.total > 0 && this.#appearance.switchOverlay(),
+    style: () => this.#visibility.total > 0 && this.#appearance.switchStyle(),
+    original: () => this.#appearance.switchOriginal(),
     ruler: () => this.#switchRuler(),
     scale: () => this.#panels.toggle("scale") && this.#measuring.show(),
     help: () => this.#panels.toggle("help"),
@@ -198,7 +199,8 @@ export class Viewer extends EventTarget {
     });
     measuring.addEventListener("scale", () => {
       this.#list.measure();
-      this.#restyle();
+      this.invalidate();
+      this.#showState();
     });
     return measuring;
   }
@@ -248,44 +250,8 @@ export class Viewer extends EventTarget {
     this.#filters.tell();
     this.#screen.draw(shown);
     if (this.#selected !== null && !shown.some(({ id }) => id === this.#selected)) this.#choose(null);
-    this.#describe();
     this.#showState();
     this.dispatchEvent(new CustomEvent("shown", { detail: { hidden, total } }));
-  }
-
-  #switchOverlay() {
-    if (this.#visibility.total === 0) return;
-    const { style } = this.#screen;
-    style.isDrawn = !style.isDrawn;
-    this.#describe();
-    this.announce(message(style.isDrawn ? "on" : "off"));
-    this.#restyle();
-  }
-
-  #switchStyle() {
-    if (this.#visibility.total === 0) return;
-    const { style } = this.#screen;
-    style.style = style.style === "fill" ? "outline" : "fill";
-    this.announce(message(`style.${style.style}`));
-    this.#restyle();
-  }
-
-  #setOpacity(opacity) {
-    const { style } = this.#screen;
-    style.opacity[style.style] = opacity;
-    this.#restyle();
-  }
-
-  #restyle() {
-    this.#showState();
-    this.invalidate();
-  }
-
-  #switchOriginal() {
-    const pane = this.#part(".viewer-original");
-    pane.hidden = !pane.hidden;
-    this.announce(message(pane.hidden ? "original.off" : "original.on"));
-    this.#showState();
   }
 
   #switchRuler() {
@@ -297,18 +263,7 @@ export class Viewer extends EventTarget {
     if (tool === null) this.focus();
   }
 
-  #moved() {
-    if (this.#study !== null) this.#showState();
-    if (this.#linked !== null && !this.#isFollowing) this.#linked.#follow(this.viewport.relative);
-  }
-
-  #follow(view) {
-    this.#isFollowing = true;
-    this.viewport.setRelative(view);
-    this.#isFollowing = false;
-  }
-
-  // Show the state of the buttons.
+  // Show the state in the buttons, and in words.
   #showState() {
     if (this.#study === null) return;
     const { viewport, style, tool } = this.#screen;
@@ -317,18 +272,22 @@ export class Viewer extends EventTarget {
       isFit: viewport.isFit,
       isMost: viewport.scale >= viewport.most,
       style,
-      isOriginalShown: !this.#part(".viewer-original").hidden,
+      isOriginalShown: this.#appearance.isOriginalShown,
       isRuling: tool === this.#measuring.ruler,
       isEditing: tool !== null && tool !== this.#measuring.ruler,
       hasScale: this.#measuring.scale.millimetres !== null,
       hasLesions: this.#visibility.total > 0,
     });
+    this.#describe();
   }
 
   // Write what the picture shows: over it where something is hidden, and all of it for a screen reader.
   #describe() {
     const { isDrawn } = this.#screen.style;
     const { hidden, total, sentence } = this.#visibility;
+    const state = `${isDrawn} ${sentence}`;
+    if (this.#described === state) return; // while the picture only moves
+    this.#described = state;
     this.#write(".viewer-chip", !isDrawn && total > 0 ? message("off") : hidden > 0 ? sentence : "");
     this.#part(".viewer-picture canvas").ariaLabel = described(this.#study, this.#visibility, isDrawn);
   }
