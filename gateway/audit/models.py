@@ -278,6 +278,7 @@ class Event(Sealed):
         WATCH_ACKNOWLEDGED = "watch.acknowledged"
         OBSERVATIONS_EXPORTED = "observations.exported"
         FEEDBACK_GIVEN = "feedback.given"
+        FEEDBACK_EXPORTED = "feedback.exported"
         ROLLOUT_STARTED = "rollout.started"
         ROLLOUT_PROMOTED = "rollout.promoted"
         ROLLOUT_ABORTED = "rollout.aborted"

@@ -94,8 +94,9 @@ def _keep(record: Record, before: Content, content: Content, author: str) -> Map
     new: Counter[str] = Counter(
         verdict.verdict for verdict in changed if _keep_verdict(record, verdict, author)
     )
-    if content.missed != before.missed and _keep_missed(record, content.missed, author):
-        new[MISSED] = sum(missed.count for missed in content.missed)
+    missed = content.missed or []
+    if content.missed != before.missed and _keep_missed(record, missed, author):
+        new[MISSED] = sum(each.count for each in missed)
     if content.ungradable is not None and content.ungradable != before.ungradable:
         new[UNGRADABLE] = 1
     return new

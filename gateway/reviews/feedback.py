@@ -146,7 +146,9 @@ class Content(_Body):
     """All that one author says about an answer, in the shape of the body."""
 
     lesions: list[LesionVerdict] = []
-    missed: list[MissedLesions] = []
+    missed: list[MissedLesions] | None = Field(
+        default=None, description="null: the author did not say whether any were missed"
+    )
     ungradable: Ungradable | None = None
     comment: Comment | None = Field(
         default=None, description="one line. Never write a patient's name or number"
@@ -157,7 +159,8 @@ class Feedback(_Body):
     """What the caller says about an answer.
 
     A verdict takes the place of the caller's earlier one on the same lesion; other lesions keep
-    theirs. `missed` takes the place of all that the caller had called missed. `ungradable` and
+    theirs. `missed` takes the place of all that the caller had called missed; an empty list says
+    that there is none. `ungradable` and
     `comment` stay as they were where they are left out, and are taken back by null.
     """
 

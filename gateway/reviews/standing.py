@@ -62,7 +62,7 @@ def _standing(
     given = Content() if version is None else Content.model_validate_json(version.content)
     content = Content(
         lesions=_lesions(given.lesions, verdicts),
-        missed=in_order(_missed_lesions(given.missed, missed)),
+        missed=_missed_lesions(given.missed, missed),
         ungradable=given.ungradable,
         comment=given.comment,
     )
@@ -95,16 +95,22 @@ def _lesions(given: Iterable[LesionVerdict], rows: Iterable[Verdict]) -> list[Le
     ]
 
 
-def _missed_lesions(given: Iterable[MissedLesions], rows: Iterable[Missed]) -> list[MissedLesions]:
+def _missed_lesions(
+    given: Sequence[MissedLesions] | None, rows: Sequence[Missed]
+) -> list[MissedLesions] | None:
+    """Return what the rows say, or None where the author said nothing of missed lesions."""
+    if given is None and not rows:
+        return None
     known: dict[tuple[str, int, str], list[MissedLesions]] = defaultdict(list)
-    for missed in given:
+    for missed in given or ():
         known[missed_values(missed)].append(missed)
-    return [
+    lesions = [
         known[key].pop(0)
         if known[key := (row.label, row.count, repr(row.box))]
         else MissedLesions(label=row.label, count=row.count, box=row.box)
         for row in rows
     ]
+    return in_order(lesions)
 
 
 def verdict_values(lesion: LesionVerdict) -> tuple[int, str, str, str]:

@@ -48,7 +48,7 @@ class _Counted:
     def of(cls, content: Content) -> "_Counted":
         return cls(
             sorted(verdict_values(lesion) for lesion in content.lesions),
-            sorted(missed_values(missed) for missed in content.missed),
+            sorted(missed_values(missed) for missed in content.missed or ()),
         )
 
     def ordered(self) -> "_Counted":

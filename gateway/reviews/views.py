@@ -103,5 +103,5 @@ def _verdicts(standing: Standing) -> list[GivenVerdict]:
 def _missed(standing: Standing) -> list[GivenMissed]:
     return [
         GivenMissed(**missed.model_dump(), by=standing.author, at=standing.missed_at or standing.at)
-        for missed in standing.content.missed
+        for missed in standing.content.missed or ()
     ]

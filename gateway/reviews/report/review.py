@@ -32,7 +32,7 @@ def _lines(standing: Standing, labels: Labels) -> Iterator[str]:
     if content.ungradable is not None:
         yield _("The reviewer calls the image ungradable.")
         yield words.reason(content.ungradable.reason)
-    for missed in content.missed:
+    for missed in content.missed or ():
         yield _missed(missed, labels)
     if content.comment is not None:
         yield _("Comment: %(comment)s") % {"comment": content.comment}

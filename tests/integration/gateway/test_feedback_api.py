@@ -77,7 +77,7 @@ def test_caller_reads_own_version_and_everybodys_authors(gateway: Gateway, reque
     rounded = [[10, 10, 40, 10, 40, 30.12]]
     assert view["mine"] == {
         "lesions": [ACCEPTED | {"new_label": None, "outline": rounded}],
-        "missed": [],
+        "missed": None,
         "ungradable": {"reason": "glare"},
         "comment": "Después del ácido acético",
     }

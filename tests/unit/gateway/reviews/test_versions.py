@@ -101,6 +101,14 @@ def test_missed_lesions_in_another_order_are_the_same():
     assert Version.objects.count() == 1
 
 
+def test_that_nothing_was_missed_is_said_once():
+    record = answered({"LSIL": 0, "HSIL": 0})
+    assert mine(say(record, comment="a")).missed is None
+    given = say(record, missed=[])
+    assert (mine(given).missed, given.new, given.view.version) == ([], {}, 2)
+    assert say(record, missed=[]).view == given.view
+
+
 def test_ungradable_is_said_and_taken_back():
     record = answered()
     given = say(record, ungradable={"reason": "glare"})
