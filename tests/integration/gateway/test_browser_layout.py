@@ -6,7 +6,14 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
-from tests.integration.gateway.browser import answer_of, answering, drop, send, sign_in
+from tests.integration.gateway.browser import (
+    answer_of,
+    answering,
+    drop,
+    open_start_page,
+    send,
+    sign_in,
+)
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent, prediction
 from tests.integration.gateway.test_sessions import person
@@ -101,6 +108,7 @@ async def test_dropped_file_is_never_opened(page: Page, tmp_path: Path, address:
 async def test_browser_does_not_open_file_that_auditor_drops(page: Page, tmp_path: Path):
     await sync_to_async(person)("auditor", "auditor")
     await sign_in(page, "auditor")
+    await open_start_page(page)
     await expect(page.get_by_text("Signed in as auditor")).to_be_visible()
     await assert_drop_is_caught(page, tmp_path / "scan.jpg")
 

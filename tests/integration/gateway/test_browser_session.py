@@ -6,7 +6,14 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.async_api import Page, expect
 
-from tests.integration.gateway.browser import cards, choose, find_lesions, send, sign_in
+from tests.integration.gateway.browser import (
+    cards,
+    choose,
+    find_lesions,
+    open_start_page,
+    send,
+    sign_in,
+)
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.test_sessions import PASSWORD, person
@@ -89,6 +96,7 @@ async def test_other_person_in_another_tab_removes_results(page: Page, ingress: 
     tab = await other_tab(page)
     await tab.get_by_role("button", name="Sign out").click()
     await sign_in(tab, "auditor")
+    await open_start_page(tab)
     await expect(tab.get_by_text("Signed in as auditor")).to_be_visible()
     await assert_removed(page, "removed")
 
@@ -168,6 +176,7 @@ async def test_person_without_predict_right_sees_other_views(
 ):
     await sync_to_async(person)(role, role)
     await sign_in(page, role)
+    await open_start_page(page)
     title = page.get_by_role("heading", name="Your account cannot analyse images")
     await expect(title).to_be_visible()
     await expect(page.get_by_text(f"Its role is {role}")).to_be_visible()
