@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from playwright.async_api import Locator, Page, expect
 
@@ -83,6 +85,12 @@ async def sign_in(page: Page, name: str = "nurse", password: str = PASSWORD) -> 
     await page.get_by_label("User name").fill(name)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
+
+
+async def open_start_page(page: Page) -> None:
+    """Open the page of images as a person who lands elsewhere after signing in."""
+    await page.wait_for_url(re.compile("/(admin|operations)"))
+    await page.goto(urljoin(page.url, "/"))
 
 
 def answer_of(sent: Sent, **changes: Any) -> dict[str, Any]:

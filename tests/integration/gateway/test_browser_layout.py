@@ -14,6 +14,7 @@ from tests.integration.gateway.browser import (
     cards,
     drop,
     names,
+    open_start_page,
     pane,
     send,
     sign_in,
@@ -164,6 +165,7 @@ async def test_dropped_file_is_never_opened(page: Page, tmp_path: Path, address:
 async def test_browser_does_not_open_file_that_auditor_drops(page: Page, tmp_path: Path):
     await sync_to_async(person)("auditor", "auditor")
     await sign_in(page, "auditor")
+    await open_start_page(page)
     await expect(page.get_by_text("Signed in as auditor")).to_be_visible()
     await assert_drop_is_caught(page, tmp_path / "scan.jpg")
 

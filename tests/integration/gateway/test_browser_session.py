@@ -14,6 +14,7 @@ from tests.integration.gateway.browser import (
     cards,
     choose,
     find_lesions,
+    open_start_page,
     pane,
     send,
     sign_in,
@@ -204,6 +205,7 @@ async def test_other_person_in_another_tab_removes_results(page: Page, ingress: 
     tab = await other_tab(page)
     await tab.get_by_role("button", name="Sign out").click()
     await sign_in(tab, "auditor")
+    await open_start_page(tab)
     await expect(tab.get_by_text("Signed in as auditor")).to_be_visible()
     await assert_removed(page, "removed")
 
@@ -284,6 +286,7 @@ async def test_person_without_predict_right_sees_other_views(
 ):
     await sync_to_async(person)(role, role)
     await sign_in(page, role)
+    await open_start_page(page)
     title = page.get_by_role("heading", name="Your account cannot analyse images")
     await expect(title).to_be_visible()
     await expect(page.get_by_text(f"Its role is {role}")).to_be_visible()
