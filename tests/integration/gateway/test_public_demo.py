@@ -91,6 +91,7 @@ def test_all_pages_of_demo_are_known_to_tests_of_banner():
         *("", "", "docs", "healthz", "openapi.json", "predict/", "readyz"),
         "records/<uuidstr:request_id>",
         *["records/<uuidstr:request_id>/feedback"] * 2,  # to read and to give it
+        "records/<uuidstr:request_id>/report.pdf",
         *("session/", "usage/"),
     ]
 

@@ -25,7 +25,7 @@ async def test_list_names_each_lesion(page: Page):
     await expect(page.locator(".viewer-count")).to_have_text("4 lesions")
     await expect(rows(page)).to_have_count(4)
     await expect(rows(page).first).to_have_accessible_name(
-        "Lesion 1, carcinoma, score 97.0 %, 7,860 pixels"
+        "Lesion 1 carcinoma Score 97.0 % 7,860 pixels"
     )
     await expect(page.locator(".viewer-hidden")).to_have_text("All lesions are shown.")
 

@@ -15,10 +15,14 @@ def keys() -> set[str]:
     return set(re.findall(r'^  "([a-z]+(?:\.[\w]+)*)":', text, re.MULTILINE))
 
 
+def scripts() -> list[Path]:
+    """Return the scripts of the page; the viewer has its own texts."""
+    return [*SCRIPTS.glob("*.js"), *SCRIPTS.glob("review/*.js")]
+
+
 def literals() -> set[str]:
     """Return each string of the scripts that looks like a key."""
-    scripts: list[Path] = [path for path in SCRIPTS.glob("*.js") if path.name != "messages.js"]
-    text = "\n".join(path.read_text() for path in scripts)
+    text = "\n".join(path.read_text() for path in scripts() if path.name != "messages.js")
     return set(re.findall(r'"([a-z]+(?:\.[\w]+)*)"', text))
 
 
@@ -36,7 +40,7 @@ def test_every_message_that_is_asked_for_exists():
 def test_texts_are_in_messages_alone():
     """A sentence in another script would be left out of a translation."""
     sentences = []
-    for path in SCRIPTS.glob("*.js"):
+    for path in scripts():
         if path.name not in ("messages.js", "drop_guard.js"):
             code = re.sub(r"//.*|throw new \w+\(.*", "", path.read_text())
             sentences += re.findall(r'"[A-Z][a-z]+ [a-z ]+[^"]*"', code)

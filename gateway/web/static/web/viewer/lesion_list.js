@@ -38,7 +38,6 @@ export class LesionList {
       const row = this.#rows.get(lesion.id);
       row.querySelector(".viewer-size").textContent = this.#scale.area(lesion.area);
       row.querySelector("dl").replaceChildren(...detailsOf(lesion, this.#study, this.#scale));
-      row.firstElementChild.ariaLabel = message("row", { ...words(lesion), size: this.#scale.area(lesion.area) });
     }
   }
 

@@ -6,7 +6,6 @@ const TEXTS = {
   "original": "{name} without lesions",
   "shown": { zero: "no lesion is shown.", one: "1 lesion is shown.", other: "{count} lesions are shown." },
   "lesion": "Lesion {number}: {label}, score {score}.",
-  "row": "Lesion {number} {label} {score} {size}", // as it is read on the row
   "selected": "Lesion {number} of {total}, {label}, score {score}. {measurements}.",
   "deselected": "No lesion is selected.",
 

@@ -88,6 +88,14 @@ function paintBadge(context, viewport, lesion, { selected, hovered }, ratio) {
   context.fillText(String(lesion.number), x + width / 2, y + height / 2 + 0.5 * ratio);
 }
 
+// Draw the longest diameter of a lesion, with its length below the lesion.
+export function paintDiameter(context, viewport, { box, measurements: { line } }, words, ratio) {
+  paintLine(context, viewport, line, "", ratio, true);
+  const [x, bottom] = viewport.toScreen([(box[0] + box[2]) / 2, box[3]]);
+  const margin = 16 * ratio;
+  paintWords(context, words, [x, Math.min(Math.max(bottom, 0) + margin, viewport.height - margin)], ratio);
+}
+
 // Draw a line between two places of the image, [x1, y1, x2, y2], with what it measures beside it.
 export function paintLine(context, viewport, line, words, ratio, isDashed = false) {
   const from = viewport.toScreen(line.slice(0, 2));

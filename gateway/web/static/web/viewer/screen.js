@@ -1,7 +1,7 @@
 import { Glide } from "./glide.js";
 import { lesionAt } from "./hit.js";
 import { Overview } from "./overview.js";
-import { DEFAULT_STYLE, paintImage, paintLesions, paintLine } from "./painter.js";
+import { DEFAULT_STYLE, paintDiameter, paintImage, paintLesions } from "./painter.js";
 import { Pointer } from "./pointer.js";
 import { Surface } from "./surface.js";
 import { Viewport } from "./viewport.js";
@@ -166,8 +166,8 @@ export class Screen extends EventTarget {
     paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
     if (selected?.measurements.line && this.#tool === null) {
-      const { line, diameter } = selected.measurements;
-      paintLine(context, viewport, line, this.#scale.length(diameter), devicePixelRatio, true);
+      const words = this.#scale.length(selected.measurements.diameter);
+      paintDiameter(context, viewport, selected, words, devicePixelRatio);
     }
     this.#tool?.paint(context, devicePixelRatio);
     this.#overview.paint();

@@ -234,7 +234,7 @@ async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_t
     applications = Applications()
     forwarder = applications.forwarder()
     await ask(applications, forwarder)  # tells how long the stable model takes
-    forwarder.route = await route(Rollout.Mode.CANARY, patience_s=0.3)
+    forwarder.route = await route(Rollout.Mode.CANARY, patience_s=2.0)
     applications.candidate = hang
     applications.asked.clear()
     async with comparing(forwarder):
