@@ -14,7 +14,7 @@ from gateway.audit.models import Event, Record
 from gateway.errors import FeedbackOutdated, NotFound
 from gateway.people.models import Organisation
 from gateway.reviews.feedback import Content, Feedback, LesionVerdict, MissedLesions
-from gateway.reviews.fit import check_fit
+from gateway.reviews.fit import check_fit, check_size
 from gateway.reviews.metrics import MISSED, UNGRADABLE
 from gateway.reviews.models import Missed, Verdict, Version
 from gateway.reviews.sealing import subject_of
@@ -51,6 +51,7 @@ def give_feedback(
         if content == before.content:
             return Given(_view(record, by.name), {})
         _check_version(feedback, before)
+        check_size(content)
         new = _keep(record, before.content, content, by.name)
         version = Version.objects.create(
             record=record,

@@ -4,10 +4,13 @@ from collections import Counter
 
 from gateway.audit.models import Record, Source, State
 from gateway.errors import FeedbackMismatch
-from gateway.reviews.feedback import Feedback
+from gateway.reviews.feedback import Content, Feedback
 from gateway.reviews.models import Verdict
-from gateway.reviews.outlines import Box, bounds_of
+from gateway.reviews.outlines import Box, bounds_of, point_count
 from pipeline.text import quoted
+
+# Of all outlines of one author, which each version holds again: some 300 kB.
+MOST_POINTS_IN_ALL = 20_000
 
 
 def check_fit(record: Record, feedback: Feedback, author: str) -> None:
@@ -26,6 +29,17 @@ def check_fit(record: Record, feedback: Feedback, author: str) -> None:
     _check_lesions(record, record.detection_count, feedback, author)
     for bounds in _all_bounds(feedback):
         _check_bounds(record, bounds)
+
+
+def check_size(content: Content) -> None:
+    """Raise FeedbackMismatch for outlines that are too large to be kept again with each version."""
+    outlines = [each.outline for each in (*content.lesions, *(content.missed or ()))]
+    points = sum(point_count(outline) for outline in outlines if outline is not None)
+    if points > MOST_POINTS_IN_ALL:
+        raise FeedbackMismatch(
+            f"Your outlines of this answer would have {points} points, and at most "
+            f"{MOST_POINTS_IN_ALL} are kept; simplify them."
+        )
 
 
 def _labels(feedback: Feedback) -> list[str]:

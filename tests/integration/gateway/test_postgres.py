@@ -37,6 +37,8 @@ ON_POSTGRES = [
     "unit/gateway/test_database.py::test_readiness_writes_one_row_repeatedly",
     "integration/gateway/test_usage_api.py",
     "integration/gateway/test_feedback_api.py",
+    "integration/gateway/test_report_api.py",
+    "unit/gateway/reviews/test_export_command.py",
     "unit/gateway/reviews/test_versions.py",
     "unit/gateway/reviews/test_verification.py",
     "integration/gateway/test_sessions.py::test_session_cookie_with_nul_is_no_session",

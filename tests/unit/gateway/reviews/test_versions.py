@@ -180,6 +180,16 @@ def test_verdict_of_gateway_of_before_versions_holds_beside_outlines(old):
     ]
 
 
+def test_outlines_of_a_version_are_bounded_together():
+    record = answered()
+    ring = [float(side) for point in range(400) for side in (point, point * point % 7)]
+    for number in range(2):
+        say(record, lesions=[accepted(number) | {"outline": [ring] * 24}])
+    with pytest.raises(FeedbackMismatch, match="28800 points, and at most 20000"):
+        say(record, lesions=[accepted(2) | {"outline": [ring] * 24}])
+    assert Version.objects.count() == 2
+
+
 def test_refused_feedback_leaves_no_version():
     record = answered()
     feedback = Feedback.model_validate({"lesions": [accepted(0, "polyp")]})
