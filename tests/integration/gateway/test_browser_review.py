@@ -52,6 +52,7 @@ async def test_verdicts_are_saved_with_outlines(page: Page, ingress: FakeIngress
     await review(page).get_by_role("button", name="Accept all others").click()
     await save(page, 1)
     (content,) = await saved()
+    assert content.get("missed") is None, "nothing was said of missed lesions"
     first, second, third = content["lesions"]
     assert first["verdict"] == "reject"
     assert first.get("outline") is None
@@ -97,6 +98,15 @@ async def test_missed_lesion_is_drawn_with_the_keyboard(page: Page, ingress: Fak
     ((missed,),) = [content["missed"] for content in await saved()]
     assert missed["label"] == "LSIL"
     assert len(missed["outline"][0]) == 6
+
+
+async def test_that_no_lesion_was_missed_is_said_by_a_check_mark(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await review(page).get_by_label("It missed none").check()
+    await save(page, 1)
+    (content,) = await saved()
+    assert content["missed"] == []
+    await expect(review(page).get_by_label("It missed none")).to_be_disabled()
 
 
 async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):

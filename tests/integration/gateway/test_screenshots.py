@@ -123,6 +123,18 @@ async def test_comparison(clinic: Page):
     await hold(clinic, "compare.jpg")
 
 
+async def test_review(clinic: Page):
+    await analysed(clinic, **EXAMINATION)
+    await settled(clinic)
+    review = clinic.locator(".review").first
+    await review.locator("summary").click()
+    await review.get_by_role("group", name="Lesion 1,").get_by_text("Reject").click()
+    await review.get_by_role("button", name="Accept all others").click()
+    await review.get_by_label("Comment").fill("one minute after acetic acid")
+    await review.get_by_role("button", name="Save review").scroll_into_view_if_needed()
+    await hold(clinic, "review.jpg")
+
+
 async def test_report(clinic: Page):
     await analysed(clinic, **EXAMINATION)
     await clinic.evaluate("window.print = () => { window.isPrinted = true; }")

@@ -5,7 +5,9 @@ import { editable, segmentationOf } from "../viewer/segmentation.js";
 export class Draft {
   comment = "";
   ungradable = ""; // the reason, or "" where the image can be judged
-  missed = []; // each { label, count, box, outline }; those that are drawn here have an outline
+  // Each { label, count, box, outline }, of which those that are drawn here have an outline; null
+  // where the person has not said whether any was missed, which is not "none".
+  missed = null;
   isChanged = false;
   #verdicts = new Map();
   #own; // the model's outline of each lesion, as it is sent
@@ -20,7 +22,7 @@ export class Draft {
       const isOwn = JSON.stringify(outline) === JSON.stringify(this.#own.get(id));
       this.#verdicts.set(id, { verdict, newLabel, outline: isOwn ? null : outline });
     }
-    this.missed = [...mine.missed];
+    this.missed = mine.missed && [...mine.missed];
     this.ungradable = mine.ungradable?.reason ?? "";
     this.comment = mine.comment ?? "";
   }
@@ -47,7 +49,13 @@ export class Draft {
     this.isChanged = true;
   }
 
+  // Whether it is saved that the person has looked for missed lesions, which is never taken back.
+  get isMissedSaid() {
+    return (this.view.mine?.missed ?? null) !== null;
+  }
+
   addMissed(label, outline) {
+    this.missed ??= [];
     this.missed.push({ label, count: 1, box: null, outline });
     this.isChanged = true;
   }

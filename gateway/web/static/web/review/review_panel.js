@@ -30,6 +30,7 @@ export class ReviewPanel extends EventTarget {
     this.element.addEventListener("toggle", () => this.#open());
     this.#part("form").addEventListener("submit", (event) => this.#save(event));
     this.#part(".accept-rest").addEventListener("click", () => this.#acceptRest());
+    this.#part(".none-missed").addEventListener("change", ({ target }) => this.#say("missed", target.checked ? [] : null));
     this.#part(".draw").addEventListener("click", () => this.#draw());
     this.#part(".again").addEventListener("click", () => this.#readAgain());
     this.#part(".ungradable-reason").addEventListener("change", ({ target }) => this.#say("ungradable", target.value));
@@ -100,7 +101,11 @@ export class ReviewPanel extends EventTarget {
 
   #update() {
     for (const [id, row] of this.#rows) row.show(this.#draft.verdictOf(id));
-    this.#part(".missed").replaceChildren(...this.#draft.missed.map((missed, index) => this.#missedRow(missed, index)));
+    const missed = this.#draft.missed ?? [];
+    this.#part(".missed").replaceChildren(...missed.map((each, index) => this.#missedRow(each, index)));
+    this.#part(".none").hidden = missed.length > 0;
+    this.#part(".none-missed").checked = this.#draft.missed !== null;
+    this.#part(".none-missed").disabled = this.#draft.isMissedSaid;
     this.#part(".no-lesion").hidden = this.#rows.size > 0;
     this.#part(".accept-rest").hidden = this.#draft.judged === this.#rows.size;
     this.#part(".save").disabled = !this.#draft.isChanged;
