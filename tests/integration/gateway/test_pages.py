@@ -58,6 +58,7 @@ def test_openapi_document_describes_api(gateway: Gateway):
         "/usage/",
         "/records/{request_id}",
         "/records/{request_id}/feedback",
+        "/records/{request_id}/report.pdf",
         "/healthz",
         "/readyz",
     }
@@ -85,6 +86,7 @@ def test_openapi_document_names_operations_tags_and_key(gateway: Gateway):
         "record": ["usage"],
         "feedback": ["feedback"],
         "give_feedback": ["feedback"],
+        "report": ["feedback"],
         "healthz": ["health"],
         "readyz": ["health"],
     }

@@ -91,6 +91,7 @@ def test_all_pages_of_demo_are_known_to_tests_of_banner():
         *("", "", "docs", "healthz", "openapi.json", "predict/", "readyz"),
         "records/<uuidstr:request_id>",
         *["records/<uuidstr:request_id>/feedback"] * 2,  # to read and to give it
+        "records/<uuidstr:request_id>/report.pdf",
         *("session/", "usage/"),
     ]
 
@@ -114,6 +115,7 @@ def test_nobody_can_sign_in_or_administrate(demo: Gateway, path, method):
         "/usage/",
         "/records/00000000-0000-0000-0000-000000000001",
         "/records/00000000-0000-0000-0000-000000000001/feedback",
+        "/records/00000000-0000-0000-0000-000000000001/report.pdf",
     ],
 )
 def test_public_key_reads_no_record(demo: Gateway, demo_key: str, path):
