@@ -115,6 +115,7 @@ def test_nobody_can_sign_in_or_administrate(demo: Gateway, path, method):
         "/usage/",
         "/records/00000000-0000-0000-0000-000000000001",
         "/records/00000000-0000-0000-0000-000000000001/feedback",
+        "/records/00000000-0000-0000-0000-000000000001/report.pdf",
     ],
 )
 def test_public_key_reads_no_record(demo: Gateway, demo_key: str, path):
