@@ -22,6 +22,7 @@ from tests.integration.gateway.browser import (
     choose,
     enter_key,
     find_lesions,
+    open_start_page,
     pane,
     scored,
     send,
@@ -307,6 +308,7 @@ async def test_usage_charts_show_labels_as_text(page: Page, key: str, ingress: F
     await send(page, key)
     await expect(pane(page).locator(".count")).to_be_visible()
     await sign_in(page, "auditor")
+    await open_start_page(page)
     await page.get_by_role("link", name="Usage charts").click()
     await expect(page.get_by_role("rowheader", name=SCRIPT)).to_be_visible()
 
