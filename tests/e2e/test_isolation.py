@@ -18,6 +18,8 @@ ENVIRONMENT = {
     "LESIONSERVE_AUDIT_KEY": SECRET,
     "LESIONSERVE_UPSTREAM_URL": "https://ingress.example",
     "DATABASE_URL": "sqlite:////nonexistent/lesionserve.sqlite3",
+    "LESIONSERVE_SECOND_FACTOR": "true",
+    "LESIONSERVE_REQUIRE_SECOND_FACTOR": "clinician,admin,operator,auditor",
     "DJANGO_SETTINGS_MODULE": "gateway.settings",
 }
 

@@ -27,7 +27,10 @@ PATIENT = "Jane Doe, 1980"
 
 
 async def open_report(page: Page) -> None:
-    await page.evaluate("window.prints = 0; window.print = () => { window.prints += 1; }")
+    # In a function of its own: Playwright calls what an expression evaluates to, if it can.
+    await page.evaluate(
+        "() => { window.prints = 0; window.print = () => { window.prints += 1; }; }"
+    )
     await page.get_by_role("button", name="Report").click()
 
 

@@ -137,7 +137,7 @@ async def test_review(clinic: Page):
 
 async def test_report(clinic: Page):
     await analysed(clinic, **EXAMINATION)
-    await clinic.evaluate("window.print = () => { window.isPrinted = true; }")
+    await clinic.evaluate("() => { window.print = () => { window.isPrinted = true; }; }")
     await clinic.get_by_role("button", name="Report").click()
     await clinic.get_by_label("Patient").fill("Example, A.")
     await clinic.get_by_label("Date of birth").fill("1980-04-12")
