@@ -230,13 +230,14 @@ async def test_stable_model_answers_where_canary_fails(candidate, code):
     assert row.error_code == code
 
 
-async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_that():
-    applications = Applications()
+async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_that(monkeypatch):
+    monkeypatch.setattr(patience, "NOTICED_S", 0.0)
+    applications = Applications(candidate=hang)
     forwarder = applications.forwarder()
-    await ask(applications, forwarder)  # tells how long the stable model takes
-    forwarder.route = await route(Rollout.Mode.CANARY, patience_s=2.0)
-    applications.candidate = hang
-    applications.asked.clear()
+    for _ in range(50):
+        forwarder._patience.observe(0.001)
+    # Shorter than a gateway of other tests needs to find a rollout that is not its own, and end it.
+    forwarder.route = await route(Rollout.Mode.CANARY, patience_s=0.3)
     async with comparing(forwarder):
         forwarded = await ask(applications, forwarder)
         assert applications.asked == ["candidate", "stable"]
