@@ -12,7 +12,7 @@ import pytest
 from gateway.database import in_database
 from gateway.monitor.models import Comparison, Rollout
 from gateway.monitor.rollouts import mirror as mirror_module
-from gateway.monitor.rollouts import patience
+from gateway.monitor.rollouts import patience, schedule
 from gateway.monitor.rollouts.forwarder import RolloutForwarder
 from gateway.monitor.rollouts.route import Route, route_of
 from gateway.predict.forwarding import Forwarded, Sender
@@ -35,6 +35,12 @@ SENDER = Sender(1, "e" * 32)
 ID = "00000000-0000-0000-0000-000000000001"
 
 Answer = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the rollouts from a gateway of other tests in this process, which would end them."""
+    monkeypatch.setattr(schedule, "running", lambda: None)
 
 
 def answering(digest: str, *, has_lesion: bool = True) -> Answer:
@@ -236,7 +242,6 @@ async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_t
     forwarder = applications.forwarder()
     for _ in range(50):
         forwarder._patience.observe(0.001)
-    # Shorter than a gateway of other tests needs to find a rollout that is not its own, and end it.
     forwarder.route = await route(Rollout.Mode.CANARY, patience_s=0.3)
     async with comparing(forwarder):
         forwarded = await ask(applications, forwarder)
