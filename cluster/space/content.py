@@ -20,6 +20,8 @@ _WANTED = (
     "serve_app/*.py",
     "gateway/*.py",
     "gateway/*.html",
+    "gateway/*.mo",
+    "gateway/*.typ",
     "gateway/*/static/*.css",
     "gateway/*/static/*.js",
     "gateway/*/static/*.svg",
@@ -46,7 +48,7 @@ _WANTED = (
     "weights/demo/openvino/*.bin",
     "weights/demo/openvino/*.xml",
 )
-_BINARY = (".pth", ".bin", ".jpg")
+_BINARY = (".pth", ".bin", ".jpg", ".mo")
 _MAX_FILE_BYTES = 10_000_000  # the hub takes larger files in its large-file storage only
 _MAX_BYTES = 30_000_000
 _SECRETS = {
