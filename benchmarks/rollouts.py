@@ -40,7 +40,7 @@ Block = Callable[["Stack"], "Measured"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A block: its answers, the gateway's milliseconds of a core for an image, the rollout."""
+    """Hold what a block gave: its answers, the gateway's milliseconds of a core for an image, the rollout."""
 
     outcome: Outcome
     gateway_ms: float
@@ -52,7 +52,7 @@ class Measured:
 
 
 class Stack:
-    """A running stack with a candidate."""
+    """Load a running stack with a candidate, and run rollouts on it."""
 
     def __init__(self, stack: Launched, candidate: Path) -> None:
         self._pid = stack.process.pid

@@ -52,14 +52,14 @@ async ([kind, frames]) => {
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What was measured of a movement: milliseconds of each frame, and of CPU time for each."""
+    """Hold what was measured of a movement: milliseconds of each frame, and of CPU time for each."""
 
     frames: list[float]
     cpu: float
 
     @property
     def in_time(self) -> float:
-        """The share of frames that came no later than the next one of the screen."""
+        """Return the share of frames that came no later than the next one of the screen."""
         return sum(frame <= FRAME_MS + TOLERATED_MS for frame in self.frames) / len(self.frames)
 
 

@@ -1,4 +1,4 @@
-"""Encryption of what the database holds for a while or for ever, with keys of the secret key."""
+"""Encrypt what the database holds for a while or for ever, with keys made from the secret key."""
 
 import base64
 

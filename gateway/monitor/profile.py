@@ -52,7 +52,7 @@ class Profile(BaseModel):
 
 
 class ProfileReport(BaseModel):
-    """The profile of one model, and the translations of its labels; None where it has none."""
+    """Hold a model's profile, or None, and the translations of its labels."""
 
     model_config = ConfigDict(frozen=True)
 

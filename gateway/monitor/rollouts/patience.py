@@ -14,7 +14,7 @@ _REMEMBERED = 50
 
 
 class Patience:
-    """How long the clients of one process wait for a candidate, if they do at all.
+    """Tell how long the clients of one process wait for a candidate, if they do at all.
 
     They wait for as long as the rollout accepts, measured by what the stable model took lately.
     After a candidate has kept one waiting or failed, the stable model answers all clients, until
@@ -33,7 +33,7 @@ class Patience:
         self._rollout, self._owed = route.rollout, OWED
 
     def earn(self, route: Route) -> None:
-        """Note that the candidate answered in time."""
+        """Count an answer of the candidate that came in time."""
         if self._rollout == route.rollout:
             self._owed = max(0, self._owed - 1)
 

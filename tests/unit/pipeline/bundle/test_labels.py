@@ -63,7 +63,7 @@ def manifest(**changes: object) -> Manifest:
     return Manifest.model_validate(values | changes).sealed()
 
 
-def test_labels_are_part_of_the_identity_and_bundles_without_keep_theirs(tmp_path):
+def test_labels_are_part_of_the_bundles_identity(tmp_path):
     plain, translated = manifest(), manifest(labels={"HSIL": {"es": "alto grado"}})
     assert plain.digest != translated.digest
     for bundle in (plain, translated):

@@ -172,6 +172,7 @@ export class ReviewPanel extends EventTarget {
     const study = this.#study;
     const draft = this.#draft;
     this.#part(".save").disabled = true;
+    this.#part("form").inert = true; // what is changed meanwhile would be lost without a word
     this.#part(".saved").textContent = message("review.saving");
     await this.#attempt(async () => {
       const view = await sendFeedback(result.requestId, draft.body(study));
@@ -180,6 +181,7 @@ export class ReviewPanel extends EventTarget {
       this.#fill(await this.#drafts.of(result, study));
       this.#part(".saved").textContent = message("review.saved", { version: view.version });
     });
+    this.#part("form").inert = false;
     if (result === this.#result && this.#draft === draft) this.#update();
   }
 

@@ -236,7 +236,7 @@ async def test_stable_model_answers_where_canary_fails(candidate, code):
     assert row.error_code == code
 
 
-async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_that(monkeypatch):
+async def test_late_canary_loses_this_client_and_the_next(monkeypatch):
     monkeypatch.setattr(patience, "NOTICED_S", 0.0)
     applications = Applications(candidate=hang)
     forwarder = applications.forwarder()
@@ -254,7 +254,7 @@ async def test_stable_model_answers_where_canary_is_late_and_all_clients_after_t
     assert [row.error_code for row in await rows()] == ["deadline_exceeded"] * 2
 
 
-async def test_candidate_answers_clients_again_once_it_gave_the_answers_it_owes(monkeypatch):
+async def test_candidate_gets_clients_back_after_answers_in_time(monkeypatch):
     monkeypatch.setattr(patience, "OWED", 2)
     applications = Applications(candidate=refusing(503, "unavailable"))
     forwarder = applications.forwarder()

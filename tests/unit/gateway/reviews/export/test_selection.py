@@ -114,7 +114,7 @@ def test_probes_and_answers_without_feedback_are_no_reviews():
     assert (selection().images, selection().left_out) == ((), ())
 
 
-def test_verdicts_of_before_versions_are_left_out_for_want_of_outlines():
+def test_verdicts_without_version_are_left_out():
     row = record("old")
     say(row, lesions=[accepted(0), accepted(1, "HSIL")])
     Version.objects.all().delete()

@@ -200,7 +200,7 @@ def test_report_of_request_without_answer_is_unknown():
         content(row)
 
 
-def test_report_of_another_organisation_is_unknown_and_its_asking_an_event():
+def test_report_of_another_organisation_is_not_found():
     row = record(organisation="elsewhere")
     with pytest.raises(NotFound):
         read_report(row.request_id, organisation_named("a clinic"), JANE, "en")
