@@ -40,7 +40,7 @@ Block = Callable[["Stack"], "Measured"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Hold what a block gave: its answers, the gateway's milliseconds of a core for an image, the rollout."""
+    """Hold what a block gave: answers, the gateway's ms of a core for an image, the rollout."""
 
     outcome: Outcome
     gateway_ms: float

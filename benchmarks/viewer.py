@@ -52,7 +52,7 @@ async ([kind, frames]) => {
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Hold what was measured of a movement: milliseconds of each frame, and of CPU time for each."""
+    """Hold what a movement took: milliseconds of each frame, and of CPU time for each."""
 
     frames: list[float]
     cpu: float
