@@ -6,6 +6,17 @@ const TEXTS = {
   "original": "{name} without lesions",
   "shown": { zero: "no lesion is shown.", one: "1 lesion is shown.", other: "{count} lesions are shown." },
   "lesion": "Lesion {number}: {label}, score {score}.",
+  "missed": "Missed lesion {number}: {label}, drawn in the review.",
+  "verdict.reject": "Review: no lesion",
+  "verdict.relabel": "Review: {label}",
+  "verdict.outline": "Review: outline corrected",
+  "verdict.both": "Review: {label}, outline corrected",
+  "legend.missed": "Dashed, with a letter: missed by the model",
+  "legend.corrected": "Dashed, with a number: corrected; thin: the model's",
+  "legend.rejected": "Dotted: rejected",
+  "legend.relabelled": "Another class: {numbers}",
+  "legend.unsaved": "This review is not saved",
+
   "selected": "Lesion {number} of {total}, {label}, score {score}. {measurements}.",
   "deselected": "No lesion is selected.",
 
