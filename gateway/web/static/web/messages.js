@@ -72,6 +72,7 @@ const TEXTS = {
   "review.remove": "Remove",
   "review.removeNamed": "Remove the missed lesion {name}",
   "review.unsaved": "Not saved yet.",
+  "review.rest": { one: "{count} of {total} lesions has no verdict.", other: "{count} of {total} lesions have no verdict." },
   "review.saving": "Saving …",
   "review.saved": "Saved as version {version}.",
   "review.version": "Version {version}, {by}, {time}",
