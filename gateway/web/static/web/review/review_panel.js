@@ -71,10 +71,10 @@ export class ReviewPanel extends EventTarget {
 
   #fill(draft) {
     this.#draft = draft;
-    const labels = this.#study.classes.map(({ label }) => label);
-    this.#rows = new Map(this.#study.lesions.map((lesion) => [lesion.id, this.#row(lesion, labels)]));
+    const { classes, lesions } = this.#study;
+    this.#rows = new Map(lesions.map((lesion) => [lesion.id, this.#row(lesion, classes)]));
     this.#part(".verdicts").replaceChildren(...[...this.#rows.values()].map(({ element }) => element));
-    this.#part(".missed-class").replaceChildren(...labels.map((label) => new Option(label, label)));
+    this.#part(".missed-class").replaceChildren(...classes.map(({ name, label }) => new Option(name, label)));
     this.#part(".ungradable-reason").value = draft.ungradable;
     this.#part(".comment").value = draft.comment;
     this.#part("form").hidden = false;
@@ -82,8 +82,8 @@ export class ReviewPanel extends EventTarget {
     this.#update();
   }
 
-  #row(lesion, labels) {
-    return new LesionVerdict(lesion, labels, {
+  #row(lesion, classes) {
+    return new LesionVerdict(lesion, classes, {
       judge: (verdict, newLabel) => {
         this.#draft.judge(lesion.id, verdict, newLabel);
         this.#update();
@@ -114,7 +114,7 @@ export class ReviewPanel extends EventTarget {
 
   #missedRow({ label, count }, index) {
     const row = document.createElement("li");
-    const name = message("review.missed", { label, count });
+    const name = message("review.missed", { label: this.#study.nameOf(label), count });
     const remove = text("button", message("review.remove"), "quiet small");
     remove.type = "button";
     remove.ariaLabel = message("review.removeNamed", { name });

@@ -1,6 +1,7 @@
 import { percent } from "../percent.js";
 import { copyOf, text } from "../elements.js";
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 
 const WAYS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -101,7 +102,7 @@ export class LesionList {
     badge.textContent = lesion.number;
     badge.style.setProperty("--class", lesion.colour);
     badge.style.setProperty("--class-ink", lesion.contrast);
-    row.querySelector(".viewer-label").textContent = lesion.label;
+    row.querySelector(".viewer-label").textContent = lesion.name;
     row.querySelector(".viewer-score").textContent = percent(lesion.score);
     button.ariaPressed = "false";
     button.addEventListener("click", () => this.#onSelect(this.#selected === lesion.id ? null : lesion.id));
@@ -112,8 +113,8 @@ export class LesionList {
 }
 
 // Return what a lesion is called, for messages.
-export function words({ number, label, score }) {
-  return { number, label, score: percent(score) };
+export function words({ number, name, score }) {
+  return { number, label: name, score: percent(score) };
 }
 
 function detailsOf({ area, measurements }, { width, height }, scale) {

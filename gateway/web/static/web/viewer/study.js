@@ -1,3 +1,4 @@
+import { classNameOf } from "../class_names.js";
 import { colourOf, contrastOf } from "./colours.js";
 import { Levels } from "./levels.js";
 import { Mask } from "./mask.js";
@@ -23,7 +24,10 @@ export class Study {
         throw new Error("The browser shows the image in another size than the service.");
       }
       const count = numberOfClasses(answer);
-      const lesions = answer.detections.map((detection) => lesionOf(detection, width, height, count));
+      const lesions = answer.detections.map((detection) => ({
+        ...lesionOf(detection, width, height, count),
+        name: classNameOf(answer.model, detection.label),
+      }));
       return new Study(answer, levels, lesions, { name, time });
     } catch (error) {
       levels.release();
@@ -48,8 +52,13 @@ export class Study {
   get classes() {
     return Object.entries(this.answer.metrics.class_distribution).map(([label, count]) => {
       const lesion = this.lesions.find((each) => each.label === label);
-      return { label, count, classId: lesion?.classId ?? null, colour: lesion?.colour ?? null };
+      return { label, name: this.nameOf(label), count, classId: lesion?.classId ?? null, colour: lesion?.colour ?? null };
     });
+  }
+
+  // Return what a class is called on the page.
+  nameOf(label) {
+    return classNameOf(this.answer.model, label);
   }
 
   release() {
