@@ -14,6 +14,17 @@ const TEXTS = {
           count,
         ),
   "lesion": gettext("Lesion {number}: {label}, score {score}."),
+  "missed": gettext("Missed lesion {number}: {label}, drawn in the review."),
+  "verdict.reject": gettext("Review: no lesion"),
+  "verdict.relabel": gettext("Review: {label}"),
+  "verdict.outline": gettext("Review: outline corrected"),
+  "verdict.both": gettext("Review: {label}, outline corrected"),
+  "legend.missed": gettext("Dashed, with a letter: missed by the model"),
+  "legend.corrected": gettext("Dashed, with a number: corrected; thin: the model's"),
+  "legend.rejected": gettext("Dotted: rejected"),
+  "legend.relabelled": gettext("Another class: {numbers}"),
+  "legend.unsaved": gettext("This review is not saved"),
+
   "selected": gettext("Lesion {number} of {total}, {label}, score {score}. {measurements}."),
   "deselected": gettext("No lesion is selected."),
 

@@ -59,7 +59,7 @@ export class Screen extends EventTarget {
     if (study !== null) this.viewport.open(study.width, study.height);
   }
 
-  // Draw these lesions from now on.
+  // Draw these lesions from now on, the first of them uppermost.
   draw(lesions) {
     this.#lesions = lesions;
     this.invalidate();
@@ -165,7 +165,7 @@ export class Screen extends EventTarget {
     paintImage(context, viewport, this.#study.levels, GROUND);
     paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
-    if (selected?.measurements.line && this.#tool === null) {
+    if (selected?.measurements?.line && this.#tool === null) {
       const words = this.#scale.length(selected.measurements.diameter);
       paintDiameter(context, viewport, selected, words, devicePixelRatio);
     }
