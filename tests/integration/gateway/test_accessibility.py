@@ -12,6 +12,7 @@ from tests.integration.gateway.axe import fetch, violations
 from tests.integration.gateway.browser import (
     answering,
     choose,
+    enter_key,
     find_lesions,
     pane,
     send,
@@ -58,7 +59,7 @@ async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, 
     await expect(page.locator("#refused")).to_be_visible()
     assert await violations(page, axe) == []
     ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
-    await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
     await expect(pane(page).locator(".view")).to_be_visible()

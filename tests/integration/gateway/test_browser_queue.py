@@ -199,11 +199,11 @@ async def test_all_failed_images_can_be_tried_again(page: Page, key: str, ingres
 
     ingress.answer = answer
     await send(page, key, a=FIRST, b=SECOND, c=THIRD)
-    await expect(page.locator("#progress")).to_have_text("1 of 3 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("1 of 3 images are analysed. 2 failed.")
     await choose(page, d=FIRST)
     fails = False
     await page.get_by_role("button", name="Retry 2 failed").click()
-    await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("3 of 4 images are analysed.")
     await expect(card(page, "d.jpg")).to_have_attribute("data-state", "waiting")
 
 

@@ -5,6 +5,7 @@ const TEXTS = {
   "service.ready": "Ready: {model}",
   "service.starting": "The service is not ready yet.",
   "service.unreachable": "The service cannot be reached.",
+  "service.offline": "Offline",
   "offline": "This computer is offline. Images that wait are kept; send them when the connection is back.",
 
   // The queue
@@ -15,7 +16,7 @@ const TEXTS = {
   "state.sending": "Sending …",
   "state.share": "Sending … {percent} %",
   "state.analysing": "Looking for lesions …",
-  "state.failed": "Not analysed.",
+  "state.failed": "Not analysed. {reason}.",
   "state.cancelled": "Cancelled.",
   "state.check": "{headline}. Needs a check.",
   "submit": "Find lesions",
@@ -27,7 +28,26 @@ const TEXTS = {
   "progress.cancelled": "Cancelled.",
   "progress.ended": "{answered} of {total} images are analysed.",
   "progress.result": "{name}: {headline}.",
+  "progress.failed": { one: "1 failed.", other: "{count} failed." },
+  "failed.show": { one: "Show the failed image", other: "Show the next of {count} failed" },
   "progress.check": { one: "1 image needs a check.", other: "{count} images need a check." },
+  "close": "Close",
+
+  // What is lost, and whether it may be
+  "losses.reviews": { one: "1 review is not saved.", other: "{count} reviews are not saved." },
+  "losses.images": { one: "1 image is not analysed yet.", other: "{count} images are not analysed yet." },
+  "clear.title": "Begin a new examination?",
+  "clear.agree": "Remove them and begin",
+  "clear.keep": "Keep them",
+  "discard.title": "Remove {name}?",
+  "discard.agree": "Remove it",
+  "discard.keep": "Keep it",
+  "signOut.title": "Sign out?",
+  "signOut.agree": "Sign out all the same",
+  "signOut.keep": "Stay signed in",
+  "visitor.title": "Remove the images and sign in?",
+  "visitor.agree": "Remove them and sign in",
+  "visitor.keep": "Keep them",
   "clear.words": {
     one: "The image, its result and what you typed for the report are removed from this page.",
     other: "The {count} images, their results and what you typed for the report are removed from this page.",
@@ -60,7 +80,8 @@ const TEXTS = {
   "provenance.model": "model {name} {version} ({digest})",
   "provenance.image": "{width} × {height} {format}",
   "provenance.request": "request {id}",
-  "preview.none": "This browser cannot show the file itself. The service's picture of it appears with the result.",
+  "preview.later": "This browser cannot show the file itself. The service's picture of it appears with the result.",
+  "preview.none": "This browser cannot show the file.",
   "save.of": "{what} of {name}",
 
   // The review
@@ -113,7 +134,19 @@ const TEXTS = {
   "advice.503": "Wait a few seconds and try again.",
   "advice.504": "Wait a few seconds and try again.",
 
+  // In a few words, after "Not analysed."
+  "reason.unreadable": "The file was changed or removed",
+  "reason.stalled": "The connection is too slow",
+  "reason.unreachable": "No answer came back",
+  "reason.unclear": "The answer cannot be shown",
+
   // The session
+  "signIn.words": {
+    one: "Your image stays in this tab, and is sent when you have signed in.",
+    other: "Your {count} images stay in this tab, and are sent when you have signed in.",
+  },
+  "saves.sending": { one: "Your review is being sent …", other: "Your {count} reviews are being sent …" },
+  "saves.saved": { one: "Your review is saved.", other: "Your {count} reviews are saved." },
   "session.changed": "Somebody else signed in or out in this browser; the images and results were removed.",
   "session.reload": "Load the page again",
   "session.removed": "Your session has ended; the images and results were removed.",

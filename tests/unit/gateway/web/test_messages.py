@@ -6,8 +6,17 @@ from pathlib import Path
 from serve_app.paths import ROOT
 
 SCRIPTS = ROOT / "gateway" / "web" / "static" / "web"
-# Keys that are put together from these beginnings and what the service or a state says.
-BUILT = ("advice.", "quality.", "report.", "state.")
+# Keys that are put together from these beginnings and what the service, a state or a question says.
+BUILT = (
+    "advice.",
+    "clear.",
+    "discard.",
+    "quality.",
+    "report.",
+    "signOut.",
+    "state.",
+    "visitor.",
+)
 
 
 def keys() -> set[str]:
