@@ -58,6 +58,9 @@ async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, 
     await page.locator("#file").set_input_files([file])
     await expect(page.locator("#refused")).to_be_visible()
     assert await violations(page, axe) == []
+    await page.get_by_role("button", name="Find lesions").click()
+    assert await violations(page, axe) == []
+    await page.keyboard.press("Escape")
     ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()

@@ -65,7 +65,7 @@ function wrappable(name) {
   const ending = name.match(/.{0,4}\.\w{1,5}$/)?.[0] ?? "";
   const stem = name.slice(0, name.length - ending.length);
   const parts = stem.split(/(?<=[-_])/).flatMap((part) => [document.createElement("wbr"), part]);
-  return [...parts, text("span", ending, "ending")];
+  return [...parts.slice(1), text("span", ending, "ending")];
 }
 
 // Return in words how far an image is, or what was found in it.
