@@ -25,7 +25,7 @@ export class Workplace {
   #filmstrip = new Filmstrip(this.#queue);
   #drafts = new Drafts();
   #stage = new Stage(this.#queue, this.#drafts);
-  #report = new Report(this.#queue, () => this.#stage.selected);
+  #report = new Report(this.#queue, () => this.#stage.selected, this.#drafts);
   #intake;
   #onSessionChange;
   guard = new LeaveGuard(() => this.#losses());

@@ -11,6 +11,11 @@ export class Drafts extends EventTarget {
   #saves = new Set(); // the promises of the drafts that are being saved
   #waiting = []; // what goes on with the session
 
+  // Return the promise of a result's draft, or undefined where nobody has asked for it.
+  known(result) {
+    return this.#drafts.get(result);
+  }
+
   // Return the draft of a result, whose study is given. Raises what `readFeedback` raises, and reads again the next time.
   async of(result, study) {
     const known = this.#drafts.get(result);
