@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Frame, Locator, Page, expect
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
@@ -52,7 +52,9 @@ async def cut_off(page: Page) -> list[str]:
     return elements
 
 
-async def enter_key(page: Page, key: str) -> None:
+async def enter_key(page: Page | Frame, key: str) -> None:
+    if not await page.get_by_label("API key").is_visible():
+        await page.locator("summary").get_by_text("Use an API key").click()
     await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
 
 
@@ -115,6 +117,11 @@ async def names(page: Page) -> list[str]:
 
 async def sign_in(page: Page, name: str = "nurse", password: str = PASSWORD) -> None:
     await page.get_by_role("link", name="sign in").click()
+    await give_password(page, name, password)
+
+
+async def give_password(page: Page, name: str = "nurse", password: str = PASSWORD) -> None:
+    """Sign in on the sign-in page."""
     await page.get_by_label("User name").fill(name)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()

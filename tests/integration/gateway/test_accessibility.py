@@ -12,6 +12,7 @@ from tests.integration.gateway.axe import fetch, violations
 from tests.integration.gateway.browser import (
     answering,
     choose,
+    enter_key,
     find_lesions,
     opened,
     pane,
@@ -58,8 +59,11 @@ async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, 
     await page.locator("#file").set_input_files([file])
     await expect(page.locator("#refused")).to_be_visible()
     assert await violations(page, axe) == []
+    await page.get_by_role("button", name="Find lesions").click()
+    assert await violations(page, axe) == []
+    await page.keyboard.press("Escape")
     ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
-    await page.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
     await expect(pane(page).locator(".view")).to_be_visible()

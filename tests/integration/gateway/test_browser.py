@@ -22,6 +22,7 @@ from tests.integration.gateway.browser import (
     choose,
     enter_key,
     find_lesions,
+    give_password,
     open_start_page,
     pane,
     scored,
@@ -140,7 +141,7 @@ async def test_page_says_what_to_do_about_refused_key(page: Page, key: str, ingr
     await send(page, "wrong")
     await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
     await enter_key(page, "schlüssel")
-    await page.get_by_role("button", name="Find lesions").click()
+    await page.get_by_role("button", name="Retry 1 failed").click()
     await expect(page.get_by_role("alert")).to_contain_text("characters that no key has")
     assert ingress.sent == []
 
@@ -307,7 +308,9 @@ async def test_usage_charts_show_labels_as_text(page: Page, key: str, ingress: F
     ingress.answer = answering(lambda sent: scored(sent, 0.5, SCRIPT))
     await send(page, key)
     await expect(pane(page).locator(".count")).to_be_visible()
-    await sign_in(page, "auditor")
+    await page.get_by_role("link", name="Sign in").click()
+    await page.get_by_role("button", name="Remove them and sign in").click()
+    await give_password(page, "auditor")
     await open_start_page(page)
     await page.get_by_role("link", name="Usage charts").click()
     await expect(page.get_by_role("rowheader", name=SCRIPT)).to_be_visible()
@@ -321,10 +324,12 @@ async def test_signed_in_person_needs_no_key(page: Page, ingress: FakeIngress):
     await expect(page.get_by_role("heading", name="1 lesion found")).to_be_visible()
     assert (await Record.objects.aget()).user == "nurse"
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
 
 
 async def test_wrong_password_is_refused(page: Page):
     await sync_to_async(person)()
     await sign_in(page, password="another password")
     await expect(page.get_by_role("alert")).to_contain_text("user name or the password is wrong")
+    await expect(page.get_by_label("User name")).to_have_value("nurse")
+    await expect(page.get_by_label("Password")).to_be_focused()

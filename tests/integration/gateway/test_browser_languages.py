@@ -164,7 +164,7 @@ async def test_change_of_language_asks_where_images_would_be_lost(page: Page, in
     await sign_in(page)
     await choose(page, a=jpeg(), b=jpeg())
     await expect(cards(page)).to_have_count(2)
-    dialog = page.locator("#language-dialog")
+    dialog = page.locator("#leave-dialog")
     await page.get_by_role("button", name="Español").click()
     await expect(dialog).to_contain_text("The 2 images")
     await dialog.get_by_role("button", name="Keep them").click()

@@ -37,14 +37,16 @@ async def test_page_says_that_computer_is_offline(page: Page, key: str, ingress:
     await expect(page.locator("#offline")).to_be_hidden()
     await page.context.set_offline(True)
     await expect(page.locator("#offline")).to_contain_text("This computer is offline.")
+    await expect(page.locator("#service")).to_have_text("Offline")
     await send(page, key, a=FIRST, b=SECOND)
-    await expect(page.locator("#progress")).to_have_text("0 of 2 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("0 of 2 images are analysed. 2 failed.")
     for name in ("a.jpg", "b.jpg"):
         await select(page, name)
         await expect(pane(page).get_by_role("alert")).to_contain_text("This computer is offline.")
     await page.context.set_offline(False)
     await expect(page.locator("#offline")).to_be_hidden()
-    await page.get_by_role("button", name="Find lesions in 2 images").click()
+    await expect(page.locator("#service")).to_have_text("Ready: fake 7")
+    await page.get_by_role("button", name="Retry 2 failed").click()
     await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
 
 
@@ -58,7 +60,7 @@ async def test_lost_connection_of_one_image_leaves_others(
     lost: list[Route] = []
     await page.route("**/predict/?*", lose_first)
     await send(page, key, a=FIRST, b=SECOND, c=FIRST)
-    await expect(page.locator("#progress")).to_have_text("2 of 3 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("2 of 3 images are analysed. 1 failed.")
     await expect(page.locator('.card[data-state="failed"]')).to_have_count(1)
 
 

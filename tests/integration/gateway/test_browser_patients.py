@@ -114,7 +114,7 @@ async def test_refused_image_does_not_take_anothers_result(page: Page, key: str,
 
     ingress.answer = answer
     await send(page, key, a=FIRST, b=SECOND, c=THIRD)
-    await expect(page.locator("#progress")).to_have_text("2 of 3 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("2 of 3 images are analysed. 1 failed.")
     await assert_result(page, "a.jpg", 61)
     await select(page, "b.jpg")
     await expect(pane(page).locator(".count")).to_be_empty()
@@ -264,6 +264,7 @@ async def test_back_button_shows_no_result(page: Page, key: str, ingress: FakeIn
     await send(page, key, a=FIRST)
     await expect(pane(page).locator(".count")).to_be_visible()
     await page.get_by_role("link", name="Sign in").click()
+    await page.get_by_role("button", name="Remove them and sign in").click()
     await expect(page.get_by_label("User name")).to_be_visible()
     await page.go_back()
     await expect(page.get_by_label("API key")).to_have_value("")

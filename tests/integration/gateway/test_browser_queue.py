@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,9 @@ async def test_page_names_files_that_it_refuses(page: Page, tmp_path: Path):
     await choose(page, b=SECOND)
     await expect(refused).to_be_hidden()
     assert await names(page) == ["a.jpg", "b.jpg"]
+    await drop(page, 300, 300, [tmp_path / "letter.txt"])
+    await refused.get_by_role("button", name="Close").click()
+    await expect(refused).to_be_hidden()
 
 
 def boxed(brand: bytes) -> bytes:
@@ -199,12 +203,45 @@ async def test_all_failed_images_can_be_tried_again(page: Page, key: str, ingres
 
     ingress.answer = answer
     await send(page, key, a=FIRST, b=SECOND, c=THIRD)
-    await expect(page.locator("#progress")).to_have_text("1 of 3 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("1 of 3 images are analysed. 2 failed.")
     await choose(page, d=FIRST)
     fails = False
     await page.get_by_role("button", name="Retry 2 failed").click()
-    await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+    await expect(page.locator("#progress")).to_have_text("3 of 4 images are analysed.")
     await expect(card(page, "d.jpg")).to_have_attribute("data-state", "waiting")
+
+
+async def test_image_that_cannot_be_read_is_found_and_not_tried_again(
+    page: Page, key: str, ingress: FakeIngress
+):
+    def answer(sent: Sent):
+        if sent.body == SECOND:
+            return problem(sent, 422, "broken_image", "The image is cut off.")
+        return answering(answer_of)(sent)
+
+    ingress.answer = answer
+    await send(page, key, a=FIRST, b=SECOND, c=THIRD)
+    await expect(page.locator("#progress")).to_have_text("2 of 3 images are analysed. 1 failed.")
+    reason = card(page, "b.jpg").locator(".state")
+    await expect(reason).to_have_text(re.compile(r"Not analysed\. .+\."))
+    await page.get_by_role("button", name="Show the failed image").click()
+    await expect(pane(page).locator(".name")).to_have_text("b.jpg")
+    await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    await page.get_by_role("button", name="Remove b.jpg").click()
+    await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+
+
+async def test_line_on_images_is_of_all_that_are_there(page: Page, key: str, ingress: FakeIngress):
+    line = page.locator("#progress")
+    await enter_key(page, key)
+    await page.get_by_role("button", name="Find lesions").click()
+    await expect(line).to_have_text("Choose an image first.")
+    await find_lesions(page, a=FIRST)
+    await expect(line).to_have_text("a.jpg: 1 lesion found.")
+    await choose(page, b=SECOND)
+    await expect(line).to_have_text("1 of 2 images are analysed.")
+    await page.get_by_role("button", name="Remove b.jpg").click()
+    await expect(line).to_have_text("a.jpg: 1 lesion found.")
 
 
 async def examination_ids(page: Page) -> list[str]:

@@ -14,6 +14,7 @@ from tests.integration.gateway.browser import (
     cards,
     choose,
     find_lesions,
+    give_password,
     open_start_page,
     pane,
     send,
@@ -21,7 +22,7 @@ from tests.integration.gateway.browser import (
 )
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress
-from tests.integration.gateway.test_sessions import PASSWORD, person
+from tests.integration.gateway.test_sessions import person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,9 +69,7 @@ async def sign_in_again(page: Page, name: str = "nurse") -> Page:
     async with page.context.expect_page() as opened:
         await page.get_by_role("link", name="Sign in again").click()
     tab = await opened.value
-    await tab.get_by_label("User name").fill(name)
-    await tab.get_by_label("Password").fill(PASSWORD)
-    await tab.get_by_role("button", name="Sign in").click()
+    await give_password(tab, name)
     return tab
 
 
@@ -218,9 +217,7 @@ async def test_image_is_not_sent_for_another_person(page: Page, ingress: FakeIng
     tab = await page.context.new_page()
     await tab.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
     await tab.goto(page.url + "login/")
-    await tab.get_by_label("User name").fill("doctor")
-    await tab.get_by_label("Password").fill(PASSWORD)
-    await tab.get_by_role("button", name="Sign in").click()
+    await give_password(tab, "doctor")
     await expect(tab.get_by_text("Signed in as doctor")).to_be_visible()
     await find_lesions(page, other=jpeg())
     await assert_removed(page, "Somebody else signed in or out")
@@ -251,16 +248,16 @@ async def test_sign_out_works_with_older_csrf_token(page: Page, ingress: FakeIng
     await result_of_nurse(page)
     await page.evaluate("document.getElementById('sign-out').csrfmiddlewaretoken.value = 'old'")
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     assert not await Session.objects.aexists()
 
 
 async def test_back_button_after_sign_out_shows_no_results(page: Page, ingress: FakeIngress):
     await result_of_nurse(page)
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     await page.go_back()
-    await expect(page.get_by_label("API key")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     await expect(cards(page)).to_have_count(0)
     await expect(page.get_by_text("Signed in as")).to_have_count(0)
 

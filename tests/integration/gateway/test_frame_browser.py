@@ -12,7 +12,13 @@ from playwright.async_api import Browser, BrowserContext, Frame, Page, expect
 from gateway.audit.models import Record
 from gateway.environment import Rates
 from tests.clinics import issue_key
-from tests.integration.gateway.browser import answer_of, answering, becomes, sign_in
+from tests.integration.gateway.browser import (
+    answer_of,
+    answering,
+    becomes,
+    enter_key,
+    sign_in,
+)
 from tests.integration.gateway.client import Gateway, jpeg
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.servers import PROTOCOL, serving
@@ -76,7 +82,7 @@ async def test_listed_site_shows_no_other_page(
 
 
 async def send_in(frame: Frame, key: str) -> None:
-    await frame.get_by_label("API key").fill(key.removeprefix("X-API-Key: "))
+    await enter_key(frame, key)
     image = {"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
     await frame.locator("#file").set_input_files([image])
     await frame.get_by_role("button", name="Find lesions in 1 image").click()
@@ -108,7 +114,7 @@ async def test_session_does_not_reach_frame_of_other_site(
     with portal(f"http://127.0.0.1:{gateway.port}/") as origin:
         settings.FRAME_ANCESTORS = [origin]
         _, frame = await framed(context, origin)
-        await expect(frame.get_by_label("API key")).to_be_visible()
+        await expect(frame.get_by_role("link", name="Sign in")).to_be_visible()
         await expect(frame.locator(".languages")).to_be_hidden()  # no cookie would keep the choice
         await send_in(frame, key)
     record = await Record.objects.aget()

@@ -29,6 +29,12 @@ export class Filmstrip extends EventTarget {
     this.dispatchEvent(new CustomEvent("select", { detail: image }));
   }
 
+  // Select the next one of these images after the selected, from the top again after the last.
+  selectNext(images) {
+    const place = this.#queue.images.indexOf(this.selected);
+    this.select(images.find((image) => this.#queue.images.indexOf(image) > place) ?? images[0]);
+  }
+
   #show() {
     const { images } = this.#queue;
     const place = this.#focusedPlace();

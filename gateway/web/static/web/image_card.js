@@ -1,6 +1,7 @@
-import { copyOf } from "./elements.js";
+import { copyOf, text } from "./elements.js";
 import { shownSize } from "./files.js";
 import { message } from "./messages.js";
+import { shortReason } from "./problem.js";
 
 // One image in the list of the queue: its small picture, its name and how far it is. It tells
 // "pick" and "discard" by events.
@@ -11,7 +12,8 @@ export class ImageCard extends EventTarget {
   constructor(image) {
     super();
     this.#image = image;
-    this.#part(".name bdi").textContent = image.name;
+    this.#part(".name bdi").append(...wrappable(image.name));
+    this.#part(".name").title = image.name;
     this.#part(".remove").ariaLabel = message("queue.remove", { name: image.name });
     this.#part(".pick").addEventListener("click", () => this.dispatchEvent(new Event("pick")));
     this.#part(".remove").addEventListener("click", () => this.dispatchEvent(new Event("discard")));
@@ -58,6 +60,14 @@ export class ImageCard extends EventTarget {
   }
 }
 
+// Return a file's name as nodes, of which a line ends after a separator, and never in the ending.
+function wrappable(name) {
+  const ending = name.match(/.{0,4}\.\w{1,5}$/)?.[0] ?? "";
+  const stem = name.slice(0, name.length - ending.length);
+  const parts = stem.split(/(?<=[-_])/).flatMap((part) => [document.createElement("wbr"), part]);
+  return [...parts.slice(1), text("span", ending, "ending")];
+}
+
 // Return in words how far an image is, or what was found in it.
 export function stateOf(image) {
   if (image.isReleased) return "";
@@ -65,6 +75,7 @@ export function stateOf(image) {
   if (image.state === "sending" && image.share !== null) {
     return message("state.share", { percent: Math.floor(image.share * 100) });
   }
+  if (image.state === "failed") return message("state.failed", { reason: shortReason(image.error) });
   if (image.state !== "done") return message(`state.${image.state}`);
   const { headline, isUngradable, isWithheld } = image.result;
   return isUngradable && !isWithheld ? message("state.check", { headline }) : headline;

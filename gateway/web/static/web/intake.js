@@ -43,7 +43,13 @@ export class Intake {
     });
     const list = document.createElement("ul");
     list.append(...lines);
-    this.#refused.replaceChildren(text("strong", message("refused.title")), list);
+    const close = text("button", message("close"), "quiet small");
+    close.type = "button";
+    close.addEventListener("click", () => {
+      this.showRefused([]);
+      this.#inputs[0].focus();
+    });
+    this.#refused.replaceChildren(text("strong", message("refused.title")), close, list);
     this.#refused.hidden = refused.length === 0;
   }
 

@@ -1,5 +1,5 @@
 import { clock } from "./files.js";
-import { element } from "./elements.js";
+import { element, text } from "./elements.js";
 import { message } from "./messages.js";
 import { user } from "./session.js";
 
@@ -24,7 +24,8 @@ export class Lock {
     element("locked-clear").addEventListener("click", onClear);
   }
 
-  lock(count) {
+  // `losses` are lines on what is not saved among the `count` images.
+  lock(count, losses) {
     if (this.isLocked || this.#isEnded) return;
     this.isLocked = true;
     this.#until = Date.now() + KEPT_MS;
@@ -33,6 +34,7 @@ export class Lock {
     this.#workplace.remove();
     const until = clock(new Date(this.#until)).slice(11, 16);
     element("locked-words").textContent = message("locked.words", { user, count, until });
+    element("locked-losses").replaceChildren(...losses.map((line) => text("p", line)));
     this.#panel.hidden = false;
     element("locked-title").focus();
     this.#timer = setTimeout(this.#onClear, KEPT_MS);

@@ -37,7 +37,6 @@ export class Pane extends EventTarget {
     );
     this.flat = new FlatView(this.#part(".flat"), () => this.#sendAgain());
     this.preview = new PictureFrame(this.#part(".preview img"), () => (this.#part(".no-preview").hidden = false));
-    this.#part(".no-preview").textContent = message("preview.none");
     for (const kind of ["send", "stop"]) {
       this.#part(`.${kind}`).addEventListener("click", () => this.#ask(kind));
     }
@@ -85,7 +84,7 @@ export class Pane extends EventTarget {
     this.#part(".problem").hidden = error === null;
     if (error !== this.#error) this.#part(".problem").replaceChildren(...(error ? explain(error) : []));
     this.#error = error;
-    this.#part(".send").hidden = state !== "failed" && state !== "cancelled";
+    this.#part(".send").hidden = !image.isSendable || state === "waiting";
     this.#part(".stop").hidden = !image.isBusy;
     if (result !== this.#shown || result === null) this.#showResult();
   }
@@ -160,6 +159,8 @@ export class Pane extends EventTarget {
     const { image } = this;
     this.#part(".preview").hidden = false;
     this.#part(".no-preview").hidden = image.isShowable !== false;
+    const isComing = image.isSendable || image.isBusy;
+    this.#part(".no-preview").textContent = message(isComing ? "preview.later" : "preview.none");
     if (image.isShowable === false || this.#previewed === image.blob) return;
     this.#previewed = image.blob;
     this.preview.show(image.blob, image.name);

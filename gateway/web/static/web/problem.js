@@ -5,6 +5,8 @@ import { isMessage, message } from "./messages.js";
 const isPublicDemo = "demoKey" in document.body.dataset;
 // These would meet each further image too.
 const GENERAL = new Set([401, 403, 429]);
+// These are about the file, and would meet it each time.
+const OF_FILE = new Set([413, 415, 422]);
 
 // The service's refusal, with its problem details (RFC 9457).
 export class Refusal extends Error {
@@ -33,6 +35,19 @@ export class Refusal extends Error {
 export class Unreachable extends Error {}
 export class Stalled extends Error {}
 export class UnreadableFile extends Error {}
+
+// Return whether sending the same file again ends in the same error.
+export function isFinal(error) {
+  return error instanceof UnreadableFile || (error instanceof Refusal && OF_FILE.has(error.status));
+}
+
+// Return in a few words why an image was not analysed.
+export function shortReason(error) {
+  if (error instanceof Refusal) return error.problem.title;
+  if (error instanceof UnreadableFile) return message("reason.unreadable");
+  if (error instanceof Stalled) return message("reason.stalled");
+  return message(error instanceof Unreachable ? "reason.unreachable" : "reason.unclear");
+}
 
 // Return what a person is told about the error, as nodes.
 export function explain(error) {

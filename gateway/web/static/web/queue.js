@@ -24,6 +24,11 @@ export class Queue extends EventTarget {
     return this.images.filter((image) => image.state === "failed");
   }
 
+  // Those that were chosen, and have no end yet.
+  get unanalysed() {
+    return this.images.filter((image) => image.state === "waiting" || image.isBusy);
+  }
+
   get busy() {
     return this.images.filter((image) => image.isBusy);
   }

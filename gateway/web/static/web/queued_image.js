@@ -1,11 +1,11 @@
 import { shownName } from "./files.js";
-import { Refusal, UnreadableFile } from "./problem.js";
+import { Refusal, UnreadableFile, isFinal } from "./problem.js";
 import { Result } from "./result.js";
 import { thumbnailOf } from "./thumbnail.js";
 import { upload } from "./upload.js";
 
 // The states of an image; those that a person may send, and those in which it is on its way.
-const SENDABLE = new Set(["waiting", "failed", "cancelled"]);
+const SENDABLE = new Set(["waiting", "cancelled"]);
 const BUSY = new Set(["queued", "sending", "analysing"]);
 
 // One image of the queue: its file, how far it is, and what was found in it. Only its own request
@@ -28,7 +28,7 @@ export class QueuedImage extends EventTarget {
   }
 
   get isSendable() {
-    return SENDABLE.has(this.state);
+    return SENDABLE.has(this.state) || (this.state === "failed" && !isFinal(this.error));
   }
 
   get isBusy() {

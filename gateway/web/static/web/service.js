@@ -3,9 +3,12 @@ import { message } from "./messages.js";
 import { isDemo } from "./result.js";
 
 const ASK_AGAIN_MS = 3000;
+const READY_AGAIN_MS = 60_000;
+let timer = 0;
 
-// Show whether the service is ready, and ask again until it is.
+// Show whether the service is ready, and ask again: soon until it is, then now and then.
 export async function showService() {
+  clearTimeout(timer);
   let state = "waiting";
   let line = message("service.starting");
   try {
@@ -18,11 +21,12 @@ export async function showService() {
     }
   } catch {
     state = "failing";
-    line = message("service.unreachable");
+    line = message(navigator.onLine ? "service.unreachable" : "service.offline");
   }
-  element("service").textContent = line;
+  if (element("service").textContent !== line) element("service").textContent = line; // announced once
   element("service").className = `service ${state}`;
-  if (state !== "ready") setTimeout(showService, ASK_AGAIN_MS);
+  clearTimeout(timer); // another question may have been asked meanwhile
+  timer = setTimeout(showService, state === "ready" ? READY_AGAIN_MS : ASK_AGAIN_MS);
 }
 
 // On the page of a public demo the banner says it already.
@@ -35,6 +39,7 @@ export function watchConnection() {
   const show = () => {
     element("offline").textContent = navigator.onLine ? "" : message("offline");
     element("offline").hidden = navigator.onLine;
+    showService();
   };
   window.addEventListener("online", show);
   window.addEventListener("offline", show);

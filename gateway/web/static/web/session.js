@@ -2,8 +2,8 @@ import { element } from "./elements.js";
 import { message } from "./messages.js";
 import { Refusal, Unreachable } from "./problem.js";
 
-// Who is signed in on this page; "" for a visitor, who shows a key.
-export const user = document.body.dataset.user;
+// Who is signed in on this page; "" for a visitor, who shows a key or signs in.
+export let user = document.body.dataset.user;
 
 // The key of a public demo, which every visitor uses; undefined on other pages.
 export const demoKey = document.body.dataset.demoKey;
@@ -33,13 +33,24 @@ export function csrfToken() {
 
 // Return the headers that let a request in. Raises SessionChanged, Refusal or Unreachable.
 export async function authorise() {
-  const key = demoKey ?? keyField?.value.trim();
+  const key = demoKey ?? (user === "" ? keyField.value.trim() : undefined);
   if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
     const title = message("error.unauthorized");
     throw new Refusal(401, { title, detail: message("problem.letters") });
   }
   await check();
   return key === undefined ? { "X-CSRFToken": csrfToken() } : { "X-API-Key": key };
+}
+
+// Return whether a request can be let in: somebody is signed in, or there is a key.
+export function isAdmitted() {
+  return demoKey !== undefined || user !== "" || keyField.value.trim() !== "";
+}
+
+// Go on as the person who has signed in, on the page of a visitor.
+export function becomeUser(name) {
+  user = name;
+  document.body.dataset.user = name;
 }
 
 // Tell the other tabs of this browser that the person of this page signs out.

@@ -11,8 +11,19 @@ from pipeline.errors import LesionserveError
 from serve_app.paths import ROOT
 
 SCRIPTS = ROOT / "gateway" / "web" / "static" / "web"
-# Keys that are put together from these beginnings and what the service or a state says.
-BUILT = ("advice.", "error.", "quality.", "report.", "state.")
+# Keys that are put together from these beginnings and what the service, a state or a question says.
+BUILT = (
+    "advice.",
+    "clear.",
+    "discard.",
+    "error.",
+    "language.",
+    "quality.",
+    "report.",
+    "signOut.",
+    "state.",
+    "visitor.",
+)
 
 
 def keys() -> set[str]:

@@ -1,10 +1,15 @@
+import { SessionChanged } from "../session.js";
 import { Draft } from "./draft.js";
-import { readFeedback } from "./feedback.js";
+import { readFeedback, sendFeedback } from "./feedback.js";
 
 // The drafts of the results of this page, each read from the service when it is first asked for. A
-// draft goes with its result.
-export class Drafts {
+// draft goes with its result. What the service is asked as the session ends waits for `resume`;
+// "session" tells of that with a SessionChanged.
+export class Drafts extends EventTarget {
   #drafts = new WeakMap(); // each result with the promise of its draft
+  #read = new WeakMap(); // each result with its draft, once that is read
+  #saves = new Set(); // the promises of the drafts that are being saved
+  #waiting = []; // what goes on with the session
 
   // Return the promise of a result's draft, or undefined where nobody has asked for it.
   known(result) {
@@ -15,19 +20,60 @@ export class Drafts {
   async of(result, study) {
     const known = this.#drafts.get(result);
     if (known) return known;
-    const draft = readFeedback(result.requestId).then((view) => new Draft(view, study));
+    const draft = this.#ask(() => readFeedback(result.requestId)).then((view) => this.#keep(result, view, study));
     this.#drafts.set(result, draft);
     draft.catch(() => this.#drafts.delete(result));
     return draft;
   }
 
+  // Save the draft of a result, and return what the service has then. Raises what `sendFeedback` raises.
+  save(result, draft, study) {
+    const body = draft.body(study); // a second version of it would be refused
+    const save = this.#ask(() => sendFeedback(result.requestId, body)).then((view) => {
+      this.replace(result, view, study);
+      return view;
+    });
+    this.#saves.add(save);
+    return save.finally(() => this.#saves.delete(save));
+  }
+
   // Keep what the service has now, in place of the draft.
   replace(result, view, study) {
-    this.#drafts.set(result, Promise.resolve(new Draft(view, study)));
+    this.#drafts.set(result, Promise.resolve(this.#keep(result, view, study)));
   }
 
   // Read from the service the next time, whatever the draft holds.
   forget(result) {
     this.#drafts.delete(result);
+    this.#read.delete(result);
+  }
+
+  // Return whether something was said about the result that is not saved.
+  isUnsaved(result) {
+    return this.#read.get(result)?.isChanged ?? false;
+  }
+
+  // Ask the service again what met the end of the session. Returns the promises of the drafts that
+  // are saved then.
+  resume() {
+    this.#waiting.splice(0).forEach((goOn) => goOn());
+    return [...this.#saves];
+  }
+
+  #keep(result, view, study) {
+    const draft = new Draft(view, study);
+    this.#read.set(result, draft);
+    return draft;
+  }
+
+  async #ask(request) {
+    try {
+      return await request();
+    } catch (error) {
+      if (!(error instanceof SessionChanged && error.isExpiry)) throw error;
+      this.dispatchEvent(new CustomEvent("session", { detail: error }));
+      await new Promise((goOn) => this.#waiting.push(goOn));
+      return this.#ask(request);
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { Refusal, Unreachable } from "../problem.js";
-import { authorise } from "../session.js";
+import { SessionChanged, authorise, user } from "../session.js";
 
 // Return what the service has of a request's feedback. Raises SessionChanged, Refusal or Unreachable.
 export function readFeedback(requestId) {
@@ -19,6 +19,7 @@ async function ask(requestId, { method, body }) {
   const answer = await response.text().catch(() => {
     throw new Unreachable();
   });
+  if (response.status === 401 && user) throw new SessionChanged(null);
   if (!response.ok) throw Refusal.of(response.status, answer);
   return JSON.parse(answer);
 }

@@ -4,7 +4,6 @@ import { message } from "../messages.js";
 import { explain } from "../problem.js";
 import { SessionChanged } from "../session.js";
 import { OutlineEditor } from "../viewer/outline_editor.js";
-import { sendFeedback } from "./feedback.js";
 import { LesionVerdict } from "./lesion_verdict.js";
 import { lettered } from "./missed.js";
 import { MissedRow } from "./missed_row.js";
@@ -221,8 +220,7 @@ export class ReviewPanel extends EventTarget {
     this.#part("form").inert = true; // what is changed meanwhile would be lost without a word
     this.#part(".saved").textContent = message("review.saving");
     await this.#attempt(async () => {
-      const view = await sendFeedback(result.requestId, draft.body(study));
-      this.#drafts.replace(result, view, study);
+      const view = await this.#drafts.save(result, draft, study);
       if (result !== this.#result) return;
       this.#fill(await this.#drafts.of(result, study));
       this.#part(".saved").textContent = message("review.saved", { version: view.version });
