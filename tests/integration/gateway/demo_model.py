@@ -41,7 +41,8 @@ def _loaded_model() -> bytes:
 
 
 def demo_answers() -> Callable[[Sent], tuple[int, bytes]]:
-    """Return a behaviour that answers with the demo model."""
+    """Return a behaviour that answers with the demo model, which is loaded now."""
+    predictor()
 
     def answer(sent: Sent) -> tuple[int, bytes]:
         if sent.path == "/predict":

@@ -56,7 +56,10 @@ async def test_verdicts_are_saved_with_outlines(page: Page, ingress: FakeIngress
     await lesion(page, 1).get_by_text("Reject").click()
     await lesion(page, 2).get_by_text("Other class").click()
     await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
+    rest = review(page).locator(".rest")
+    await expect(rest).to_have_text("1 of 3 lesions has no verdict.")
     await review(page).get_by_role("button", name="Accept all others").click()
+    await expect(rest).to_be_hidden()
     await save(page, 1)
     (content,) = await saved()
     assert content.get("missed") is None, "nothing was said of missed lesions"
@@ -105,6 +108,19 @@ async def test_missed_lesion_is_drawn_with_the_keyboard(page: Page, ingress: Fak
     ((missed,),) = [content["missed"] for content in await saved()]
     assert missed["label"] == "LSIL"
     assert len(missed["outline"][0]) == 6
+
+
+async def test_review_cannot_be_saved_without_the_open_outline(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Accept").click()
+    await review(page).get_by_role("button", name="Draw its outline").click()
+    await expect(review(page)).to_be_hidden()
+    await review(page).locator("form").evaluate("(form) => form.requestSubmit()")
+    editor = pane(page).locator(".viewer-editor")
+    await expect(editor).to_contain_text("Finish this outline, or cancel it, before you save.")
+    assert await saved() == []
+    await editor.get_by_role("button", name="Cancel").click()
+    await save(page, 1)
 
 
 async def test_that_no_lesion_was_missed_is_said_by_a_check_mark(page: Page, ingress: FakeIngress):

@@ -135,8 +135,15 @@ export class ReviewPanel extends EventTarget {
     this.#part(".comment").value = this.#draft.comment;
     this.#part(".accept-rest").hidden = this.#draft.judged === this.#rows.size;
     this.#part(".save").disabled = !this.#draft.isChanged;
+    this.#showRest(this.#rows.size - this.#draft.judged);
     if (this.#draft.isChanged) this.#part(".saved").textContent = message("review.unsaved");
     this.#viewer.annotate(this.#draft.annotations);
+  }
+
+  // Say how many lesions have no verdict, once some part of the image was judged.
+  #showRest(count) {
+    this.#part(".rest").hidden = count === 0 || this.#draft.isEmpty;
+    this.#part(".rest").textContent = message("review.rest", { count, total: this.#rows.size });
   }
 
   #showMissed() {
@@ -202,6 +209,11 @@ export class ReviewPanel extends EventTarget {
 
   async #save(event) {
     event.preventDefault();
+    if (this.#editor.isActive) {
+      this.#editor.remind();
+      this.#showPicture();
+      return;
+    }
     const result = this.#result;
     const study = this.#study;
     const draft = this.#draft;

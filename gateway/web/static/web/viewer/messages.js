@@ -98,7 +98,7 @@ const TEXTS = {
   "edit.keys": gettext(
     "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Enter ends, Escape cancels.",
   ),
-  "draw.help": gettext("Set points around the lesion; the first point closes the outline."),
+  "draw.help": gettext("Set points around the lesion. To finish the shape, choose the first point again."),
   "draw.keys": gettext("Keys: the arrows move, Space sets a point, Backspace removes the last, Enter closes, Escape cancels."),
   "edit.holes": gettext("Holes in this lesion are filled: an outline has none."),
   "edit.point": gettext("Point {number} of {total}, at {x}, {y}."),
@@ -106,6 +106,7 @@ const TEXTS = {
   "edit.crossing": gettext("The outline crosses itself. Move a point."),
   "edit.flat": gettext("The outline has no area."),
   "edit.closed": gettext("The outline is closed. Change it, or choose Done."),
+  "edit.open": gettext("Finish this outline, or cancel it, before you save."),
   "edit.undone": gettext("Undone."),
   "edit.done": gettext("The outline is taken."),
   "edit.cancelled": gettext("The outline is as before."),

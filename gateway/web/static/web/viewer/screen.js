@@ -81,6 +81,12 @@ export class Screen extends EventTarget {
     this.invalidate();
   }
 
+  // Show a box of the image, XYXY, large, in the layout as it is now; null shows all of the image.
+  enlarge(box) {
+    this.#surfaces.forEach((surface) => surface.measure());
+    this.glide.to(box === null ? this.viewport.whole : this.viewport.around(box));
+  }
+
   invalidate() {
     this.#surfaces.forEach((surface) => surface.invalidate());
   }

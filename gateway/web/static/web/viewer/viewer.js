@@ -132,9 +132,9 @@ export class Viewer extends EventTarget {
     this.#screen.glide.to(this.viewport.showing(box));
   }
 
-  // Show a box of the image, XYXY, large.
+  // Show a box of the image, XYXY, large; null shows all of the image.
   enlarge(box) {
-    this.#screen.glide.to(this.viewport.around(box));
+    this.#screen.enlarge(box);
   }
 
   // Zoom and pan together with another viewer from now on; null ends that.
