@@ -100,7 +100,8 @@ const TEXTS = {
   "review.remove": gettext("Remove"),
   "review.removeNamed": gettext("Remove the missed lesion {name}"),
   "review.unsaved": gettext("Not saved yet."),
-  "review.rest": (count) => ngettext("{count} of {total} lesions has no verdict.", "{count} of {total} lesions have no verdict.", count),
+  "review.rest": (count) =>
+    ngettext("{count} of {total} lesions has no verdict.", "{count} of {total} lesions have no verdict.", count),
   "review.saving": gettext("Saving …"),
   "review.saved": gettext("Saved as version {version}."),
   "review.version": gettext("Version {version}, {by}, {time}"),
