@@ -7,7 +7,7 @@ from serve_app.paths import ROOT
 
 SCRIPTS = ROOT / "gateway" / "web" / "static" / "web"
 # Keys that are put together from these beginnings and what the service or a state says.
-BUILT = ("advice.", "quality.", "report.", "state.")
+BUILT = ("advice.", "earlier.", "quality.", "report.", "said.", "state.")
 
 
 def keys() -> set[str]:
