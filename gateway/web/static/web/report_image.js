@@ -31,7 +31,7 @@ export async function imagePart(image, draft, urlOf) {
   if (count > 0 || draft?.missed?.length) {
     part(".findings-table").append(reportTable(answer, name, draft), text("p", scaleWords(answer), "scale"));
   }
-  part(".report-review").append(...reviewLines(draft, count));
+  part(".report-review").append(...reviewLines(draft, answer));
   part(".identity").append(...pairs(identity(result)));
   return section;
 }

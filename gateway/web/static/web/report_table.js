@@ -1,4 +1,6 @@
+import { classNameOf } from "./class_names.js";
 import { copyOf, text } from "./elements.js";
+import { language, written } from "./language.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
 import { lettered } from "./review/missed.js";
@@ -28,17 +30,17 @@ export function reportTable(answer, name, draft) {
 export function scaleWords(answer) {
   const { millimetres, line } = new Scale(answer);
   if (millimetres === null) return message("report.scale.none");
-  const value = Number(millimetres.toPrecision(SCALE_DIGITS));
+  const value = millimetres.toLocaleString(language, { maximumSignificantDigits: SCALE_DIGITS });
   if (!line) return message("report.scale.typed", { value });
-  return message("report.scale.line", { value, pixels: Math.round(line.pixels), millimetres: line.millimetres });
+  return message("report.scale.line", { value, pixels: written(line.pixels), millimetres: line.millimetres.toLocaleString(language) });
 }
 
 function modelRow(detection, answer, scale, draft) {
   const verdict = draft?.verdictOf(detection.id) ?? null;
   const row = rowOf(
-    [String(detection.id + 1), detection.label, percent(detection.score)],
+    [String(detection.id + 1), classNameOf(answer.model, detection.label), percent(detection.score)],
     sizesOf(sizeOf(detection, answer.image), answer.image, scale),
-    draft === null ? NOTHING : verdictWords(verdict),
+    draft === null ? NOTHING : verdictWords(verdict, answer.model),
   );
   if (verdict?.outline) row.lastElementChild.append(text("p", outlineWords(verdict.outline, scale)));
   row.classList.toggle("is-rejected", verdict?.verdict === "reject");
@@ -47,7 +49,7 @@ function modelRow(detection, answer, scale, draft) {
 
 function missedRow({ letter, label, count, outline }, answer, scale) {
   const size = outline === null ? null : sizesOf(sizeOfOutline(outline), answer.image, scale);
-  const name = message("review.missed", { label, count });
+  const name = message("review.missed", { label: classNameOf(answer.model, label), count });
   return rowOf([letter ?? NOTHING, name, NOTHING], size ?? [NOTHING, NOTHING, NOTHING], message("said.added"));
 }
 
@@ -71,7 +73,7 @@ function sizesOf({ area, diameter }, { width, height }, scale) {
   return [
     scale.area(Math.round(area)),
     diameter === null ? NOTHING : scale.length(diameter),
-    `${((area / (width * height)) * 100).toFixed(2)} %`,
+    `${written((area / (width * height)) * 100, 2)} %`,
   ];
 }
 

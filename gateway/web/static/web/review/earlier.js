@@ -1,3 +1,4 @@
+import { classNameOf } from "../class_names.js";
 import { copyOf, text } from "../elements.js";
 import { clock } from "../files.js";
 import { message } from "../messages.js";
@@ -97,7 +98,7 @@ export class EarlierReviews extends EventTarget {
       const content = contentOf(await readFeedback(review.request_id), review);
       if (result !== this.#result) return;
       const difference = differenceOf(review, content, study);
-      said.replaceChildren(listOf(content), text("p", message(`earlier.${difference ?? "same"}`), "hint"));
+      said.replaceChildren(listOf(content, study.answer.model), text("p", message(`earlier.${difference ?? "same"}`), "hint"));
       if (difference === null) said.append(this.#takeButton(review, content));
     });
   }
@@ -150,12 +151,12 @@ function contentOf(view, { by, mine }) {
   };
 }
 
-function listOf({ lesions, missed, ungradable, comment }) {
+function listOf({ lesions, missed, ungradable, comment }, model) {
   const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel }) => {
-    const words = verdictWords({ verdict, newLabel, outline: null });
-    return message("earlier.lesion", { number: id + 1, label, verdict: words });
+    const words = verdictWords({ verdict, newLabel, outline: null }, model);
+    return message("earlier.lesion", { number: id + 1, label: classNameOf(model, label), verdict: words });
   });
-  const others = [missed === null ? "" : missedWords(missed), commentWords(comment ?? ""), ungradableWords(ungradable?.reason ?? "")];
+  const others = [missed === null ? "" : missedWords(missed, model), commentWords(comment ?? ""), ungradableWords(ungradable?.reason ?? "")];
   const list = document.createElement("ul");
   list.append(...[...verdicts, ...others].filter((line) => line !== "").map((line) => text("li", line)));
   return list;

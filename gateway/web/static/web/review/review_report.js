@@ -7,14 +7,15 @@ import { authorOf, commentWords, missedWords, ungradableWords } from "./said.js"
 const KINDS = ["accept", "reject", "relabel", "unjudged"];
 
 // Return what the report says of a review beside its verdicts, a paragraph for each: whose it is, whether
-// it is saved, and what is not said. `draft` is null where nothing was said; `count` is that of the lesions.
-export function reviewLines(draft, count) {
+// it is saved, and what is not said. `draft` is null where nothing was said; The answer is that on the image.
+export function reviewLines(draft, { model, detections }) {
   if (draft === null) return [text("p", message("report.unreviewed"))];
   const { missed, ungradable, comment, judged, isChanged } = draft;
+  const count = detections.length;
   const lines = [
     ungradableWords(ungradable),
     judged < count ? message("report.unjudged", { count: count - judged, total: count }) : "",
-    missed?.length ? "" : missedWords(missed), // the table has them
+    missed?.length ? "" : missedWords(missed, model), // the table has them
     commentWords(comment),
   ];
   const saved = document.createElement("p");

@@ -1,3 +1,4 @@
+import { classNameOf } from "../class_names.js";
 import { message } from "../messages.js";
 import { reasonsOf } from "../quality.js";
 import { lettered } from "./missed.js";
@@ -11,18 +12,18 @@ export function authorOf(by) {
   return by.startsWith("key:") ? message("said.key", { id: name }) : name;
 }
 
-// Return a verdict of a draft; null stands for none.
-export function verdictWords(verdict) {
+// Return a verdict of a draft; null stands for none. `model` has the names of its classes.
+export function verdictWords(verdict, model) {
   if (verdict === null) return message("said.nothing");
-  const words = message(`said.${verdict.verdict}`, { label: verdict.newLabel });
+  const words = message(`said.${verdict.verdict}`, { label: classNameOf(model, verdict.newLabel) });
   return verdict.outline === null ? words : message("said.corrected", { verdict: words });
 }
 
 // Return which lesions the model missed; null stands for that nothing was said of them.
-export function missedWords(missed) {
+export function missedWords(missed, model) {
   if (missed === null) return message("said.missedUnsaid");
   const names = lettered(missed).map(({ letter, label, count }) => {
-    const name = message("review.missed", { label, count });
+    const name = message("review.missed", { label: classNameOf(model, label), count });
     return letter === null ? name : `${letter} ${name}`;
   });
   return message("said.missed", { count: names.length, lesions: names.join(", ") });

@@ -1,7 +1,10 @@
+import { language } from "../language.js";
 import { message } from "./messages.js";
 import { Ruler } from "./ruler.js";
 import { Scale } from "./scale.js";
 import { ScalePanel } from "./scale_panel.js";
+
+const DIGITS = { maximumSignificantDigits: 6 };
 
 // The ruler and the scale of an image. Dispatches "scale" when a person gives another one, "draw" when
 // a line is to be drawn for that, "change" when the ruler's line is another one, "measured" when it is
@@ -54,6 +57,7 @@ export class Measuring extends EventTarget {
     this.scale.set(millimetres);
     this.show();
     this.dispatchEvent(new Event("scale"));
-    this.#announce(message(millimetres === null ? "scale.none" : "scale.set", { value: millimetres }));
+    const value = millimetres?.toLocaleString(language, DIGITS);
+    this.#announce(message(millimetres === null ? "scale.none" : "scale.set", { value }));
   }
 }

@@ -1,110 +1,122 @@
-// Every text that the scripts of the viewer show. `{name}` stands for a value. A text with several
-// forms is chosen by its value `count`, by the plural rules of the page's language.
+import { messagesOf } from "../language.js";
+
+// Every text that the scripts of the viewer show, marked for translation as those of the page.
 const TEXTS = {
-  "name": "Picture of {name}. Press the question mark for the keys.",
-  "picture": "{name}: {lesions}",
-  "original": "{name} without lesions",
-  "shown": { zero: "no lesion is shown.", one: "1 lesion is shown.", other: "{count} lesions are shown." },
-  "lesion": "Lesion {number}: {label}, score {score}.",
-  "missed": "Missed lesion {number}: {label}, drawn in the review.",
-  "verdict.reject": "Review: no lesion",
-  "verdict.relabel": "Review: {label}",
-  "verdict.outline": "Review: outline corrected",
-  "verdict.both": "Review: {label}, outline corrected",
-  "legend.missed": "Dashed, with a letter: missed by the model",
-  "legend.corrected": "Dashed, with a number: corrected; thin: the model's",
-  "legend.rejected": "Dotted: rejected",
-  "legend.relabelled": "Another class: {numbers}",
-  "legend.unsaved": "This review is not saved",
+  "name": gettext("Picture of {name}. Press the question mark for the keys."),
+  "picture": gettext("{name}: {lesions}"),
+  "original": gettext("{name} without lesions"),
+  "shown": (count) =>
+    count === 0
+      ? gettext("no lesion is shown.")
+      : ngettext(
+          "{count} lesion is shown.",
+          "{count} lesions are shown.",
+          count,
+        ),
+  "lesion": gettext("Lesion {number}: {label}, score {score}."),
+  "missed": gettext("Missed lesion {number}: {label}, drawn in the review."),
+  "verdict.reject": gettext("Review: no lesion"),
+  "verdict.relabel": gettext("Review: {label}"),
+  "verdict.outline": gettext("Review: outline corrected"),
+  "verdict.both": gettext("Review: {label}, outline corrected"),
+  "legend.missed": gettext("Dashed, with a letter: missed by the model"),
+  "legend.corrected": gettext("Dashed, with a number: corrected; thin: the model's"),
+  "legend.rejected": gettext("Dotted: rejected"),
+  "legend.relabelled": gettext("Another class: {numbers}"),
+  "legend.unsaved": gettext("This review is not saved"),
 
-  "selected": "Lesion {number} of {total}, {label}, score {score}. {measurements}.",
-  "deselected": "No lesion is selected.",
+  "selected": gettext("Lesion {number} of {total}, {label}, score {score}. {measurements}."),
+  "deselected": gettext("No lesion is selected."),
 
-  "found": { zero: "No lesion found", one: "1 lesion", other: "{count} lesions" },
-  "found.above": "No lesion at or above the threshold",
-  "withheld": "Not analysed: the image is not good enough. The service did not look for lesions. This is not a finding.",
-  "ungradable": "Check this image: it differs from the images that the model was tested on, so the result may be wrong.",
-  "hidden": {
-    zero: "All lesions are shown.",
-    one: "1 of {total} lesions is hidden: {reason}.",
-    other: "{count} of {total} lesions are hidden: {reason}.",
-  },
-  "hidden.score": "score below {threshold}",
-  "hidden.class": "class off ({classes})",
-  "hidden.both": "score below {threshold}, or class off ({classes})",
-  "below": {
-    one: "1 more is below the threshold of {threshold} that was asked for with the image.",
-    other: "{count} more are below the threshold of {threshold} that was asked for with the image.",
-  },
-  "off": "Lesions are not drawn.",
-  "on": "Lesions are drawn.",
-  "lowest": "Lowest: {threshold}, as the image was analysed.",
+  "found": (count) =>
+    count === 0
+      ? gettext("No lesion found")
+      : ngettext(
+          "{count} lesion",
+          "{count} lesions",
+          count,
+        ),
+  "found.above": gettext("No lesion at or above the threshold"),
+  "withheld": gettext("Not analysed: the image is not good enough. The service did not look for lesions. This is not a finding."),
+  "ungradable": gettext("Check this image: it differs from the images that the model was tested on, so the result may be wrong."),
+  "hidden": (count) =>
+    count === 0
+      ? gettext("All lesions are shown.")
+      : ngettext(
+          "{count} of {total} lesions is hidden: {reason}.",
+          "{count} of {total} lesions are hidden: {reason}.",
+          count,
+        ),
+  "hidden.score": gettext("score below {threshold}"),
+  "hidden.class": gettext("class off ({classes})"),
+  "hidden.both": gettext("score below {threshold}, or class off ({classes})"),
+  "below": (count) =>
+    ngettext(
+      "{count} more is below the threshold of {threshold} that was asked for with the image.",
+      "{count} more are below the threshold of {threshold} that was asked for with the image.",
+      count,
+    ),
+  "off": gettext("Lesions are not drawn."),
+  "on": gettext("Lesions are drawn."),
+  "lowest": gettext("Lowest: {threshold}, as the image was analysed."),
   "class": "{label} ({count})",
 
   "zoom": "{percent} %",
-  "style.fill": "Lesions are filled.",
-  "style.outline": "Lesions are outlined.",
-  "original.on": "The original is shown beside it.",
-  "original.off": "The original is no longer shown.",
+  "style.fill": gettext("Lesions are filled."),
+  "style.outline": gettext("Lesions are outlined."),
+  "original.on": gettext("The original is shown beside it."),
+  "original.off": gettext("The original is no longer shown."),
 
-  "area": "Area",
-  "share": "Of the image",
-  "sides": "Width × height",
-  "diameter": "Longest diameter",
-  "unit.length": { one: "{value} pixel", other: "{value} pixels" },
-  "unit.sides": "{width} × {height} pixels",
+  "area": gettext("Area"),
+  "share": gettext("Of the image"),
+  "sides": gettext("Width × height"),
+  "diameter": gettext("Longest diameter"),
+  "unit.length": (count) => ngettext("{value} pixel", "{value} pixels", count),
+  "unit.sides": gettext("{width} × {height} pixels"),
   "unit.mm.sides": "{width} × {height} mm",
-  "unit.area": { one: "{value} pixel", other: "{value} pixels" },
+  "unit.area": (count) => ngettext("{value} pixel", "{value} pixels", count),
   "unit.mm": "{value} mm",
   "unit.mm2": "{value} mm²",
-  "measurements": "Area {area}, width {width}, height {height}, longest diameter {diameter}",
-  "measurements.box": "Area {area}, width {width}, height {height}, of its box",
+  "measurements": gettext("Area {area}, width {width}, height {height}, longest diameter {diameter}"),
+  "measurements.box": gettext("Area {area}, width {width}, height {height}, of its box"),
 
-  "ruler.start": "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Escape ends.",
-  "ruler.first": "First point set.",
-  "ruler.length": "The line is {length} long.",
-  "ruler.end": "Ruler off.",
-  "scale.set": "Scale: {value} mm per pixel.",
-  "scale.none": "No scale: measurements are in pixels.",
-  "scale.wrong": "Type a number above 0.",
-  "scale.line": "The line is {length} long.",
-  "scale.noLine": "Or draw a line over something whose length you know, such as a swab.",
+  "ruler.start": gettext(
+    "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Escape ends.",
+  ),
+  "ruler.first": gettext("First point set."),
+  "ruler.length": gettext("The line is {length} long."),
+  "ruler.end": gettext("Ruler off."),
+  "scale.set": gettext("Scale: {value} mm per pixel."),
+  "scale.none": gettext("No scale: measurements are in pixels."),
+  "scale.wrong": gettext("Type a number above 0."),
+  "scale.line": gettext("The line is {length} long."),
+  "scale.noLine": gettext("Or draw a line over something whose length you know, such as a swab."),
 
-  "edit.lesion": "Outline of lesion {number}",
-  "edit.new": "Outline of a new lesion",
-  "edit.help": "Drag a point, or choose one and then its new place. The small points between add one.",
-  "edit.keys": "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Enter ends, Escape cancels.",
-  "draw.help": "Set points around the lesion; the first point closes the outline.",
-  "draw.keys": "Keys: the arrows move, Space sets a point, Backspace removes the last, Enter closes, Escape cancels.",
-  "edit.holes": "Holes in this lesion are filled: an outline has none.",
-  "edit.point": "Point {number} of {total}, at {x}, {y}.",
-  "edit.few": "An outline needs three points.",
-  "edit.crossing": "The outline crosses itself. Move a point.",
-  "edit.flat": "The outline has no area.",
-  "edit.closed": "The outline is closed. Change it, or choose Done.",
-  "edit.undone": "Undone.",
-  "edit.done": "The outline is taken.",
-  "edit.cancelled": "The outline is as before.",
+  "edit.lesion": gettext("Outline of lesion {number}"),
+  "edit.new": gettext("Outline of a new lesion"),
+  "edit.help": gettext("Drag a point, or choose one and then its new place. The small points between add one."),
+  "edit.keys": gettext(
+    "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Enter ends, Escape cancels.",
+  ),
+  "draw.help": gettext("Set points around the lesion; the first point closes the outline."),
+  "draw.keys": gettext("Keys: the arrows move, Space sets a point, Backspace removes the last, Enter closes, Escape cancels."),
+  "edit.holes": gettext("Holes in this lesion are filled: an outline has none."),
+  "edit.point": gettext("Point {number} of {total}, at {x}, {y}."),
+  "edit.few": gettext("An outline needs three points."),
+  "edit.crossing": gettext("The outline crosses itself. Move a point."),
+  "edit.flat": gettext("The outline has no area."),
+  "edit.closed": gettext("The outline is closed. Change it, or choose Done."),
+  "edit.undone": gettext("Undone."),
+  "edit.done": gettext("The outline is taken."),
+  "edit.cancelled": gettext("The outline is as before."),
 
-  "export.hidden": { one: "1 of {total} lesions is hidden", other: "{count} of {total} lesions are hidden" },
+  "export.hidden": (count) =>
+    ngettext(
+      "{count} of {total} lesions is hidden",
+      "{count} of {total} lesions are hidden",
+      count,
+    ),
 };
 
-const language = document.documentElement.lang || "en";
-const plurals = new Intl.PluralRules(language);
-
-// Return the text of this key with its values. Numbers are to be given as they are to be read.
-export function message(key, values = {}) {
-  const text = TEXTS[key];
-  const form = typeof text === "string" ? text : formOf(text, values.count);
-  return form.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
-
-// Return a number as it is read in the page's language, with at most so many decimals.
-export function written(value, decimals = 0) {
-  return value.toLocaleString(language, { maximumFractionDigits: decimals, minimumFractionDigits: decimals });
-}
-
-function formOf(forms, count) {
-  if (count === 0 && forms.zero) return forms.zero;
-  return forms[plurals.select(count)] ?? forms.other;
-}
+// Return the text of this key with its values, in the language of the page.
+export const message = messagesOf(TEXTS);

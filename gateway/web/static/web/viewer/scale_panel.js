@@ -1,4 +1,5 @@
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 
 // The panel in which a person gives the scale: millimetres for a pixel, or the length of the ruler's
 // line. `onChange` is called with the new millimetres for a pixel, or null; `onRuler` where a line is
