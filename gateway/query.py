@@ -9,10 +9,11 @@ from gateway.errors import error_of_response
 
 def described(model: type[BaseModel]) -> list[dict[str, Any]]:
     """Return the parameters of a query for an OpenAPI document."""
-    properties = model.model_json_schema()["properties"]
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
     return [
-        {"in": "query", "name": name, "required": False, "schema": schema}
-        for name, schema in properties.items()
+        {"in": "query", "name": name, "required": name in required, "schema": values}
+        for name, values in schema["properties"].items()
     ]
 
 

@@ -155,6 +155,8 @@ class Record(Sealed):
             models.Index(fields=["received_at"]),
             models.Index(fields=["key_id", "received_at"]),
             models.Index(fields=["organisation", "received_at"]),
+            # For what was said before about the same image.
+            models.Index(fields=["image_sha256"], name="record_of_image"),
             # For the sweeper: few rows are in this state at a time.
             models.Index(
                 fields=["received_at"], name="record_open", condition=models.Q(state="received")

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from gateway.query import described, pairs
 from gateway.reviews.actions import give_feedback, read_feedback
 from gateway.reviews.feedback import Feedback
 from gateway.reviews.metrics import count
+from gateway.reviews.of_image import ImageReviews, read_image_reviews
 from gateway.reviews.report.pdf import pdf_of
 from gateway.reviews.report.report import Language, active_language, read_report
 from gateway.reviews.views import FeedbackView
@@ -86,6 +88,44 @@ async def read(request: AuthenticatedRequest, request_id: UUID) -> FeedbackView:
     """Return the verdicts and missed lesions that hold now, of everybody in your organisation."""
     caller = request.auth
     return await in_database(read_feedback, request_id, caller.organisation, _actor(request))
+
+
+class ImageReviewsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image_sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="of the file as it was sent, as in answers"
+    )
+    before: UUID | None = Field(
+        default=None, description="`next` of the page before: the answers before that request"
+    )
+    limit: int = Field(default=20, ge=1, le=50, description="answers on a page")
+
+
+@router.get(
+    "/records/feedback",
+    auth=ReaderAuth(),
+    response={200: ImageReviews, **_READ_REFUSALS},
+    openapi_extra={"parameters": described(ImageReviewsQuery)},
+    operation_id="image_reviews",
+    summary="Who reviewed an image before",
+)
+async def read_of_image(request: AuthenticatedRequest) -> ImageReviews:
+    """Return who in your organisation judged an answer on the same file, and of which model.
+
+    What they said is the feedback on that request: another model's lesions are others.
+    """
+    asked = read_query(pairs(request.GET), ImageReviewsQuery)
+    return await in_database(
+        partial(
+            read_image_reviews,
+            asked.image_sha256,
+            request.auth.organisation,
+            _actor(request),
+            before=asked.before,
+            limit=asked.limit,
+        )
+    )
 
 
 class ReportQuery(BaseModel):

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.audit.models import Record
+from django.db.models import Exists, OuterRef, QuerySet
+
+from gateway.audit.models import Record, Source, State
 from gateway.reviews.feedback import Content, LesionVerdict, MissedLesions, in_order
 from gateway.reviews.models import Missed, Verdict, Version
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+# The primary key of a record and the author.
+_Key = tuple[int, str]
 
 
 @dataclass(slots=True)
@@ -28,22 +33,39 @@ class Standing:
     missed_at: datetime | None = None
 
 
+def reviewed_records() -> QuerySet[Record]:
+    """Return the answered requests of which somebody says something now."""
+    of_record = {"record": OuterRef("pk")}
+    given = (
+        Exists(Version.objects.filter(**of_record))
+        | Exists(Verdict.objects.filter(**of_record, replaced_at=None))
+        | Exists(Missed.objects.filter(**of_record, replaced_at=None))
+    )
+    return Record.objects.filter(given, state=State.SUCCEEDED, source=Source.CLIENT)
+
+
 def standings_of(record: Record) -> list[Standing]:
     """Return what each author says, by the authors' names; blocking."""
-    of_record = {"record": record}
-    versions: dict[str, Version] = {}
-    for version in Version.objects.filter(**of_record).order_by("number"):
-        versions[version.author] = version
-    verdicts: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in Verdict.objects.filter(**of_record, replaced_at=None).order_by("lesion"):
-        verdicts[verdict.author].append(verdict)
-    missed: dict[str, list[Missed]] = defaultdict(list)
-    for row in Missed.objects.filter(**of_record, replaced_at=None).order_by("pk"):
-        missed[row.author].append(row)
-    return [
-        _standing(author, versions.get(author), verdicts[author], missed[author])
-        for author in sorted(versions.keys() | verdicts.keys() | missed.keys())
-    ]
+    return standings_by_record([record])[record.pk]
+
+
+def standings_by_record(records: Sequence[Record]) -> dict[int, list[Standing]]:
+    """Return what each author says of each record, by its primary key; blocking."""
+    of_records = {"record__in": [record.pk for record in records]}
+    versions: dict[_Key, Version] = {}
+    for version in Version.objects.filter(**of_records).order_by("number"):
+        versions[version.record_id, version.author] = version
+    verdicts: dict[_Key, list[Verdict]] = defaultdict(list)
+    for verdict in Verdict.objects.filter(**of_records, replaced_at=None).order_by("lesion"):
+        verdicts[verdict.record_id, verdict.author].append(verdict)
+    missed: dict[_Key, list[Missed]] = defaultdict(list)
+    for row in Missed.objects.filter(**of_records, replaced_at=None).order_by("pk"):
+        missed[row.record_id, row.author].append(row)
+    standings: dict[int, list[Standing]] = {record.pk: [] for record in records}
+    for key in sorted(versions.keys() | verdicts.keys() | missed.keys()):
+        pk, author = key
+        standings[pk].append(_standing(author, versions.get(key), verdicts[key], missed[key]))
+    return standings
 
 
 def standing_of(record: Record, author: str) -> Standing:

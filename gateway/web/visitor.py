@@ -34,6 +34,7 @@ class Visitor:
     """A signed-in person, as the pages address them."""
 
     name: str
+    full_name: str  # or the name where none is known
     organisation: str | None
     roles: tuple[str | Promise, ...]
     may_predict: bool
@@ -49,6 +50,7 @@ def visitor_of(request: HttpRequest) -> Visitor | None:
     roles = tuple(user.groups.order_by("name").values_list("name", flat=True))
     return Visitor(
         name=user.get_username(),
+        full_name=user.get_full_name() or user.get_username(),
         organisation=None if organisation is None else organisation.name,
         roles=titles_of(roles),
         may_predict=organisation is not None and PREDICT in scopes_of(roles),

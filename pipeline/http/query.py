@@ -87,6 +87,10 @@ def _allowed(schema: dict[str, Any]) -> str:
         return "a date such as 2026-11-30"
     if schema.get("format") == "date-time":
         return "a date and time such as 2026-11-30T08:00:00Z"
+    if schema.get("format") == "uuid":
+        return "a UUID such as 0190a6b4-7c1e-7a2b-9f00-3c5d8e1f2a4b"
+    if "pattern" in schema:
+        return f"text that matches {schema['pattern']}"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
     name = names.get(schema.get("type", ""), "text")
     if "minimum" in schema and "maximum" in schema:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
-from gateway.audit.models import Record, Source, State
+from gateway.audit.models import Record
 from gateway.people.models import Organisation
 from gateway.reviews.export.reviewed import Review, ReviewedImage, review_of
-from gateway.reviews.models import Missed, Verdict, Version
-from gateway.reviews.standing import standings_of
+from gateway.reviews.standing import reviewed_records, standings_of
 
 _NO_DIGEST = "the record holds no digest of the image"
 _NO_FILE = "no file in the folder of images has this digest"
@@ -106,13 +105,7 @@ def _reviews(choice: Choice) -> Iterator[tuple[Record, Review]]:
 
 
 def _records(choice: Choice) -> QuerySet[Record]:
-    of_record = {"record": OuterRef("pk")}
-    given = (
-        Exists(Version.objects.filter(**of_record))
-        | Exists(Verdict.objects.filter(**of_record, replaced_at=None))
-        | Exists(Missed.objects.filter(**of_record, replaced_at=None))
-    )
-    records = Record.objects.filter(given, state=State.SUCCEEDED, source=Source.CLIENT)
+    records = reviewed_records()
     if choice.organisation is not None:
         records = records.filter(organisation=choice.organisation)
     return records.order_by("received_at", "pk")

@@ -37,7 +37,7 @@ def content_of(
             Section(heading=_("Findings"), lines=list(_findings(record, labels))),
             *_tables(record, labels),
             Section(heading=_("Quality of the image"), lines=_quality(record)),
-            *review_sections(standings, labels),
+            *review_sections(standings, labels, record.detection_count),
             Section(heading=_("Request and image"), facts=list(_request(record))),
             Section(heading=_("Model"), facts=list(_model(record))),
         ],

@@ -1,5 +1,7 @@
 """The report that the clinician's page prints."""
 
+import re
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
@@ -18,6 +20,7 @@ from tests.integration.gateway.browser import (
     ungradable,
 )
 from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.demo_model import demo_answers, example
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.test_sessions import person
 
@@ -51,6 +54,48 @@ async def test_report_holds_findings_picture_identity_and_context(
         await expect(report).to_contain_text(str(record.request_id))
 
 
+async def test_sizes_are_in_the_unit_of_the_screen_and_say_where_from(page: Page, key, ingress):
+    ingress.answer = demo_answers()
+    await send(page, key, a=example(1))
+    row = page.locator("#report .lesions tbody tr").first
+    await open_report(page)
+    await print_report(page)
+    await expect(row).to_contain_text(re.compile(r"[\d,]+ pixels.*[\d.]+ pixels"))
+    await expect(page.locator("#report .scale")).to_have_text(re.compile("in pixels: no scale"))
+    await page.emulate_media(media="screen")
+    await page.get_by_role("button", name="Close").click()
+    await pane(page).get_by_role("button", name="Scale").click()
+    field = pane(page).locator(".viewer-scale-pixel input")
+    await field.fill("0.05")
+    await field.press("Enter")
+    size = await pane(page).locator(".viewer-lesions .viewer-size").first.inner_text()
+    await page.keyboard.press("Escape")
+    await open_report(page)
+    await print_report(page)
+    assert "mm²" in size
+    await expect(row).to_contain_text(size)
+    await expect(row).to_contain_text(re.compile(r"\d mm\D"))
+    await expect(page.locator("#report .scale")).to_contain_text("0.05 mm per pixel")
+
+
+async def test_each_page_has_patient_number_and_demo_note(page: Page, key: str, ingress):
+    ingress.answer = demo_answers()
+    await send(page, key, a=example(1), b=example(2), c=example(3))
+    await expect(page.locator("#progress")).to_have_text("3 of 3 images are analysed.")
+    await open_report(page)
+    await page.get_by_label("Patient").fill(PATIENT)
+    await print_report(page)
+    # Browsers repeat the head of a table on each page.
+    head = page.locator(".report-sheet > thead")
+    await expect(head).to_have_css("display", "table-header-group")
+    for words in (PATIENT, "not stated", "Demo model: not for clinical use"):
+        await expect(head).to_contain_text(words)
+    number = "getComputedStyle(document.documentElement).getPropertyValue('--page-number')"
+    assert await page.evaluate(number) == '"Page " counter(page) " of " counter(pages) ""'
+    pages = re.findall(rb"/Type ?/Page\b", await page.pdf(format="A4"))
+    assert len(pages) == 3
+
+
 async def test_report_of_selected_image_holds_no_other(page: Page, key: str, ingress):
     await send(page, key, a=FIRST, b=SECOND)
     await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
@@ -70,7 +115,7 @@ async def test_report_says_that_image_needs_check(page: Page, key: str, ingress:
     await expect(report).to_contain_text("Not analysed: the image is not good enough")
     await expect(report).to_contain_text("The image has too much glare.")
     await expect(report).to_contain_text("This is not a finding.")
-    await expect(report.locator("table")).to_have_count(0)
+    await expect(report.locator(".lesions")).to_have_count(0)
 
 
 async def test_context_of_patient_is_never_sent(page: Page, key: str, ingress: FakeIngress):

@@ -1,12 +1,14 @@
 """Reviewing an answer on the clinician's page: verdicts, outlines, missed lesions, comments."""
 
 import json
+import re
 
 import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Locator, Page, expect
 
-from gateway.reviews.models import Version
+from gateway.audit.models import Record
+from gateway.reviews.models import Verdict, Version
 from tests.integration.gateway.browser import (
     find_lesions,
     open_report,
@@ -264,24 +266,99 @@ async def test_report_holds_review_and_whether_it_is_saved(page: Page, ingress: 
     await lesion(page, 2).get_by_text("Other class").click()
     await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
     await draw(page, "LSIL")
-    await review(page).get_by_label("The image").select_option("other")
+    await review(page).get_by_label("Comment").fill("after acetic acid")
     await open_report(page)
+    await expect(page.get_by_label("Examiner")).to_have_value("nurse")
+    await expect(page.get_by_label("Clinic", exact=True)).to_have_value("a clinic")
+    await page.get_by_label("Date of examination").fill("2026-11-02")
     await print_report(page)
     report = page.locator("#report")
-    verdicts = report.locator("tbody .said")
-    await expect(verdicts.first).to_have_text("no lesion")
-    await expect(verdicts.nth(1)).to_have_text("is carcinoma")
+    rows = report.locator(".report-image .lesions tbody tr")
+    await expect(rows.locator("td:first-child")).to_have_text(["1", "2", "3", "A"])
+    await expect(rows.locator(".said")).to_have_text(
+        ["rejected: no lesion", "of another class: carcinoma", "not judged", "missed by the model"]
+    )
+    await expect(report.locator(".said-count")).to_have_text(
+        "Clinician: 1 rejected, 1 of another class, 1 not judged, 1 missed by the model"
+    )
     await expect(report.locator(".report-review p")).to_have_text(
         [
-            "By nurse.",
             "This review is not saved.",
-            "The model missed: A LSIL.",
-            "The reviewer says that the image cannot be judged.",
+            "1 of 3 lesions is not judged.",
+            "Comment: after acetic acid",
         ]
     )
+    await expect(report.locator("thead").first).to_contain_text("2026-11-02")
     await page.emulate_media(media="screen")
     await page.get_by_role("button", name="Close").click()
     await save(page, 1)
+    await review(page).get_by_label("The image").select_option("other")
     await open_report(page)
     await print_report(page)
-    await expect(report).to_contain_text("Saved as version 1.")
+    saved_words = re.compile(r"Reviewed by nurse, saved 20.* as version 1, and changed since")
+    await expect(report.locator(".report-review p").first).to_have_text(saved_words)
+    await expect(report.locator(".said-count")).to_have_text(
+        "Clinician: The image cannot be judged."
+    )
+
+
+def earlier(page: Page) -> Locator:
+    return review(page).locator(".earlier-reviews > li")
+
+
+async def review_again(page: Page, ingress: FakeIngress) -> None:
+    """Save a review, and have the same image analysed again."""
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await draw(page, "LSIL")
+    await review(page).get_by_label("Comment").fill("after acetic acid")
+    await save(page, 1)
+    await find_lesions(page, again=example(1))
+    await select(page, "again.jpg")
+
+
+async def test_own_review_of_the_same_image_is_found_and_taken_over(page: Page, ingress):
+    await review_again(page, ingress)
+    await expect(review(page).locator(".earlier-latest")).to_contain_text("Reviewed by nurse, 20")
+    await expect(earlier(page)).to_contain_text(["The answer was that of demo"])
+    assert await lesion(page, 1).get_by_role("radio", name="Reject").is_checked() is False
+    await earlier(page).get_by_role("button", name="Show").click()
+    await expect(earlier(page).locator("li")).to_have_text(
+        [
+            "Lesion 1, HSIL: rejected: no lesion",
+            "The model missed: A LSIL.",
+            "Comment: after acetic acid",
+        ]
+    )
+    await earlier(page).get_by_role("button", name="Take over").click()
+    await expect(lesion(page, 1).get_by_role("radio", name="Reject")).to_be_checked()
+    await expect(review(page).locator(".missed li")).to_have_count(1)
+    await expect(review(page).locator(".saved")).to_have_text("Not saved yet.")
+    await save(page, 1)
+    first, second = await saved()
+    assert first == second
+
+
+async def test_review_of_another_answer_is_shown_and_not_taken_over(page: Page, ingress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await save(page, 1)
+    for rows in (Version, Verdict):  # as if a colleague had said it
+        await rows.objects.all().aupdate(author="user:mara")
+    record = await Record.objects.aget()
+    for number, (changes, reason) in enumerate(
+        (
+            ({"bundle_sha256": "e" * 64}, "another model"),
+            ({"model_precision": "int8"}, "another engine, precision or threshold"),
+            ({"class_counts": {"HSIL": 3}}, "other lesions"),
+        )
+    ):
+        before = {name: getattr(record, name) for name in changes}
+        await Record.objects.filter(pk=record.pk).aupdate(**changes)
+        await find_lesions(page, **{f"again{number}": example(1)})
+        await select(page, f"again{number}.jpg")
+        await earlier(page).get_by_role("button", name="Show: Reviewed by mara").click()
+        await expect(earlier(page)).to_contain_text("Lesion 1, HSIL: rejected: no lesion")
+        await expect(earlier(page)).to_contain_text(reason)
+        await expect(earlier(page).get_by_role("button", name="Take over")).to_have_count(0)
+        await Record.objects.filter(pk=record.pk).aupdate(**before)

@@ -188,3 +188,48 @@ def test_refused_request_cannot_be_judged(gateway: Gateway, key, reviewer):
 def test_body_larger_than_any_form_is_refused(gateway: Gateway, request_id, reviewer):
     response = post(gateway, request_id, b" " * 300_000, reviewer)
     assert_problem(response, 413, "body_too_large")
+
+
+def test_reviews_of_the_same_image_are_found_by_digest(gateway: Gateway, key, reviewer):
+    answers = [gateway.predict(IMAGE, key).json() for _ in range(2)]
+    digest = answers[0]["image"]["sha256"]
+    post(gateway, answers[0]["request_id"], {"lesions": [ACCEPTED]}, reviewer)
+    view = gateway.get(f"/records/feedback?image_sha256={digest}", reviewer).json()
+    (review,) = view["reviews"]
+    assert (review["request_id"], review["mine"]) == (answers[0]["request_id"], True)
+    assert (view["image_sha256"], view["next"]) == (digest, None)
+    colleague = f"X-API-Key: {issue_key('a colleague', scopes=['usage:read'])[1]}"
+    seen = gateway.get(f"/records/feedback?image_sha256={digest}", colleague).json()
+    assert [(each["by"], each["mine"]) for each in seen["reviews"]] == [(review["by"], False)]
+
+
+def test_reviews_of_an_image_need_a_scope_and_stay_in_the_organisation(
+    gateway: Gateway, key, reviewer
+):
+    answer = gateway.predict(IMAGE, key).json()
+    post(gateway, answer["request_id"], {"lesions": [ACCEPTED]}, reviewer)
+    path = f"/records/feedback?image_sha256={answer['image']['sha256']}"
+    assert_problem(gateway.get(path), 401, "unauthorized")
+    assert_problem(gateway.get(path, key), 403, "forbidden")
+    stranger = f"X-API-Key: {issue_key(organisation='elsewhere', scopes=['feedback'])[1]}"
+    assert gateway.get(path, stranger).json()["reviews"] == []
+    later = f"{path}&before={answer['request_id']}"
+    assert_problem(gateway.get(later, stranger), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("", "'image_sha256' must be text that matches"),
+        ("image_sha256=", "'image_sha256' must be text that matches"),
+        (f"image_sha256={'A' * 64}", "'image_sha256' must be text that matches"),
+        (f"image_sha256={'a' * 64}&limit=51", "'limit' must be a whole number from 1 to 50"),
+        (f"image_sha256={'a' * 64}&before=1", "'before' must be a UUID"),
+    ],
+    ids=["missing", "empty", "capitals", "limit", "before"],
+)
+def test_wrong_query_for_reviews_of_an_image_is_named(gateway: Gateway, reviewer, query, wrong):
+    problem = assert_problem(
+        gateway.get(f"/records/feedback?{query}", reviewer), 400, "bad_request"
+    )
+    assert wrong in problem["detail"]

@@ -118,6 +118,7 @@ def test_gateway_conforms_to_its_openapi_document(of_the_gateway, all_scopes) ->
         "POST /records/{request_id}/feedback",
         "GET /records/{request_id}/feedback",
         "GET /records/{request_id}/report.pdf",
+        "GET /records/feedback",
         "GET /healthz",
         "GET /readyz",
     }

@@ -1,16 +1,12 @@
-import { copyOf, element, text } from "./elements.js";
+import { copyOf, element } from "./elements.js";
 import { clock } from "./files.js";
-import { lesionTable } from "./findings.js";
 import { message } from "./messages.js";
-import { percent } from "./percent.js";
-import { consequence, reasonsOf } from "./quality.js";
-import { addVerdicts, reviewLines } from "./review/review_report.js";
-import { Study } from "./viewer/study.js";
-import { Viewer } from "./viewer/viewer.js";
+import { imagePart, pairs } from "./report_image.js";
+import { user } from "./session.js";
 
-const PICTURE_SIDE = 1600;
-// What the clinician types about the patient; it never leaves the browser.
-const CONTEXT = ["patient", "birth", "indication", "remarks"];
+// What the clinician types; it never leaves the browser. The first stand on every page.
+const PERSON = ["patient", "birth", "examined"];
+const CONTEXT = ["examiner", "clinic", "indication", "remarks"];
 
 // The report of an examination for print: all findings of the service, whatever is hidden on the
 // screen, with what the reviewer says of them here, and with pictures that are drawn here.
@@ -19,7 +15,6 @@ export class Report {
   #selected;
   #drafts;
   #dialog = element("report-dialog");
-  #fields = new Map(CONTEXT.map((name) => [name, element(name)]));
   #place = element("report");
   #all = element("report-all");
   #name = element("report-selected");
@@ -32,6 +27,7 @@ export class Report {
     this.#queue = queue;
     this.#selected = selected;
     this.#drafts = drafts;
+    document.documentElement.style.setProperty("--page-number", pageNumber());
     element("report-print").addEventListener("click", () => this.#print());
     queue.addEventListener("change", () => this.forget());
   }
@@ -43,6 +39,8 @@ export class Report {
     this.#name.textContent = selected?.name ?? "";
     only.disabled = !selected?.result;
     if (only.disabled) all.checked = true;
+    element("examined").defaultValue = clock(new Date()).slice(0, 10);
+    element("examiner").defaultValue ||= user;
     this.#problem.hidden = true;
     if (!this.#dialog.open) this.#dialog.showModal();
   }
@@ -50,7 +48,7 @@ export class Report {
   // Forget the report and what was typed for it.
   clear() {
     this.forget();
-    for (const field of this.#fields.values()) field.value = "";
+    this.#dialog.querySelector("form").reset();
     if (this.#dialog.open) this.#dialog.close();
   }
 
@@ -84,81 +82,37 @@ export class Report {
 
   async #pageOf(images) {
     const page = copyOf("report-page");
-    const context = [...this.#fields].filter(([, { value }]) => value.trim());
-    page.querySelector(".context").append(...pairs(context.map(([name, { value }]) => [`report.${name}`, value])));
-    page.querySelector(".report-demo").hidden = !images.some(({ result }) => result.isOfDemo);
-    page.querySelector(".printed").textContent = message("report.printed", { time: clock(new Date()) });
-    for (const image of images) page.querySelector(".report-images").append(await this.#sectionOf(image));
+    const part = (selector) => page.querySelector(selector);
+    const person = PERSON.map((name) => [name, typed(name) || message("report.unstated")]);
+    const context = CONTEXT.map((name) => [name, typed(name)]).filter(([, value]) => value !== "");
+    part(".report-person").append(...pairs(person.map(([name, value]) => [`report.${name}`, value])));
+    part(".context").append(...pairs(context.map(([name, value]) => [`report.${name}`, value])));
+    part(".report-demo").hidden = !images.some(({ result }) => result.isOfDemo);
+    part(".printed").textContent = message("report.printed", { time: clock(new Date()) });
+    for (const image of images) part(".report-images").append(await this.#rowOf(image));
     return page;
   }
 
-  async #sectionOf(image) {
-    const { result, name } = image;
-    const section = copyOf("report-image").firstElementChild;
-    const part = (selector) => section.querySelector(selector);
-    part("h2 bdi").textContent = name;
-    part(".count").textContent = result.headline;
-    part(".consequence").hidden = !result.isUngradable;
-    if (result.isUngradable) {
-      part(".reasons").append(...reasonsOf(result.answer.quality).map((reason) => text("li", reason)));
-      part(".consequence").textContent = consequence(result.answer.quality);
-    }
-    const draft = (await this.#drafts.known(result)) ?? null;
-    const review = draft?.isEmpty ? null : draft;
-    const picture = await numberedPicture(image, review);
-    part("figure").hidden = picture === null;
-    if (picture !== null) {
-      this.#urls.push(URL.createObjectURL(picture));
-      Object.assign(part("img"), { src: this.#urls.at(-1), alt: message("result.drawn", { name }) });
-    }
-    if (!result.isWithheld && result.count > 0) part(".findings-table").append(lesionTable(result, name));
-    if (review !== null) {
-      const table = part("table");
-      if (table !== null) addVerdicts(table, result, review);
-      part(".report-review").append(text("h3", message("report.review")), ...reviewLines(result, review));
-    }
-    part(".identity").append(...pairs(identity(result)));
-    return section;
+  async #rowOf(image) {
+    const draft = (await this.#drafts.known(image.result)) ?? null;
+    const row = document.createElement("tr");
+    const cell = row.insertCell();
+    cell.append(
+      await imagePart(image, draft?.isEmpty ? null : draft, (blob) => {
+        this.#urls.push(URL.createObjectURL(blob));
+        return this.#urls.at(-1);
+      }),
+    );
+    return row;
   }
 }
 
-// Return the image with its lesions numbered and what a draft says of them, or null where there is no
-// picture of it.
-async function numberedPicture({ result, blob, name, isShowable }, draft) {
-  if (!isShowable) return result.picture;
-  const study = await Study.of(result.answer, blob, { name, time: result.time });
-  const viewer = new Viewer(document.createElement("div"));
-  try {
-    viewer.show(study);
-    if (draft !== null) viewer.annotate(draft.annotations);
-    return await viewer.picture({ maxSide: PICTURE_SIDE });
-  } finally {
-    viewer.release();
-    study.release();
-  }
+function typed(name) {
+  return element(name).value.trim();
 }
 
-function identity({ answer, time, isUngradable }) {
-  const { model, image, options, quality, request_id: id } = answer;
-  const threshold = options.score_threshold ?? model.score_threshold;
-  const gradable = quality?.gradable ? "report.gradable" : "report.unassessed";
-  return [
-    ["report.model", `${model.name} ${model.version}`],
-    ["report.bundle", model.bundle_sha256.slice(0, 16)],
-    ["report.engine", `${model.engine}, ${model.precision}`],
-    ["report.threshold", percent(threshold)],
-    ["report.analysed", clock(time)],
-    ["report.image", message("provenance.image", image)],
-    ["report.quality", message(isUngradable ? "report.check" : gradable)],
-    ["report.request", id],
-    ["report.digest", image.sha256 ?? "–"],
-  ];
-}
-
-function pairs(entries) {
-  return entries.map(([key, value]) => {
-    const pair = document.createElement("div");
-    pair.append(text("dt", message(key)), text("dd", value));
-    return pair;
-  });
+// Return the number of a page as CSS has it in the margin of a page, from the text in the page's language.
+function pageNumber() {
+  const parts = message("report.page", { page: "{page}", pages: "{pages}" }).split(/\{(pages?)\}/);
+  return parts.map((part, index) => (index % 2 === 1 ? `counter(${part})` : JSON.stringify(part))).join(" ");
 }

@@ -1,5 +1,5 @@
 import { editable, segmentationOf } from "../viewer/segmentation.js";
-import { inOrder, lettered } from "./missed.js";
+import { idOf, inOrder, lettered } from "./missed.js";
 
 // What a person says about one answer, from what the service has of them so far. A verdict is
 // { verdict, newLabel, outline }, of which the outline is null where the model's own holds. Dispatches
@@ -19,15 +19,16 @@ export class Draft extends EventTarget {
     super();
     this.view = view;
     this.#own = new Map(study.lesions.map((lesion) => [lesion.id, ownOutline(lesion)]));
-    const { mine } = view;
-    if (mine === null) return;
-    for (const { id, verdict, new_label: newLabel, outline } of mine.lesions) {
-      const isOwn = JSON.stringify(outline) === JSON.stringify(this.#own.get(id));
-      this.#verdicts.set(id, { verdict, newLabel, outline: isOwn ? null : outline });
-    }
-    this.missed = mine.missed && inOrder(mine.missed);
-    this.ungradable = mine.ungradable?.reason ?? "";
-    this.comment = mine.comment ?? "";
+    if (view.mine !== null) this.#put(view.mine);
+  }
+
+  // Say what was said about an answer with the same lesions, over what is said here.
+  takeOver(content) {
+    const here = new Set((this.missed ?? []).map(idOf));
+    const others = (content.missed ?? []).filter((lesion) => !here.has(idOf(lesion)));
+    const isSaid = this.missed !== null || content.missed !== null;
+    this.#put({ ...content, missed: isSaid ? [...(this.missed ?? []), ...others] : null });
+    this.#changed();
   }
 
   verdictOf(id) {
@@ -101,6 +102,20 @@ export class Draft extends EventTarget {
       ungradable: this.ungradable === "" ? null : { reason: this.ungradable },
       comment: this.comment.trim() === "" ? null : this.comment.trim(),
     };
+  }
+
+  // Say what `content` says, in the shape of the service's body; what it leaves open stays.
+  #put({ lesions, missed, ungradable, comment }) {
+    for (const { id, verdict, new_label: newLabel, outline } of lesions) {
+      this.#verdicts.set(id, { verdict, newLabel, outline: this.#isOwn(id, outline) ? null : outline });
+    }
+    this.missed = missed === null ? this.missed : inOrder(missed);
+    this.ungradable = ungradable?.reason ?? this.ungradable;
+    this.comment = comment ?? this.comment;
+  }
+
+  #isOwn(id, outline) {
+    return JSON.stringify(outline) === JSON.stringify(this.#own.get(id));
   }
 
   #changed() {

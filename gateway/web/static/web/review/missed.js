@@ -32,7 +32,8 @@ function keyOf(lesion) {
   return [least(1), least(0), idOf(lesion)];
 }
 
-function idOf({ label, count, box, outline }) {
+// Return an id that follows from what a missed lesion is.
+export function idOf({ label, count, box, outline }) {
   return JSON.stringify([label, count, box, outline]);
 }
 

@@ -4,6 +4,7 @@ import { message } from "../messages.js";
 import { explain } from "../problem.js";
 import { SessionChanged } from "../session.js";
 import { OutlineEditor } from "../viewer/outline_editor.js";
+import { EarlierReviews } from "./earlier.js";
 import { LesionVerdict } from "./lesion_verdict.js";
 import { lettered } from "./missed.js";
 import { MissedRow } from "./missed_row.js";
@@ -16,6 +17,7 @@ export class ReviewPanel extends EventTarget {
   #drafts;
   #viewer;
   #editor;
+  #earlier = new EarlierReviews(this.#part(".earlier"));
   #result = null;
   #study = null;
   #draft = null;
@@ -32,6 +34,11 @@ export class ReviewPanel extends EventTarget {
     this.#editor.addEventListener("outline", ({ detail }) => this.#takeOutline(detail));
     viewer.addEventListener("select", ({ detail }) => this.#mark(detail.id));
     viewer.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
+    this.#earlier.addEventListener("found", ({ detail }) => this.#tellEarlier(message("earlier.latest", detail)));
+    this.#earlier.addEventListener("take", ({ detail }) => this.#takeOver(detail));
+    this.#earlier.addEventListener("session", ({ detail }) =>
+      this.dispatchEvent(new CustomEvent("session", { detail })),
+    );
     this.element.addEventListener("toggle", () => this.element.open && this.#read());
     this.#part("form").addEventListener("submit", (event) => this.#save(event));
     this.#part(".accept-rest").addEventListener("click", () => this.#acceptRest());
@@ -50,6 +57,8 @@ export class ReviewPanel extends EventTarget {
     this.#study = study;
     this.#clear();
     this.element.hidden = result === null;
+    this.#tellEarlier("");
+    this.#earlier.show(result, study);
     if (result !== null && (this.element.open || this.#drafts.known(result))) this.#read();
   }
 
@@ -184,6 +193,17 @@ export class ReviewPanel extends EventTarget {
 
   #hover(id) {
     for (const row of this.#allRows) row.element.classList.toggle("hovered", row.id === id);
+  }
+
+  #tellEarlier(words) {
+    this.#part(".earlier-latest").textContent = words;
+    this.#part(".earlier-latest").hidden = words === "";
+    this.#part(".purpose").hidden = words !== "";
+  }
+
+  #takeOver(content) {
+    this.#draft?.takeOver(content);
+    this.#part(".save").focus();
   }
 
   #acceptRest() {

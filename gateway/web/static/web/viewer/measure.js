@@ -1,3 +1,5 @@
+import { signedArea } from "./outline.js";
+
 // Return the measurements of a lesion in pixels: its area; the width and height of its bounds; its
 // longest diameter (the maximum Feret diameter, between outer corners of pixels) and where that lies,
 // [x1, y1, x2, y2]. Where the model has no masks, they are those of the box, without a diameter.
@@ -6,6 +8,13 @@ export function measurementsOf({ box: [x1, y1, x2, y2], mask, area }) {
   if (mask.isEmpty) return { area, width: 0, height: 0, diameter: 0, line: null };
   const line = longest(hull(corners(mask)));
   return { area, width: mask.width, height: mask.height, diameter: lengthOf(line), line };
+}
+
+// Return the area and the longest diameter in pixels of an outline, COCO's segmentation lists.
+export function sizeOfOutline(outline) {
+  const area = outline.reduce((sum, loop) => sum + Math.abs(signedArea(loop)), 0);
+  const points = outline.flatMap((loop) => loop.flatMap((x, at) => (at % 2 === 0 ? [[x, loop[at + 1]]] : [])));
+  return { area, diameter: lengthOf(longest(hull(points))) };
 }
 
 export function lengthOf([x1, y1, x2, y2]) {

@@ -117,15 +117,32 @@ def test_report_says_what_each_reviewer_said():
         ["4", "HSIL", "rejected: no lesion", "-"],
     ]
     assert jane.lines[1:] == [
+        "2 of 5 lesions are not judged.",
         "The reviewer sees 2 lesions that the model missed: carcinoma.",
         "Comment: After acetic acid",
     ]
     assert john.lines == [
         "Version 1, 2026-11-27 08:30:00 UTC.",
-        "The reviewer calls the image ungradable.",
+        "The image cannot be judged.",
         "The image has too much glare.",
+        "5 of 5 lesions are not judged.",
+        "Whether the model missed a lesion is not said.",
     ]
     assert john.rows == []
+
+
+def test_report_says_what_reviewer_left_open():
+    row = answered({"LSIL": 2})
+    say(row, lesions=[accepted(0)], missed=[])
+    say(row, lesions=[accepted(0), rejected(1)], by=JOHN)
+    report = content(row)
+    assert section(report, "Review by jane").lines[1:] == [
+        "1 of 2 lesions is not judged.",
+        "The model missed no lesion.",
+    ]
+    assert section(report, "Review by john").lines[1:] == [
+        "Whether the model missed a lesion is not said."
+    ]
 
 
 @pytest.mark.parametrize(
