@@ -17,7 +17,6 @@ const TEXTS = {
   "state.analysing": "Looking for lesions …",
   "state.failed": "Not analysed.",
   "state.cancelled": "Cancelled.",
-  "state.check": "{headline}. Needs a check.",
   "submit": "Find lesions",
   "submit.counted": { one: "Find lesions in 1 image", other: "Find lesions in {count} images" },
   "retry.counted": { one: "Retry 1 failed", other: "Retry {count} failed" },
@@ -26,7 +25,7 @@ const TEXTS = {
   "progress.many": "Looking for lesions: {done} of {total} images are done.",
   "progress.cancelled": "Cancelled.",
   "progress.ended": "{answered} of {total} images are analysed.",
-  "progress.result": "{name}: {headline}.",
+  "progress.result": "{name}. {headline}.",
   "progress.check": { one: "1 image needs a check.", other: "{count} images need a check." },
   "clear.words": {
     one: "The image, its result and what you typed for the report are removed from this page.",
@@ -50,7 +49,10 @@ const TEXTS = {
 
   // A result
   "result.none": "No lesion found",
-  "result.found": { one: "1 lesion found", other: "{count} lesions found" },
+  "result.found": { one: "1 lesion found: {classes}", other: "{count} lesions found: {classes}" },
+  "result.class": "{count} {label}",
+  "result.unreliable": "Result not reliable",
+  "result.unreliable.found": "Result not reliable. {found}",
   "result.withheld": "Not analysed: the image is not good enough",
   "result.caption": "Lesions in {name}, by falling score",
   "result.drawn": "{name} with the lesions drawn on",

@@ -130,6 +130,7 @@ export class Pane extends EventTarget {
     const { image } = this;
     this.#part(".headline").hidden = false;
     this.#part(".count").textContent = result.headline;
+    this.#part(".count").classList.toggle("unreliable", result.isUngradable);
     this.#part(".demo-answer").hidden = !result.isOfDemo;
     this.#part(".ungradable").hidden = !result.isUngradable;
     if (result.isUngradable) {

@@ -16,15 +16,14 @@ import { Visibility } from "./visibility.js";
 const ZOOM_STEP = 1.4; // of a button or a key
 
 // Shows a study: the image with its lesions, the list of these, and what is measured. Dispatches
-// "select" with the { id } of the lesion that a person chose or null, and "shown" with { hidden, total }
-// when what is visible has changed.
+// "select" with the { id } of the lesion that a person chose or null, "shown" with { hidden, total }
+// when what is visible has changed, and "scale" when the person gives another one.
 export class Viewer extends EventTarget {
   #root;
   #study = null;
   #visibility = null;
   #selected = null;
   #described = "";
-  #isScaling = false; // whether the ruler's line is drawn for the scale
   #screen;
   #link;
   #appearance;
@@ -181,7 +180,7 @@ export class Viewer extends EventTarget {
     style: () => this.#visibility.total > 0 && this.#appearance.switchStyle(),
     original: () => this.#appearance.switchOriginal(),
     ruler: () => this.#switchRuler(),
-    scale: () => this.#panels.toggle("scale") && this.#measuring.show(),
+    scale: () => this.#panels.toggle("scale") && this.#measuring.ask(),
     help: () => this.#panels.toggle("help"),
     next: () => this.#step(1),
     previous: () => this.#step(-1),
@@ -193,14 +192,14 @@ export class Viewer extends EventTarget {
     measuring.addEventListener("change", () => this.invalidate());
     measuring.addEventListener("quit", () => this.#switchRuler());
     measuring.addEventListener("draw", () => this.#drawScale());
-    measuring.addEventListener("measured", () => {
-      if (this.#isScaling) this.#actions.scale();
-      this.#isScaling = false;
-    });
+    measuring.addEventListener("ask", () => this.#actions.scale());
     measuring.addEventListener("scale", () => {
       this.#list.measure();
+      this.#panels.close();
+      if (this.#screen.tool === this.#measuring.ruler) this.use(null, null);
+      else this.#showState();
       this.invalidate();
-      this.#showState();
+      this.dispatchEvent(new Event("scale"));
     });
     return measuring;
   }
@@ -211,7 +210,6 @@ export class Viewer extends EventTarget {
     this.#panels.close();
     if (this.#screen.tool === null) this.#switchRuler();
     else this.focus();
-    this.#isScaling = true;
   }
 
   // What a person selects, the page is told.
@@ -257,7 +255,7 @@ export class Viewer extends EventTarget {
   #switchRuler() {
     const { tool } = this.#screen;
     if (tool !== null && tool !== this.#measuring.ruler) return; // an outline is being edited
-    this.#isScaling = false;
+    this.#measuring.isScaling = false;
     this.use(tool === null ? this.#measuring.ruler : null, null);
     this.announce(message(tool === null ? "ruler.start" : "ruler.end"));
     if (tool === null) this.focus();
