@@ -65,6 +65,19 @@ const TEXTS = {
   "preview.none": "This browser cannot show the file itself. The service's picture of it appears with the result.",
   "save.of": "{what} of {name}",
 
+  // Two images beside each other
+  "compare.start": "Compare",
+  "compare.end": "End comparing",
+  "compare.class": "Class",
+  "compare.lesions": "Lesions",
+  "compare.file": "file of {time}",
+  "compare.none": "none",
+  "compare.withheld": "not analysed",
+  "compare.found": { one: "1 ({area})", other: "{count} (largest {area})" },
+  "compare.scale": "Areas are in pixels, which cannot be compared: {name} has no scale.",
+  "compare.scales": "Areas are in pixels, which cannot be compared until both images have a scale.",
+  "compare.models": "The images were analysed by different models.",
+
   // The review
   "review.lesion": "Lesion {number}, {label}",
   "review.edit": "Edit the outline of {name}",

@@ -31,7 +31,10 @@ export class Workplace {
     this.#onSessionChange = onSessionChange;
     this.#sender = new Sender(() => this.#headers(), onSessionChange);
     this.#bar = new RunBar(this.#queue, {
-      send: (images) => this.#sender.send(images),
+      send: (images) => {
+        this.#sender.send(images);
+        this.#stage.reveal();
+      },
       cancel: () => this.#sender.cancel(this.#queue.busy),
       focus: () => this.#stage.focus(),
     });
@@ -112,7 +115,9 @@ export class Workplace {
 
   #compare(isComparing) {
     this.#stage.compare(isComparing);
-    this.#root.querySelector("#compare").ariaPressed = String(isComparing);
+    const button = this.#root.querySelector("#compare");
+    button.textContent = message(isComparing ? "compare.end" : "compare.start");
+    button.classList.toggle("quiet", !isComparing);
   }
 
   #discard(image) {

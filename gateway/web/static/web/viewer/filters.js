@@ -18,6 +18,8 @@ export class Filters {
       this.#showThreshold();
       onChange();
     });
+    const details = part(".viewer-filters");
+    details.addEventListener("toggle", () => details.open && details.scrollIntoView({ block: "nearest" }));
     part(".viewer-show-all").addEventListener("click", () => this.#showAll());
   }
 

@@ -124,7 +124,9 @@ function sizeOf({ area, measurements: { diameter } }, scale) {
 }
 
 function detailsOf({ area, measurements }, { width, height }, scale) {
+  const { diameter } = measurements;
   const rows = [
+    ...(diameter === null ? [] : [["diameter", scale.length(diameter)]]),
     ["sides", scale.sides(measurements.width, measurements.height)],
     ["share", message("zoom", { percent: written((area / (width * height)) * 100, 2) })],
   ];

@@ -5,8 +5,8 @@ import { ScalePanel } from "./scale_panel.js";
 
 // The ruler and the scale of an image. Dispatches "scale" when a person gives another one, "draw" when
 // a line is to be drawn for that and "ask" when its length is to be asked for, "change" when the ruler's
-// line is another one, and "quit" when the ruler is to be put away. `announce` tells words to a person who uses a
-// screen reader.
+// line is another one, and "quit" when the ruler is to be put away. `announce` tells words to a person
+// who uses a screen reader.
 export class Measuring extends EventTarget {
   #element;
   #panel;

@@ -43,7 +43,8 @@ const TEXTS = {
 
   "share": "Share of the image",
   "sides": "Width × height",
-  "size": "{area}, longest diameter {diameter}",
+  "size": "{area}, {diameter} across",
+  "diameter": "Longest diameter",
   "unit.length": { one: "{value} pixel", other: "{value} pixels" },
   "unit.sides": "{width} × {height} pixels",
   "unit.mm.sides": "{width} × {height} mm",
