@@ -1,8 +1,9 @@
 """Measure what a rollout costs the clients and the gateway, on a running stack of both models.
 
-Blocks of the same load take turns: without a rollout, with a shadow, and with canaries whose
-candidate hangs, as a stopped process does, or is killed, as one that takes too much memory. Where
-the candidate is rolled back, the rest of its block is without one, as it would be in a clinic.
+Blocks of the same load take turns: without a rollout, with a shadow, with a canary, and with
+canaries whose candidate hangs, as a stopped process does, or is killed, as one that takes too much
+memory. Where the candidate is rolled back, the rest of its block is without one, as it would be in
+a clinic.
 """
 
 import json
@@ -128,6 +129,11 @@ def shadow(stack: Stack) -> Measured:
         return Measured(*stack.load(), stack.status())
 
 
+def canary(stack: Stack) -> Measured:
+    with stack.rollout("canary", "--percent", "20", "--max-slow", "0.9"):
+        return Measured(*stack.load(), stack.status())
+
+
 def hanging(stack: Stack) -> Measured:
     with stack.rollout("canary", "--percent", "20"):
         replica = stack.candidate()
@@ -147,6 +153,7 @@ def killed(stack: Stack) -> Measured:
 BLOCKS: dict[str, Block] = {
     "no rollout": without,
     "shadow": shadow,
+    "canary": canary,
     "canary that hangs": hanging,
     "canary that is killed": killed,
 }
@@ -176,8 +183,8 @@ def _p99_figure(name: str, rounds: list[dict[str, Measured]]) -> Figure:
         [blocks[name].p99_ms for blocks in rounds],
         [blocks["no rollout"].p99_ms for blocks in rounds],
     )
-    # A shadow takes processor time on a machine that both models share.
-    is_bad = name != "shadow"
+    # Comparisons take processor time on a machine that both models share.
+    is_bad = name not in ("shadow", "canary")
     wanted, met = (f"<= {_P99:g}", spread.median <= _P99) if is_bad else (NO_TARGET, None)
     return Figure(f"{name}: p99 as a multiple of that without a rollout", wanted, str(spread), met)
 

@@ -55,6 +55,7 @@ WATCH_ALPHA = ENVIRONMENT.watch_alpha
 # How people sign in besides their password. OPENID is None without single sign-on.
 SECOND_FACTOR = ENVIRONMENT.second_factor
 REQUIRE_SECOND_FACTOR = ENVIRONMENT.require_second_factor  # roles
+PASSWORDS = ENVIRONMENT.passwords
 OPENID = ENVIRONMENT.openid
 
 # The limits of a body

@@ -24,6 +24,9 @@ from gateway.variables import AuthorityFile, is_this_machine
 # (`amr` holds `mfa`, RFC 8176), or always, since the provider asks everybody for one.
 ProvidedFactor = Literal["never", "claimed", "always"]
 
+# Who may sign in with a password: everybody who has one, or superusers alone.
+PasswordPeople = Literal["all", "superusers"]
+
 _EVERYBODY = "all"
 
 
@@ -109,6 +112,7 @@ class SignInVariables(BaseModel):
 
     second_factor: bool = Field(False, alias="LESIONSERVE_SECOND_FACTOR")
     require_second_factor: Roles = Field(frozenset(), alias="LESIONSERVE_REQUIRE_SECOND_FACTOR")
+    passwords: PasswordPeople = Field("all", alias="LESIONSERVE_PASSWORDS")
     oidc_issuer: Issuer | None = Field(None, alias="LESIONSERVE_OIDC_ISSUER")
     oidc_client_id: str | None = Field(None, alias="LESIONSERVE_OIDC_CLIENT_ID", min_length=1)
     oidc_client_secret: SecretStr | None = Field(
@@ -142,6 +146,12 @@ class SignInVariables(BaseModel):
                 raise ValueError(f"LESIONSERVE_OIDC_ISSUER: required with {', '.join(given)}")
         elif missing := [name for name, value in needed.items() if value is None]:
             raise ValueError(f"{', '.join(missing)}: required with LESIONSERVE_OIDC_ISSUER")
+        return self
+
+    @model_validator(mode="after")
+    def _people_can_sign_in(self) -> Self:
+        if self.passwords != "all" and self.oidc_issuer is None:
+            raise ValueError("LESIONSERVE_PASSWORDS: superusers needs LESIONSERVE_OIDC_ISSUER")
         return self
 
     def _oidc_names_given(self) -> list[str]:

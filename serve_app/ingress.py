@@ -8,9 +8,9 @@ from serve_app.alternative_service import AlternativeService
 from serve_app.args import AppArgs
 from serve_app.direct_ingress import has_direct_ingress
 from serve_app.graph import Graph
+from serve_app.replica import start_replica
 from serve_app.routes import Routes
 from serve_app.tokens import Tokens
-from serve_app.tracing import start_tracing
 
 
 class Ingress:
@@ -23,7 +23,7 @@ class Ingress:
     def __init__(
         self, args: AppArgs, graph: Callable[..., Graph], *stages: DeploymentHandle[Any]
     ) -> None:
-        start_tracing()
+        start_replica()
         self._graph = graph(*stages)
         self._app = Routes(self._graph, Tokens.from_environment(), args).app()
         if has_direct_ingress():

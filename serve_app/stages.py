@@ -25,9 +25,10 @@ from serve_app.args import AppArgs
 from serve_app.batching import Batcher
 from serve_app.logs import serve_logger
 from serve_app.metrics import MakeMetrics, NoMetrics
+from serve_app.replica import start_replica
 from serve_app.self_check import SelfCheckFailed, SelfChecks
 from serve_app.threads import in_thread
-from serve_app.tracing import stage, start_tracing
+from serve_app.tracing import stage
 from serve_app.withholding import open_assessor
 
 _log = serve_logger()
@@ -75,7 +76,7 @@ class Preprocess:
     def __init__(
         self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
     ) -> None:
-        start_tracing()
+        start_replica()
         self._metrics = make_metrics()
         self._limits = args.image
         self._resize = open_bundle(args.model.bundle).resize
@@ -109,7 +110,7 @@ class Predictor:
         self, args: AppArgs, open_bundle: OpenBundle, make_metrics: MakeMetrics = NoMetrics
     ) -> None:
         """Load the model. Raise ModelError where it does not load or does not reproduce."""
-        start_tracing()
+        start_replica()
         self._metrics = make_metrics()
         self._stuck_after_s = args.model.stuck_after_s
         # A model for one thread is loaded in the thread that uses it.
@@ -240,7 +241,7 @@ class Postprocess:
     def __init__(self, args: AppArgs, make_metrics: MakeMetrics = NoMetrics) -> None:
         self._metrics = make_metrics()
         self._pool = ThreadPoolExecutor(args.threads, thread_name_prefix="postprocess")
-        start_tracing()
+        start_replica()
 
     @stage("postprocess")
     async def __call__(

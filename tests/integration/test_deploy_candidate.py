@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from cluster.deploy.errors import Exit
@@ -56,6 +57,16 @@ def digest(bundle: Path) -> str:
     return read_manifest(bundle).digest
 
 
+def niceness(application: str) -> int:
+    """Return that of the application's replica, which Ray starts as this process's descendant."""
+    (replica,) = (
+        process
+        for process in psutil.Process().children(recursive=True)
+        if f"ServeReplica:{application}:" in " ".join(process.cmdline())
+    )
+    return replica.nice()
+
+
 def test_candidate_is_deployed_promoted_and_removed_without_lost_request(cluster, bundles, profile):
     with Clients(cluster.url) as clients:
         done = cluster.deploy(profile, "--candidate", "--bundle", bundles["2"])
@@ -65,6 +76,7 @@ def test_candidate_is_deployed_promoted_and_removed_without_lost_request(cluster
         assert candidate["digest"] == digest(bundles["2"])
         assert 0 <= candidate["score_threshold"] <= 1
         assert model(cluster, "")["digest"] == digest(bundles["1"])
+        assert niceness("candidate") == 19  # of Ray's workers: 15
 
         done = cluster.deploy(profile, "--bundle", bundles["2"])
         assert done.returncode == Exit.SERVES, done.stderr

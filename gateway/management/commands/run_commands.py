@@ -14,12 +14,13 @@ class Command(terminal.Command):
         'as ["migrate"], and its output is printed as a JSON string. It ends with stdin, or with '
         "the error of the first command that fails."
     )
-    requires_system_checks = ()  # each command has its own
+
+    requires_system_checks = "__all__"  # once, for all of the commands
 
     def handle(self, *args: Any, **options: Any) -> None:
         for line in sys.stdin:
             name, *arguments = json.loads(line)
             output = StringIO()
-            call_command(name, *arguments, stdout=output, skip_checks=False)
+            call_command(name, *arguments, stdout=output)
             self.stdout.write(json.dumps(output.getvalue()))
             self.stdout.flush()

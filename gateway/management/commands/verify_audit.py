@@ -5,10 +5,11 @@ from datetime import date, timedelta
 from typing import Any, TextIO
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
+from gateway import terminal
 from gateway.audit.chain import Head, today
 from gateway.audit.models import EVENTS, REQUESTS, TRAILS, AuditCheck, Record
 from gateway.audit.pruned import Pruned
@@ -29,7 +30,7 @@ _PRINTED = re.compile(
 )
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = (
         "Checks every seal of the audit trail. A line for each day, with its last seal: keep these "
         "elsewhere, and a day that is deleted or made anew shows, too. Fails where a row was "

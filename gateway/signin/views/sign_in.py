@@ -51,6 +51,7 @@ def sign_in_context(request: HttpRequest) -> dict[str, Any]:
         "next": next_,
         "again": bool(again),
         "has_passkeys": settings.SECOND_FACTOR,
+        "only_superusers_have_passwords": settings.PASSWORDS == "superusers",
         "provider": None if settings.OPENID is None else provider_name(settings.OPENID),
         "provider_query": urlencode({"next": next_, **again}),
     }

@@ -129,6 +129,21 @@ def answering(make: Callable[[Sent], dict[str, Any]]) -> Callable[[Sent], Answer
     return answer
 
 
+async def open_report(page: Page) -> None:
+    """Open the dialog of the report, on a page that counts what it prints."""
+    # In a function of its own: Playwright calls what an expression evaluates to, if it can.
+    await page.evaluate(
+        "() => { window.prints = 0; window.print = () => { window.prints += 1; }; }"
+    )
+    await page.get_by_role("button", name="Report").click()
+
+
+async def print_report(page: Page) -> None:
+    await page.get_by_role("button", name="Print, or save as PDF").click()
+    await becomes(lambda: page.evaluate("window.prints === 1"))
+    await page.emulate_media(media="print")
+
+
 class Gate:
     """An ingress that keeps the first images waiting until they are let through."""
 

@@ -11,6 +11,7 @@ from pipeline.schemas import PredictOptions
 from serve_app.paths import ROOT
 from tests.integration.gateway.ingress import FakeIngress, Sent
 
+BUNDLE = ROOT / "weights" / "demo"
 EXAMPLES = ROOT / "gateway" / "web" / "static" / "web" / "examples"
 
 
@@ -21,7 +22,7 @@ def example(number: int) -> bytes:
 
 @cache
 def predictor() -> LesionPredictor:
-    bundle = open_bundle(ROOT / "weights" / "demo")
+    bundle = open_bundle(BUNDLE)
     return bundle.predictor(bundle.load_engine())
 
 
@@ -31,16 +32,23 @@ def _prediction(image: bytes, query: str, request_id: str) -> bytes:
     return predictor()(image, options, request_id).model_dump_json().encode()
 
 
+@cache
+def _loaded_model() -> bytes:
+    """Return what the page reads of an ingress's answer to GET /model."""
+    manifest = open_bundle(BUNDLE).manifest
+    shown = {"name": manifest.name, "version": manifest.version, "digest": manifest.digest}
+    return json.dumps(shown).encode()
+
+
 def demo_answers() -> Callable[[Sent], tuple[int, bytes]]:
-    """Return a behaviour that answers with the demo model."""
+    """Return a behaviour that answers with the demo model, which is loaded now."""
+    predictor()
 
     def answer(sent: Sent) -> tuple[int, bytes]:
         if sent.path == "/predict":
             return 200, _prediction(sent.body, sent.query, sent.headers["x-request-id"])
         if sent.path == "/model":
-            return 200, json.dumps(
-                {"name": "demo", "version": "1.4.0", "digest": "d" * 64}
-            ).encode()
+            return 200, _loaded_model()
         return FakeIngress().respond(sent)
 
     return answer

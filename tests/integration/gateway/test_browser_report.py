@@ -8,10 +8,11 @@ from playwright.async_api import Page, expect
 from gateway.audit.models import Record
 from tests.integration.gateway.browser import (
     answering,
-    becomes,
     choose,
     find_lesions,
+    open_report,
     pane,
+    print_report,
     send,
     sign_in,
     ungradable,
@@ -24,20 +25,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIRST, SECOND = jpeg(640, 480), jpeg(620, 480)
 PATIENT = "Jane Doe, 1980"
-
-
-async def open_report(page: Page) -> None:
-    # In a function of its own: Playwright calls what an expression evaluates to, if it can.
-    await page.evaluate(
-        "() => { window.prints = 0; window.print = () => { window.prints += 1; }; }"
-    )
-    await page.get_by_role("button", name="Report").click()
-
-
-async def print_report(page: Page) -> None:
-    await page.get_by_role("button", name="Print, or save as PDF").click()
-    await becomes(lambda: page.evaluate("window.prints === 1"))
-    await page.emulate_media(media="print")
 
 
 async def test_report_holds_findings_picture_identity_and_context(

@@ -7,7 +7,14 @@ from asgiref.sync import sync_to_async
 from playwright.async_api import Locator, Page, expect
 
 from gateway.reviews.models import Version
-from tests.integration.gateway.browser import find_lesions, pane, select, sign_in
+from tests.integration.gateway.browser import (
+    find_lesions,
+    open_report,
+    pane,
+    print_report,
+    select,
+    sign_in,
+)
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.demo_model import demo_answers, example
 from tests.integration.gateway.ingress import FakeIngress
@@ -49,7 +56,10 @@ async def test_verdicts_are_saved_with_outlines(page: Page, ingress: FakeIngress
     await lesion(page, 1).get_by_text("Reject").click()
     await lesion(page, 2).get_by_text("Other class").click()
     await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
+    rest = review(page).locator(".rest")
+    await expect(rest).to_have_text("1 of 3 lesions has no verdict.")
     await review(page).get_by_role("button", name="Accept all others").click()
+    await expect(rest).to_be_hidden()
     await save(page, 1)
     (content,) = await saved()
     assert content.get("missed") is None, "nothing was said of missed lesions"
@@ -98,6 +108,19 @@ async def test_missed_lesion_is_drawn_with_the_keyboard(page: Page, ingress: Fak
     ((missed,),) = [content["missed"] for content in await saved()]
     assert missed["label"] == "LSIL"
     assert len(missed["outline"][0]) == 6
+
+
+async def test_review_cannot_be_saved_without_the_open_outline(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Accept").click()
+    await review(page).get_by_role("button", name="Draw its outline").click()
+    await expect(review(page)).to_be_hidden()
+    await review(page).locator("form").evaluate("(form) => form.requestSubmit()")
+    editor = pane(page).locator(".viewer-editor")
+    await expect(editor).to_contain_text("Finish this outline, or cancel it, before you save.")
+    assert await saved() == []
+    await editor.get_by_role("button", name="Cancel").click()
+    await save(page, 1)
 
 
 async def test_that_no_lesion_was_missed_is_said_by_a_check_mark(page: Page, ingress: FakeIngress):
@@ -153,3 +176,112 @@ async def test_chosen_lesion_is_selected_in_the_picture_too(page: Page, ingress:
     await expect(row.get_by_role("button")).to_have_attribute("aria-pressed", "true")
     await pane(page).locator(".viewer-lesions li").first.get_by_role("button").click()
     await expect(review(page).locator(".verdict").first).to_have_attribute("aria-current", "true")
+
+
+def signs(page: Page) -> Locator:
+    """Return what the signs of the review in the picture are said to mean."""
+    return page.locator(".viewer-legend li:visible")
+
+
+def missed_rows(page: Page) -> Locator:
+    return review(page).locator(".missed li")
+
+
+async def draw(page: Page, label: str, *moves: str) -> None:
+    """Draw a triangle to the lower right of the picture's middle, or of where the keys move to."""
+    await review(page).locator(".missed-class").select_option(label)
+    await review(page).get_by_role("button", name="Draw its outline").press("Enter")
+    right, down = ["ArrowRight"] * 4, ["ArrowDown"] * 4
+    for key in (*moves, "Space", *right, "Space", *down, "Space", "Enter", "Enter"):
+        await page.keyboard.press(key)
+
+
+async def test_letters_of_missed_lesions_stay_when_saved(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await draw(page, "HSIL")
+    await draw(page, "LSIL", *["ArrowUp"] * 6)
+    await expect(missed_rows(page)).to_contain_text(["ALSIL", "BHSIL"])
+    await expect(signs(page)).to_contain_text(["missed by the model", "not saved"])
+    await save(page, 1)
+    await expect(missed_rows(page)).to_contain_text(["ALSIL", "BHSIL"])
+    await expect(signs(page)).to_have_count(1)
+    remove = review(page).get_by_role("button", name="Remove the missed lesion A, LSIL")
+    await remove.click()
+    await expect(missed_rows(page)).to_contain_text(["AHSIL"])
+
+
+async def test_missed_lesion_in_picture_and_in_list_mark_each_other(
+    page: Page, ingress: FakeIngress
+):
+    await open_review(page, ingress)
+    await draw(page, "LSIL")
+    row, said = missed_rows(page), pane(page).locator(".viewer-said")
+    await row.get_by_role("button", name="A LSIL").focus()
+    await expect(said).to_have_text("Missed lesion A: LSIL, drawn in the review.")
+    await expect(row).to_have_attribute("aria-current", "true")
+    await pane(page).locator(".viewer-picture").press("n")
+    await expect(row).not_to_have_attribute("aria-current", "true")
+    await pane(page).locator(".viewer-picture").press("p")
+    await expect(row).to_have_attribute("aria-current", "true")
+    await pane(page).locator(".viewer-lesions li").first.hover()
+    await expect(review(page).locator(".verdict").first).to_have_class("verdict hovered")
+
+
+async def test_signs_of_review_stay_with_their_image(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await expect(signs(page)).to_have_text(["Dotted: rejected", "This review is not saved"])
+    await review(page).locator("summary").click()  # closes it
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "other.jpg")
+    await expect(signs(page)).to_have_count(0)
+    await page.get_by_role("button", name="Compare").click()
+    await expect(page.locator(".pane").nth(1).locator(".viewer-legend li")).to_have_count(2)
+    await expect(pane(page).locator(".viewer-legend li")).to_have_count(0)
+    await select(page, "scan.jpg")  # which is on both sides now
+    await expect(pane(page).locator(".viewer-legend li")).to_have_count(2)
+    await review(page).locator("summary").click()
+    await lesion(page, 1).get_by_text("Accept").click()
+    await expect(page.locator(".viewer-legend li")).to_have_count(0)
+
+
+async def test_correction_of_outline_is_undone(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    for key in ("n", "ArrowLeft", "ArrowLeft", "Enter"):
+        await page.keyboard.press(key)
+    row = pane(page).locator(".viewer-lesions li").first
+    await expect(row).to_contain_text("Review: outline corrected")
+    await lesion(page, 1).get_by_role("button", name="Undo the correction").click()
+    await expect(row).not_to_contain_text("Review:")
+    await expect(lesion(page, 1).get_by_role("button", name="Edit the outline")).to_be_focused()
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
+
+
+async def test_report_holds_review_and_whether_it_is_saved(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await lesion(page, 2).get_by_text("Other class").click()
+    await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
+    await draw(page, "LSIL")
+    await review(page).get_by_label("The image").select_option("other")
+    await open_report(page)
+    await print_report(page)
+    report = page.locator("#report")
+    verdicts = report.locator("tbody .said")
+    await expect(verdicts.first).to_have_text("no lesion")
+    await expect(verdicts.nth(1)).to_have_text("is carcinoma")
+    await expect(report.locator(".report-review p")).to_have_text(
+        [
+            "By nurse.",
+            "This review is not saved.",
+            "The model missed: A LSIL.",
+            "The reviewer says that the image cannot be judged.",
+        ]
+    )
+    await page.emulate_media(media="screen")
+    await page.get_by_role("button", name="Close").click()
+    await save(page, 1)
+    await open_report(page)
+    await print_report(page)
+    await expect(report).to_contain_text("Saved as version 1.")

@@ -98,6 +98,10 @@ EXAMINATION = {
 }
 
 
+# Steps of the crosshair with which an outline is drawn.
+_LEFT, _DOWN, _UP = (["ArrowLeft"] * 4, ["ArrowDown"] * 4, ["ArrowUp"] * 4)
+
+
 async def test_start(clinic: Page):
     await hold(clinic, "start.png")
 
@@ -129,9 +133,15 @@ async def test_review(clinic: Page):
     review = clinic.locator(".review").first
     await review.locator("summary").click()
     await review.get_by_role("group", name="Lesion 1,").get_by_text("Reject").click()
+    await review.get_by_role("group", name="Lesion 2,").get_by_text("Other class").click()
+    await review.get_by_role("button", name="Draw its outline").press("Enter")
+    path = (*_LEFT, "Space", *_DOWN, "Space", *_LEFT, *_DOWN, "Space", *_LEFT, *_UP, "Space")
+    for key in (*path, "Enter", "Enter"):
+        await clinic.keyboard.press(key)
     await review.get_by_role("button", name="Accept all others").click()
     await review.get_by_label("Comment").fill("one minute after acetic acid")
-    await review.get_by_role("button", name="Save review").scroll_into_view_if_needed()
+    await pane(clinic).locator(".viewer").evaluate("(viewer) => viewer.scrollIntoView()")
+    await clinic.wait_for_timeout(400)
     await hold(clinic, "review.jpg")
 
 

@@ -304,11 +304,26 @@ def test_next_of_another_site_is_dropped(browser: Browser, issuer):
     assert come_back(browser, authorize(location, "16")).headers["Location"] == "/"
 
 
+def sign_in_with_password(browser: Browser) -> int:
+    """Return the status of an attempt with the right password: 302 where it lets the person in."""
+    other = Browser(browser.gateway)
+    page = other.send("GET /login/")
+    fields = {"username": "nurse", "password": PASSWORD}
+    return other.post("/login/", **form_of(page), **fields).status
+
+
 def test_password_of_linked_person_still_works(browser: Browser, issuer):
     person()
     User.objects.update(email="nurse@x.example")
     sign_in_at(browser, issuer, "17", email="nurse@x.example", email_verified=True)
-    other = Browser(browser.gateway)
-    page = other.send("GET /login/")
-    fields = {"username": "nurse", "password": PASSWORD}
-    assert other.post("/login/", **form_of(page), **fields).status == 302
+    assert sign_in_with_password(browser) == 302
+
+
+def test_passwords_may_be_for_superusers_alone(browser: Browser, settings):
+    settings.PASSWORDS = "superusers"
+    person()
+    assert "administrators only" in browser.send("GET /login/").body.decode()
+    assert sign_in_with_password(browser) == 200
+    assert Event.objects.latest("pk").action == Event.Action.SESSION_REFUSED
+    User.objects.update(is_superuser=True)
+    assert sign_in_with_password(browser) == 302

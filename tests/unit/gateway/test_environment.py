@@ -402,6 +402,7 @@ def test_single_sign_on_is_read():
         ),
         ({"LESIONSERVE_OIDC_SECOND_FACTOR": "sometimes"}, "LESIONSERVE_OIDC_SECOND_FACTOR"),
         ({"LESIONSERVE_OIDC_CA": __file__}, "LESIONSERVE_OIDC_CA"),
+        ({"LESIONSERVE_PASSWORDS": "nobody"}, "LESIONSERVE_PASSWORDS"),
     ],
     ids=str,
 )
@@ -410,6 +411,13 @@ def test_wrong_sign_in_setting_is_named(changes, words):
     with pytest.raises(ImproperlyConfigured, match=re.escape(words)) as raised:
         Environment.read(given)
     assert "a client's secret" not in str(raised.value)
+
+
+def test_passwords_for_superusers_need_provider():
+    limited = GOOD | {"LESIONSERVE_PASSWORDS": "superusers"}
+    assert Environment.read(limited | OIDC).passwords == "superusers"
+    with pytest.raises(ImproperlyConfigured, match="needs LESIONSERVE_OIDC_ISSUER"):
+        Environment.read(limited)
 
 
 def test_provider_on_this_machine_may_use_plain_http():

@@ -16,6 +16,7 @@ class Command(BaseCommand):
         "Writes the sealed audit trail to stdout, one line for each row: as JSON, or as the audit "
         "messages of IHE ATNA (DICOM PS3.15 A.5)."
     )
+    requires_system_checks = ()  # as in terminal.Command, whose escapes would change the trail
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--format", choices=("jsonl", "atna"), default="jsonl")

@@ -3,16 +3,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
+from gateway import terminal
 from gateway.audit.chain import Head, faults, today
 from gateway.audit.events import COMMAND, record_event
 from gateway.audit.models import REQUESTS, TRAILS, Event
 from gateway.audit.pruned import Pruned
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = (
         "Deletes whole days of the audit trail that are older than LESIONSERVE_RETENTION_DAYS; the "
         "gateway then deletes the usage numbers of these days. The trail says that it was done. A "

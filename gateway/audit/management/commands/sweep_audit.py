@@ -1,11 +1,10 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from gateway import terminal
 from gateway.audit.sweep import sweep
 
 
-class Command(BaseCommand):
+class Command(terminal.Command):
     help = (
         "Closes as `unknown` the records that a crash left open. A running gateway does it itself "
         "once a minute."

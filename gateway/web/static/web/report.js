@@ -4,6 +4,7 @@ import { lesionTable } from "./findings.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
 import { consequence, reasonsOf } from "./quality.js";
+import { addVerdicts, reviewLines } from "./review/review_report.js";
 import { Study } from "./viewer/study.js";
 import { Viewer } from "./viewer/viewer.js";
 
@@ -12,10 +13,11 @@ const PICTURE_SIDE = 1600;
 const CONTEXT = ["patient", "birth", "indication", "remarks"];
 
 // The report of an examination for print: all findings of the service, whatever is hidden on the
-// screen, with pictures that are drawn here.
+// screen, with what the reviewer says of them here, and with pictures that are drawn here.
 export class Report {
   #queue;
   #selected;
+  #drafts;
   #dialog = element("report-dialog");
   #fields = new Map(CONTEXT.map((name) => [name, element(name)]));
   #place = element("report");
@@ -25,10 +27,11 @@ export class Report {
   #urls = [];
   #turn = 0;
 
-  // `selected` returns the selected image.
-  constructor(queue, selected) {
+  // `selected` returns the selected image; `drafts` holds the reviews.
+  constructor(queue, selected, drafts) {
     this.#queue = queue;
     this.#selected = selected;
+    this.#drafts = drafts;
     element("report-print").addEventListener("click", () => this.#print());
     queue.addEventListener("change", () => this.forget());
   }
@@ -100,25 +103,34 @@ export class Report {
       part(".reasons").append(...reasonsOf(result.answer.quality).map((reason) => text("li", reason)));
       part(".consequence").textContent = consequence(result.answer.quality);
     }
-    const picture = await numberedPicture(image);
+    const draft = (await this.#drafts.known(result)) ?? null;
+    const review = draft?.isEmpty ? null : draft;
+    const picture = await numberedPicture(image, review);
     part("figure").hidden = picture === null;
     if (picture !== null) {
       this.#urls.push(URL.createObjectURL(picture));
       Object.assign(part("img"), { src: this.#urls.at(-1), alt: message("result.drawn", { name }) });
     }
     if (!result.isWithheld && result.count > 0) part(".findings-table").append(lesionTable(result, name));
+    if (review !== null) {
+      const table = part("table");
+      if (table !== null) addVerdicts(table, result, review);
+      part(".report-review").append(text("h3", message("report.review")), ...reviewLines(review));
+    }
     part(".identity").append(...pairs(identity(result)));
     return section;
   }
 }
 
-// Return the image with its lesions numbered, or null where there is no picture of it.
-async function numberedPicture({ result, blob, name, isShowable }) {
+// Return the image with its lesions numbered and what a draft says of them, or null where there is no
+// picture of it.
+async function numberedPicture({ result, blob, name, isShowable }, draft) {
   if (!isShowable) return result.picture;
   const study = await Study.of(result.answer, blob, { name, time: result.time });
   const viewer = new Viewer(document.createElement("div"));
   try {
     viewer.show(study);
+    if (draft !== null) viewer.annotate(draft.annotations);
     return await viewer.picture({ maxSide: PICTURE_SIDE });
   } finally {
     viewer.release();

@@ -1,7 +1,6 @@
 import { byAge, Comparison } from "./comparison.js";
 import { element } from "./elements.js";
 import { Pane } from "./pane.js";
-import { Drafts } from "./review/drafts.js";
 import { Studies } from "./studies.js";
 
 // Shows the selected image, and beside it another one that it is compared with. It passes the
@@ -9,17 +8,18 @@ import { Studies } from "./studies.js";
 export class Stage extends EventTarget {
   #queue;
   #studies = new Studies();
-  #drafts = new Drafts();
-  #panes = [new Pane(this.#studies, this.#drafts), new Pane(this.#studies, this.#drafts)];
+  #panes;
   #empty = element("empty");
   #comparison = new Comparison();
   #box = element("panes");
   #isComparing = false;
   #isSwapped = false;
 
-  constructor(queue) {
+  // `drafts` holds the reviews of the images.
+  constructor(queue, drafts) {
     super();
     this.#queue = queue;
+    this.#panes = [new Pane(this.#studies, drafts), new Pane(this.#studies, drafts)];
     for (const pane of this.#panes) {
       pane.element.hidden = true;
       this.#box.append(pane.element);

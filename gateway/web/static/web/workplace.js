@@ -5,6 +5,7 @@ import { Intake } from "./intake.js";
 import { message } from "./messages.js";
 import { Queue } from "./queue.js";
 import { Report } from "./report.js";
+import { Drafts } from "./review/drafts.js";
 import { RunBar } from "./run_bar.js";
 import { Sender } from "./sender.js";
 import { showDemo } from "./service.js";
@@ -21,8 +22,9 @@ export class Workplace {
   #sender;
   #bar;
   #filmstrip = new Filmstrip(this.#queue);
-  #stage = new Stage(this.#queue);
-  #report = new Report(this.#queue, () => this.#stage.selected);
+  #drafts = new Drafts();
+  #stage = new Stage(this.#queue, this.#drafts);
+  #report = new Report(this.#queue, () => this.#stage.selected, this.#drafts);
   #intake;
   #onSessionChange;
 

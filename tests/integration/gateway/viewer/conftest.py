@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest_asyncio
 from playwright.async_api import Browser, Page
@@ -8,7 +9,20 @@ from tests.integration.gateway.viewer import site
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser) -> AsyncIterator[Page]:
-    """A page with the viewer's template, on which no script may fail."""
+    async with opened(chromium) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_page(chromium: Browser) -> AsyncIterator[Page]:
+    """A page for many quick tests that leave nothing on it."""
+    async with opened(chromium) as page:
+        yield page
+
+
+@asynccontextmanager
+async def opened(chromium: Browser) -> AsyncIterator[Page]:
+    """Open a page with the viewer's template, on which no script may fail."""
     context = await chromium.new_context(
         viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
     )

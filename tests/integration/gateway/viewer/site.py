@@ -79,7 +79,7 @@ async def show(page: Page, answer: dict[str, Any], image: bytes, name: str = "sc
           document.getElementById("place").append(root);
           const viewer = new Viewer(root);
           window.events = [];
-          for (const kind of ["select", "shown"])
+          for (const kind of ["select", "hover", "shown"])
             viewer.addEventListener(kind, ({ detail }) => window.events.push([kind, detail]));
           viewer.show(study);
           (window.viewers ??= []).push(viewer);

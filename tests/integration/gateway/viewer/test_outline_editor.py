@@ -99,7 +99,7 @@ async def test_new_outline_is_drawn_with_keys_only(page: Page):
 async def test_point_is_dragged(page: Page):
     await start(page, "draw()")
     await draw_square(page)
-    await button(page, "Close outline").click()
+    await button(page, "Finish shape").click()
     await page.mouse.move(*await on_screen(page, *SQUARE[2]))
     await page.mouse.down()
     await page.mouse.move(*await on_screen(page, 450, 350), steps=3)
@@ -113,7 +113,7 @@ async def test_point_is_moved_without_dragging(page: Page):
     """WCAG 2.2, 2.5.7: choose the point, then its place."""
     await start(page, "draw()")
     await draw_square(page)
-    await button(page, "Close outline").click()
+    await button(page, "Finish shape").click()
     await page.mouse.click(*await on_screen(page, *SQUARE[2]))
     await page.wait_for_timeout(400)
     await page.mouse.click(*await on_screen(page, 450, 350))
@@ -182,7 +182,7 @@ async def test_outline_of_two_points_is_refused(page: Page):
     await start(page, "draw()")
     for place in SQUARE[:2]:
         await page.mouse.click(*await on_screen(page, *place))
-    await button(page, "Close outline").click()
+    await button(page, "Finish shape").click()
     await expect(said(page)).to_have_text("An outline needs three points.")
     await page.keyboard.press("Escape")
 

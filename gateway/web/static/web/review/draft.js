@@ -1,12 +1,14 @@
 import { editable, segmentationOf } from "../viewer/segmentation.js";
+import { inOrder, lettered } from "./missed.js";
 
 // What a person says about one answer, from what the service has of them so far. A verdict is
-// { verdict, newLabel, outline }, of which the outline is null where the model's own holds.
-export class Draft {
+// { verdict, newLabel, outline }, of which the outline is null where the model's own holds. Dispatches
+// "change" after each change.
+export class Draft extends EventTarget {
   comment = "";
   ungradable = ""; // the reason, or "" where the image can be judged
-  // Each { label, count, box, outline }, of which those that are drawn here have an outline; null
-  // where the person has not said whether any was missed, which is not "none".
+  // Each { label, count, box, outline }, of which those that are drawn here have an outline, in the order
+  // of their letters; null where the person has not said whether any was missed, which is not "none".
   missed = null;
   isChanged = false;
   #verdicts = new Map();
@@ -14,6 +16,7 @@ export class Draft {
 
   // `view` is the service's answer on the feedback of a request, `study` that of its image.
   constructor(view, study) {
+    super();
     this.view = view;
     this.#own = new Map(study.lesions.map((lesion) => [lesion.id, ownOutline(lesion)]));
     const { mine } = view;
@@ -22,7 +25,7 @@ export class Draft {
       const isOwn = JSON.stringify(outline) === JSON.stringify(this.#own.get(id));
       this.#verdicts.set(id, { verdict, newLabel, outline: isOwn ? null : outline });
     }
-    this.missed = mine.missed && [...mine.missed];
+    this.missed = mine.missed && inOrder(mine.missed);
     this.ungradable = mine.ungradable?.reason ?? "";
     this.comment = mine.comment ?? "";
   }
@@ -38,15 +41,27 @@ export class Draft {
   judge(id, verdict, newLabel = null) {
     const outline = verdict === "reject" ? null : (this.verdictOf(id)?.outline ?? null);
     this.#verdicts.set(id, { verdict, newLabel, outline });
-    this.isChanged = true;
+    this.#changed();
   }
 
-  // Keep a corrected outline, COCO's segmentation lists. A lesion with an outline is one.
+  get isEmpty() {
+    return this.judged === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
+  }
+
+  // Accept the lesions with these ids that have no verdict.
+  acceptRest(ids) {
+    const rest = ids.filter((id) => !this.#verdicts.has(id));
+    for (const id of rest) this.#verdicts.set(id, { verdict: "accept", newLabel: null, outline: null });
+    this.#changed();
+  }
+
+  // Keep a corrected outline, COCO's segmentation lists; null for the model's own again. A lesion with
+  // an outline is one.
   correct(id, outline) {
     const before = this.verdictOf(id);
     const verdict = before === null || before.verdict === "reject" ? "accept" : before.verdict;
     this.#verdicts.set(id, { verdict, newLabel: before?.newLabel ?? null, outline });
-    this.isChanged = true;
+    this.#changed();
   }
 
   // Whether it is saved that the person has looked for missed lesions, which is never taken back.
@@ -55,19 +70,25 @@ export class Draft {
   }
 
   addMissed(label, outline) {
-    this.missed ??= [];
-    this.missed.push({ label, count: 1, box: null, outline });
-    this.isChanged = true;
+    this.missed = inOrder([...(this.missed ?? []), { label, count: 1, box: null, outline }]);
+    this.#changed();
   }
 
   removeMissed(index) {
-    this.missed.splice(index, 1);
-    this.isChanged = true;
+    this.missed = this.missed.toSpliced(index, 1);
+    this.#changed();
   }
 
   say(field, words) {
     this[field] = words;
-    this.isChanged = true;
+    this.#changed();
+  }
+
+  // What is drawn in the picture, in the form of the viewer's `Annotations`.
+  get annotations() {
+    const verdicts = [...this.#verdicts].map(([id, verdict]) => ({ id, ...verdict }));
+    const missed = lettered(this.missed ?? []).filter(({ letter }) => letter !== null);
+    return { verdicts, missed, isSaved: !this.isChanged };
   }
 
   // Return the body for the service. With each lesion that is one goes its outline, so that an
@@ -80,6 +101,11 @@ export class Draft {
       ungradable: this.ungradable === "" ? null : { reason: this.ungradable },
       comment: this.comment.trim() === "" ? null : this.comment.trim(),
     };
+  }
+
+  #changed() {
+    this.isChanged = true;
+    this.dispatchEvent(new Event("change"));
   }
 
   #said(lesion) {

@@ -6,6 +6,11 @@ import { readFeedback } from "./feedback.js";
 export class Drafts {
   #drafts = new WeakMap(); // each result with the promise of its draft
 
+  // Return the promise of a result's draft, or undefined where nobody has asked for it.
+  known(result) {
+    return this.#drafts.get(result);
+  }
+
   // Return the draft of a result, whose study is given. Raises what `readFeedback` raises, and reads again the next time.
   async of(result, study) {
     const known = this.#drafts.get(result);

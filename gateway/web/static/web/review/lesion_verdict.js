@@ -5,7 +5,7 @@ import { percent } from "../percent.js";
 let rows = 0; // of this page so far: names of radio buttons are unique in it
 
 // One lesion of the review: whether it is one, and of which class. `actions` holds what to call:
-// judge(verdict, newLabel), edit() and focus().
+// judge(verdict, newLabel), edit() and undo() of the correction.
 export class LesionVerdict {
   element = copyOf("review-lesion").firstElementChild;
   #actions;
@@ -14,12 +14,11 @@ export class LesionVerdict {
     this.#actions = actions;
     const name = message("review.lesion", { number: lesion.number, label: lesion.label });
     this.#part(".number").textContent = lesion.number;
-    this.#part(".number").style.setProperty("background", lesion.colour);
-    this.#part(".number").style.setProperty("color", lesion.contrast);
     this.#part(".label").textContent = lesion.label;
     this.#part(".score").textContent = percent(lesion.score);
     this.#part(".lesion-name").textContent = name;
     this.#part(".edit").ariaLabel = message("review.edit", { name });
+    this.#part(".uncorrect").ariaLabel = message("review.uncorrect", { name });
     const others = labels.filter((label) => label !== lesion.label);
     this.#part("select").append(...others.map((label) => new Option(label, label)));
     this.#part("select").ariaLabel = message("review.class", { name });
@@ -29,19 +28,18 @@ export class LesionVerdict {
     this.#listen();
   }
 
-  // Show a verdict of the draft, or null.
-  show(verdict) {
+  // Show a verdict of the draft, or null, in the colours of the class that the lesion is of then.
+  show(verdict, { colour, contrast }) {
+    this.#part(".number").style.setProperty("background", colour);
+    this.#part(".number").style.setProperty("color", contrast);
     for (const choice of this.#choices) choice.checked = choice.value === verdict?.verdict;
     const select = this.#part("select");
     select.hidden = verdict?.verdict !== "relabel";
     select.value = verdict?.newLabel ?? "";
-    this.#part(".corrected").hidden = (verdict?.outline ?? null) === null;
+    const isCorrected = (verdict?.outline ?? null) !== null;
+    this.#part(".corrected").hidden = !isCorrected;
+    this.#part(".uncorrect").hidden = !isCorrected;
     this.element.classList.toggle("is-rejected", verdict?.verdict === "reject");
-  }
-
-  mark(isSelected) {
-    if (isSelected) this.element.setAttribute("aria-current", "true");
-    else this.element.removeAttribute("aria-current");
   }
 
   get #choices() {
@@ -58,8 +56,10 @@ export class LesionVerdict {
     }
     select.addEventListener("change", () => this.#actions.judge("relabel", select.value));
     this.#part(".edit").addEventListener("click", () => this.#actions.edit());
-    this.element.addEventListener("focusin", () => this.#actions.focus());
-    this.element.addEventListener("pointerdown", () => this.#actions.focus());
+    this.#part(".uncorrect").addEventListener("click", () => {
+      this.#actions.undo();
+      this.#part(".edit").focus();
+    });
   }
 
   #part(selector) {

@@ -6,10 +6,12 @@ import { SessionChanged } from "../session.js";
 import { OutlineEditor } from "../viewer/outline_editor.js";
 import { sendFeedback } from "./feedback.js";
 import { LesionVerdict } from "./lesion_verdict.js";
+import { lettered } from "./missed.js";
+import { MissedRow } from "./missed_row.js";
 
 // The review of the study in a viewer: verdicts on its lesions, those that the model missed, whether
-// the image can be judged, a comment. It is read from the service once it is opened. Dispatches
-// "session" with a SessionChanged that a request met.
+// the image can be judged, a comment. It is read from the service once it is opened, and the viewer
+// shows it from then on. Dispatches "session" with a SessionChanged that a request met.
 export class ReviewPanel extends EventTarget {
   element = copyOf("review").firstElementChild;
   #drafts;
@@ -19,6 +21,9 @@ export class ReviewPanel extends EventTarget {
   #study = null;
   #draft = null;
   #rows = new Map();
+  #missedRows = [];
+  #marked = null; // the id of the selected lesion
+  #onChange = () => this.#update();
 
   constructor(viewer, drafts) {
     super();
@@ -27,14 +32,15 @@ export class ReviewPanel extends EventTarget {
     this.#editor = new OutlineEditor(viewer);
     this.#editor.addEventListener("outline", ({ detail }) => this.#takeOutline(detail));
     viewer.addEventListener("select", ({ detail }) => this.#mark(detail.id));
-    this.element.addEventListener("toggle", () => this.#open());
+    viewer.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
+    this.element.addEventListener("toggle", () => this.element.open && this.#read());
     this.#part("form").addEventListener("submit", (event) => this.#save(event));
     this.#part(".accept-rest").addEventListener("click", () => this.#acceptRest());
-    this.#part(".none-missed").addEventListener("change", ({ target }) => this.#say("missed", target.checked ? [] : null));
+    this.#part(".none-missed").addEventListener("change", ({ target }) => this.#draft.say("missed", target.checked ? [] : null));
     this.#part(".draw").addEventListener("click", () => this.#draw());
     this.#part(".again").addEventListener("click", () => this.#readAgain());
-    this.#part(".ungradable-reason").addEventListener("change", ({ target }) => this.#say("ungradable", target.value));
-    this.#part(".comment").addEventListener("input", ({ target }) => this.#say("comment", target.value));
+    this.#part(".ungradable-reason").addEventListener("change", ({ target }) => this.#draft.say("ungradable", target.value));
+    this.#part(".comment").addEventListener("input", ({ target }) => this.#draft.say("comment", target.value));
     this.show(null, null);
   }
 
@@ -45,12 +51,15 @@ export class ReviewPanel extends EventTarget {
     this.#study = study;
     this.#clear();
     this.element.hidden = result === null;
-    if (result !== null && this.element.open) this.#open();
+    if (result !== null && (this.element.open || this.#drafts.known(result))) this.#read();
   }
 
   #clear() {
-    this.#draft = null;
+    this.#use(null);
     this.#rows.clear();
+    this.#missedRows = [];
+    this.#marked = null;
+    if (this.#study !== null) this.#viewer.annotate();
     this.#part(".verdicts").replaceChildren();
     this.#part(".missed").replaceChildren();
     this.#part(".history").replaceChildren();
@@ -60,71 +69,96 @@ export class ReviewPanel extends EventTarget {
     this.#showProblem(null);
   }
 
-  async #open() {
+  async #read() {
     const result = this.#result;
-    if (!this.element.open || result === null || this.#draft !== null) return;
+    if (result === null || this.#draft !== null) return;
     await this.#attempt(async () => {
       const draft = await this.#drafts.of(result, this.#study);
       if (result === this.#result) this.#fill(draft);
     });
   }
 
-  #fill(draft) {
+  #use(draft) {
+    this.#draft?.removeEventListener("change", this.#onChange);
     this.#draft = draft;
+    draft?.addEventListener("change", this.#onChange);
+  }
+
+  #fill(draft) {
+    this.#use(draft);
     const labels = this.#study.classes.map(({ label }) => label);
     this.#rows = new Map(this.#study.lesions.map((lesion) => [lesion.id, this.#row(lesion, labels)]));
     this.#part(".verdicts").replaceChildren(...[...this.#rows.values()].map(({ element }) => element));
     this.#part(".missed-class").replaceChildren(...labels.map((label) => new Option(label, label)));
-    this.#part(".ungradable-reason").value = draft.ungradable;
-    this.#part(".comment").value = draft.comment;
     this.#part("form").hidden = false;
     this.#showHistory(draft.view.versions);
     this.#update();
   }
 
   #row(lesion, labels) {
-    return new LesionVerdict(lesion, labels, {
-      judge: (verdict, newLabel) => {
-        this.#draft.judge(lesion.id, verdict, newLabel);
-        this.#update();
-      },
+    const row = new LesionVerdict(lesion, labels, {
+      judge: (verdict, newLabel) => this.#draft.judge(lesion.id, verdict, newLabel),
       edit: () => {
         this.#editor.edit(lesion.id, this.#draft.verdictOf(lesion.id)?.outline ?? null);
         this.#showPicture();
       },
-      focus: () => {
-        this.#viewer.select(lesion.id);
-        this.#mark(lesion.id);
-      },
+      undo: () => this.#draft.correct(lesion.id, null),
     });
+    this.#link(row.element, lesion.id);
+    return row;
+  }
+
+  // Let a row mark its lesion in the picture. A press of the pointer does not: a list that grows above
+  // the row would move it away before the click.
+  #link(element, id) {
+    const select = () => {
+      this.#viewer.select(id);
+      this.#mark(id);
+    };
+    element.addEventListener("click", select, { capture: true }); // before a button brings another part into view
+    element.addEventListener("focusin", ({ target }) => target.matches(":focus-visible") && select());
+    element.addEventListener("pointerenter", () => this.#viewer.hover(id));
+    element.addEventListener("pointerleave", () => this.#viewer.hover(null));
   }
 
   #update() {
-    for (const [id, row] of this.#rows) row.show(this.#draft.verdictOf(id));
-    const missed = this.#draft.missed ?? [];
-    this.#part(".missed").replaceChildren(...missed.map((each, index) => this.#missedRow(each, index)));
-    this.#part(".none").hidden = missed.length > 0;
+    for (const { id, label } of this.#study.lesions) {
+      const verdict = this.#draft.verdictOf(id);
+      this.#rows.get(id).show(verdict, this.#study.coloursOf(verdict?.newLabel ?? label));
+    }
+    this.#showMissed();
+    this.#part(".none").hidden = this.#missedRows.length > 0;
     this.#part(".none-missed").checked = this.#draft.missed !== null;
     this.#part(".none-missed").disabled = this.#draft.isMissedSaid;
     this.#part(".no-lesion").hidden = this.#rows.size > 0;
+    this.#part(".ungradable-reason").value = this.#draft.ungradable;
+    this.#part(".comment").value = this.#draft.comment;
     this.#part(".accept-rest").hidden = this.#draft.judged === this.#rows.size;
     this.#part(".save").disabled = !this.#draft.isChanged;
+    this.#showRest(this.#rows.size - this.#draft.judged);
     if (this.#draft.isChanged) this.#part(".saved").textContent = message("review.unsaved");
+    this.#viewer.annotate(this.#draft.annotations);
   }
 
-  #missedRow({ label, count }, index) {
-    const row = document.createElement("li");
-    const name = message("review.missed", { label, count });
-    const remove = text("button", message("review.remove"), "quiet small");
-    remove.type = "button";
-    remove.ariaLabel = message("review.removeNamed", { name });
-    remove.addEventListener("click", () => {
-      this.#draft.removeMissed(index);
-      this.#update();
-      this.#part(".draw").focus();
+  // Say how many lesions have no verdict, once some part of the image was judged.
+  #showRest(count) {
+    this.#part(".rest").hidden = count === 0 || this.#draft.isEmpty;
+    this.#part(".rest").textContent = message("review.rest", { count, total: this.#rows.size });
+  }
+
+  #showMissed() {
+    this.#missedRows = lettered(this.#draft.missed ?? []).map((lesion, index) => {
+      const remove = () => {
+        this.#draft.removeMissed(index);
+        this.#part(".draw").focus();
+      };
+      const colours = this.#study.coloursOf(lesion.label);
+      const { element } = new MissedRow({ ...lesion, ...colours }, remove);
+      if (lesion.letter !== null) this.#link(element, lesion.id);
+      return { id: lesion.id, element };
     });
-    row.append(text("span", name), remove);
-    return row;
+    this.#part(".missed").replaceChildren(...this.#missedRows.map(({ element }) => element));
+    this.#mark(this.#marked);
   }
 
   #showHistory(versions) {
@@ -135,18 +169,25 @@ export class ReviewPanel extends EventTarget {
     this.#part(".said").hidden = lines.length === 0;
   }
 
-  #mark(id) {
-    for (const [each, row] of this.#rows) row.mark(each === id);
+  // Return the rows of all lesions, each with the id of its lesion.
+  get #allRows() {
+    return [...[...this.#rows].map(([id, { element }]) => ({ id, element })), ...this.#missedRows];
   }
 
-  #say(field, words) {
-    this.#draft.say(field, words);
-    this.#update();
+  #mark(id) {
+    this.#marked = id;
+    for (const row of this.#allRows) {
+      if (row.id === id) row.element.setAttribute("aria-current", "true");
+      else row.element.removeAttribute("aria-current");
+    }
+  }
+
+  #hover(id) {
+    for (const row of this.#allRows) row.element.classList.toggle("hovered", row.id === id);
   }
 
   #acceptRest() {
-    for (const id of this.#rows.keys()) if (this.#draft.verdictOf(id) === null) this.#draft.judge(id, "accept");
-    this.#update();
+    this.#draft.acceptRest([...this.#rows.keys()]);
     this.#part(".save").focus();
   }
 
@@ -163,11 +204,15 @@ export class ReviewPanel extends EventTarget {
   #takeOutline({ id, segmentation }) {
     if (id === null) this.#draft.addMissed(this.#part(".missed-class").value, segmentation);
     else this.#draft.correct(id, segmentation);
-    this.#update();
   }
 
   async #save(event) {
     event.preventDefault();
+    if (this.#editor.isActive) {
+      this.#editor.remind();
+      this.#showPicture();
+      return;
+    }
     const result = this.#result;
     const study = this.#study;
     const draft = this.#draft;
@@ -189,7 +234,7 @@ export class ReviewPanel extends EventTarget {
   #readAgain() {
     this.#drafts.forget(this.#result);
     this.#clear();
-    this.#open();
+    this.#read();
   }
 
   // Do what may be refused, and show why it was.

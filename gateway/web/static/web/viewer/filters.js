@@ -76,7 +76,7 @@ export class Filters {
       this.#onChange();
     });
     const swatch = text("span", "", "viewer-swatch");
-    if (colour !== null) swatch.style.setProperty("--class", colour);
+    swatch.style.setProperty("--class", colour);
     row.classList.toggle("none", count === 0);
     row.append(box, swatch, text("span", message("class", { label, count })));
     const item = document.createElement("li");

@@ -14,7 +14,9 @@ export function lesionAt(lesions, viewport, point, ratio) {
   return lesions.find(near) ?? null;
 }
 
-function covers({ mask, hasPixels, box: [x1, y1, x2, y2] }, [x, y]) {
+function covers({ mask, hasPixels, drawn, outline, box: [x1, y1, x2, y2] }, [x, y]) {
+  if (drawn?.contains([x, y])) return true;
+  if (outline === null) return false;
   if (hasPixels) return mask.has(Math.floor(x), Math.floor(y));
   return x >= x1 && x < x2 && y >= y1 && y < y2;
 }

@@ -41,6 +41,17 @@ export class LesionList {
     }
   }
 
+  // Show what a reviewer says about the lesions.
+  annotate(annotations) {
+    for (const each of this.#study?.lesions ?? []) {
+      const lesion = annotations.of(each);
+      const row = this.#rows.get(lesion.id);
+      colour(row.querySelector(".viewer-number"), lesion);
+      row.classList.toggle("rejected", lesion.isRejected);
+      row.querySelector(".viewer-verdict").textContent = verdictOn(lesion);
+    }
+  }
+
   // Show only these lesions.
   filter(shown) {
     const ids = new Set(shown.map(({ id }) => id));
@@ -99,8 +110,7 @@ export class LesionList {
     const button = row.firstElementChild;
     const badge = row.querySelector(".viewer-number");
     badge.textContent = lesion.number;
-    badge.style.setProperty("--class", lesion.colour);
-    badge.style.setProperty("--class-ink", lesion.contrast);
+    colour(badge, lesion);
     row.querySelector(".viewer-label").textContent = lesion.label;
     row.querySelector(".viewer-score b").textContent = percent(lesion.score);
     button.ariaPressed = "false";
@@ -109,6 +119,18 @@ export class LesionList {
     row.addEventListener("pointerleave", () => this.#onHover(null));
     return row;
   }
+}
+
+function colour(badge, lesion) {
+  badge.style.setProperty("--class", lesion.colour);
+  badge.style.setProperty("--class-ink", lesion.contrast);
+}
+
+// Return what a reviewer says about a lesion, other than that it is right; else "".
+export function verdictOn({ isRejected, newLabel, drawn }) {
+  if (isRejected) return message("verdict.reject");
+  if (newLabel !== null) return message(drawn === null ? "verdict.relabel" : "verdict.both", { label: newLabel });
+  return drawn === null ? "" : message("verdict.outline");
 }
 
 // Return what a lesion is called, for messages.

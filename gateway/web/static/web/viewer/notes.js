@@ -1,5 +1,5 @@
 import { percent } from "../percent.js";
-import { words } from "./lesion_list.js";
+import { verdictOn, words } from "./lesion_list.js";
 import { message } from "./messages.js";
 
 // Return what is said beside a study, by the selector of its line; "" where a line says nothing.
@@ -41,18 +41,30 @@ function belowThreshold({ answer, isWithheld }) {
   return message("below", { count, threshold: percent(options.score_threshold) });
 }
 
+// Return what is said when a lesion is selected; `total` is that of the model's lesions.
+export function told(lesion, total, measuring) {
+  if (lesion.outline === null) return message("missed", lesion);
+  const measurements = measuring.sentence(lesion);
+  return `${message("selected", { ...words(lesion), total, measurements })} ${sentence(verdictOn(lesion))}`.trim();
+}
+
 // Return the picture in words: which lesions it shows, and what is hidden.
-export function described(study, visibility, isDrawn) {
+export function described(study, visibility, annotations, isDrawn) {
   if (study.isWithheld) return message("picture", { name: study.name, lesions: message("withheld") });
   const shown = isDrawn ? visibility.shown : [];
   const count = message("shown", { count: shown.length });
-  const each = shown.map((lesion) => message("lesion", words(lesion)));
+  const each = shown.flatMap((lesion) => [message("lesion", words(lesion)), sentence(verdictOn(annotations.of(lesion)))]);
+  const missed = isDrawn ? annotations.missed.map((lesion) => message("missed", lesion)) : [];
   const rest = [
     isDrawn ? "" : message("off"),
     visibility.hidden > 0 ? visibility.sentence : "",
     belowThreshold(study),
     study.isUngradable ? message("ungradable") : "",
   ];
-  const sentences = [count, ...each, ...rest].filter((sentence) => sentence !== "");
+  const sentences = [count, ...each, ...missed, ...rest].filter((sentence) => sentence !== "");
   return message("picture", { name: study.name, lesions: sentences.join(" ") });
+}
+
+function sentence(words) {
+  return words === "" ? "" : `${words}.`;
 }

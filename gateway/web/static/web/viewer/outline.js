@@ -1,5 +1,8 @@
 import { simplified } from "./simplify.js";
 
+// It tells what a path encloses, and is never painted on.
+const context = new OffscreenCanvas(1, 1).getContext("2d");
+
 const LEVELS = 6;
 const TOLERANCE = 0.75; // smooths the steps of a slanted line, which are 0.71 pixels deep
 const EXACT_FROM = 2; // screen pixels for a pixel: from here on the pixels themselves are seen
@@ -14,6 +17,7 @@ export class Outline {
   #levels = [];
   #paths = [];
   #exact;
+  #box;
 
   constructor(loops) {
     this.loops = loops;
@@ -33,6 +37,16 @@ export class Outline {
     return new Outline([[x1, y1, x2, y1, x2, y2, x1, y2]]);
   }
 
+  // The smallest box around it, XYXY.
+  get box() {
+    return (this.#box ??= boxOf(this.loops));
+  }
+
+  // Return whether a place of the image, [x, y], lies within.
+  contains([x, y]) {
+    return context.isPointInPath((this.#exact ??= pathOf(this.loops)), x, y, "evenodd");
+  }
+
   // Return the path to draw at this scale (screen pixels for a pixel of the image): less than a screen
   // pixel from the outline, or than one of the image; with large pixels it is the outline itself.
   path(scale) {
@@ -50,6 +64,12 @@ export class Outline {
   #levelAt(scale) {
     return Math.max(0, Math.min(LEVELS - 1, Math.floor(-Math.log2(scale))));
   }
+}
+
+function boxOf(loops) {
+  const points = loops.flat();
+  const [columns, rows] = [0, 1].map((axis) => points.filter((_, at) => at % 2 === axis));
+  return [Math.min(...columns), Math.min(...rows), Math.max(...columns), Math.max(...rows)];
 }
 
 export function pathOf(loops) {

@@ -53,6 +53,13 @@ export class OutlineEditor extends EventTarget {
   // Draw the outline of a lesion that the model missed.
   draw() {
     this.#open(null, null);
+    this.#viewer.enlarge(null);
+  }
+
+  // Tell that the outline is to be finished or given up first.
+  remind() {
+    this.#say("edit.open");
+    this.#viewer.focus();
   }
 
   cancel() {

@@ -1,4 +1,4 @@
-const DIMMED = 0.35; // of the lesions beside a selected one
+const DIMMED = 0.65; // of the lesions beside a selected one
 const MOST_POINTS = 1500; // of the outlines in sight that move in full
 const BADGE = { size: 12, pad: 4, height: 20 }; // CSS pixels
 
@@ -21,37 +21,73 @@ export function paintImage(context, viewport, levels, ground) {
 // device pixels for a CSS pixel, `marked` holds the ids of `selected` and `hovered` or null. While the
 // picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time.
 export function paintLesions(context, viewport, lesions, style, marked, ratio, isMoving = false) {
-  const seen = lesions.filter((lesion) => isInSight(lesion.box, viewport)).toReversed();
-  const points = seen.reduce((sum, lesion) => sum + lesion.outline.pointsAt(viewport.scale), 0);
+  const seen = lesions.filter((lesion) => isInSight(lesion, viewport)).toReversed();
+  const pointsOf = (outline) => outline?.pointsAt(viewport.scale) ?? 0;
+  const points = seen.reduce((sum, { outline, drawn }) => sum + pointsOf(outline) + pointsOf(drawn), 0);
   const isThin = isMoving && points > MOST_POINTS;
   const rank = ({ id }) => (id === marked.selected ? 2 : 0) + (id === marked.hovered ? 1 : 0);
   const ordered = seen.toSorted((a, b) => rank(a) - rank(b));
   context.lineJoin = "round";
-  if (style.isDrawn) for (const lesion of ordered) paintShape(context, viewport, lesion, style, marked, ratio, isThin);
+  if (!style.isDrawn) return;
+  const isOf = (kind) => ordered.filter((lesion) => lesion[kind] !== null);
+  for (const lesion of isOf("outline")) paintShape(context, viewport, lesion, style, marked, ratio, isThin);
+  for (const lesion of isOf("drawn")) paintDrawn(context, viewport, lesion, marked, ratio, isThin);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = 1;
-  if (style.isDrawn) for (const lesion of ordered) paintBadge(context, viewport, lesion, marked, ratio);
+  for (const lesion of ordered) paintBadge(context, viewport, lesion, marked, ratio);
 }
 
 function paintShape(context, viewport, lesion, { style, opacity }, { selected, hovered }, ratio, isThin) {
   const { scale } = viewport;
   const isMarked = lesion.id === selected || lesion.id === hovered;
-  const strength = opacity[style] * (selected === null || isMarked ? 1 : DIMMED + 0.3);
-  const [left, top] = viewport.toScreen([0, 0]);
-  context.setTransform(scale, 0, 0, scale, left, top);
+  const isPlain = !lesion.isRejected && lesion.drawn === null;
+  const strength = opacity[style] * strengthOf(selected, isMarked);
+  toImage(context, viewport);
   const path = lesion.outline.path(scale);
-  if (style === "fill" && lesion.hasPixels) {
+  if (style === "fill" && lesion.hasPixels && !lesion.isRejected) {
     context.globalAlpha = Math.min(1, strength);
     context.fillStyle = lesion.colour;
     context.fill(path, "evenodd");
   }
   context.globalAlpha = style === "outline" ? strength : 1;
-  const line = isThin ? 1 / scale : ((isMarked ? 3 : 1.75) * ratio) / scale;
-  context.setLineDash(lesion.hasPixels || isThin ? [] : [6 * line, 4 * line]);
+  const line = isThin ? 1 / scale : ((isMarked ? 3 : 1.75) * (isPlain ? 1 : 0.7) * ratio) / scale;
+  context.setLineDash(isThin ? [] : dashesOf(lesion).map((length) => length * line));
   // A border of the other lightness keeps the line visible on any tissue.
   if (!isThin) stroke(context, path, line + (2 * ratio) / scale, lesion.contrast);
   stroke(context, path, line, lesion.colour);
   context.setLineDash([]);
+}
+
+// A rejected lesion is dotted, one that has only a box is dashed.
+function dashesOf({ isRejected, hasPixels }) {
+  if (isRejected) return [1.5, 4];
+  return hasPixels ? [] : [6, 4];
+}
+
+// Draw the outline that a reviewer gave a lesion: dashes of the class's colour on a whole line of the
+// other lightness, so that one of both is seen on any tissue.
+function paintDrawn(context, viewport, lesion, { selected, hovered }, ratio, isThin) {
+  const isMarked = lesion.id === selected || lesion.id === hovered;
+  toImage(context, viewport);
+  context.globalAlpha = strengthOf(selected, isMarked);
+  const path = lesion.drawn.path(viewport.scale);
+  const unit = ratio / viewport.scale;
+  const line = (isMarked ? 3.5 : 2.25) * unit;
+  if (!isThin) stroke(context, path, line + 2.5 * unit, lesion.contrast);
+  context.setLineDash([7 * unit, 5 * unit]);
+  stroke(context, path, line, lesion.colour);
+  context.setLineDash([]);
+}
+
+// Draw in pixels of the image from now on.
+function toImage(context, viewport) {
+  const [left, top] = viewport.toScreen([0, 0]);
+  context.setTransform(viewport.scale, 0, 0, viewport.scale, left, top);
+}
+
+// Return how strong a lesion is drawn: less where another one is selected.
+function strengthOf(selected, isMarked) {
+  return selected === null || isMarked ? 1 : DIMMED;
 }
 
 function stroke(context, path, width, colour) {
@@ -61,21 +97,23 @@ function stroke(context, path, width, colour) {
 }
 
 // Return where a lesion's number lies, [x, y, width, height] on the screen: above the upper left
-// corner of its box, and in sight as long as the lesion is.
-export function badgeOf({ box, number }, viewport, ratio) {
+// corner of its box, a letter above the upper right one, and in sight as long as the lesion is.
+export function badgeOf({ box, number, outline }, viewport, ratio) {
   const [left, top] = viewport.toScreen([box[0], box[1]]);
+  const [right] = viewport.toScreen([box[2], box[1]]);
   const height = BADGE.height * ratio;
   const width = (2 * BADGE.pad + 0.62 * BADGE.size * String(number).length) * ratio;
   const within = (value, most) => Math.min(Math.max(value, 0), most);
   const wide = Math.max(width, height);
-  return [within(left, viewport.width - wide), within(top - height, viewport.height - height), wide, height];
+  const place = outline === null ? right - wide : left;
+  return [within(place, viewport.width - wide), within(top - height, viewport.height - height), wide, height];
 }
 
 function paintBadge(context, viewport, lesion, { selected, hovered }, ratio) {
   const [x, y, width, height] = badgeOf(lesion, viewport, ratio);
   const isMarked = lesion.id === selected || lesion.id === hovered;
   context.beginPath();
-  context.roundRect(x, y, width, height, 4 * ratio);
+  context.roundRect(x, y, width, height, lesion.outline === null ? height / 2 : 4 * ratio);
   context.fillStyle = lesion.colour;
   context.fill();
   context.lineWidth = (isMarked ? 2.5 : 1) * ratio;
@@ -86,6 +124,7 @@ function paintBadge(context, viewport, lesion, { selected, hovered }, ratio) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.fillText(String(lesion.number), x + width / 2, y + height / 2 + 0.5 * ratio);
+  if (lesion.isRejected) context.fillRect(x + 3 * ratio, y + height / 2 - ratio, width - 6 * ratio, 2 * ratio);
 }
 
 // Draw the longest diameter of a lesion, with its length below the lesion.
@@ -132,8 +171,9 @@ export function paintWords(context, words, [x, y], ratio) {
   context.fillText(words, x, y + 0.5 * ratio);
 }
 
-function isInSight([x1, y1, x2, y2], viewport) {
+function isInSight({ box, drawn }, viewport) {
   const [left, top] = viewport.toImage([0, 0]);
   const [right, bottom] = viewport.toImage([viewport.width, viewport.height]);
-  return x2 >= left && x1 <= right && y2 >= top && y1 <= bottom;
+  const boxes = drawn === null ? [box] : [box, drawn.box];
+  return boxes.some(([x1, y1, x2, y2]) => x2 >= left && x1 <= right && y2 >= top && y1 <= bottom);
 }

@@ -59,7 +59,7 @@ export class Screen extends EventTarget {
     if (study !== null) this.viewport.open(study.width, study.height);
   }
 
-  // Draw these lesions from now on.
+  // Draw these lesions from now on, the first of them uppermost.
   draw(lesions) {
     this.#lesions = lesions;
     this.invalidate();
@@ -79,6 +79,12 @@ export class Screen extends EventTarget {
     this.#stage.classList.toggle("tool", tool !== null);
     this.#letScroll();
     this.invalidate();
+  }
+
+  // Show a box of the image, XYXY, large, in the layout as it is now; null shows all of the image.
+  enlarge(box) {
+    this.#surfaces.forEach((surface) => surface.measure());
+    this.glide.to(box === null ? this.viewport.whole : this.viewport.around(box));
   }
 
   invalidate() {
@@ -165,7 +171,7 @@ export class Screen extends EventTarget {
     paintImage(context, viewport, this.#study.levels, GROUND);
     paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
-    if (selected?.measurements.line && this.#tool === null) {
+    if (selected?.measurements?.line && this.#tool === null) {
       const words = this.#scale.length(selected.measurements.diameter);
       paintDiameter(context, viewport, selected, words, devicePixelRatio);
     }

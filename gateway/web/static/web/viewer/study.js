@@ -6,6 +6,8 @@ import { Outline } from "./outline.js";
 import { bySeverity, numberOfClasses } from "./severity.js";
 import { uprightBitmap } from "./upright.js";
 
+const NO_CLASS = { colour: "rgb(255 255 255)", contrast: "rgb(0 0 0)" };
+
 // An analysed image: its picture, and the lesions of the answer, all in upright source pixels. The most
 // severe lesions come first; their numbers are by falling score, as in the answer.
 export class Study {
@@ -46,12 +48,19 @@ export class Study {
     return this.answer.options.score_threshold ?? this.answer.model.score_threshold ?? 0;
   }
 
-  // Return each class of the model with the number of its lesions, and its id where it has any.
+  // Return each class of the model with the number of its lesions and its colours, in the order of the ids.
   get classes() {
-    return Object.entries(this.answer.metrics.class_distribution).map(([label, count]) => {
-      const lesion = this.lesions.find((each) => each.label === label);
-      return { label, count, classId: lesion?.classId ?? null, colour: lesion?.colour ?? null };
+    const entries = Object.entries(this.answer.metrics.class_distribution);
+    return entries.map(([label, count], index) => {
+      const classId = this.lesions.find((each) => each.label === label)?.classId ?? index;
+      return { label, count, ...coloursOf(classId, numberOfClasses(this.answer)) };
     });
+  }
+
+  // Return the colours of a class, by its label; white of one that the model does not have.
+  coloursOf(label) {
+    const { colour, contrast } = this.classes.find((each) => each.label === label) ?? NO_CLASS;
+    return { colour, contrast };
   }
 
   release() {
@@ -66,6 +75,11 @@ function lesionOf(detection, width, height, classCount) {
   const outline = hasPixels ? Outline.of(mask) : Outline.ofBox(box);
   const area = detection.mask_area ?? detection.box_area;
   const lesion = { id, number: id + 1, label, classId, score, box, area, mask, outline };
-  const [colour, contrast] = [colourOf, contrastOf].map((of) => of(classId, classCount));
-  return { ...lesion, hasPixels, colour, contrast, measurements: measurementsOf(lesion) };
+  // Until a reviewer judges it, nothing is drawn over it.
+  const unjudged = { newLabel: null, drawn: null, isRejected: false };
+  return { ...lesion, ...unjudged, hasPixels, ...coloursOf(classId, classCount), measurements: measurementsOf(lesion) };
+}
+
+function coloursOf(classId, classCount) {
+  return { colour: colourOf(classId, classCount), contrast: contrastOf(classId, classCount) };
 }

@@ -5,6 +5,7 @@ export class Surface {
   #context;
   #paint;
   #frame = 0;
+  #onResize;
   #observer;
 
   // `paint` gets the canvas's context; `onResize` the new width and height in device pixels.
@@ -12,11 +13,16 @@ export class Surface {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d", { alpha: false });
     this.#paint = paint;
-    this.#observer = new ResizeObserver(([{ contentRect }]) => {
-      const { width, height } = contentRect;
-      if (width > 0 && height > 0) onResize(Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio));
-    });
+    this.#onResize = onResize;
+    this.#observer = new ResizeObserver(() => this.measure());
     this.#observer.observe(canvas.parentElement);
+  }
+
+  // Take the size that the layout gives the canvas now.
+  measure() {
+    const { width, height } = this.#canvas.parentElement.getBoundingClientRect();
+    const [columns, rows] = [width, height].map((length) => Math.round(length * devicePixelRatio));
+    if (columns > 0 && rows > 0) this.#onResize(columns, rows);
   }
 
   resize(width, height) {

@@ -1,12 +1,14 @@
 import { copyOf } from "../elements.js";
+import { Annotations, neighbourOf } from "./annotations.js";
 import { Appearance } from "./appearance.js";
+import { Captions } from "./captions.js";
 import { Filters } from "./filters.js";
 import { listenToKeys } from "./keys.js";
-import { LesionList, words } from "./lesion_list.js";
+import { LesionList } from "./lesion_list.js";
 import { Link } from "./link.js";
 import { Measuring } from "./measuring.js";
 import { message } from "./messages.js";
-import { described, notesOf } from "./notes.js";
+import { told } from "./notes.js";
 import { Panels } from "./panels.js";
 import { pictureOf } from "./picture.js";
 import { Screen } from "./screen.js";
@@ -15,15 +17,17 @@ import { Visibility } from "./visibility.js";
 
 const ZOOM_STEP = 1.4; // of a button or a key
 
-// Shows a study: the image with its lesions, the list of these, and what is measured. Dispatches
-// "select" with the { id } of the lesion that a person chose or null, "shown" with { hidden, total }
-// when what is visible has changed, and "scale" when the person gives another one.
+// Shows a study: the image with its lesions, the list of these, what is measured, and what a reviewer
+// says. Dispatches "select" and "hover" with the { id } of the lesion that a person chose or points at,
+// or null, "shown" with { hidden, total } when what is visible has changed, and "scale" when the person
+// gives another one.
 export class Viewer extends EventTarget {
   #root;
   #study = null;
   #visibility = null;
   #selected = null;
-  #described = "";
+  #annotations = null;
+  #captions;
   #screen;
   #link;
   #appearance;
@@ -45,8 +49,14 @@ export class Viewer extends EventTarget {
     this.#appearance = new Appearance(this.#screen, original, announce, () => this.#showState());
     const setOpacity = (opacity) => this.#appearance.setOpacity(opacity);
     this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, setOpacity);
-    this.#filters = new Filters((selector) => this.#part(selector), () => this.#filter());
-    const [choose, hover] = [(id) => this.#choose(id), (id) => this.#hover(id)];
+    const part = (selector) => this.#part(selector);
+    this.#captions = new Captions(part);
+    this.#filters = new Filters(part, () => this.#filter());
+    const choose = (id) => this.#choose(id);
+    const hover = (id) => {
+      this.hover(id);
+      this.dispatchEvent(new CustomEvent("hover", { detail: { id } }));
+    };
     this.#list = new LesionList(this.#part(".viewer-lesions"), choose, hover);
     this.#panels = new Panels(root.querySelectorAll(".viewer-panel"), this.#toolbar);
     this.#measuring = this.#makeMeasuring();
@@ -78,7 +88,7 @@ export class Viewer extends EventTarget {
     this.#selected = null;
     this.#measuring.open(study);
     this.#visibility = study && new Visibility(study);
-    this.#described = "";
+    this.#annotations = new Annotations(study);
     this.#part(".viewer").hidden = study === null;
     this.#list.open(study, this.#measuring.scale);
     this.#screen.style.isDrawn = true;
@@ -89,23 +99,32 @@ export class Viewer extends EventTarget {
       return;
     }
     this.#filters.open(study, this.#visibility);
-    for (const [selector, words] of Object.entries(notesOf(study))) this.#write(selector, words);
-    this.#part(".viewer-caution").classList.toggle("withheld", study.isWithheld);
+    this.#captions.open(study);
     this.#part(".viewer-lesions").hidden = study.lesions.length === 0;
-    this.#picture.ariaLabel = message("name", { name: study.name });
-    this.#part(".viewer-original canvas").ariaLabel = message("original", { name: study.name });
+    this.#filter();
+  }
+
+  // Show what a reviewer says about the study, in the form of `Annotations`; without it nothing is said.
+  annotate(review) {
+    this.#annotations = new Annotations(this.#study, review);
     this.#filter();
   }
 
   // Select a lesion and bring it into view. Null selects nothing, and so does one that is hidden.
   select(id) {
-    const lesion = this.#visibility?.shown.find((each) => each.id === id) ?? null;
+    const lesion = this.#steps.find((each) => each.id === id) ?? null;
     if ((lesion?.id ?? null) === this.#selected) return;
     this.#selected = lesion?.id ?? null;
     this.#list.select(this.#selected);
     this.#screen.mark({ selected: this.#selected });
     if (lesion !== null) this.reveal(lesion.box);
-    this.announce(lesion === null ? message("deselected") : this.#told(lesion));
+    this.announce(lesion === null ? message("deselected") : told(lesion, this.#visibility.total, this.#measuring));
+  }
+
+  // Mark a lesion as the pointer does; null marks none.
+  hover(id) {
+    this.#list.hover(id);
+    this.#screen.mark({ hovered: id });
   }
 
   // Bring a box of the image, XYXY, into view.
@@ -113,9 +132,9 @@ export class Viewer extends EventTarget {
     this.#screen.glide.to(this.viewport.showing(box));
   }
 
-  // Show a box of the image, XYXY, large.
+  // Show a box of the image, XYXY, large; null shows all of the image.
   enlarge(box) {
-    this.#screen.glide.to(this.viewport.around(box));
+    this.#screen.enlarge(box);
   }
 
   // Zoom and pan together with another viewer from now on; null ends that.
@@ -123,9 +142,9 @@ export class Viewer extends EventTarget {
     this.#link.to(viewer === null ? null : viewer.#link);
   }
 
-  // Return a PNG of the image with the lesions that are shown, numbered.
+  // Return a PNG of the image with the lesions that are shown, numbered, and what the reviewer says.
   picture({ maxSide }) {
-    return pictureOf(this.#study, this.#visibility.shown, this.#screen.style, maxSide);
+    return pictureOf(this.#study, this.#visibility.shown, this.#annotations, this.#screen.style, maxSide);
   }
 
   // Give the picture's taps, drags and keys to a tool; null gives them back. `edited` is the id of a
@@ -164,11 +183,6 @@ export class Viewer extends EventTarget {
     return this.#root.querySelector(selector);
   }
 
-  #write(selector, words) {
-    this.#part(selector).textContent = words;
-    this.#part(selector).hidden = words === "";
-  }
-
   // What buttons and keys do.
   #actions = {
     zoomIn: () => this.#screen.glide.to(this.viewport.zoomed(ZOOM_STEP)),
@@ -176,8 +190,8 @@ export class Viewer extends EventTarget {
     fit: () => this.#screen.glide.to(this.viewport.whole),
     actualSize: () => this.#screen.glide.to(this.viewport.zoomed(devicePixelRatio / this.viewport.scale)),
     pan: (right, down) => this.viewport.panBy(right, down),
-    overlay: () => this.#visibility.total > 0 && this.#appearance.switchOverlay(),
-    style: () => this.#visibility.total > 0 && this.#appearance.switchStyle(),
+    overlay: () => this.#hasLesions && this.#appearance.switchOverlay(),
+    style: () => this.#hasLesions && this.#appearance.switchStyle(),
     original: () => this.#appearance.switchOriginal(),
     ruler: () => this.#switchRuler(),
     scale: () => this.#panels.toggle("scale") && this.#measuring.ask(),
@@ -219,18 +233,19 @@ export class Viewer extends EventTarget {
     this.dispatchEvent(new CustomEvent("select", { detail: { id } }));
   }
 
-  #hover(id) {
-    this.#list.hover(id);
-    this.#screen.mark({ hovered: id });
+  // The lesions that can be selected, in the order of the keys.
+  get #steps() {
+    return this.#study === null ? [] : this.#annotations.after(this.#visibility.shown);
+  }
+
+  get #hasLesions() {
+    return this.#visibility.total + this.#annotations.missed.length > 0;
   }
 
   // Select the next shown lesion (1) or the one before (-1).
   #step(way) {
-    const { shown } = this.#visibility;
-    if (shown.length === 0) return;
-    const now = shown.findIndex(({ id }) => id === this.#selected);
-    const next = now < 0 ? (way > 0 ? 0 : shown.length - 1) : (now + way + shown.length) % shown.length;
-    this.#choose(shown[next].id);
+    const next = neighbourOf(this.#steps, this.#selected, way);
+    if (next !== null) this.#choose(next.id);
   }
 
   #escape() {
@@ -241,13 +256,15 @@ export class Viewer extends EventTarget {
     return true;
   }
 
-  // Show what the visibility says. A lesion that is hidden is not selected.
+  // Show what the visibility and the annotations say. A lesion that is hidden is not selected.
   #filter() {
     const { shown, hidden, total } = this.#visibility;
+    const lesions = this.#annotations.over(shown);
+    this.#list.annotate(this.#annotations);
     this.#list.filter(shown);
     this.#filters.tell();
-    this.#screen.draw(shown);
-    if (this.#selected !== null && !shown.some(({ id }) => id === this.#selected)) this.#choose(null);
+    this.#screen.draw(lesions);
+    if (this.#selected !== null && !lesions.some(({ id }) => id === this.#selected)) this.#choose(null);
     this.#showState();
     this.dispatchEvent(new CustomEvent("shown", { detail: { hidden, total } }));
   }
@@ -274,24 +291,8 @@ export class Viewer extends EventTarget {
       isRuling: tool === this.#measuring.ruler,
       isEditing: tool !== null && tool !== this.#measuring.ruler,
       hasScale: this.#measuring.scale.millimetres !== null,
-      hasLesions: this.#visibility.total > 0,
+      hasLesions: this.#hasLesions,
     });
-    this.#describe();
-  }
-
-  // Write what the picture shows: over it where something is hidden, and all of it for a screen reader.
-  #describe() {
-    const { isDrawn } = this.#screen.style;
-    const { hidden, total, sentence } = this.#visibility;
-    const state = `${isDrawn} ${sentence}`;
-    if (this.#described === state) return; // while the picture only moves
-    this.#described = state;
-    this.#write(".viewer-chip", !isDrawn && total > 0 ? message("off") : hidden > 0 ? sentence : "");
-    this.#part(".viewer-picture canvas").ariaLabel = described(this.#study, this.#visibility, isDrawn);
-  }
-
-  #told(lesion) {
-    const measurements = this.#measuring.sentence(lesion);
-    return message("selected", { ...words(lesion), total: this.#visibility.total, measurements });
+    this.#captions.tell(this.#study, this.#visibility, this.#annotations, style.isDrawn);
   }
 }
