@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 from django.db import Error, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext_noop
 
 from gateway.errors import NotReady
 from gateway.metrics import DATABASE_ERRORS, DATABASE_SECONDS
@@ -85,8 +86,10 @@ async def in_database(
         DATABASE_ERRORS.inc()
         logger.exception("the database failed")
         raise DatabaseUnavailable(
-            "The request cannot be recorded: the database is locked, full or away. Try again in a "
-            "few seconds; your operator finds the reason in the gateway's log."
+            gettext_noop(
+                "The request cannot be recorded: the database is locked, full or away. Try again "
+                "in a few seconds; your operator finds the reason in the gateway's log."
+            )
         ) from error
     finally:
         seconds = monotonic() - begun

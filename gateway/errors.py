@@ -29,6 +29,8 @@ LesionserveError
         └── DatabaseUnavailable         503  (gateway.database) the request cannot be recorded
 """
 
+from django.utils.translation import gettext_noop
+
 from pipeline.errors import (
     RETRY_AFTER_S,
     BadRequest,
@@ -148,15 +150,19 @@ def error_of_response(status: int, allow: str) -> LesionserveError:
     if status == 401:
         return InvalidApiKey()
     if status == 403:
-        return Forbidden("Your account or key may not do this; ask your operator for the right.")
+        return Forbidden(
+            gettext_noop("Your account or key may not do this; ask your operator for the right.")
+        )
     if status == 404:
         return NotFound("There is nothing here; mind the slash at the end of /predict/.")
     if status == 405:
         return MethodNotAllowed(allow)
     if status == 413:
-        return BodyTooLarge("The body is too large.")
+        return BodyTooLarge(gettext_noop("The body is too large."))
     if status == 429:
-        return TooManyRequests("Too many attempts; wait before the next.", LOCKOUT_S)
+        return TooManyRequests(gettext_noop("Too many attempts; wait before the next."), LOCKOUT_S)
     if status < 500:
-        return BadRequest("The request is malformed; check its address, its headers and its form.")
-    return InternalError("The request could not be completed.")
+        return BadRequest(
+            gettext_noop("The request is malformed; check its address, its headers and its form.")
+        )
+    return InternalError(gettext_noop("The request could not be completed."))

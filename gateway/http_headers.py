@@ -3,6 +3,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from django.utils.translation import gettext_noop
 
 from gateway.errors import (
     BodyTooLarge,
@@ -54,8 +55,10 @@ def require_host(headers: Headers, allowed: Sequence[str]) -> None:
     name = split_domain_port(hosts[0])[0] if len(hosts) == 1 else ""
     if not (name and validate_host(name, allowed)):
         raise BadRequest(
-            "This service is not known under that host name. Use the name that your operator "
-            "gave you, or have it added to the gateway's allowed hosts."
+            gettext_noop(
+                "This service is not known under that host name. Use the name that your operator "
+                "gave you, or have it added to the gateway's allowed hosts."
+            )
         )
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
 from gateway.body import bounded
-from gateway.context import RequestContext, context_of, path_of, with_context
+from gateway.context import RequestContext, context_of, with_context
 from gateway.database import PAGE_WAITS_S, waiting_at_most
 from gateway.errors import InternalError, error_of_response
 from gateway.http_headers import (
@@ -162,7 +162,7 @@ class _ErrorRewriter:
 
     async def _respond(self, response: Response) -> None:
         self.is_started = True
-        page = problem_page(response, path_of(self._scope)) if wants_page(self._scope) else response
+        page = problem_page(response, self._scope) if wants_page(self._scope) else response
         await page.send(self._send)
 
 

@@ -1,8 +1,12 @@
+from typing import Any
+
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from django.utils.translation import override
 
-from gateway.context import RequestContext, context_of
+from gateway.context import RequestContext, context_of, path_of
+from gateway.error_page import detail_of, language_of, title_of
 from gateway.errors import TooManyRequests
 from gateway.frames import frame_ancestors
 from gateway.responses import Response, response_of
@@ -35,8 +39,8 @@ def problem_http_response(error: LesionserveError, request: ASGIRequest) -> Http
     return HttpResponse(response.body, status=response.status, headers=headers)
 
 
-def problem_page(response: Response, path: str) -> Response:
-    """Return a problem response as the HTML page at the request's path."""
+def problem_page(response: Response, scope: Any) -> Response:
+    """Return a problem response as an HTML page, in the language of the request."""
     problem = Problem.model_validate_json(response.body)
     headers = [
         (name, value)
@@ -45,9 +49,14 @@ def problem_page(response: Response, path: str) -> Response:
     ]
     waits = [int(value) for name, value in headers if name == b"retry-after"]
     minutes = -(-waits[0] // 60) if response.status == TooManyRequests.status else None
-    page = render_to_string("error.html", {"problem": problem, "minutes": minutes})
+    language = language_of(scope)
+    with override(language):
+        words = {"title": title_of(problem), "detail": detail_of(problem)}
+        context = {"problem": problem, "minutes": minutes, "language": language, **words}
+        page = render_to_string("error.html", context)
     headers += [
-        (b"content-security-policy", (_PAGE_POLICY + frame_ancestors(path)).encode()),
+        (b"content-security-policy", (_PAGE_POLICY + frame_ancestors(path_of(scope))).encode()),
+        (b"content-language", language.encode()),
         (b"referrer-policy", b"same-origin"),
     ]
     return response_of(response.status, "text/html; charset=utf-8", page.encode(), headers)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.urls import API, SESSION
+from gateway.urls import API, MESSAGES, SESSION
 from gateway.web.views import public_demo
 
-urlpatterns = [path("", public_demo), SESSION, API]
+urlpatterns = [path("", public_demo), SESSION, MESSAGES, API]

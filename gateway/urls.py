@@ -5,9 +5,10 @@ from gateway.api import api
 from gateway.monitor.page import operations
 from gateway.monitor.views import acknowledge_watch, alerts
 from gateway.signin.views.sign_in import to_sign_in
-from gateway.web.views import SignOut, page, session, signed_in
+from gateway.web.views import SignOut, messages, page, session, signed_in
 
 SESSION = path("session/", session)
+MESSAGES = path("language/<slug:language>/messages.js", messages, name="messages")
 API = path("", api.urls)
 
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     path("logout/", SignOut.as_view()),
     path("signed-in/", signed_in),
     SESSION,
+    MESSAGES,
     path("operations", operations, name="operations"),
     path("operations/alerts", alerts),
     path("operations/watch/<int:alarm>/acknowledge", acknowledge_watch, name="acknowledge-watch"),

@@ -9,6 +9,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -78,7 +79,9 @@ async def operations(request: ASGIRequest) -> HttpResponse:
     if operator is None:
         return redirect_to_login(request.get_full_path())
     if not operator.may_see:
-        error = Forbidden("This page needs the role operator or admin; ask your administrator.")
+        error = Forbidden(
+            gettext_noop("This page needs the role operator or admin; ask your administrator.")
+        )
         return problem_http_response(error, request)
     overview = await _overview(request.scope, operator)
     return render(request, "monitor/operations.html", {"overview": overview, "operator": operator})

@@ -1,9 +1,11 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.db.transaction import atomic
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from gateway.people.scopes import FEEDBACK, PREDICT, READ_USAGE
 from gateway.role_names import RoleName
@@ -39,6 +41,19 @@ ROLES: dict[RoleName, Role] = {
         frozenset({PREDICT, FEEDBACK, READ_USAGE}), _READ_CHARTS | _READ_TRAIL | _READ_KEYS | _RUN
     ),
 }
+
+
+_TITLES: Mapping[str, Promise] = {
+    "clinician": gettext_lazy("clinician"),
+    "auditor": gettext_lazy("auditor"),
+    "operator": gettext_lazy("operator"),
+    "admin": gettext_lazy("administrator"),
+}
+
+
+def titles_of(groups: Iterable[str]) -> tuple[str | Promise, ...]:
+    """Return what the groups are called in the reader's language; one that is no role, its name."""
+    return tuple(_TITLES.get(group, group) for group in groups)
 
 
 def scopes_of(groups: Iterable[str]) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """The addresses of signing in, of people's own account, and of the language."""
 
 from django.urls import path
-from django.views.i18n import JavaScriptCatalog
 
 from gateway.signin.views.account import account, end_own_session, new_recovery_codes, remove_factor
 from gateway.signin.views.enrolment import enrolment, new_app, new_passkey, new_passkey_options
@@ -27,6 +26,4 @@ urlpatterns = [
     path("account/recovery-codes", new_recovery_codes, name="new-recovery-codes"),
     path("account/sessions/<int:number>/end", end_own_session, name="end-session"),
     path("language/", choose_language, name="choose-language"),
-    # The messages of the pages' scripts: django.catalog, with gettext() and ngettext().
-    path("language/messages.js", JavaScriptCatalog.as_view(packages=["gateway"]), name="messages"),
 ]

@@ -2,12 +2,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LogoutView
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import get_language, gettext_noop, override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.http import require_safe
+from django.views.i18n import JavaScriptCatalog
 
 from gateway.database import in_database
 from gateway.errors import Forbidden
@@ -18,6 +20,9 @@ from gateway.web.visitor import visitor_of
 # Scenes of weights/recipe, which shows how they were made.
 EXAMPLES = [f"web/examples/synthetic-{number}.jpg" for number in range(1, 5)]
 
+_LANGUAGES = frozenset(code for code, _name in settings.LANGUAGES)
+_catalog = JavaScriptCatalog.as_view(packages=["gateway"])
+
 
 class SignOut(LogoutView):
     http_method_names = ["post"]
@@ -26,7 +31,9 @@ class SignOut(LogoutView):
 def forged(request: ASGIRequest, reason: str = "") -> HttpResponse:
     """Answer a form that lacks the CSRF token of its page (CSRF_FAILURE_VIEW)."""
     error = Forbidden(
-        "The form was not accepted, because its page is out of date. Load the page again."
+        gettext_noop(
+            "The form was not accepted, because its page is out of date. Load the page again."
+        )
     )
     return problem_http_response(error, request)
 
@@ -45,9 +52,31 @@ async def page(request: HttpRequest) -> HttpResponseBase:
 @csrf_exempt  # reads no form: another method gets 405, not a CSRF failure
 @require_safe
 def public_demo(request: HttpRequest) -> HttpResponseBase:
-    """Return the page of a public demo, which sets no cookie: every visitor uses its one key."""
+    """Return the page of a public demo, which sets no cookie: every visitor uses its one key.
+
+    `?language=` chooses its language; otherwise it is that of the browser.
+    """
+    asked = request.GET.get("language", "")
+    language = asked if asked in _LANGUAGES else get_language()
     context = {"demo_key": settings.PUBLIC_DEMO_KEY, "examples": EXAMPLES}
-    return render_framable(request, "web/page.html", context)
+    with override(language):
+        response = render_framable(request, "web/page.html", context)
+    response["Content-Language"] = language
+    return response
+
+
+@require_safe
+def messages(request: HttpRequest, language: str) -> HttpResponseBase:
+    """Return the texts of the pages' scripts: django.catalog, with gettext() and ngettext().
+
+    The address names the language, so that a page never gets the texts of another one.
+    """
+    if language not in _LANGUAGES:
+        raise Http404
+    with override(language):
+        response = _catalog(request)
+    response["Content-Language"] = language
+    return response
 
 
 @never_cache

@@ -59,6 +59,7 @@ LAYERS = (
     "gateway.betting",
     "gateway.negotiation",
     "gateway.frames",
+    "gateway.error_page",
     "gateway.problems",
     "gateway.middleware",
     # its packages; what changes people writes events, so that it stands above the trail,

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gateway.audit.events import actor_of
 from gateway.people.models import Member
+from gateway.people.roles import titles_of
 from gateway.signin.actions import end_session, make_recovery_codes, remove_app, remove_passkey
 from gateway.signin.factors import factors_of, is_required
 from gateway.signin.landing import landing_of
@@ -82,7 +83,7 @@ def _page(request: HttpRequest, user: User, refused: str = "") -> HttpResponse:
     context = {
         "refused": refused,
         "organisation": Member.objects.organisation_of(user),
-        "roles": _role_words(user),
+        "roles": titles_of(user.groups.order_by("name").values_list("name", flat=True)),
         "has_second_factors": settings.SECOND_FACTOR,
         "factors": factors_of(user),
         "is_required": is_required(user),
@@ -100,14 +101,3 @@ def _provider_of(user: User) -> str | None:
         return None
     is_linked = user.identities.filter(issuer=settings.OPENID.issuer).exists()
     return provider_name(settings.OPENID) if is_linked else None
-
-
-def _role_words(user: User) -> list[str]:
-    words: dict[str, str] = {
-        "clinician": _("clinician"),
-        "auditor": _("auditor"),
-        "operator": _("operator"),
-        "admin": _("administrator"),
-    }
-    names = user.groups.order_by("name").values_list("name", flat=True)
-    return [words.get(name, name) for name in names]

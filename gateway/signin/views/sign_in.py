@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gateway.errors import Forbidden
 from gateway.problems import problem_http_response
@@ -67,7 +68,7 @@ def to_sign_in(request: ASGIRequest) -> HttpResponse:
     The admin comes here also with people who may not enter it.
     """
     if request.user.is_authenticated:
-        error = Forbidden("The administration is for staff; your account is none.")
+        error = Forbidden(gettext_noop("The administration is for staff; your account is none."))
         return problem_http_response(error, request)
     return redirect(f"{settings.LOGIN_URL}?{urlencode({'next': safe_next(request)})}")
 

@@ -4,12 +4,13 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
@@ -17,6 +18,38 @@ from tests.integration.gateway.test_sessions import PASSWORD
 from tests.quality import statistics
 
 Answer = tuple[int, bytes]
+
+
+@asynccontextmanager
+async def opened(chromium: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
+    """Open a page in a context of its own. No script of it may fail, and no policy may stop it."""
+    context = await chromium.new_context(**options)
+    complaints: list[str] = []
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on(
+        "console",
+        lambda line: complaints.append(line.text) if "Content Security" in line.text else None,
+    )
+    page = await context.new_page()
+    await page.goto(url)
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+async def cut_off(page: Page) -> list[str]:
+    """Return the elements that are wider than the window, or narrower than what is in them."""
+    elements: list[str] = await page.evaluate(
+        """() => [...document.querySelectorAll("body, body *")]
+          .filter((it) => it.getClientRects().length && !it.matches("input"))
+          .filter((it) => !it.closest(".visually-hidden, .skip, .cards"))
+          .filter((it) => it.getBoundingClientRect().right > innerWidth + 1
+                       || it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0
+                          && getComputedStyle(it).display !== "inline"
+                          && getComputedStyle(it).clipPath === "none")
+          .map((it) => `${it.tagName}.${it.className} ${it.textContent.slice(0, 60)}`)"""
+    )
+    return elements
 
 
 async def enter_key(page: Page, key: str) -> None:

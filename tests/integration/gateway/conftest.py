@@ -6,6 +6,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.chromium import CHROMIUM, QUIET
 from tests.clinics import issue_key
+from tests.integration.gateway.browser import opened
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.postgres import Postgres, binaries, running_postgres
@@ -68,15 +69,5 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser, gateway: Gateway) -> AsyncIterator[Page]:
     """The clinician's page, on which no script may fail."""
-    context = await chromium.new_context()
-    complaints: list[str] = []
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    context.on(
-        "console",
-        lambda line: complaints.append(line.text) if "Content Security" in line.text else None,
-    )
-    page = await context.new_page()
-    await page.goto(f"http://127.0.0.1:{gateway.port}/")
-    yield page
-    await context.close()
-    assert complaints == []
+    async with opened(chromium, f"http://127.0.0.1:{gateway.port}/") as page:
+        yield page

@@ -6,19 +6,20 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.integration.gateway.axe import fetch, violations
 from tests.integration.gateway.browser import (
     answering,
     choose,
     find_lesions,
+    opened,
     pane,
     send,
     sign_in,
     ungradable,
 )
-from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.client import Gateway, jpeg
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.test_operations_page import broken, changed
 from tests.integration.gateway.test_sessions import PASSWORD, person
@@ -68,6 +69,21 @@ async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, 
     assert await violations(page, axe) == []
     await page.get_by_role("button", name="Report").click()
     assert await violations(page, axe) == []
+
+
+async def test_workplace_in_another_language(
+    chromium: Browser, gateway: Gateway, key: str, ingress: FakeIngress, axe
+):
+    ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
+    url = f"http://127.0.0.1:{gateway.port}/"
+    async with opened(chromium, url, locale="fr", viewport={"width": 390, "height": 844}) as page:
+        await page.locator("#key").fill(key.removeprefix("X-API-Key: "))
+        await choose(page, a=jpeg(640, 480))
+        await page.locator("#submit").click()
+        await expect(pane(page).locator(".view")).to_be_visible()
+        assert await violations(page, axe) == []
+        await page.locator(".languages button").first.click()
+        assert await violations(page, axe) == []
 
 
 async def test_refusals(page: Page, ingress: FakeIngress, axe, size, scheme):

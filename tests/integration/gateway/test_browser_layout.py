@@ -12,6 +12,7 @@ from tests.integration.gateway.browser import (
     answering,
     card,
     cards,
+    cut_off,
     drop,
     names,
     open_start_page,
@@ -49,17 +50,7 @@ async def test_no_column_is_cut_off(page: Page, key: str, ingress: FakeIngress, 
     await page.set_viewport_size({"width": width, "height": 740})
     await send(page, key, **{"a long name without a space ".replace(" ", "_") * 8: jpeg(1280, 960)})
     await expect(pane(page).locator(".view")).to_be_visible()
-    cut_off = await page.evaluate(
-        """() => [...document.querySelectorAll("body, body *")]
-          .filter((it) => it.getClientRects().length && !it.matches("input"))
-          .filter((it) => !it.closest(".visually-hidden, .skip, .cards"))
-          .filter((it) => it.getBoundingClientRect().right > innerWidth + 1
-                       || it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0
-                          && getComputedStyle(it).display !== "inline"
-                          && getComputedStyle(it).clipPath === "none")
-          .map((it) => it.tagName + "." + it.className)"""
-    )
-    assert cut_off == [], " ".join(cut_off)
+    assert await cut_off(page) == []
 
 
 async def press(page: Page, *keys: str) -> None:

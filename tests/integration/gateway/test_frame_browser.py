@@ -109,6 +109,7 @@ async def test_session_does_not_reach_frame_of_other_site(
         settings.FRAME_ANCESTORS = [origin]
         _, frame = await framed(context, origin)
         await expect(frame.get_by_label("API key")).to_be_visible()
+        await expect(frame.locator(".languages")).to_be_hidden()  # no cookie would keep the choice
         await send_in(frame, key)
     record = await Record.objects.aget()
     assert (record.user, record.key_id != "") == ("", True)

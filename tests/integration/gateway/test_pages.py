@@ -200,6 +200,36 @@ def test_browser_gets_error_page(gateway: Gateway, path):
     assert_page(gateway.get("/logout/", BROWSERS), 405)
 
 
+@pytest.mark.parametrize(
+    "header", ["Accept-Language: fr-CH, en;q=0.5", "Cookie: django_language=fr"]
+)
+def test_error_page_is_in_language_of_request(gateway: Gateway, header):
+    response = gateway.get("/nowhere", BROWSERS, header)
+    text = assert_page(response, 404)
+    assert '<html lang="fr">' in text
+    assert "pas de page à cette adresse." in text
+    assert response.headers["Content-Language"] == "fr"
+    assert gateway.get("/nowhere", header).json()["title"] == "Not found"
+
+
+def test_details_of_error_page_are_in_language_of_request(gateway: Gateway):
+    response = gateway.get("/login/", BROWSERS, "Accept-Language: sw", method="POST")
+    assert "Pakia ukurasa upya." in assert_page(response, 403)
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_texts_of_scripts_are_in_language_of_their_address(gateway: Gateway, language):
+    response = gateway.get(f"/language/{language}/messages.js", "Cookie: django_language=es")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Language"] == language
+    assert ("Tafuta vidonda" in response.body.decode()) == (language == "sw")
+    assert "Buscar lesiones" not in response.body.decode()
+
+
+def test_unknown_language_has_no_texts(gateway: Gateway):
+    assert gateway.get("/language/de/messages.js").status == 404
+
+
 def test_error_page_keeps_allow_header(gateway: Gateway):
     assert gateway.get("/logout/", BROWSERS).headers["Allow"] == "POST"
 

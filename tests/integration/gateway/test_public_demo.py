@@ -66,6 +66,21 @@ def test_page_offers_examples_and_says_what_is_kept(demo: Gateway):
     assert "/login/" not in text
 
 
+@pytest.mark.parametrize(
+    ("query", "language"), [("", "en"), ("?language=fr", "fr"), ("?language=xx", "en")]
+)
+def test_language_is_chosen_by_address(demo: Gateway, query, language):
+    response = demo.get(f"/{query}")
+    text = response.body.decode()
+    assert f'<html lang="{language}">' in text
+    assert response.headers["Content-Language"] == language
+    assert response.headers["Set-Cookie"] is None
+    assert demo.get(f"/language/{language}/messages.js").status == 200
+    assert f'src="/language/{language}/messages.js"' in text
+    assert '<form class="languages"' in text
+    assert "csrfmiddlewaretoken" not in text
+
+
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_every_page_has_banner_without_button(demo: Gateway, path):
     response = demo.get(path, BROWSERS)
@@ -84,11 +99,12 @@ def test_error_page_has_banner(demo: Gateway, path):
 
 
 def test_all_pages_of_demo_are_known_to_tests_of_banner():
-    (_, _, api) = urlpatterns
-    paths = [str(pattern.pattern) for pattern in urlpatterns[:2]]
+    *_, api = urlpatterns
+    paths = [str(pattern.pattern) for pattern in urlpatterns[:3]]
     paths += [str(pattern.pattern) for pattern in api.url_patterns]
     assert sorted(paths) == [
-        *("", "", "docs", "healthz", "openapi.json", "predict/", "readyz"),
+        *("", "", "docs", "healthz", "language/<slug:language>/messages.js"),
+        *("openapi.json", "predict/", "readyz"),
         "records/<uuidstr:request_id>",
         *["records/<uuidstr:request_id>/feedback"] * 2,  # to read and to give it
         "records/<uuidstr:request_id>/report.pdf",

@@ -1,5 +1,7 @@
+import { classNameOf } from "./class_names.js";
 import { element, text } from "./elements.js";
 import { clock } from "./files.js";
+import { written } from "./language.js";
 import { message } from "./messages.js";
 import { Scale } from "./viewer/scale.js";
 import { bySeverity } from "./viewer/severity.js";
@@ -96,7 +98,8 @@ function imageCell({ name, modified, result }, timeOf) {
 
 function rowOf(label, images) {
   const row = document.createElement("tr");
-  const head = Object.assign(text("th", label), { scope: "row" });
+  const name = classNameOf(images[0].result.answer.model, label);
+  const head = Object.assign(text("th", name), { scope: "row" });
   row.append(head, ...images.map((image) => text("td", cellOf(label, image, areMeasured(images)))));
   return row;
 }
@@ -109,7 +112,7 @@ function cellOf(label, { result }, isMeasured) {
   const largest = Math.max(...lesions.map(({ mask_area: area, box_area: box }) => area ?? box));
   const area = isMeasured
     ? new Scale(result.answer).area(largest)
-    : message("result.pixels", { area: Math.round(largest).toLocaleString("en") });
+    : message("result.pixels", { area: written(Math.round(largest)) });
   return message("compare.found", { count: lesions.length, area });
 }
 

@@ -1,4 +1,5 @@
 import { refusalOf } from "./image_type.js";
+import { written } from "./language.js";
 import { message } from "./messages.js";
 
 export const MOST_IMAGES = 50;
@@ -48,7 +49,7 @@ export function pastedImages(transfer, number) {
 
 // Return a size in bytes as a person reads it.
 export function shownSize(bytes) {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${written(bytes / 1e6, 1)} MB`;
 }
 
 // Return a local time as "2026-11-25 20:16:03".

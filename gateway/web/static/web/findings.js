@@ -1,5 +1,7 @@
+import { classNameOf } from "./class_names.js";
 import { copyOf, text } from "./elements.js";
 import { clock } from "./files.js";
+import { written } from "./language.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
 
@@ -7,7 +9,7 @@ import { percent } from "./percent.js";
 export function lesionTable({ answer }, name) {
   const table = copyOf("lesion-table").firstElementChild;
   table.caption.textContent = message("result.caption", { name });
-  table.tBodies[0].append(...answer.detections.map((detection) => lesionRow(detection, answer.image)));
+  table.tBodies[0].append(...answer.detections.map((detection) => lesionRow(detection, answer)));
   return table;
 }
 
@@ -22,16 +24,15 @@ export function provenance({ answer: { model, image, request_id: id }, time }) {
   ].join(" · ");
 }
 
-function lesionRow(detection, { width, height }) {
+function lesionRow(detection, { model, image: { width, height } }) {
   const area = detection.mask_area ?? detection.box_area;
   const row = document.createElement("tr");
   row.append(
     text("td", String(detection.id + 1)),
-    text("td", detection.label),
+    text("td", classNameOf(model, detection.label)),
     text("td", percent(detection.score)),
-    // In the page's own language: "1.234" would be another number beside "92.5 %".
-    text("td", message("result.pixels", { area: Math.round(area).toLocaleString("en") })),
-    text("td", `${((area / (width * height)) * 100).toFixed(2)} %`),
+    text("td", message("result.pixels", { area: written(area) })),
+    text("td", `${written((area / (width * height)) * 100, 2)} %`),
   );
   return row;
 }

@@ -1,5 +1,6 @@
 import { element, text } from "./elements.js";
 import { openPagesOutsideFrame } from "./frame.js";
+import { offerLanguages } from "./language_choice.js";
 import { Lock } from "./lock.js";
 import { message } from "./messages.js";
 import { showService, watchConnection } from "./service.js";
@@ -49,10 +50,12 @@ function startWorkplace() {
   });
   // A page that the browser keeps for its back button holds nothing.
   window.addEventListener("pagehide", () => workplace.leave());
+  offerLanguages(() => workplace.count);
 }
 
 function startWithoutWorkplace() {
   watchSession({ onChange: () => location.reload(), onSame: () => {} });
+  offerLanguages(() => 0);
 }
 
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -132,9 +132,8 @@ export class Pane extends EventTarget {
     json.hidden = false;
     const picture = this.#part(".save-picture");
     picture.hidden = false;
-    for (const button of [json, picture]) {
-      button.ariaLabel = message("save.of", { what: button.textContent.trim(), name: image.name });
-    }
+    json.ariaLabel = message("save.json", { name: image.name });
+    picture.ariaLabel = message("save.picture", { name: image.name });
   }
 
   #showFlat() {

@@ -115,7 +115,7 @@ export class Report {
     if (review !== null) {
       const table = part("table");
       if (table !== null) addVerdicts(table, result, review);
-      part(".report-review").append(text("h3", message("report.review")), ...reviewLines(review));
+      part(".report-review").append(text("h3", message("report.review")), ...reviewLines(result, review));
     }
     part(".identity").append(...pairs(identity(result)));
     return section;

@@ -1,3 +1,4 @@
+import { classNameOf } from "./class_names.js";
 import { message } from "./messages.js";
 import { classesFound } from "./viewer/severity.js";
 
@@ -38,7 +39,10 @@ export class Result {
   }
 
   get #named() {
-    const named = this.classes.slice(0, MOST_NAMED).map((each) => (each.count === 1 ? each.label : message("result.class", each)));
+    const named = this.classes.slice(0, MOST_NAMED).map(({ label, count }) => {
+      const name = classNameOf(this.answer.model, label);
+      return count === 1 ? name : message("result.class", { count, label: name });
+    });
     return [...named, ...(this.classes.length > MOST_NAMED ? ["…"] : [])].join(", ");
   }
 }

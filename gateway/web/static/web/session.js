@@ -35,7 +35,7 @@ export function csrfToken() {
 export async function authorise() {
   const key = demoKey ?? keyField?.value.trim();
   if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
-    const title = message("problem.unauthorized");
+    const title = message("error.unauthorized");
     throw new Refusal(401, { title, detail: message("problem.letters") });
   }
   await check();

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'"
 )
+# What Django's catalogue of the scripts does in English.
+MESSAGES = """
+globalThis.gettext = (text) => text;
+globalThis.ngettext = (one, other, count) => (count === 1 ? one : other);
+"""
 TOKENS = """
 :root {
   color-scheme: light;
@@ -47,6 +53,8 @@ async def _answer(route: Route) -> None:
     headers = {"Content-Security-Policy": POLICY}
     if path == "":
         await route.fulfill(body=_page(), content_type="text/html; charset=utf-8", headers=headers)
+    elif path == "messages.js":
+        await route.fulfill(body=MESSAGES, content_type="text/javascript")
     elif path == "tokens.css":
         await route.fulfill(body=TOKENS, content_type="text/css")
     elif path.startswith("static/") and (file := WEB / path).is_file():
@@ -57,13 +65,22 @@ async def _answer(route: Route) -> None:
 
 def _page() -> str:
     source = (WEB / "templates/web/viewer.html").read_text()
-    template = source[source.index("<template") :]  # without the comment of Django
+    template = in_english(source[source.index("<template") :])  # without the comment of Django
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>viewer</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/tokens.css">
-<link rel="stylesheet" href="/static/web/viewer/viewer.css"></head>
+<link rel="stylesheet" href="/static/web/viewer/viewer.css">
+<script src="/messages.js"></script></head>
 <body><main id="place"><h1 hidden>Viewer</h1></main>{template}</body></html>"""
+
+
+def in_english(template: str) -> str:
+    """Return a template as Django renders it for English readers, where it has no variables."""
+    text = re.sub(r"""{% translate (['"])(.*?)\1 %}""", r"\2", template)
+    text = re.sub("{% (end)?blocktranslate %}", "", text)
+    assert "{%" not in text
+    return text
 
 
 async def show(page: Page, answer: dict[str, Any], image: bytes, name: str = "scan.jpg") -> None:

@@ -1,10 +1,8 @@
-"""The translations of the reports: each text, in each language, with its placeholders."""
+"""The translations of the reports hold each text of the code, with its placeholders."""
 
 import ast
 import gettext
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -47,13 +45,3 @@ def test_every_text_is_translated(language):
         keys = forms if len(forms) == 1 else [(forms[0], 0), (forms[0], 1)]
         for key, text in zip(keys, forms, strict=True):
             assert placeholders(translations[key]) == placeholders(text)
-
-
-@pytest.mark.skipif(shutil.which("msgfmt") is None, reason="needs Debian's gettext")
-@pytest.mark.parametrize("language", TRANSLATED)
-def test_compiled_catalogue_is_that_of_its_source(language, tmp_path):
-    compiled = tmp_path / "django.mo"
-    source = catalogue(language).with_suffix(".po")
-    subprocess.run(["msgfmt", "--no-hash", "-o", compiled, source], check=True)
-    assert compiled.read_bytes() == catalogue(language).read_bytes()
-    assert "#, fuzzy" not in source.read_text()

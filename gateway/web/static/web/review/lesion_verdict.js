@@ -10,17 +10,17 @@ export class LesionVerdict {
   element = copyOf("review-lesion").firstElementChild;
   #actions;
 
-  constructor(lesion, labels, actions) {
+  constructor(lesion, classes, actions) {
     this.#actions = actions;
-    const name = message("review.lesion", { number: lesion.number, label: lesion.label });
+    const name = message("review.lesion", { number: lesion.number, label: lesion.name });
     this.#part(".number").textContent = lesion.number;
-    this.#part(".label").textContent = lesion.label;
+    this.#part(".label").textContent = lesion.name;
     this.#part(".score").textContent = percent(lesion.score);
     this.#part(".lesion-name").textContent = name;
     this.#part(".edit").ariaLabel = message("review.edit", { name });
     this.#part(".uncorrect").ariaLabel = message("review.uncorrect", { name });
-    const others = labels.filter((label) => label !== lesion.label);
-    this.#part("select").append(...others.map((label) => new Option(label, label)));
+    const others = classes.filter(({ label }) => label !== lesion.label);
+    this.#part("select").append(...others.map(({ name: shown, label }) => new Option(shown, label)));
     this.#part("select").ariaLabel = message("review.class", { name });
     this.#part(".relabel").hidden = others.length === 0;
     rows += 1;

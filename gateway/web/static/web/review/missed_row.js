@@ -5,8 +5,8 @@ import { message } from "../messages.js";
 export class MissedRow {
   element = copyOf("review-missed").firstElementChild;
 
-  // `lesion` is one of `lettered`.
-  constructor({ letter, label, count, colour, contrast }, onRemove) {
+  // The lesion is one of `lettered`, with the name and the colours of its class.
+  constructor({ letter, name: label, count, colour, contrast }, onRemove) {
     const name = message("review.missed", { label, count });
     const isPlaced = letter !== null;
     const part = (selector) => this.element.querySelector(selector);

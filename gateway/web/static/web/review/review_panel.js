@@ -86,17 +86,17 @@ export class ReviewPanel extends EventTarget {
 
   #fill(draft) {
     this.#use(draft);
-    const labels = this.#study.classes.map(({ label }) => label);
-    this.#rows = new Map(this.#study.lesions.map((lesion) => [lesion.id, this.#row(lesion, labels)]));
+    const { classes, lesions } = this.#study;
+    this.#rows = new Map(lesions.map((lesion) => [lesion.id, this.#row(lesion, classes)]));
     this.#part(".verdicts").replaceChildren(...[...this.#rows.values()].map(({ element }) => element));
-    this.#part(".missed-class").replaceChildren(...labels.map((label) => new Option(label, label)));
+    this.#part(".missed-class").replaceChildren(...classes.map(({ name, label }) => new Option(name, label)));
     this.#part("form").hidden = false;
     this.#showHistory(draft.view.versions);
     this.#update();
   }
 
-  #row(lesion, labels) {
-    const row = new LesionVerdict(lesion, labels, {
+  #row(lesion, classes) {
+    const row = new LesionVerdict(lesion, classes, {
       judge: (verdict, newLabel) => this.#draft.judge(lesion.id, verdict, newLabel),
       edit: () => {
         this.#editor.edit(lesion.id, this.#draft.verdictOf(lesion.id)?.outline ?? null);
@@ -152,8 +152,9 @@ export class ReviewPanel extends EventTarget {
         this.#draft.removeMissed(index);
         this.#part(".draw").focus();
       };
-      const colours = this.#study.coloursOf(lesion.label);
-      const { element } = new MissedRow({ ...lesion, ...colours }, remove);
+      const { label } = lesion;
+      const named = { ...lesion, name: this.#study.nameOf(label), ...this.#study.coloursOf(label) };
+      const { element } = new MissedRow(named, remove);
       if (lesion.letter !== null) this.#link(element, lesion.id);
       return { id: lesion.id, element };
     });

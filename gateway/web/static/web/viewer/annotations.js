@@ -35,7 +35,8 @@ export class Annotations {
 function judgedLesion(lesion, { verdict, newLabel, outline }, study) {
   const colours = newLabel === null ? {} : study.coloursOf(newLabel);
   const drawn = outline === null ? null : new Outline(outline);
-  return { ...lesion, ...colours, newLabel, drawn, isRejected: verdict === "reject" };
+  const newName = newLabel === null ? null : study.nameOf(newLabel);
+  return { ...lesion, ...colours, newLabel, newName, drawn, isRejected: verdict === "reject" };
 }
 
 // A missed lesion has no score, no pixels and no measurements; its letter stands in for the number.
@@ -44,7 +45,7 @@ function missedLesion({ id, letter, label, outline }, study) {
   const { box } = drawn;
   const area = (box[2] - box[0]) * (box[3] - box[1]);
   const model = { outline: null, newLabel: null, isRejected: false };
-  return { id, number: letter, label, box, area, drawn, ...model, ...study.coloursOf(label) };
+  return { id, number: letter, label, name: study.nameOf(label), box, area, drawn, ...model, ...study.coloursOf(label) };
 }
 
 // Return the lesion after (1) or before (-1) that with this id, in a circle, or null where there is none.

@@ -67,7 +67,7 @@ export class Filters {
     this.#part(".viewer-filters summary").focus();
   }
 
-  #classRow({ label, count, colour }) {
+  #classRow({ label, name, count, colour }) {
     const row = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "checkbox", value: label, checked: true });
     box.disabled = count === 0;
@@ -78,7 +78,7 @@ export class Filters {
     const swatch = text("span", "", "viewer-swatch");
     swatch.style.setProperty("--class", colour);
     row.classList.toggle("none", count === 0);
-    row.append(box, swatch, text("span", message("class", { label, count })));
+    row.append(box, swatch, text("span", message("class", { label: name, count })));
     const item = document.createElement("li");
     item.append(row);
     return item;

@@ -1,6 +1,7 @@
 import { percent } from "../percent.js";
 import { copyOf, text } from "../elements.js";
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 
 const WAYS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -111,7 +112,7 @@ export class LesionList {
     const badge = row.querySelector(".viewer-number");
     badge.textContent = lesion.number;
     colour(badge, lesion);
-    row.querySelector(".viewer-label").textContent = lesion.label;
+    row.querySelector(".viewer-label").textContent = lesion.name;
     row.querySelector(".viewer-score b").textContent = percent(lesion.score);
     button.ariaPressed = "false";
     button.addEventListener("click", () => this.#onSelect(this.#selected === lesion.id ? null : lesion.id));
@@ -127,15 +128,15 @@ function colour(badge, lesion) {
 }
 
 // Return what a reviewer says about a lesion, other than that it is right; else "".
-export function verdictOn({ isRejected, newLabel, drawn }) {
+export function verdictOn({ isRejected, newName, drawn }) {
   if (isRejected) return message("verdict.reject");
-  if (newLabel !== null) return message(drawn === null ? "verdict.relabel" : "verdict.both", { label: newLabel });
+  if (newName !== null) return message(drawn === null ? "verdict.relabel" : "verdict.both", { label: newName });
   return drawn === null ? "" : message("verdict.outline");
 }
 
 // Return what a lesion is called, for messages.
-export function words({ number, label, score }) {
-  return { number, label, score: percent(score) };
+export function words({ number, name, score }) {
+  return { number, label: name, score: percent(score) };
 }
 
 // Return the area of a lesion, with its longest diameter where it has a mask.

@@ -43,7 +43,7 @@ function belowThreshold({ answer, isWithheld }) {
 
 // Return what is said when a lesion is selected; `total` is that of the model's lesions.
 export function told(lesion, total, measuring) {
-  if (lesion.outline === null) return message("missed", lesion);
+  if (lesion.outline === null) return missed(lesion);
   const measurements = measuring.sentence(lesion);
   return `${message("selected", { ...words(lesion), total, measurements })} ${sentence(verdictOn(lesion))}`.trim();
 }
@@ -54,15 +54,19 @@ export function described(study, visibility, annotations, isDrawn) {
   const shown = isDrawn ? visibility.shown : [];
   const count = message("shown", { count: shown.length });
   const each = shown.flatMap((lesion) => [message("lesion", words(lesion)), sentence(verdictOn(annotations.of(lesion)))]);
-  const missed = isDrawn ? annotations.missed.map((lesion) => message("missed", lesion)) : [];
+  const drawn = isDrawn ? annotations.missed.map(missed) : [];
   const rest = [
     isDrawn ? "" : message("off"),
     visibility.hidden > 0 ? visibility.sentence : "",
     belowThreshold(study),
     study.isUngradable ? message("ungradable") : "",
   ];
-  const sentences = [count, ...each, ...missed, ...rest].filter((sentence) => sentence !== "");
+  const sentences = [count, ...each, ...drawn, ...rest].filter((sentence) => sentence !== "");
   return message("picture", { name: study.name, lesions: sentences.join(" ") });
+}
+
+function missed({ number, name }) {
+  return message("missed", { number, label: name });
 }
 
 function sentence(words) {

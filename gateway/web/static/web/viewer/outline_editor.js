@@ -1,4 +1,5 @@
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 import { OutlineTool } from "./outline_tool.js";
 import { editable, problemOf, segmentationOf } from "./segmentation.js";
 

@@ -3,7 +3,7 @@ import { message } from "./messages.js";
 import { paintImage, paintLesions, paintWords } from "./painter.js";
 import { Viewport } from "./viewport.js";
 
-const LEGEND = { width: 420, line: 24 }; // CSS pixels: of the longest line, and from line to line
+const LEGEND = { letter: 8.5, line: 24 }; // CSS pixels: of a letter at most on average, and from line to line
 
 // Return a PNG of the image with these lesions of the study, numbered, and what a reviewer says about
 // them; with more than `maxSide` pixels along the longer side it is made smaller. It says how many
@@ -20,7 +20,8 @@ export function pictureOf(study, shown, annotations, style, maxSide) {
   const ratio = Math.max(1, Math.min(viewport.width, viewport.height) / 640);
   const lesions = annotations.over(shown);
   const legend = legendOf(lesions, annotations.isSaved);
-  const size = Math.min(ratio, viewport.width / LEGEND.width);
+  const width = Math.max(...legend.map((line) => line.length)) * LEGEND.letter;
+  const size = Math.min(ratio, viewport.width / width);
   const canvas = document.createElement("canvas");
   const below = Math.ceil(legend.length * LEGEND.line * size);
   Object.assign(canvas, { width: viewport.width, height: viewport.height + below });

@@ -1,4 +1,5 @@
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 
 // The scales that were given, by the answer of their image: a study may be made again.
 const scales = new WeakMap();

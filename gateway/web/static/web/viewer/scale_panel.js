@@ -1,4 +1,5 @@
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 import { shareOf } from "./scale.js";
 
 // The panel in which a person gives the scale: the length of the ruler's line, or else millimetres for a

@@ -1,3 +1,4 @@
+import { classNameOf } from "../class_names.js";
 import { colourOf, contrastOf } from "./colours.js";
 import { Levels } from "./levels.js";
 import { Mask } from "./mask.js";
@@ -27,7 +28,10 @@ export class Study {
         throw new Error("The browser shows the image in another size than the service.");
       }
       const count = numberOfClasses(answer);
-      const lesions = answer.detections.map((detection) => lesionOf(detection, width, height, count));
+      const lesions = answer.detections.map((detection) => ({
+        ...lesionOf(detection, width, height, count),
+        name: classNameOf(answer.model, detection.label),
+      }));
       return new Study(answer, levels, lesions, { name, time });
     } catch (error) {
       levels.release();
@@ -53,8 +57,13 @@ export class Study {
     const entries = Object.entries(this.answer.metrics.class_distribution);
     return entries.map(([label, count], index) => {
       const classId = this.lesions.find((each) => each.label === label)?.classId ?? index;
-      return { label, count, ...coloursOf(classId, numberOfClasses(this.answer)) };
+      return { label, name: this.nameOf(label), count, ...coloursOf(classId, numberOfClasses(this.answer)) };
     });
+  }
+
+  // Return what a class is called on the page.
+  nameOf(label) {
+    return classNameOf(this.answer.model, label);
   }
 
   // Return the colours of a class, by its label; white of one that the model does not have.
@@ -76,7 +85,7 @@ function lesionOf(detection, width, height, classCount) {
   const area = detection.mask_area ?? detection.box_area;
   const lesion = { id, number: id + 1, label, classId, score, box, area, mask, outline };
   // Until a reviewer judges it, nothing is drawn over it.
-  const unjudged = { newLabel: null, drawn: null, isRejected: false };
+  const unjudged = { newLabel: null, newName: null, drawn: null, isRejected: false };
   return { ...lesion, ...unjudged, hasPixels, ...coloursOf(classId, classCount), measurements: measurementsOf(lesion) };
 }
 

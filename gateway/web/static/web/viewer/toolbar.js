@@ -1,4 +1,5 @@
-import { message, written } from "./messages.js";
+import { written } from "../language.js";
+import { message } from "./messages.js";
 
 // The buttons above the picture. `actions` has a function for each button's `data-do`; `onOpacity` gets
 // the opacity that is chosen, 0 to 1.

@@ -44,7 +44,8 @@ export class Visibility {
     const isByScore = lesions.some((lesion) => this.#isBelow(lesion));
     const off = [...this.#classesOff].filter((label) => lesions.some((lesion) => lesion.label === label));
     const kind = isByScore && off.length ? "both" : isByScore ? "score" : "class";
-    const reason = message(`hidden.${kind}`, { threshold: percent(this.threshold), classes: off.join(", ") });
+    const classes = off.map((label) => this.#study.nameOf(label)).join(", ");
+    const reason = message(`hidden.${kind}`, { threshold: percent(this.threshold), classes });
     return message("hidden", { count: this.hidden, total: this.total, reason });
   }
 
