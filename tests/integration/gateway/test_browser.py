@@ -45,8 +45,8 @@ async def test_result_shows_count_name_time_and_model(page: Page, key: str, ingr
     await send(page, key, scan=jpeg())
     await expect(pane(page).get_by_role("heading", name="1 lesion found")).to_be_visible()
     await expect(pane(page).get_by_role("heading", name="scan.jpg")).to_be_focused()
-    await expect(card(page, "scan.jpg").locator(".state")).to_have_text("1 lesion found")
-    await expect(page.locator("#progress")).to_have_text("scan.jpg: 1 lesion found.")
+    await expect(card(page, "scan.jpg").locator(".state")).to_have_text("1 lesion found: HSIL")
+    await expect(page.locator("#progress")).to_have_text("scan.jpg. 1 lesion found: HSIL.")
     provenance = await page.locator(".provenance").first.inner_text()
     assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d · model fake 7 \(\w{12}\)", provenance)
     assert str((await Record.objects.aget()).request_id) in provenance
@@ -202,10 +202,23 @@ async def test_page_says_why_image_is_not_gradable(page: Page, key: str, ingress
         ]
     )
     await expect(notice).to_contain_text("the result may be wrong")
-    await expect(card(page, "scan.jpg").locator(".state")).to_contain_text("Needs a check.")
+    await expect(card(page, "scan.jpg").locator(".state")).to_contain_text("Result not reliable.")
     await expect(page.locator("#progress")).to_have_text(
-        "scan.jpg: 1 lesion found. 1 image needs a check."
+        "scan.jpg. Result not reliable. 1 lesion found: HSIL. 1 image needs a check."
     )
+
+
+async def test_page_never_calls_ungradable_image_free_of_lesions(
+    page: Page, key: str, ingress: FakeIngress
+):
+    ingress.answer = answering(
+        lambda sent: without_lesions(sent, quality=ungradable(sent, "too_dark")["quality"])
+    )
+    await send(page, key, scan=jpeg())
+    await expect(pane(page).locator(".count")).to_have_text("Result not reliable")
+    await expect(cards(page).locator(".state")).to_have_text("Result not reliable")
+    await expect(cards(page).locator(".badge")).to_have_text("!")
+    assert "No lesion" not in await page.locator("#workplace").inner_text()
 
 
 async def test_page_never_calls_withheld_image_free_of_lesions(
@@ -218,7 +231,7 @@ async def test_page_never_calls_withheld_image_free_of_lesions(
     await expect(pane(page).locator(".ungradable")).to_contain_text("too much glare.")
     await expect(pane(page).locator(".ungradable")).to_contain_text("This is not a finding.")
     await expect(cards(page).locator(".state")).to_contain_text(words)
-    await expect(cards(page).locator(".badge")).to_have_text("\N{EN DASH}")
+    await expect(cards(page).locator(".badge")).to_have_text("!")
     assert "No lesion" not in await page.locator("#workplace").inner_text()
 
 

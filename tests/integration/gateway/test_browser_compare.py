@@ -1,9 +1,22 @@
 """Two images beside each other on the clinician's page."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.integration.gateway.browser import answer_of, answering, card, pane, scored, select, send
+from tests.integration.gateway.browser import (
+    answer_of,
+    answering,
+    card,
+    enter_key,
+    pane,
+    scored,
+    select,
+    send,
+)
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
 
@@ -32,8 +45,9 @@ async def test_two_images_are_shown_with_their_own_results(
     await compared(page, key, ingress)
     await expect(pane(page).locator(".view")).to_contain_text("61.0 %")
     await expect(second(page).locator(".view")).to_contain_text("62.0 %")
-    await expect(second(page).get_by_label("Compared with")).to_have_value("1")
-    await second(page).get_by_label("Compared with").select_option("later.jpg")
+    other = page.get_by_label("Compared with")
+    await expect(other.locator("option")).to_have_text(["after.jpg", "later.jpg"])
+    await other.select_option("later.jpg")
     await expect(second(page).locator(".view")).to_contain_text("63.0 %")
     await expect(second(page).locator(".provenance")).to_contain_text("630 \N{MULTIPLICATION SIGN}")
     await expect(pane(page).locator(".view")).to_contain_text("61.0 %")
@@ -72,17 +86,38 @@ async def test_comparison_ends_with_its_images(page: Page, key: str, ingress: Fa
     await expect(second(page).locator(".view")).to_contain_text("63.0 %")
     await page.get_by_role("button", name="Remove later.jpg").click()
     await expect(second(page)).to_be_hidden()
-    await expect(page.get_by_role("button", name="Compare")).to_be_hidden()
+    await expect(page.locator("#compare")).to_be_hidden()
     await expect(pane(page).locator(".view")).to_contain_text("61.0 %")
 
 
 async def test_comparison_can_be_left(page: Page, key: str, ingress: FakeIngress):
     await compared(page, key, ingress)
-    button = page.get_by_role("button", name="Compare")
-    await expect(button).to_have_attribute("aria-pressed", "true")
-    await button.click()
+    await page.get_by_role("button", name="End comparing").click()
     await expect(second(page)).to_be_hidden()
-    await expect(button).to_have_attribute("aria-pressed", "false")
+    await expect(page.get_by_role("button", name="Compare")).to_be_visible()
+
+
+async def test_older_file_is_on_the_left_until_they_are_swapped(
+    page: Page, key: str, ingress: FakeIngress, tmp_path: Path
+):
+    ingress.answer = answering(by_width)
+    await enter_key(page, key)
+    for width, name, written in ((620, "october", 1_790_000_000), (610, "april", 1_776_000_000)):
+        (tmp_path / f"{name}.jpg").write_bytes(jpeg(width, 480))
+        os.utime(tmp_path / f"{name}.jpg", (written, written))
+    files = [tmp_path / "october.jpg", tmp_path / "april.jpg"]
+    await page.locator("#file").set_input_files(files)
+    await page.get_by_role("button", name="Find lesions").click()
+    await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+    await page.get_by_role("button", name="Compare").click()
+    table = page.locator("#comparison-table")
+    await expect(table.locator("bdi")).to_have_text(["april.jpg", "october.jpg"])
+    await expect(pane(page).locator(".name")).to_have_text("april.jpg")
+    await expect(table.locator("tbody tr")).to_have_text([re.compile(r"HSIL1 \(.* px\)1 \(")])
+    await expect(page.locator("#comparison-note")).to_contain_text("cannot be compared")
+    await page.get_by_role("button", name="Swap").click()
+    await expect(table.locator("bdi")).to_have_text(["october.jpg", "april.jpg"])
+    await expect(pane(page).locator(".name")).to_have_text("october.jpg")
 
 
 async def test_single_result_cannot_be_compared(page: Page, key: str, ingress: FakeIngress):

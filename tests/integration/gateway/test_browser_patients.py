@@ -98,7 +98,7 @@ async def test_two_images_of_one_name_keep_their_results(
 ):
     ingress.answer = answering(by_width)
     await send(page, key, a=FIRST)
-    await expect(page.locator("#progress")).to_contain_text("a.jpg: 1 lesion found.")
+    await expect(page.locator("#progress")).to_contain_text("a.jpg. 1 lesion found: HSIL.")
     await find_lesions(page, a=SECOND)
     assert await names(page) == ["a.jpg", "a.jpg"]
     for index, width in ((0, 61), (1, 62)):
@@ -180,7 +180,7 @@ async def test_cancelled_run_does_not_write_to_next_run(page: Page, key: str, in
     await waiting[0].continue_()
     await page.wait_for_timeout(300)
     await expect(card(page, "a.jpg")).to_have_attribute("data-state", "done")
-    await expect(page.locator("#progress")).to_have_text("a.jpg: 1 lesion found.")
+    await expect(page.locator("#progress")).to_have_text("a.jpg. 1 lesion found: HSIL.")
     assert len(ingress.sent) == 1
 
 

@@ -152,7 +152,7 @@ async def test_image_can_be_pasted(page: Page, key: str, ingress: FakeIngress):
     await expect(card(page, "pasted image 1.png")).to_be_visible()
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
-    await expect(pane(page).locator(".count")).to_have_text("1 lesion found")
+    await expect(pane(page).locator(".count")).to_have_text("1 lesion found: HSIL")
     assert ingress.sent[0].body == FIRST
 
 

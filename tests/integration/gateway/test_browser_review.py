@@ -174,8 +174,8 @@ async def test_review_that_was_saved_elsewhere_is_not_overwritten(page: Page, in
 async def test_chosen_lesion_is_selected_in_the_picture_too(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 2).get_by_text("Accept").click()
-    row = pane(page).locator(".viewer-lesions li").nth(1)
-    await expect(row.get_by_role("button")).to_have_attribute("aria-pressed", "true")
+    row = pane(page).locator(".viewer-lesions").get_by_role("button", name="Lesion 2")
+    await expect(row).to_have_attribute("aria-pressed", "true")
     await pane(page).locator(".viewer-lesions li").first.get_by_role("button").click()
     await expect(review(page).locator(".verdict").first).to_have_attribute("aria-current", "true")
 

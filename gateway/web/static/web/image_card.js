@@ -49,10 +49,22 @@ export class ImageCard extends EventTarget {
     if (thumbnail.getAttribute("src") !== image.thumbnailUrl) thumbnail.src = image.thumbnailUrl;
     thumbnail.hidden = image.thumbnailUrl === "";
     showProgress(this.#part("progress"), image);
-    const badge = this.#part(".badge");
-    badge.hidden = !image.result;
-    if (image.result) badge.textContent = image.result.isWithheld ? "–" : String(image.result.count);
+    this.#showBadge(image.result);
     this.element.classList.toggle("needs-check", image.result?.isUngradable ?? false);
+  }
+
+  // A dot for each class that was found, and the number of lesions; "!" first where it is not reliable.
+  #showBadge(result) {
+    const badge = this.#part(".badge");
+    badge.hidden = !result;
+    if (!result) return;
+    const dots = result.classes.map(({ colour }) => {
+      const dot = text("i", "", "dot");
+      dot.style.background = colour;
+      return dot;
+    });
+    const count = result.isUngradable && result.count === 0 ? [] : [String(result.count)];
+    badge.replaceChildren(...(result.isUngradable ? ["!"] : []), ...dots, ...count);
   }
 
   #part(selector) {
@@ -77,8 +89,7 @@ export function stateOf(image) {
   }
   if (image.state === "failed") return message("state.failed", { reason: shortReason(image.error) });
   if (image.state !== "done") return message(`state.${image.state}`);
-  const { headline, isUngradable, isWithheld } = image.result;
-  return isUngradable && !isWithheld ? message("state.check", { headline }) : headline;
+  return image.result.headline;
 }
 
 export function showProgress(progress, { state, share }) {

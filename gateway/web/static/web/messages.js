@@ -20,7 +20,6 @@ const TEXTS = {
   "state.analysing": gettext("Looking for lesions …"),
   "state.failed": gettext("Not analysed. {reason}."),
   "state.cancelled": gettext("Cancelled."),
-  "state.check": gettext("{headline}. Needs a check."),
   "submit": gettext("Find lesions"),
   "submit.counted": (count) => ngettext("Find lesions in {count} image", "Find lesions in {count} images", count),
   "retry.counted": (count) => ngettext("Retry {count} failed", "Retry {count} failed", count),
@@ -29,7 +28,7 @@ const TEXTS = {
   "progress.many": gettext("Looking for lesions: {done} of {total} images are done."),
   "progress.cancelled": gettext("Cancelled."),
   "progress.ended": gettext("{answered} of {total} images are analysed."),
-  "progress.result": gettext("{name}: {headline}."),
+  "progress.result": gettext("{name}. {headline}."),
   "progress.failed": (count) => ngettext("{count} failed.", "{count} failed.", count),
   "failed.show": (count) => ngettext("Show the failed image", "Show the next of {count} failed", count),
   "progress.check": (count) => ngettext("{count} image needs a check.", "{count} images need a check.", count),
@@ -76,7 +75,10 @@ const TEXTS = {
 
   // A result
   "result.none": gettext("No lesion found"),
-  "result.found": (count) => ngettext("{count} lesion found", "{count} lesions found", count),
+  "result.found": (count) => ngettext("{count} lesion found: {classes}", "{count} lesions found: {classes}", count),
+  "result.class": "{count} {label}",
+  "result.unreliable": gettext("Result not reliable"),
+  "result.unreliable.found": gettext("Result not reliable. {found}"),
   "result.withheld": gettext("Not analysed: the image is not good enough"),
   "result.caption": gettext("Lesions in {name}, by falling score"),
   "result.drawn": gettext("{name} with the lesions drawn on"),
@@ -90,6 +92,19 @@ const TEXTS = {
   "preview.none": gettext("This browser cannot show the file."),
   "save.picture": gettext("Download picture of {name}"),
   "save.json": gettext("Download JSON of {name}"),
+
+  // Two images beside each other
+  "compare.start": gettext("Compare"),
+  "compare.end": gettext("End comparing"),
+  "compare.class": gettext("Class"),
+  "compare.lesions": gettext("Lesions"),
+  "compare.file": gettext("file of {time}"),
+  "compare.none": gettext("none"),
+  "compare.withheld": gettext("not analysed"),
+  "compare.found": (count) => (count === 1 ? "1 ({area})" : gettext("{count} (largest {area})")),
+  "compare.scale": gettext("Areas are in pixels, which cannot be compared: {name} has no scale."),
+  "compare.scales": gettext("Areas are in pixels, which cannot be compared until both images have a scale."),
+  "compare.models": gettext("The images were analysed by different models."),
 
   // The review
   "review.lesion": gettext("Lesion {number}, {label}"),

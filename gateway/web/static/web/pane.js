@@ -12,8 +12,8 @@ import { demoKey } from "./session.js";
 import { Viewer } from "./viewer/viewer.js";
 
 // Shows one image in full: before it is analysed the picture, then the findings in a viewer. What a
-// person wants done with the image is told by the events "send", "stop" and "other", and a changed
-// session by "session".
+// person wants done with the image is told by the events "send" and "stop", and a changed session by
+// "session".
 export class Pane extends EventTarget {
   element = copyOf("pane").firstElementChild;
   image = null;
@@ -21,7 +21,6 @@ export class Pane extends EventTarget {
   #shown = null; // the result in the viewer or the flat view
   #error = null;
   #previewed = null; // the blob in the preview
-  #offered = [];
   #jsonUrl = "";
   #listener = () => this.#update();
 
@@ -41,9 +40,6 @@ export class Pane extends EventTarget {
       this.#part(`.${kind}`).addEventListener("click", () => this.#ask(kind));
     }
     this.#part(".save-picture").addEventListener("click", () => this.#savePicture());
-    this.#part("select").addEventListener("change", ({ target }) =>
-      this.dispatchEvent(new CustomEvent("other", { detail: Number(target.value) })),
-    );
   }
 
   // Show this image; null shows none.
@@ -57,17 +53,6 @@ export class Pane extends EventTarget {
     image.addEventListener("change", this.#listener);
     this.#part(".name bdi").textContent = image.name;
     this.#update();
-  }
-
-  // Offer other images in place of this one; none takes the choice away.
-  offer(images) {
-    if (images.length === this.#offered.length && images.every((it, index) => it === this.#offered[index])) return;
-    this.#offered = images;
-    this.element.classList.toggle("is-second", images.length > 0);
-    this.#part(".other").hidden = images.length === 0;
-    const options = images.map(({ name }, index) => new Option(name, index));
-    this.#part("select").replaceChildren(...options);
-    if (images.length) this.#part("select").selectedIndex = images.indexOf(this.image);
   }
 
   focus() {
@@ -129,6 +114,7 @@ export class Pane extends EventTarget {
     const { image } = this;
     this.#part(".headline").hidden = false;
     this.#part(".count").textContent = result.headline;
+    this.#part(".count").classList.toggle("unreliable", result.isUngradable);
     this.#part(".demo-answer").hidden = !result.isOfDemo;
     this.#part(".ungradable").hidden = !result.isUngradable;
     if (result.isUngradable) {

@@ -24,6 +24,7 @@ export class QueuedImage extends EventTarget {
     super();
     this.blob = file;
     this.name = shownName(file.name);
+    this.modified = file.lastModified; // when the file was written last, in milliseconds
     this.#open(file);
   }
 

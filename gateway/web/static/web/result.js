@@ -1,4 +1,8 @@
+import { classNameOf } from "./class_names.js";
 import { message } from "./messages.js";
+import { classesFound } from "./viewer/severity.js";
+
+const MOST_NAMED = 5; // classes in the headline
 
 // The service's answer on one image. Raises where it is not one.
 export class Result {
@@ -11,6 +15,7 @@ export class Result {
     if (typeof id !== "string") throw new TypeError("The answer has no request id.");
     this.requestId = id;
     this.count = detections.length;
+    this.classes = classesFound(this.answer);
     this.isOfDemo = isDemo(model.name);
     this.isWithheld = quality?.withheld ?? false;
     this.isUngradable = (quality?.reasons.length ?? 0) > 0;
@@ -24,9 +29,21 @@ export class Result {
     return new Blob([bytes], { type: "image/jpeg" });
   }
 
+  // What was found, the most severe class first. Of an image that is not gradable nothing is said alone.
   get headline() {
     if (this.isWithheld) return message("result.withheld");
-    return this.count === 0 ? message("result.none") : message("result.found", { count: this.count });
+    const isEmpty = this.count === 0;
+    if (isEmpty && this.isUngradable) return message("result.unreliable");
+    const found = isEmpty ? message("result.none") : message("result.found", { count: this.count, classes: this.#named });
+    return this.isUngradable ? message("result.unreliable.found", { found }) : found;
+  }
+
+  get #named() {
+    const named = this.classes.slice(0, MOST_NAMED).map(({ label, count }) => {
+      const name = classNameOf(this.answer.model, label);
+      return count === 1 ? name : message("result.class", { count, label: name });
+    });
+    return [...named, ...(this.classes.length > MOST_NAMED ? ["…"] : [])].join(", ");
   }
 }
 

@@ -1,3 +1,4 @@
+import { byAge, Comparison } from "./comparison.js";
 import { element } from "./elements.js";
 import { Pane } from "./pane.js";
 import { Studies } from "./studies.js";
@@ -9,10 +10,10 @@ export class Stage extends EventTarget {
   #studies = new Studies();
   #panes;
   #empty = element("empty");
-  #linkBar = element("link");
-  #linked = element("linked");
+  #comparison = new Comparison();
   #box = element("panes");
   #isComparing = false;
+  #isSwapped = false;
 
   // `drafts` holds the reviews of the images.
   constructor(queue, drafts) {
@@ -26,8 +27,13 @@ export class Stage extends EventTarget {
         pane.addEventListener(kind, ({ detail }) => this.dispatchEvent(new CustomEvent(kind, { detail })));
       }
     }
-    this.#panes[1].addEventListener("other", ({ detail }) => this.#showSecond(this.#choices()[detail]));
-    this.#linked.addEventListener("change", () => this.#link());
+    for (const { viewer } of this.#panes) viewer.addEventListener("scale", () => this.#arrange());
+    this.#comparison.addEventListener("other", ({ detail }) => this.#showSecond(detail));
+    this.#comparison.addEventListener("link", () => this.#link());
+    this.#comparison.addEventListener("swap", () => {
+      this.#isSwapped = !this.#isSwapped;
+      this.#arrange();
+    });
     queue.addEventListener("change", () => {
       this.#keepUp();
       this.#studies.retain(queue.answered.map(({ result }) => result));
@@ -43,8 +49,13 @@ export class Stage extends EventTarget {
     return this.#isComparing;
   }
 
+  // Show this image; while two are compared it takes the place of the selected one.
   show(image) {
-    this.#panes[0].show(image);
+    const [first, second] = this.#panes;
+    const before = first.image;
+    first.show(image);
+    if (this.#isComparing && image === second.image && this.#choices().includes(before)) second.show(before);
+    this.#isSwapped = false;
     this.#empty.hidden = image !== null;
     this.#keepUp();
     this.#trim();
@@ -53,11 +64,15 @@ export class Stage extends EventTarget {
   // Show a second analysed image beside the selected one, or only the selected one again.
   compare(isComparing) {
     this.#isComparing = isComparing;
-    this.#linkBar.hidden = !isComparing;
     this.#box.classList.toggle("two", isComparing);
-    const choices = this.#choices();
-    this.#showSecond(isComparing ? choices.find((image) => image !== this.selected) ?? null : null);
+    this.#showSecond(isComparing ? (this.#choices()[0] ?? null) : null);
     this.#link();
+    if (isComparing) this.reveal();
+  }
+
+  // Bring the image into sight where it lies below the queue.
+  reveal() {
+    if (!matchMedia("(min-width: 60rem)").matches) element("stage").scrollIntoView({ block: "start" });
   }
 
   focus() {
@@ -69,27 +84,39 @@ export class Stage extends EventTarget {
     this.show(null);
   }
 
+  // Return the images with which the selected one can be compared.
   #choices() {
-    return this.#queue.answered.filter((image) => image.isShowable);
+    return this.#queue.answered.filter((image) => image.isShowable && image !== this.selected);
   }
 
   #showSecond(image) {
     this.#panes[1].show(image);
-    this.#panes[1].offer(image === null ? [] : this.#choices());
+    this.#isSwapped = false;
+    this.#arrange();
     this.#trim();
   }
 
   // Take away what is no longer in the queue, and offer what is new.
   #keepUp() {
     if (!this.#isComparing) return;
-    const [, second] = this.#panes;
     const choices = this.#choices();
-    if (!choices.includes(second.image)) this.#showSecond(choices.find((image) => image !== this.selected) ?? null);
-    else second.offer(choices);
+    if (choices.includes(this.#panes[1].image)) this.#arrange();
+    else this.#showSecond(choices[0] ?? null);
+  }
+
+  // Put the older image on the left, where their files tell that, or the other way round.
+  #arrange() {
+    const [first, second] = this.#panes;
+    const isPair = this.#isComparing && first.image !== null && second.image !== null;
+    const isSecondLeft = isPair && (byAge([first.image, second.image])[0] === second.image) !== this.#isSwapped;
+    const panes = isSecondLeft ? [second, first] : [first, second];
+    if (this.#box.firstElementChild !== panes[0].element) this.#box.prepend(panes[0].element);
+    if (isPair) this.#comparison.show(panes.map(({ image }) => image), second.image, this.#choices());
+    else this.#comparison.hide();
   }
 
   #link() {
-    const isLinked = this.#isComparing && this.#linked.checked;
+    const isLinked = this.#isComparing && this.#comparison.isLinked;
     this.#panes[0].viewer.linkWith(isLinked ? this.#panes[1].viewer : null);
   }
 

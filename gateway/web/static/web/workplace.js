@@ -40,7 +40,10 @@ export class Workplace {
     this.#onSessionChange = onSessionChange;
     this.#sender = new Sender(() => this.#headers(), onSessionChange);
     this.#bar = new RunBar(this.#queue, {
-      send: (images) => this.#sender.send(images),
+      send: (images) => {
+        this.#sender.send(images);
+        this.#stage.reveal();
+      },
       admit: (onAdmit) => this.signIn.admit(onAdmit),
       cancel: () => this.#sender.cancel(this.#queue.busy),
       showFailed: () => this.#filmstrip.selectNext(this.#queue.failed),
@@ -146,7 +149,9 @@ export class Workplace {
 
   #compare(isComparing) {
     this.#stage.compare(isComparing);
-    this.#root.querySelector("#compare").ariaPressed = String(isComparing);
+    const button = this.#root.querySelector("#compare");
+    button.textContent = message(isComparing ? "compare.end" : "compare.start");
+    button.classList.toggle("quiet", !isComparing);
   }
 
   #discard(image) {

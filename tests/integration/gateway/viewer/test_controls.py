@@ -135,8 +135,8 @@ async def test_keys_hold_in_viewer_only_and_not_in_fields(page: Page):
     await show_scene(page)
     await page.keyboard.press("o")
     await expect(page.locator(".viewer-chip")).to_be_hidden()
-    await page.get_by_role("button", name="Scale").click()
-    await page.get_by_label("Millimetres per pixel").press_sequentially("0o+")
+    await type_scale(page, "")
+    await page.keyboard.type("0o+")
     await expect(page.locator(".viewer-chip")).to_be_hidden()
     assert await scale(page) == 1
 
@@ -187,7 +187,7 @@ async def test_ruler_measures_with_mouse(page: Page):
     await page.mouse.down()
     await page.mouse.move(*await on_screen(page, 400, 100), steps=3)
     await page.mouse.up()
-    await expect(status(page)).to_have_text("The line is 300.0 pixels long.")
+    await expect(status(page)).to_have_text("The line is 300 pixels long.")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="Ruler")).to_have_attribute(
@@ -213,23 +213,39 @@ async def test_scale_gives_millimetres(page: Page):
     await page.get_by_role("button", name="Lesion 1").click()
     details = page.locator(".viewer-lesions dl:visible")
     await expect(details).to_contain_text("100 \u00d7 100 pixels")
-    await page.get_by_role("button", name="Scale").click()
-    await page.get_by_label("Millimetres per pixel").fill("0,05")
+    await type_scale(page, "0,05")
     await page.keyboard.press("Enter")
-    await expect(status(page)).to_have_text("Scale: 0.05 mm per pixel.")
-    await expect(details).to_contain_text("5.00 \u00d7 5.00 mm")
-    await expect(details).to_contain_text("19.7 mm²")
+    await expect(status(page)).to_have_text("Scale set: the image is 32 mm wide.")
+    await expect(page.get_by_role("region", name="Scale")).to_be_hidden()
+    await expect(details).to_contain_text("5.0 \u00d7 5.0 mm")
+    await expect(page.locator(".viewer-size").first).to_have_text("20 mm², 5.1 mm across")
+    await page.get_by_role("button", name="Scale").click()
     await page.get_by_role("button", name="Measure in pixels again").click()
     await expect(details).to_contain_text("100 \u00d7 100 pixels")
+
+
+async def type_scale(page: Page, typed: str) -> None:
+    await page.get_by_role("button", name="Scale").click()
+    await page.get_by_text("Other: millimetres per pixel").click()
+    await page.get_by_role("textbox", name="Millimetres per pixel").fill(typed)
 
 
 @pytest.mark.parametrize("typed", ["", "0", "-1", "a", "1e999"])
 async def test_scale_that_is_no_length_is_refused(page: Page, typed):
     await show_scene(page)
-    await page.get_by_role("button", name="Scale").click()
-    await page.get_by_label("Millimetres per pixel").fill(typed)
+    await type_scale(page, typed)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_have_text("Type a number above 0.")
+    await expect(page.locator(".viewer-size").first).to_contain_text("pixels")
+
+
+@pytest.mark.parametrize(("typed", "width"), [("5", "3,200"), ("0.005", "3.2")])
+async def test_scale_that_no_image_of_a_cervix_has_is_refused(page: Page, typed, width):
+    await show_scene(page)
+    await type_scale(page, typed)
+    await expect(page.get_by_text(f"The image is then {width} mm wide.")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text(f"would be {width} mm wide")
     await expect(page.locator(".viewer-size").first).to_contain_text("pixels")
 
 
@@ -240,16 +256,30 @@ async def test_scale_comes_from_line_of_known_length(page: Page):
     await expect(page.get_by_role("region", name="Scale")).to_be_hidden()
     await page.mouse.click(*await on_screen(page, 100, 400))
     await page.mouse.click(*await on_screen(page, 300, 400))
-    await page.get_by_label("Its length in millimetres").fill("10")
+    await expect(page.get_by_label("Known length, mm")).to_be_focused()
+    await page.keyboard.type("10")
     await page.keyboard.press("Enter")
-    await expect(page.locator(".viewer-size").first).to_contain_text("mm²")
-    assert await page.get_by_label("Millimetres per pixel").input_value() == "0.05"
+    await expect(page.get_by_role("region", name="Scale")).to_be_hidden()
+    await expect(page.locator(".viewer-size").first).to_contain_text("20 mm²")
+    await page.get_by_role("button", name="Scale").click()
+    assert await page.locator(".viewer-scale-pixel input").input_value() == "0.05"
+
+
+async def test_short_line_gives_fewer_digits(page: Page):
+    await show_scene(page)
+    await page.get_by_role("button", name="Scale").click()
+    await page.get_by_role("button", name="Draw a line").click()
+    await page.mouse.click(*await on_screen(page, 100, 400))
+    await page.mouse.click(*await on_screen(page, 140, 400))
+    await page.get_by_label("Known length, mm").fill("5")
+    await expect(page.get_by_text("right to about 5 %")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".viewer-size").first).to_have_text("120 mm², 13 mm across")
 
 
 async def test_scale_belongs_to_its_image(page: Page):
     await show_scene(page)
-    await page.get_by_role("button", name="Scale").click()
-    await page.get_by_label("Millimetres per pixel").fill("0.05")
+    await type_scale(page, "0.05")
     await page.keyboard.press("Enter")
     await page.evaluate("window.first = viewer.study")
     await show_scene(page)
@@ -300,6 +330,7 @@ async def test_picture_has_numbered_lesions(page: Page, side, size):
 async def test_picture_shows_what_is_shown_and_says_what_is_hidden(page: Page):
     await show_scene(page)
     whole = await picture(page, "{ maxSide: Infinity }")
+    await page.locator(".viewer-filters summary").click()
     await page.get_by_label("Hide lesions with a score below").fill("800")
     part = await picture(page, "{ maxSide: Infinity }")
     _, _, x, y, _ = DISCS[2]
@@ -407,6 +438,7 @@ async def test_nothing_is_cut_off(page: Page, width):
     await page.set_viewport_size({"width": width, "height": 800})
     await show_scene(page)
     await page.get_by_role("button", name="Lesion 1").click()
+    await page.locator(".viewer-filters summary").click()
     await page.get_by_label("Hide lesions with a score below").fill("800")
     wide = await page.evaluate(
         """() => [...document.querySelectorAll(".viewer *")]

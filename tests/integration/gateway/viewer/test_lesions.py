@@ -16,7 +16,13 @@ def rows(page: Page):
     return page.locator(".viewer-row:visible")
 
 
+async def open_filter(page: Page) -> None:
+    await page.locator(".viewer-filters summary").click()
+
+
 async def set_threshold(page: Page, value: int) -> None:
+    if not await page.locator(".viewer-threshold").is_visible():
+        await open_filter(page)
     await page.get_by_label("Hide lesions with a score below").fill(str(value))
 
 
@@ -25,9 +31,16 @@ async def test_list_names_each_lesion(page: Page):
     await expect(page.locator(".viewer-count")).to_have_text("4 lesions")
     await expect(rows(page)).to_have_count(4)
     await expect(rows(page).first).to_have_accessible_name(
-        "Lesion 1 carcinoma Score 97.0 % 7,860 pixels"
+        "Lesion 1 carcinoma Score 97.0 % 7,860 pixels, 101 pixels across"
     )
-    await expect(page.locator(".viewer-hidden")).to_have_text("All lesions are shown.")
+    await expect(page.locator(".viewer-hidden")).to_be_hidden()
+
+
+async def test_most_severe_lesions_come_first_with_their_numbers(page: Page):
+    await show_scene(page)
+    await expect(page.locator(".viewer-number")).to_have_text(["1", "2", "4", "3"])
+    await expect(page.locator(".viewer-label")).to_have_text(["carcinoma", "HSIL", "HSIL", "LSIL"])
+    await expect(page.locator(".viewer-order")).to_contain_text("most severe class comes first")
 
 
 async def test_picture_is_told_in_words(page: Page):
@@ -35,7 +48,7 @@ async def test_picture_is_told_in_words(page: Page):
     picture = page.get_by_role("img", name="scan.jpg: 4 lesions are shown.")
     await expect(picture).to_have_accessible_name(
         "scan.jpg: 4 lesions are shown. Lesion 1: carcinoma, score 97.0 %. Lesion 2: HSIL, "
-        "score 90.0 %. Lesion 3: LSIL, score 75.0 %. Lesion 4: HSIL, score 60.0 %."
+        "score 90.0 %. Lesion 4: HSIL, score 60.0 %. Lesion 3: LSIL, score 75.0 %."
     )
 
 
@@ -49,7 +62,7 @@ async def test_lesions_are_painted_where_they_are(page: Page):
 async def test_threshold_hides_lesions_and_says_so(page: Page):
     await show_scene(page)
     await set_threshold(page, 800)
-    words = "2 of 4 lesions are hidden: score below 80.0 %."
+    words = "2 of 4 lesions are hidden: the filter leaves out scores below 80.0 %."
     await expect(page.locator(".viewer-hidden")).to_have_text(words)
     await expect(page.locator(".viewer-chip")).to_have_text(words)
     await expect(page.get_by_role("img", name=words)).to_have_count(1)
@@ -79,18 +92,19 @@ async def test_lesion_that_rounding_put_below_threshold_is_shown(page: Page):
     lesion = answers.lesion(answers.disc((50, 60), 30, 20, 9), score=0.69999998)
     await show(page, answers.answer(image, [lesion], threshold=0.7), image)
     await expect(rows(page)).to_have_count(1)
-    await expect(page.locator(".viewer-hidden")).to_have_text("All lesions are shown.")
+    await expect(page.locator(".viewer-hidden")).to_be_hidden()
 
 
 async def test_class_is_switched_off_and_all_are_shown_again(page: Page):
     await show_scene(page)
+    await open_filter(page)
     await page.get_by_role("checkbox", name="HSIL (2)").uncheck()
     await expect(page.locator(".viewer-hidden")).to_have_text(
-        "2 of 4 lesions are hidden: class off (HSIL)."
+        "2 of 4 lesions are hidden: the filter leaves out HSIL."
     )
     await set_threshold(page, 900)
     await expect(page.locator(".viewer-hidden")).to_have_text(
-        "3 of 4 lesions are hidden: score below 90.0 %, or class off (HSIL)."
+        "3 of 4 lesions are hidden: the filter leaves out HSIL, and scores below 90.0 %."
     )
     await page.get_by_role("button", name="Show all").click()
     await expect(rows(page)).to_have_count(4)
@@ -102,6 +116,7 @@ async def test_class_without_lesions_cannot_be_switched(page: Page):
     image = answers.grey(60, 50)
     lesion = answers.lesion(answers.disc((50, 60), 30, 20, 9))
     await show(page, answers.answer(image, [lesion]), image)
+    await open_filter(page)
     await expect(page.get_by_role("checkbox", name="carcinoma (0)")).to_be_disabled()
 
 
@@ -160,7 +175,7 @@ async def test_click_on_lesion_selects_row(page: Page):
     await expect(row).to_have_attribute("aria-pressed", "true")
     await expect(page.get_by_role("status")).to_have_text(
         "Lesion 3 of 4, LSIL, score 75.0 %. Area 11,304 pixels, width 120 pixels, "
-        "height 120 pixels, longest diameter 121.2 pixels."
+        "height 120 pixels, longest diameter 121 pixels."
     )
     assert (await page.evaluate("events"))[-1] == ["select", {"id": 2}]
     await page.mouse.click(*await on_screen(page, 300, 240))
@@ -188,9 +203,9 @@ async def test_arrows_move_between_rows(page: Page):
     await expect(second).to_be_focused()
     await expect(second).to_have_attribute("aria-pressed", "true")
     await page.keyboard.press("End")
-    await expect(page.get_by_role("button", name="Lesion 4")).to_be_focused()
+    await expect(page.get_by_role("button", name="Lesion 3")).to_be_focused()
     await page.keyboard.press("ArrowDown")
-    await expect(page.get_by_role("button", name="Lesion 4")).to_be_focused()
+    await expect(page.get_by_role("button", name="Lesion 3")).to_be_focused()
     await expect(page.locator(".viewer-row[tabindex='0']")).to_have_count(1)
 
 
@@ -204,6 +219,7 @@ async def test_hidden_lesion_is_not_selected(page: Page):
 
 async def test_keys_step_through_shown_lesions(page: Page):
     await show_scene(page)
+    await open_filter(page)
     await page.get_by_role("checkbox", name="HSIL (2)").uncheck()
     await page.locator(".viewer-picture").focus()
     for expected in (0, 2, 0):
@@ -244,6 +260,7 @@ async def test_label_is_shown_as_text(page: Page):
     made["metrics"]["class_distribution"] = {label: 1}
     await show(page, made, image)
     await expect(page.locator(".viewer-label")).to_have_text(label)
+    await open_filter(page)
     await expect(page.get_by_role("checkbox")).to_have_accessible_name(f"{label} (1)")
 
 
@@ -291,3 +308,6 @@ async def test_ungradable_image_is_said(page: Page):
     await show(page, answers.answer(image, [lesion], quality=quality), image)
     await expect(page.get_by_role("note")).to_contain_text("Check this image")
     await expect(page.locator(".viewer-count")).to_have_text("1 lesion")
+    await show(page, answers.answer(image, [], quality=quality), image)
+    await expect(page.locator(".viewer-count").last).to_have_text("Result not reliable")
+    await expect(page.locator(".viewer-none").last).to_contain_text("not reliable")

@@ -18,6 +18,8 @@ export class Filters {
       this.#showThreshold();
       onChange();
     });
+    const details = part(".viewer-filters");
+    details.addEventListener("toggle", () => details.open && details.scrollIntoView({ block: "nearest" }));
     part(".viewer-show-all").addEventListener("click", () => this.#showAll());
   }
 
@@ -28,6 +30,7 @@ export class Filters {
     this.#slider.max = 1000;
     this.#slider.min = Math.floor(study.lowestScore * 1000);
     this.#slider.value = this.#slider.min;
+    this.#part(".viewer-filters").open = false;
     this.#part(".viewer-lowest").textContent = message("lowest", { threshold: percent(study.lowestScore) });
     this.#part(".viewer-classes").replaceChildren(...study.classes.map((each) => this.#classRow(each)));
     this.#showThreshold();
@@ -36,10 +39,9 @@ export class Filters {
 
   // Say how many lesions are hidden.
   tell() {
-    const { hidden, total, sentence } = this.#visibility;
+    const { hidden, sentence } = this.#visibility;
     const line = this.#part(".viewer-hidden");
-    line.classList.toggle("some", hidden > 0);
-    line.textContent = total === 0 ? "" : sentence;
+    line.textContent = hidden === 0 ? "" : sentence;
     this.#part(".viewer-show-all").hidden = hidden === 0;
   }
 
@@ -62,7 +64,7 @@ export class Filters {
     }
     this.#showThreshold();
     this.#onChange();
-    this.#slider.focus();
+    this.#part(".viewer-filters summary").focus();
   }
 
   #classRow({ label, name, count, colour }) {

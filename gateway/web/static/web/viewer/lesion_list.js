@@ -37,7 +37,7 @@ export class LesionList {
   measure() {
     for (const lesion of this.#study?.lesions ?? []) {
       const row = this.#rows.get(lesion.id);
-      row.querySelector(".viewer-size").textContent = this.#scale.area(lesion.area);
+      row.querySelector(".viewer-size").textContent = sizeOf(lesion, this.#scale);
       row.querySelector("dl").replaceChildren(...detailsOf(lesion, this.#study, this.#scale));
     }
   }
@@ -113,7 +113,7 @@ export class LesionList {
     badge.textContent = lesion.number;
     colour(badge, lesion);
     row.querySelector(".viewer-label").textContent = lesion.name;
-    row.querySelector(".viewer-score").textContent = percent(lesion.score);
+    row.querySelector(".viewer-score b").textContent = percent(lesion.score);
     button.ariaPressed = "false";
     button.addEventListener("click", () => this.#onSelect(this.#selected === lesion.id ? null : lesion.id));
     row.addEventListener("pointerenter", () => this.#onHover(lesion.id));
@@ -139,12 +139,18 @@ export function words({ number, name, score }) {
   return { number, label: name, score: percent(score) };
 }
 
+// Return the area of a lesion, with its longest diameter where it has a mask.
+function sizeOf({ area, measurements: { diameter } }, scale) {
+  const values = { area: scale.area(area) };
+  if (diameter === null) return values.area;
+  return message("size", { ...values, diameter: scale.length(diameter) });
+}
+
 function detailsOf({ area, measurements }, { width, height }, scale) {
   const { diameter } = measurements;
   const rows = [
-    ["sides", scale.sides(measurements.width, measurements.height)],
     ...(diameter === null ? [] : [["diameter", scale.length(diameter)]]),
-    ["area", scale.area(area)],
+    ["sides", scale.sides(measurements.width, measurements.height)],
     ["share", message("zoom", { percent: written((area / (width * height)) * 100, 2) })],
   ];
   return rows.map(([key, value]) => {

@@ -7,14 +7,25 @@ export function notesOf(study) {
   return {
     ".viewer-count": study.isWithheld ? "" : headline(study),
     ".viewer-caution": caution(study),
+    ".viewer-none": none(study),
     ".viewer-below": belowThreshold(study),
+    ".viewer-order": study.lesions.some(({ classId }) => classId !== study.lesions[0].classId) ? message("order") : "",
+    ".viewer-score-note": study.lesions.length > 0 ? message("score") : "",
   };
 }
 
 function headline(study) {
   const { below_threshold: below } = study.answer;
   if (study.lesions.length === 0 && below > 0) return message("found.above");
+  if (study.lesions.length === 0 && study.isUngradable) return message("unreliable");
   return message("found", { count: study.lesions.length });
+}
+
+// Return what no lesion means, or "" where there are some.
+function none(study) {
+  if (study.lesions.length > 0 || study.isWithheld) return "";
+  if (study.isUngradable) return message("none.unreliable");
+  return study.lowestScore > 0 ? message("none.lowest", { threshold: percent(study.lowestScore) }) : "";
 }
 
 // Return what must be said of the image itself, or "".

@@ -17,7 +17,7 @@ export function paintImage(context, viewport, levels, ground) {
   context.drawImage(levels.at(scale), left, top, viewport.imageWidth * scale, viewport.imageHeight * scale);
 }
 
-// Draw lesions, the last ones first: the first have the highest scores and lie on top. `ratio` is
+// Draw lesions, the last ones first: the first are the most severe and lie on top. `ratio` is
 // device pixels for a CSS pixel, `marked` holds the ids of `selected` and `hovered` or null. While the
 // picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time.
 export function paintLesions(context, viewport, lesions, style, marked, ratio, isMoving = false) {

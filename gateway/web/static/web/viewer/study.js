@@ -4,14 +4,16 @@ import { Levels } from "./levels.js";
 import { Mask } from "./mask.js";
 import { measurementsOf } from "./measure.js";
 import { Outline } from "./outline.js";
+import { bySeverity, numberOfClasses } from "./severity.js";
 import { uprightBitmap } from "./upright.js";
 
 const NO_CLASS = { colour: "rgb(255 255 255)", contrast: "rgb(0 0 0)" };
 
-// An analysed image: its picture, and the lesions of the answer, all in upright source pixels.
+// An analysed image: its picture, and the lesions of the answer, all in upright source pixels. The most
+// severe lesions come first; their numbers are by falling score, as in the answer.
 export class Study {
   constructor(answer, levels, lesions, { name, time }) {
-    Object.assign(this, { answer, levels, lesions, name, time });
+    Object.assign(this, { answer, levels, lesions: bySeverity(lesions), name, time });
     this.width = levels.width;
     this.height = levels.height;
   }
@@ -73,11 +75,6 @@ export class Study {
   release() {
     this.levels.release();
   }
-}
-
-function numberOfClasses({ metrics, detections }) {
-  const ids = detections.map((detection) => detection.class_id + 1);
-  return Math.max(Object.keys(metrics.class_distribution).length, ...ids);
 }
 
 function lesionOf(detection, width, height, classCount) {

@@ -19,7 +19,8 @@ const ZOOM_STEP = 1.4; // of a button or a key
 
 // Shows a study: the image with its lesions, the list of these, what is measured, and what a reviewer
 // says. Dispatches "select" and "hover" with the { id } of the lesion that a person chose or points at,
-// or null, and "shown" with { hidden, total } when what is visible has changed.
+// or null, "shown" with { hidden, total } when what is visible has changed, and "scale" when the person
+// gives another one.
 export class Viewer extends EventTarget {
   #root;
   #study = null;
@@ -27,7 +28,6 @@ export class Viewer extends EventTarget {
   #selected = null;
   #annotations = null;
   #captions;
-  #isScaling = false; // whether the ruler's line is drawn for the scale
   #screen;
   #link;
   #appearance;
@@ -194,7 +194,7 @@ export class Viewer extends EventTarget {
     style: () => this.#hasLesions && this.#appearance.switchStyle(),
     original: () => this.#appearance.switchOriginal(),
     ruler: () => this.#switchRuler(),
-    scale: () => this.#panels.toggle("scale") && this.#measuring.show(),
+    scale: () => this.#panels.toggle("scale") && this.#measuring.ask(),
     help: () => this.#panels.toggle("help"),
     next: () => this.#step(1),
     previous: () => this.#step(-1),
@@ -206,14 +206,14 @@ export class Viewer extends EventTarget {
     measuring.addEventListener("change", () => this.invalidate());
     measuring.addEventListener("quit", () => this.#switchRuler());
     measuring.addEventListener("draw", () => this.#drawScale());
-    measuring.addEventListener("measured", () => {
-      if (this.#isScaling) this.#actions.scale();
-      this.#isScaling = false;
-    });
+    measuring.addEventListener("ask", () => this.#actions.scale());
     measuring.addEventListener("scale", () => {
       this.#list.measure();
+      this.#panels.close();
+      if (this.#screen.tool === this.#measuring.ruler) this.use(null, null);
+      else this.#showState();
       this.invalidate();
-      this.#showState();
+      this.dispatchEvent(new Event("scale"));
     });
     return measuring;
   }
@@ -224,7 +224,6 @@ export class Viewer extends EventTarget {
     this.#panels.close();
     if (this.#screen.tool === null) this.#switchRuler();
     else this.focus();
-    this.#isScaling = true;
   }
 
   // What a person selects, the page is told.
@@ -273,7 +272,7 @@ export class Viewer extends EventTarget {
   #switchRuler() {
     const { tool } = this.#screen;
     if (tool !== null && tool !== this.#measuring.ruler) return; // an outline is being edited
-    this.#isScaling = false;
+    this.#measuring.isScaling = false;
     this.use(tool === null ? this.#measuring.ruler : null, null);
     this.announce(message(tool === null ? "ruler.start" : "ruler.end"));
     if (tool === null) this.focus();
