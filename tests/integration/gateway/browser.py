@@ -34,7 +34,7 @@ async def opened(chromium: Browser, url: str, **options: Any) -> AsyncIterator[P
     await page.goto(url)
     yield page
     await context.close()
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 async def cut_off(page: Page) -> list[str]:
