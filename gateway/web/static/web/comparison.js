@@ -39,18 +39,19 @@ export class Comparison extends EventTarget {
     this.#root.hidden = false;
     this.#offer(other, choices);
     const isComplete = images.every(({ result }) => result);
-    this.#fill(isComplete ? images : []);
+    this.#table.hidden = !isComplete;
+    if (isComplete) this.#fill(images);
     this.#note.textContent = isComplete ? [unitNote(images), modelNote(images)].join(" ").trim() : "";
   }
 
   hide() {
     this.#root.hidden = true;
     this.#offer(null, []);
-    this.#fill([]);
+    this.#table.tHead.replaceChildren();
+    this.#table.tBodies[0].replaceChildren();
   }
 
   #fill(images) {
-    this.#table.hidden = images.length === 0;
     const head = document.createElement("tr");
     head.append(headCell(message("compare.class")), ...images.map((image) => imageCell(image, timesOf(images))));
     this.#table.tHead.replaceChildren(head);
