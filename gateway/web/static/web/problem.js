@@ -43,7 +43,7 @@ export function isFinal(error) {
 
 // Return in a few words why an image was not analysed.
 export function shortReason(error) {
-  if (error instanceof Refusal) return error.problem.title;
+  if (error instanceof Refusal) return translatedTitle(error.problem) ?? error.problem.title;
   if (error instanceof UnreadableFile) return message("reason.unreadable");
   if (error instanceof Stalled) return message("reason.stalled");
   return message(error instanceof Unreachable ? "reason.unreachable" : "reason.unclear");
@@ -64,10 +64,17 @@ export function explain(error) {
   return [text("p", message("problem.unclear"))];
 }
 
-// Return what the error is, by its code: the service itself speaks English, for programs.
+// Return what the error is.
 function title(problem) {
-  const key = `error.${problem.code}`;
-  return isMessage(key) ? text("strong", message(key)) : asItCame("strong", problem.title, problem);
+  const translated = translatedTitle(problem);
+  return translated === null ? asItCame("strong", problem.title, problem) : text("strong", translated);
+}
+
+// Return the title by the problem's code: the service itself speaks English, for programs. Null where
+// the code is unknown.
+function translatedTitle({ code }) {
+  const key = `error.${code}`;
+  return isMessage(key) ? message(key) : null;
 }
 
 // Return what a clinician can do about an answer.
@@ -79,7 +86,7 @@ function advice({ status, problem: { code } }) {
 
 // Return the details, where the reader speaks English or the title says nothing in their language.
 function details(problem) {
-  const isEnough = language !== "en" && isMessage(`error.${problem.code}`);
+  const isEnough = language !== "en" && translatedTitle(problem) !== null;
   return isEnough ? [] : [asItCame("p", problem.detail ?? "", problem)];
 }
 
