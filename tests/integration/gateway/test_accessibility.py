@@ -81,6 +81,7 @@ async def test_workplace_in_another_language(
     ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
     url = f"http://127.0.0.1:{gateway.port}/"
     async with opened(chromium, url, locale="fr", viewport={"width": 390, "height": 844}) as page:
+        await page.locator("#key-details summary").click()
         await page.locator("#key").fill(key.removeprefix("X-API-Key: "))
         await choose(page, a=jpeg(640, 480))
         await page.locator("#submit").click()

@@ -237,11 +237,11 @@ async def test_line_on_images_is_of_all_that_are_there(page: Page, key: str, ing
     await page.get_by_role("button", name="Find lesions").click()
     await expect(line).to_have_text("Choose an image first.")
     await find_lesions(page, a=FIRST)
-    await expect(line).to_have_text("a.jpg: 1 lesion found.")
+    await expect(line).to_have_text("a.jpg. 1 lesion found: HSIL.")
     await choose(page, b=SECOND)
     await expect(line).to_have_text("1 of 2 images are analysed.")
     await page.get_by_role("button", name="Remove b.jpg").click()
-    await expect(line).to_have_text("a.jpg: 1 lesion found.")
+    await expect(line).to_have_text("a.jpg. 1 lesion found: HSIL.")
 
 
 async def examination_ids(page: Page) -> list[str]:

@@ -65,16 +65,18 @@ async def test_sizes_are_in_the_unit_of_the_screen_and_say_where_from(page: Page
     await page.emulate_media(media="screen")
     await page.get_by_role("button", name="Close").click()
     await pane(page).get_by_role("button", name="Scale").click()
+    await pane(page).locator(".viewer-scale-other summary").click()
     field = pane(page).locator(".viewer-scale-pixel input")
     await field.fill("0.05")
     await field.press("Enter")
-    size = await pane(page).locator(".viewer-lesions .viewer-size").first.inner_text()
+    first = pane(page).locator(".viewer-lesions li").filter(has_text="HSIL")
+    area, diameter = (await first.locator(".viewer-size").inner_text()).split(", ")
     await page.keyboard.press("Escape")
     await open_report(page)
     await print_report(page)
-    assert "mm²" in size
-    await expect(row).to_contain_text(size)
-    await expect(row).to_contain_text(re.compile(r"\d mm\D"))
+    assert "mm²" in area
+    await expect(row).to_contain_text(area)
+    await expect(row).to_contain_text(diameter.removesuffix(" across"))
     await expect(page.locator("#report .scale")).to_contain_text("0.05 mm per pixel")
 
 

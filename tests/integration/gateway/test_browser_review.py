@@ -252,7 +252,7 @@ async def test_correction_of_outline_is_undone(page: Page, ingress: FakeIngress)
     await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
     for key in ("n", "ArrowLeft", "ArrowLeft", "Enter"):
         await page.keyboard.press(key)
-    row = pane(page).locator(".viewer-lesions li").first
+    row = pane(page).locator(".viewer-lesions li").filter(has_text="HSIL")
     await expect(row).to_contain_text("Review: outline corrected")
     await lesion(page, 1).get_by_role("button", name="Undo the correction").click()
     await expect(row).not_to_contain_text("Review:")

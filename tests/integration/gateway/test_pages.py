@@ -56,6 +56,7 @@ def test_openapi_document_describes_api(gateway: Gateway):
     assert set(document["paths"]) == {
         "/predict/",
         "/usage/",
+        "/records/feedback",
         "/records/{request_id}",
         "/records/{request_id}/feedback",
         "/records/{request_id}/report.pdf",
@@ -86,6 +87,7 @@ def test_openapi_document_names_operations_tags_and_key(gateway: Gateway):
         "record": ["usage"],
         "feedback": ["feedback"],
         "give_feedback": ["feedback"],
+        "image_reviews": ["feedback"],
         "report": ["feedback"],
         "healthz": ["health"],
         "readyz": ["health"],

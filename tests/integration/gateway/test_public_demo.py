@@ -108,6 +108,7 @@ def test_all_pages_of_demo_are_known_to_tests_of_banner():
         "records/<uuidstr:request_id>",
         *["records/<uuidstr:request_id>/feedback"] * 2,  # to read and to give it
         "records/<uuidstr:request_id>/report.pdf",
+        "records/feedback",
         *("session/", "usage/"),
     ]
 
@@ -132,6 +133,7 @@ def test_nobody_can_sign_in_or_administrate(demo: Gateway, path, method):
         "/records/00000000-0000-0000-0000-000000000001",
         "/records/00000000-0000-0000-0000-000000000001/feedback",
         "/records/00000000-0000-0000-0000-000000000001/report.pdf",
+        "/records/feedback",
     ],
 )
 def test_public_key_reads_no_record(demo: Gateway, demo_key: str, path):

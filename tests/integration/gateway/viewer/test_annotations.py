@@ -103,9 +103,9 @@ async def test_relabelled_lesion_has_colour_of_new_class_and_both_labels(page: P
         }"""
     )
     assert await colour_at(page, *DISCS[2][2:4]) == VIOLET
-    row = page.locator(".viewer-row").nth(2)
+    row = page.locator(".viewer-row").filter(has_text="LSIL")
     await expect(row).to_have_accessible_name(
-        "Lesion 3 LSIL Score 75.0 % 11,304 pixels Review: carcinoma"
+        "Lesion 3 LSIL Score 75.0 % 11,304 pixels, 121 pixels across Review: carcinoma"
     )
 
 
@@ -120,7 +120,9 @@ async def test_corrected_outline_is_drawn_over_that_of_model(page: Page):
     own = await colours_along(page, y, x + radius - 5, x + radius + 5)
     assert own.min(axis=0).max() < 110, "the border of the model's own outline"
     assert await colour_at(page, x, y) != GREY
-    await expect(page.locator(".viewer-lesions li").nth(2)).to_contain_text("outline corrected")
+    await expect(page.locator(".viewer-lesions li").filter(has_text="LSIL")).to_contain_text(
+        "outline corrected"
+    )
     # Within the corrected outline, and beside the model's.
     await page.mouse.click(*await on_screen(page, x - 75, y - 75))
     assert (await page.evaluate("events"))[-1] == ["select", {"id": 2}]
@@ -135,8 +137,8 @@ async def test_missed_lesion_is_no_lesion_of_model(page: Page):
     picture = page.get_by_role("img", name="scan.jpg: 4 lesions are shown.")
     await expect(picture).to_have_accessible_name(
         "scan.jpg: 4 lesions are shown. Lesion 1: carcinoma, score 97.0 %. Review: no lesion. "
-        "Lesion 2: HSIL, score 90.0 %. Lesion 3: LSIL, score 75.0 %. Lesion 4: HSIL, score "
-        "60.0 %. Missed lesion A: LSIL, drawn in the review."
+        "Lesion 2: HSIL, score 90.0 %. Lesion 4: HSIL, score 60.0 %. Lesion 3: LSIL, score "
+        "75.0 %. Missed lesion A: LSIL, drawn in the review."
     )
 
 
@@ -152,7 +154,7 @@ async def test_missed_lesion_is_selected_by_click_and_last_by_keys(page: Page):
         "Missed lesion A: LSIL, drawn in the review."
     )
     await page.locator(".viewer-picture").focus()
-    for key, lesion in (("n", 0), ("p", "missed"), ("p", 3)):
+    for key, lesion in (("n", 0), ("p", "missed"), ("p", 2)):
         await page.keyboard.press(key)
         assert (await page.evaluate("events"))[-1] == ["select", {"id": lesion}]
 
