@@ -205,6 +205,7 @@ async def test_all_failed_images_can_be_tried_again(page: Page, key: str, ingres
     await send(page, key, a=FIRST, b=SECOND, c=THIRD)
     await expect(page.locator("#progress")).to_have_text("1 of 3 images are analysed. 2 failed.")
     await choose(page, d=FIRST)
+    await expect(card(page, "d.jpg")).to_have_attribute("data-state", "waiting")
     fails = False
     await page.get_by_role("button", name="Retry 2 failed").click()
     await expect(page.locator("#progress")).to_have_text("3 of 4 images are analysed.")
