@@ -12,9 +12,19 @@ def described(model: type[BaseModel]) -> list[dict[str, Any]]:
     schema = model.model_json_schema()
     required = schema.get("required", [])
     return [
-        {"in": "query", "name": name, "required": name in required, "schema": values}
+        {"in": "query", "name": name, "required": name in required, "schema": _said(values)}
         for name, values in schema["properties"].items()
     ]
+
+
+def _said(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter without null, which no query can say."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    others = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    kind: dict[str, Any] = kinds[0]
+    return kind | others
 
 
 def pairs_of(query_string: bytes) -> list[tuple[str, str]]:
