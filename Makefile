@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo torch images space messages test test-faults test-images test-nodes test-rollouts screenshots coverage mutants fuzz check bench clean
+.PHONY: demo torch images space messages test test-faults test-images test-nodes test-rollouts test-slow screenshots coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
@@ -62,6 +62,10 @@ test-nodes: $(READY)
 # A few minutes: a candidate beside a running stack, rolled back for its lesions and for hanging.
 test-rollouts: $(READY)
 	$(BIN)/pytest -m rollouts tests/e2e
+
+# Some minutes: the model watch on a running stack, and candidates and drained nodes on Ray clusters.
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
 
 # The pictures of the pages in README and docs, which the tests hold to the pages as they are.
 screenshots: $(READY)

@@ -195,6 +195,7 @@ def test_killed_up_leaves_no_process(tmp_path):
         assert list(up.temp.iterdir()) == [], "the next start removes what the killed one left"
 
 
+@pytest.mark.slow
 def test_two_stacks_serve_side_by_side_over_https(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.up import Up, manage, running
 from weights.recipe.dataset import write_dataset
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 IMAGES = 60
 # Of no split that the demo was trained, validated or measured on.

@@ -19,7 +19,7 @@ from tests.integration.ray_cluster import (
 from tests.integration.small_bundles import pack_bundles
 from tests.waiting import until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

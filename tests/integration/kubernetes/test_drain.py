@@ -13,7 +13,7 @@ import yaml
 from serve_app.paths import ROOT
 from tests.integration.kubernetes.manifests import FOLDER, Manifest
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def worker_container() -> Manifest:

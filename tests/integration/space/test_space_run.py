@@ -98,7 +98,7 @@ def test_image_above_limit_is_refused(space: Space):
 
 def test_page_answers_example_in_frame_of_hub(space: Space, tmp_path: Path):
     if not CHROMIUM.is_file():
-        pytest.skip("Chromium is not installed (Debian: chromium)")
+        pytest.skip("Chromium is not installed (Debian: chromium-headless-shell)")
     with running_hub(space.url, tmp_path) as arguments, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(CHROMIUM), args=[*QUIET, *arguments]
