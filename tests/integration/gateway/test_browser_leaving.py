@@ -114,6 +114,22 @@ async def test_unsaved_review_is_named_before_it_is_lost(page: Page, ingress: Fa
     await expect(cards(page)).to_have_count(0)
 
 
+async def test_open_outline_is_named_before_it_is_lost(page: Page, ingress: FakeIngress):
+    await review_lesion(page)
+    lesion = pane(page).get_by_role("group", name="Lesion 1,")
+    await lesion.get_by_text("Accept").click()
+    await pane(page).get_by_role("button", name="Save review").click()
+    await expect(pane(page).locator(".saved")).to_have_text("Saved as version 1.")
+    await pane(page).get_by_role("button", name="Draw its outline").click()
+    dialog = page.get_by_role("dialog")
+    await page.get_by_role("button", name="Remove scan.jpg").click()
+    await expect(dialog).to_contain_text(UNSAVED)
+    await dialog.get_by_role("button", name="Keep it").click()
+    await pane(page).locator('[data-edit="cancel"]').click()
+    await page.get_by_role("button", name="Remove scan.jpg").click()
+    await expect(cards(page)).to_have_count(0)
+
+
 async def test_sign_out_goes_on_where_person_agrees(page: Page, ingress: FakeIngress):
     await review_lesion(page)
     asked: list[str] = []

@@ -148,6 +148,14 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
     assert before != after
 
 
+async def test_outline_that_was_not_changed_is_no_correction(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await pane(page).locator('.viewer-editor [data-edit="done"]').click()
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).not_to_be_checked()
+    await expect(review(page).get_by_role("button", name="Save review")).to_be_disabled()
+
+
 async def test_review_that_was_saved_elsewhere_is_not_overwritten(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Accept").click()

@@ -11,6 +11,7 @@ export class Draft extends EventTarget {
   // of their letters; null where the person has not said whether any was missed, which is not "none".
   missed = null;
   isChanged = false;
+  isDrawing = false; // whether an outline is open that is no part of this yet
   #verdicts = new Map();
   #own; // the model's outline of each lesion, as it is sent
 

@@ -48,9 +48,10 @@ export class Drafts extends EventTarget {
     this.#read.delete(result);
   }
 
-  // Return whether something was said about the result that is not saved.
+  // Return whether something was said about the result, or is drawn, that is not saved.
   isUnsaved(result) {
-    return this.#read.get(result)?.isChanged ?? false;
+    const draft = this.#read.get(result);
+    return draft !== undefined && (draft.isChanged || draft.isDrawing);
   }
 
   // Ask the service again what met the end of the session. Returns the promises of the drafts that

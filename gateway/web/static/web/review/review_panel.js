@@ -31,6 +31,8 @@ export class ReviewPanel extends EventTarget {
     this.#viewer = viewer;
     this.#drafts = drafts;
     this.#editor = new OutlineEditor(viewer);
+    this.#editor.addEventListener("open", () => (this.#draft.isDrawing = true));
+    this.#editor.addEventListener("end", () => (this.#draft.isDrawing = false));
     this.#editor.addEventListener("outline", ({ detail }) => this.#takeOutline(detail));
     viewer.addEventListener("select", ({ detail }) => this.#mark(detail.id));
     viewer.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
@@ -221,7 +223,8 @@ export class ReviewPanel extends EventTarget {
     this.#viewer.editorBar.closest(".viewer").scrollIntoView({ block: "start" });
   }
 
-  #takeOutline({ id, segmentation }) {
+  #takeOutline({ id, segmentation, isChanged }) {
+    if (!isChanged) return; // nothing is corrected
     if (id === null) this.#draft.addMissed(this.#part(".missed-class").value, segmentation);
     else this.#draft.correct(id, segmentation);
   }

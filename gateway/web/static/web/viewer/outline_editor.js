@@ -4,8 +4,9 @@ import { OutlineTool } from "./outline_tool.js";
 import { editable, problemOf, segmentationOf } from "./segmentation.js";
 
 // Edits the outline of a lesion in a viewer, or draws that of a new one, by mouse, touch or keys.
-// Dispatches "outline" with { id, segmentation }: the lesion's id, or null for a new one, and COCO's
-// segmentation lists in upright source pixels; or "cancel".
+// Dispatches "outline" with { id, segmentation, isChanged }: the lesion's id, or null for a new one, and
+// COCO's segmentation lists in upright source pixels; or "cancel". Before these it dispatches "end", and "open"
+// when it begins.
 export class OutlineEditor extends EventTarget {
   #viewer;
   #bar;
@@ -83,6 +84,7 @@ export class OutlineEditor extends EventTarget {
     this.#viewer.focus();
     this.#show();
     this.#viewer.announce(`${this.#part(".help").textContent} ${this.#part(".keys").textContent}`);
+    this.dispatchEvent(new Event("open"));
   }
 
   #listen(tool) {
@@ -104,7 +106,7 @@ export class OutlineEditor extends EventTarget {
       this.#say(`edit.${problem}`);
       return;
     }
-    const detail = { id: this.#lesion?.id ?? null, segmentation: segmentationOf(tool.loops) };
+    const detail = { id: this.#lesion?.id ?? null, segmentation: segmentationOf(tool.loops), isChanged: tool.canUndo };
     this.#close("edit.done");
     this.dispatchEvent(new CustomEvent("outline", { detail }));
   }
@@ -112,6 +114,7 @@ export class OutlineEditor extends EventTarget {
   #close(key) {
     this.#tool = null;
     this.#lesion = null;
+    this.dispatchEvent(new Event("end"));
     this.#bar.hidden = true;
     this.#viewer.use(null, null);
     this.#viewer.announce(message(key));
