@@ -83,10 +83,11 @@ export function shareOf(pixels) {
   return ENDS / pixels;
 }
 
-// Return a number without the digits that may be wrong by more than three, and with at least one digit.
+// Return a number to the place of the first digit of its uncertainty, as measurements are written, and
+// with at least one digit.
 function rounded(value, uncertainty) {
   if (value === 0) return written(0);
-  const digit = Math.min(Math.round(Math.log10(uncertainty)), Math.floor(Math.log10(value)));
+  const digit = Math.min(Math.floor(Math.log10(uncertainty)), Math.floor(Math.log10(value)));
   const place = Math.max(digit, -MOST_DECIMALS);
   return written(Math.round(value / 10 ** place) * 10 ** place, Math.max(0, -place));
 }
