@@ -1,4 +1,4 @@
-"""What every replica does first, whatever its stage."""
+"""The start of every replica, whatever its stage: tracing, and a candidate's priority."""
 
 import os
 from contextlib import suppress
@@ -17,8 +17,8 @@ _NICENESS = 19
 def start_replica() -> None:
     """Start tracing, and let a candidate's replica give way to others on its machine.
 
-    So a candidate that loads its model, or is asked for comparisons, hardly slows the clients of
-    the stable application. The processes that decode images are the replica's, and give way, too.
+    So a candidate that loads its model or computes an answer takes less of a core that the stable
+    application wants. The processes that decode images are the replica's, and give way, too.
     """
     start_tracing()
     if _application() == CANDIDATE:

@@ -1,4 +1,4 @@
-"""Who reviewed an image before, by its SHA-256, whichever answers it got."""
+"""The reviews of an image, found by its SHA-256 among all answers that it got."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,7 +15,7 @@ from gateway.reviews.standing import Standing, reviewed_records, standings_by_re
 
 
 class ImageReview(BaseModel):
-    """Who reviewed one answer on the image, and of which model that answer is.
+    """One person's review of an answer on the image, and the model that the answer is of.
 
     What was said is the answer of `GET /records/{request_id}/feedback`.
     """

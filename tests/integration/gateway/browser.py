@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from playwright.async_api import Browser, Frame, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Frame, Locator, Page, expect
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
@@ -18,12 +18,17 @@ from tests.integration.gateway.test_sessions import PASSWORD
 from tests.quality import statistics
 
 Answer = tuple[int, bytes]
+Prepare = Callable[[BrowserContext], Awaitable[None]]
 
 
 @asynccontextmanager
-async def opened(chromium: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
+async def opened(
+    chromium: Browser, url: str, prepare: Prepare | None = None, **options: Any
+) -> AsyncIterator[Page]:
     """Open a page in a context of its own. No script of it may fail, and no policy may stop it."""
     context = await chromium.new_context(**options)
+    if prepare is not None:
+        await prepare(context)
     complaints: list[str] = []
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     context.on(

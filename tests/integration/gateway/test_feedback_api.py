@@ -203,9 +203,7 @@ def test_reviews_of_the_same_image_are_found_by_digest(gateway: Gateway, key, re
     assert [(each["by"], each["mine"]) for each in seen["reviews"]] == [(review["by"], False)]
 
 
-def test_reviews_of_an_image_need_a_scope_and_stay_in_the_organisation(
-    gateway: Gateway, key, reviewer
-):
+def test_reviews_of_image_need_scope_and_stay_in_organisation(gateway: Gateway, key, reviewer):
     answer = gateway.predict(IMAGE, key).json()
     post(gateway, answer["request_id"], {"lesions": [ACCEPTED]}, reviewer)
     path = f"/records/feedback?image_sha256={answer['image']['sha256']}"
