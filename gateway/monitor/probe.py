@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gateway.environment import ProbeSettings
 from gateway.monitor.golden import GoldenCase, GoldenSet
 from gateway.monitor.models import ProbeRun
-from gateway.predict.upstream import is_tls_error
+from gateway.predict.exchange import is_tls_error
 from pipeline.bundle.golden import compare, is_comparable
 from pipeline.errors import BundleError, LesionserveError
 from pipeline.schemas import Prediction, PredictOptions, Problem

@@ -26,7 +26,7 @@ from tests.integration.gateway.client import BOUNDARY, form, jpeg, part
 from tests.integration.gateway.ingress import prediction
 from tests.unit.gateway.metric_values import changes, value
 from tests.unit.gateway.predict.test_tracing import TRACE, TRACEPARENT, exporter
-from tests.unit.gateway.predict.test_upstream import Wire
+from tests.unit.gateway.predict.wire import Wire
 
 __all__ = ["exporter"]
 

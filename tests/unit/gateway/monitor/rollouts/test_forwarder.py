@@ -26,7 +26,7 @@ from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import prediction
 from tests.unit.gateway.metric_values import changes
 from tests.unit.gateway.monitor.rollouts.examples import CANDIDATE, STABLE, begun
-from tests.unit.gateway.predict.test_upstream import Wire
+from tests.unit.gateway.predict.wire import Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,7 @@ from gateway.monitor.rollouts.schedule import RolloutSchedule
 from gateway.predict.upstream import Upstream
 from tests.unit.gateway.metric_values import value
 from tests.unit.gateway.monitor.rollouts.examples import CANDIDATE, STABLE, started
-from tests.unit.gateway.predict.test_upstream import Wire
+from tests.unit.gateway.predict.wire import Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
