@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from gateway.reviews.outlines import Box, Outline, Side, bounds_of
+from pipeline.image.gradability import Reason as QualityReason
 from pipeline.schema import Label
 
 # More lesions than any model reports of an image.
@@ -23,19 +24,7 @@ _MOST_MISSED = 100
 LONGEST_COMMENT = 500
 
 # The reasons of `quality.reasons` in answers, and any other.
-Reason = Literal[
-    "too_dark",
-    "too_bright",
-    "overexposed",
-    "glare",
-    "low_contrast",
-    "out_of_focus",
-    "noisy",
-    "colour_cast",
-    "dark_corners",
-    "too_small",
-    "other",
-]
+Reason = Literal[QualityReason, "other"]
 
 # Unicode's categories of control characters, surrogates, and separators of lines and paragraphs.
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})

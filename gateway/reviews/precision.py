@@ -81,14 +81,14 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class AnsweringModel:
     """A model that answers: its bundle, and its classes."""
 
     bundle_sha256: str
     labels: frozenset[str]
 
 
-def model_in_use() -> ServedModel | None:
+def model_in_use() -> AnsweringModel | None:
     """Return the model of most of the last answers to clients, or None without any; blocking."""
     answers = Record.objects.filter(state=State.SUCCEEDED, source=Source.CLIENT)
     # An answer whose lesions were withheld names no classes.
@@ -98,10 +98,10 @@ def model_in_use() -> ServedModel | None:
     if not last:
         return None
     [(digest, _)] = Counter(digest for digest, _ in last).most_common(1)
-    return ServedModel(digest, frozenset(dict(last)[digest]))
+    return AnsweringModel(digest, frozenset(dict(last)[digest]))
 
 
-def judged_models() -> list[ServedModel]:
+def judged_models() -> list[AnsweringModel]:
     """Return the models with a verdict, the one of the latest answer first; blocking."""
     verdicts = Verdict.objects.filter(replaced_at=None, record__source=Source.CLIENT)
     models = verdicts.order_by("-record__received_at").values_list(
@@ -110,11 +110,11 @@ def judged_models() -> list[ServedModel]:
     labels: dict[str, frozenset[str]] = {}
     for digest, class_counts in models.iterator():
         labels.setdefault(digest, frozenset(class_counts))
-    return [ServedModel(digest, of_model) for digest, of_model in labels.items()]
+    return [AnsweringModel(digest, of_model) for digest, of_model in labels.items()]
 
 
 def precision_in_use(
-    model: ServedModel, organisation: Organisation | None = None
+    model: AnsweringModel, organisation: Organisation | None = None
 ) -> dict[str, Precision]:
     """Return the precision of each class with a verdict; blocking. By default of everybody's."""
     verdicts = Verdict.objects.filter(

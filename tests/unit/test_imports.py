@@ -118,6 +118,7 @@ OPEN_TO_GATEWAY = (
     "pipeline.schemas",
     "pipeline.observation",
     "pipeline.comparison",
+    "pipeline.image.gradability",
     "pipeline.image.inspect",
     "pipeline.image.limits",
     "pipeline.bundle.golden",  # needs pycocotools, which the gateway has for it

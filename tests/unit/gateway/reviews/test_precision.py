@@ -8,8 +8,8 @@ from gateway.audit.models import Record, Source
 from gateway.betting import share_bounds
 from gateway.reviews.precision import (
     ALPHA,
+    AnsweringModel,
     Precision,
-    ServedModel,
     model_in_use,
     precision_in_use,
     refresh_precision,
@@ -27,7 +27,7 @@ from tests.unit.gateway.reviews.records import (
 
 pytestmark = pytest.mark.django_db
 
-MODEL = ServedModel(BUNDLE, frozenset({"LSIL", "HSIL", "carcinoma"}))
+MODEL = AnsweringModel(BUNDLE, frozenset({"LSIL", "HSIL", "carcinoma"}))
 
 
 def answered(counts: dict[str, int] | None = None, **changes: object) -> Record:
@@ -123,7 +123,7 @@ def test_bounds_are_a_confidence_sequence_shared_among_classes():
 def test_many_lesions_of_few_images_prove_little():
     """Ten wrong lesions on one image are one wrong case, not ten."""
     give(answered({"LSIL": 10}), *(rejected(number) for number in range(10)))
-    alone = precision_in_use(ServedModel(BUNDLE, frozenset({"LSIL"})))["LSIL"]
+    alone = precision_in_use(AnsweringModel(BUNDLE, frozenset({"LSIL"})))["LSIL"]
     assert alone.high > 0.99
 
 
