@@ -8,6 +8,7 @@ from pipeline.engines.base import Engine
 from pipeline.engines.portable.engine import PortableEngine
 from pipeline.engines.portable.frequent import FrequentShapes
 from pipeline.engines.portable.static.runner import StaticRunner
+from pipeline.instances import Instances
 from tests.devices import needs_gpu
 from tests.models import open_compiled
 from tests.parity.case import CASES, Case, assert_expected, assert_same_embedding
@@ -51,16 +52,32 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(
-    case: Case, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Engine:
+@pytest.fixture(scope="module")
+def weights(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The case's checkpoint in a folder of its own, beside which an engine may leave files."""
     scratch = tmp_path_factory.mktemp("weights")
-    weights = case.weights(scratch)
-    if weights.parent != scratch:
-        weights = Path(shutil.copy(weights, scratch))
+    path = case.weights(scratch)
+    return path if path.parent == scratch else Path(shutil.copy(path, scratch))
+
+
+@pytest.fixture(scope="module")
+def embeddings(case: Case, weights: Path) -> list[Instances]:
+    """What the portable engine says of each image alone."""
+    reference = PortableEngine.open(case.config, weights)
+    inputs = case.inputs().values()
+    return [reference.predict([model_input])[0] for _, model_input in inputs]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(case: Case, weights: Path, request: pytest.FixtureRequest) -> Engine:
     engine: Engine = request.param(case.config, weights)
     return engine
+
+
+@pytest.fixture(scope="module")
+def batch(case: Case, engine: Engine) -> list[Instances]:
+    """What the engine says of all images at once."""
+    return engine.predict([model_input for _, model_input in case.inputs().values()])
 
 
 def test_single_image_matches_detectron2(case: Case, engine: Engine) -> None:
@@ -69,18 +86,15 @@ def test_single_image_matches_detectron2(case: Case, engine: Engine) -> None:
         assert_expected(case.expected[name], source, model_input, instances)
 
 
-def test_batch_of_all_images_matches_detectron2(case: Case, engine: Engine) -> None:
-    inputs = case.inputs()
-    batch = engine.predict([model_input for _, model_input in inputs.values()])
-    for (name, (source, model_input)), instances in zip(inputs.items(), batch, strict=True):
+def test_batch_of_all_images_matches_detectron2(case: Case, batch: list[Instances]) -> None:
+    for (name, (source, model_input)), instances in zip(case.inputs().items(), batch, strict=True):
         assert_expected(case.expected[name], source, model_input, instances)
 
 
-def test_embedding_is_the_same_in_each_engine(case: Case, engine: Engine, tmp_path: Path) -> None:
-    inputs = [model_input for _, model_input in case.inputs().values()]
-    reference = PortableEngine.open(case.config, case.weights(tmp_path))
-    for model_input, instances in zip(inputs, engine.predict(inputs), strict=True):
-        (expected,) = reference.predict([model_input])
+def test_embedding_is_the_same_in_each_engine(
+    embeddings: list[Instances], batch: list[Instances]
+) -> None:
+    for instances, expected in zip(batch, embeddings, strict=True):
         assert_same_embedding(instances, expected)
 
 
