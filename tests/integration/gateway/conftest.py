@@ -13,14 +13,16 @@ from tests.integration.gateway.postgres import Postgres, binaries, running_postg
 from tests.integration.gateway.servers import running_gateway, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _ingress() -> Iterator[FakeIngress]:
     fake = FakeIngress()
     with serving(fake, lifespan="off") as fake.port:
         yield fake
 
 
-@pytest.fixture(scope="session")
+# Its tasks read the database between tests, too, where pytest-django refuses them and they log it:
+# no longer than this folder's tests, for CPython 3.11 parses source in two threads wrongly then.
+@pytest.fixture(scope="package")
 def _gateway(_ingress: FakeIngress, django_db_setup: None) -> Iterator[Gateway]:
     with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{_ingress.port}") as gateway:
         yield gateway
