@@ -63,7 +63,8 @@ test-nodes: $(READY)
 test-rollouts: $(READY)
 	$(BIN)/pytest -m rollouts tests/e2e
 
-# Some minutes: the model watch on a running stack, and candidates and drained nodes on Ray clusters.
+# Some minutes: the model watch on a running stack, candidates and drained nodes on Ray clusters, and workers
+# of the benchmarks.
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 

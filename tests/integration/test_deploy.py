@@ -32,6 +32,12 @@ def profile(cluster, bundles) -> Path:
     return profile
 
 
+def own_lines(stderr: str) -> str:
+    """Leave out Ray's warning of the clusters that other tests run meanwhile."""
+    lines = stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if "Found multiple active Ray instances" not in line)
+
+
 @pytest.mark.parametrize(
     ("bundle", "status", "reason"),
     [
@@ -46,7 +52,7 @@ def test_deploy_refuses_bundle_before_any_change(cluster, bundles, profile, bund
         answers = clients.stop()
     assert (done.returncode, reason in done.stderr) == (status, True), done.stderr
     assert "nothing was changed" in done.stderr
-    assert len(done.stderr) < 1200
+    assert len(own_lines(done.stderr)) < 1200
     assert_all_answered(answers, ["1"])
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,51 +28,69 @@ MakeDatabase = Callable[[], Database]
 _numbers = itertools.count()
 
 
-def sqlite_databases(folder: Path) -> MakeDatabase:
-    template = Database(f"sqlite:///{folder / 'template.sqlite3'}")
-    template.output("migrate", "-v0")
+@dataclass(frozen=True)
+class Databases:
+    """Make databases that are migrated: empty ones, and ones with a key, so with rows in both
+    trails' tables. What takes a command is done once, and copied."""
 
-    def make() -> Database:
+    empty: MakeDatabase
+    keyed: MakeDatabase
+
+
+def sqlite_databases(folder: Path) -> Databases:
+    def copy(template: str) -> Database:
         path = folder / f"{next(_numbers)}" / "gateway.sqlite3"
         path.parent.mkdir()
-        shutil.copy(folder / "template.sqlite3", path)
+        shutil.copy(folder / template, path)
         return Database(f"sqlite:///{path}")
 
-    return make
+    Database(f"sqlite:///{folder / 'empty'}").output("migrate", "-v0")
+    shutil.copy(folder / "empty", folder / "keyed")
+    Database(f"sqlite:///{folder / 'keyed'}").output("issue_key", "--name", "a clinic")
+    return Databases(partial(copy, "empty"), partial(copy, "keyed"))
 
 
-def postgres_databases(server: Postgres) -> MakeDatabase:
+def postgres_databases(server: Postgres) -> Databases:
+    def copy(template: str) -> Database:
+        return new_postgres_database(server, f"test{next(_numbers)}", template)
+
     new_postgres_database(server, "migrated").output("migrate", "-v0")
-    return lambda: new_postgres_database(server, f"test{next(_numbers)}", "migrated")
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def new_database(request, tmp_path_factory) -> MakeDatabase:
-    """Make an empty, migrated database."""
-    if request.param == "sqlite":
-        return sqlite_databases(tmp_path_factory.mktemp("databases"))
-    return postgres_databases(request.getfixturevalue("postgres"))
+    new_postgres_database(server, "keyed", "migrated").output("issue_key", "--name", "a clinic")
+    return Databases(partial(copy, "migrated"), partial(copy, "keyed"))
 
 
 @pytest.fixture(scope="module")
-def new_sqlite(tmp_path_factory) -> MakeDatabase:
-    return sqlite_databases(tmp_path_factory.mktemp("sqlite"))
+def of_sqlite(tmp_path_factory) -> Databases:
+    return sqlite_databases(tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def databases(request) -> Databases:
+    if request.param == "sqlite":
+        return request.getfixturevalue("of_sqlite")
+    return postgres_databases(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture
-def sqlite_database(new_sqlite: MakeDatabase) -> Database:
+def new_database(databases: Databases) -> MakeDatabase:
+    """Make an empty, migrated database."""
+    return databases.empty
+
+
+@pytest.fixture
+def database(databases: Databases) -> Database:
+    return databases.keyed()
+
+
+@pytest.fixture
+def new_sqlite(of_sqlite: Databases) -> MakeDatabase:
+    return of_sqlite.empty
+
+
+@pytest.fixture
+def sqlite_database(of_sqlite: Databases) -> Database:
     """A database with a key, for what does not depend on its kind."""
-    database = new_sqlite()
-    database.output("issue_key", "--name", "a clinic")
-    return database
-
-
-@pytest.fixture
-def database(new_database: MakeDatabase) -> Database:
-    """A database with a key, and so with rows in both trails' tables."""
-    database = new_database()
-    database.output("issue_key", "--name", "a clinic")
-    return database
+    return of_sqlite.keyed()
 
 
 def is_sqlite(database: Database) -> bool:

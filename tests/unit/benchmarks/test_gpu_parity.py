@@ -66,6 +66,7 @@ def test_lost_detections_are_counted(case: Case, engine: PortableEngine) -> None
     assert comparison == Comparison(False, comparison.detections, comparison.detections)
 
 
+@pytest.mark.slow
 def test_run_in_process_of_its_own_has_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
@@ -79,6 +80,7 @@ def test_run_in_process_of_its_own_has_a_row(
     assert step.result.notes == []
 
 
+@pytest.mark.slow
 def test_failing_execution_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_parity, "LOGS", tmp_path)
     step = StepFile(tmp_path / "step.json")

@@ -7,6 +7,7 @@ from benchmarks.gpu_step import child
 from cluster.paths import DEMO_BUNDLE, DEMO_IMAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["eager", "static"])
 def test_worker_runs_demo_on_a_cpu(tmp_path: Path, execution: str) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu_worker", str(DEMO_BUNDLE), str(DEMO_IMAGE)]
