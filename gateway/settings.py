@@ -7,6 +7,7 @@ from csp.constants import NONE, SELF
 from gateway.environment import Environment
 from gateway.errors import LOCKOUT_S
 from gateway.logs import configure
+from gateway.static_address import keep_for_good, static_address
 from pipeline.http.multipart import FRAME_BYTES
 
 ENVIRONMENT = Environment.read(os.environ)
@@ -199,14 +200,14 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-STATIC_URL = "/static/"
+STATIC_URL = static_address(Path(__file__).parent)
 STATIC_ROOT = Path(__file__).parent / "staticfiles"
 # The packages' own files, listed once at start: there is no collectstatic step, and no path of a
 # request reaches the file system.
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_AUTOREFRESH = False
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
-SERVESTATIC_MAX_AGE = 0  # revalidated each time: the page's modules must be of one version
+SERVESTATIC_ADD_HEADERS_FUNCTION = keep_for_good
 
 # Traces: where their spans are sent (None: there are none), and the share of requests to /predict/
 OTLP_ENDPOINT = ENVIRONMENT.otlp_endpoint

@@ -42,6 +42,7 @@ LAYERS = (
     "gateway.sign_in_variables",
     "gateway.environment",
     "gateway.logs",
+    "gateway.static_address",
     "gateway.terminal",
     "gateway.single_flight",
     "gateway.addresses",

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from playwright.async_api import Browser, BrowserContext, Frame, Locator, Page, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Frame,
+    Locator,
+    Page,
+    WebError,
+    expect,
+)
 
 from tests.integration.gateway.client import jpeg
 from tests.integration.gateway.ingress import FakeIngress, Sent
@@ -25,20 +34,42 @@ Prepare = Callable[[BrowserContext], Awaitable[None]]
 async def opened(
     chromium: Browser, url: str, prepare: Prepare | None = None, **options: Any
 ) -> AsyncIterator[Page]:
-    """Open a page in a context of its own. No script of it may fail, and no policy may stop it."""
+    """Open a page in a context of its own, as `opened_in` does."""
     context = await chromium.new_context(**options)
     if prepare is not None:
         await prepare(context)
+    async with opened_in(context, url) as page:
+        yield page
+    await context.close()
+
+
+@asynccontextmanager
+async def opened_in(context: BrowserContext, url: str) -> AsyncIterator[Page]:
+    """Open a page. No script of it may fail, and no policy may stop it.
+
+    At the end the context has no page and no cookie, and only its cache is left.
+    """
     complaints: list[str] = []
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    context.on(
-        "console",
-        lambda line: complaints.append(line.text) if "Content Security" in line.text else None,
-    )
+
+    def hear_error(error: WebError) -> None:
+        complaints.append(str(error.error))
+
+    def hear_line(line: ConsoleMessage) -> None:
+        if "Content Security" in line.text:
+            complaints.append(line.text)
+
+    context.on("weberror", hear_error)
+    context.on("console", hear_line)
     page = await context.new_page()
     await page.goto(url)
     yield page
-    await context.close()
+    for each in context.pages:
+        await each.close()
+    context.remove_listener("weberror", hear_error)
+    context.remove_listener("console", hear_line)
+    await context.clear_cookies()
+    await context.set_offline(False)
+    await context.set_extra_http_headers({})
     assert complaints == [], complaints
 
 

@@ -2,11 +2,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.chromium import CHROMIUM, QUIET
 from tests.clinics import issue_key
-from tests.integration.gateway.browser import opened
+from tests.integration.gateway.browser import opened, opened_in
 from tests.integration.gateway.client import Gateway
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.postgres import Postgres, binaries, running_postgres
@@ -68,8 +68,24 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    """One context for the pages of a module: opening a page takes mostly loading its scripts, which
+    the cache keeps."""
+    context = await chromium.new_context()
+    yield context
+    await context.close()
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+async def page(context: BrowserContext, gateway: Gateway) -> AsyncIterator[Page]:
     """The clinician's page, on which no script may fail."""
+    async with opened_in(context, f"http://127.0.0.1:{gateway.port}/") as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lone_page(chromium: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    """The clinician's page in a context of its own, of which a test may set the clock."""
     async with opened(chromium, f"http://127.0.0.1:{gateway.port}/") as page:
         yield page

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from asgiref.sync import sync_to_async
+from django.templatetags.static import static
 from playwright.async_api import Page, expect
 
 from gateway.audit.models import Record
@@ -256,11 +257,11 @@ async def test_page_rounds_scores_as_picture_does(page: Page):
     scores += [0.145, 0.285, 0.5725, 0.0045, 0.30000000000000004, 2**-20, 2**-30, 0.12345678]
     scores += [number / 10_000 for number in range(0, 10_001, 5)]
     shown = await page.evaluate(
-        """async (scores) => {
-          const { percent } = await import("/static/web/percent.js");
+        """async ([module, scores]) => {
+          const { percent } = await import(module);
           return scores.map(percent);
         }""",
-        scores,
+        [static("web/percent.js"), scores],
     )
     assert shown == [percent(score) for score in scores]
 

@@ -64,17 +64,19 @@ async def test_lost_connection_of_one_image_leaves_others(
     await expect(page.locator('.card[data-state="failed"]')).to_have_count(1)
 
 
-async def test_upload_that_stands_still_is_given_up(page: Page, key: str, ingress: FakeIngress):
-    await page.clock.install()
+async def test_upload_that_stands_still_is_given_up(
+    lone_page: Page, key: str, ingress: FakeIngress
+):
+    await lone_page.clock.install()
     held: list[Route] = []
     # The whole body is sent from the browser's view, so the answer's own limit holds.
-    await page.route("**/predict/?*", lambda route: held.append(route))
-    await send(page, key, a=FIRST)
+    await lone_page.route("**/predict/?*", lambda route: held.append(route))
+    await send(lone_page, key, a=FIRST)
     await becomes(lambda: len(held) == 1)
-    await expect(card(page, "a.jpg").locator("progress")).to_be_visible()
-    await page.clock.fast_forward(12 * 60 * 1000)
-    await expect(page.get_by_role("alert")).to_contain_text("The connection is too slow")
-    await expect(card(page, "a.jpg")).to_have_attribute("data-state", "failed")
+    await expect(card(lone_page, "a.jpg").locator("progress")).to_be_visible()
+    await lone_page.clock.fast_forward(12 * 60 * 1000)
+    await expect(lone_page.get_by_role("alert")).to_contain_text("The connection is too slow")
+    await expect(card(lone_page, "a.jpg")).to_have_attribute("data-state", "failed")
 
 
 async def test_slow_upload_goes_on(page: Page, key: str, ingress: FakeIngress):
@@ -105,3 +107,40 @@ async def test_images_wait_in_queue_while_service_starts(
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.get_by_role("alert")).to_contain_text("Wait a few seconds and try again.")
     await expect(card(page, "a.jpg")).to_be_visible()
+
+
+STATIC_OVER_NETWORK = """() => performance.getEntriesByType("resource")
+  .filter(({ name, transferSize }) => name.includes("/static/") && transferSize > 0)
+  .map(({ name }) => name)"""
+
+
+async def test_second_visit_loads_no_static_file(page: Page):
+    await expect(page.locator("#unstarted")).to_have_count(0)
+    await page.reload()
+    await expect(page.locator("#unstarted")).to_have_count(0)
+    assert await page.evaluate(STATIC_OVER_NETWORK) == []
+
+
+async def test_every_module_is_preloaded(lone_page: Page):
+    loaded, preloaded = await lone_page.evaluate(
+        """() => [
+          performance.getEntriesByType("resource").map(({ name }) => name),
+          [...document.querySelectorAll("link[rel=modulepreload]")].map(({ href }) => href),
+        ]"""
+    )
+    modules = {name for name in loaded if "/static/" in name and name.endswith(".js")}
+    not_imported = {"page.js", "drop_guard.js"}
+    assert len(preloaded) > 80
+    assert {name for name in modules if name.rpartition("/")[2] not in not_imported} == set(
+        preloaded
+    )
+
+
+async def test_page_without_one_of_its_modules_says_so(lone_page: Page):
+    await lone_page.route("**/viewer/hit.js", lambda route: route.abort())
+    await lone_page.reload()
+    await expect(lone_page.locator("#unstarted")).to_be_hidden()
+    await lone_page.evaluate("document.getAnimations().forEach((each) => each.finish())")
+    await expect(lone_page.locator("#unstarted")).to_have_text(
+        "This page is still loading. If it stays like this, load it again."
+    )

@@ -154,29 +154,29 @@ async def test_locked_page_can_be_cleared(page: Page, ingress: FakeIngress):
     await assert_removed(page, "removed")
 
 
-async def test_locked_page_removes_images_after_half_an_hour(page: Page, ingress: FakeIngress):
-    await page.clock.install()
-    await result_of_nurse(page)
-    await end_session(page)
-    await assert_locked(page)
-    await page.clock.fast_forward(29 * 60 * 1000)
-    await assert_locked(page)
-    await page.clock.fast_forward(61 * 1000)
-    await assert_removed(page, "Your session has ended; the images and results were removed.")
+async def test_locked_page_removes_images_after_half_an_hour(lone_page: Page, ingress: FakeIngress):
+    await lone_page.clock.install()
+    await result_of_nurse(lone_page)
+    await end_session(lone_page)
+    await assert_locked(lone_page)
+    await lone_page.clock.fast_forward(29 * 60 * 1000)
+    await assert_locked(lone_page)
+    await lone_page.clock.fast_forward(61 * 1000)
+    await assert_removed(lone_page, "Your session has ended; the images and results were removed.")
 
 
 async def test_page_that_slept_while_locked_comes_back_without_images(
-    page: Page, ingress: FakeIngress
+    lone_page: Page, ingress: FakeIngress
 ):
     """A timer may stand still while the computer sleeps."""
-    await page.clock.install()
-    await result_of_nurse(page)
-    await end_session(page)
-    await assert_locked(page)
-    later = await page.evaluate("Date.now()") / 1000 + 31 * 60
-    await page.clock.set_system_time(later)
-    await sign_in_again(page)
-    await assert_removed(page, "Your session has ended; the images and results were removed.")
+    await lone_page.clock.install()
+    await result_of_nurse(lone_page)
+    await end_session(lone_page)
+    await assert_locked(lone_page)
+    later = await lone_page.evaluate("Date.now()") / 1000 + 31 * 60
+    await lone_page.clock.set_system_time(later)
+    await sign_in_again(lone_page)
+    await assert_removed(lone_page, "Your session has ended; the images and results were removed.")
 
 
 async def test_unreachable_service_does_not_end_session(page: Page, ingress: FakeIngress):

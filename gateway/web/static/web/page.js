@@ -103,3 +103,4 @@ openPagesOutsideFrame();
 watchConnection();
 if (element("workplace")) startWorkplace();
 else startWithoutWorkplace();
+element("unstarted").remove();
