@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.utils.functional import Promise
-from django.utils.translation import get_language_from_request, gettext, gettext_lazy
+from django.utils.translation import (
+    get_language,
+    get_language_from_request,
+    gettext,
+    gettext_lazy,
+)
 
+from gateway.details import translated
 from pipeline.schemas import Problem
 
 _TITLES: Mapping[str, Promise] = {
@@ -39,11 +46,13 @@ def title_of(problem: Problem) -> str:
 
 
 def detail_of(problem: Problem) -> str:
-    """Return what the page says in the active language.
+    """Return what the page says in the active language, "" where that has no words for it.
 
     Details that people meet are marked with `gettext_noop` where they are raised. The others are
-    the service's own words.
+    the service's own words, which only English has.
     """
     if problem.status == 404:
         return gettext("There is no page at this address.")
-    return gettext(problem.detail)
+    if get_language() == settings.LANGUAGE_CODE:
+        return problem.detail
+    return translated(problem.detail) or ""

@@ -31,6 +31,7 @@ LesionserveError
 
 from django.utils.translation import gettext_noop
 
+from gateway.details import METHODS
 from pipeline.errors import (
     RETRY_AFTER_S,
     BadRequest,
@@ -49,7 +50,7 @@ _CHALLENGE = 'Api-Key realm="lesionserve"'
 
 class InvalidApiKey(Unauthorized):
     def __init__(self) -> None:
-        super().__init__("A valid API key is required.", _CHALLENGE)
+        super().__init__(gettext_noop("A valid API key is required."), _CHALLENGE)
 
 
 class Forbidden(ClientError):
@@ -64,7 +65,7 @@ class MethodNotAllowed(ClientError):
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
     def __init__(self, allow: str) -> None:
-        super().__init__(f"Only {allow} is allowed here.")
+        super().__init__(METHODS % {"allow": allow})
         self.allow = allow
 
 

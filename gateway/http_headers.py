@@ -5,6 +5,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.utils.translation import gettext_noop
 
+from gateway.details import HEADERS
 from gateway.errors import (
     BodyTooLarge,
     Forbidden,
@@ -43,10 +44,8 @@ def bound_headers(headers: Headers) -> None:
     for name, value in headers:
         total += len(name) + len(value)
         if len(value) > longest.get(name.lower(), _MAX_HEADERS) or total > _MAX_HEADERS:
-            raise HeadersTooLarge(
-                f"The request's headers are too long; {_MAX_HEADERS} bytes are allowed for all, "
-                f"and {_MAX_CONTENT_TYPE} for Content-Type."
-            )
+            most = {"all": _MAX_HEADERS, "type": _MAX_CONTENT_TYPE}
+            raise HeadersTooLarge(HEADERS % most)
 
 
 def require_host(headers: Headers, allowed: Sequence[str]) -> None:

@@ -219,6 +219,7 @@ class Predictor:
             bundle_sha256=self._info.bundle_sha256,
             profile=bundle.profile,
             labels=self._info.labels,
+            class_names=self._class_names,
         )
         self._profile = report.model_dump_json().encode()
         running = {"engine": self._info.engine, "precision": self._info.precision}

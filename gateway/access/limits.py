@@ -12,6 +12,7 @@ from limits.errors import StorageError
 
 from gateway.access.caller import Caller
 from gateway.access.metrics import LIMITER_FAILURES, RATE_LIMITED
+from gateway.details import RATE
 from gateway.environment import Rates
 from gateway.errors import TooManyRequests
 
@@ -143,6 +144,4 @@ def raise_if_exceeded(statuses: list[LimitStatus]) -> None:
     for status in statuses:
         if status.exceeded:
             RATE_LIMITED[status.name].inc()
-            raise TooManyRequests(
-                f"More than {status.limit} requests a minute; wait before the next.", status.reset_s
-            )
+            raise TooManyRequests(RATE % {"limit": status.limit}, status.reset_s)

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, time, timedelta
 
 from django.db.models import F
+from django.utils.translation import gettext_noop
 
 from gateway.access.caller import Caller
 from gateway.access.metrics import RATE_LIMITED
@@ -21,7 +22,8 @@ def take_quota(caller: Caller, now: datetime) -> None:
     ):
         if quota is not None and not _take(subject, quota, now):
             RATE_LIMITED["quota"].inc()
-            raise TooManyRequests("The quota of this day is used up.", _until_midnight(now))
+            detail = gettext_noop("The quota of this day is used up.")
+            raise TooManyRequests(detail, _until_midnight(now))
 
 
 def _take(subject: str, quota: int, now: datetime) -> bool:

@@ -110,6 +110,9 @@ class ReferenceProfile(models.Model):
     labels = models.JSONField(
         null=True, help_text="translations of its class names, by label and language"
     )
+    class_names = models.JSONField(
+        null=True, help_text="the least severe first; null where the ingress did not tell"
+    )
     read_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

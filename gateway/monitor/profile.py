@@ -52,13 +52,17 @@ class Profile(BaseModel):
 
 
 class ProfileReport(BaseModel):
-    """Hold a model's profile, or None, and the translations of its labels."""
+    """Hold a model's profile, or None, its labels and their translations.
+
+    class_names: the least severe first; None from an ingress that does not tell.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     bundle_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     profile: Profile | None
     labels: LabelTranslations | None = None
+    class_names: list[Label] | None = None
 
 
 def parse_profile(body: bytes) -> ProfileReport:

@@ -61,7 +61,9 @@ class ProfileReader:
 
 
 def _is_stored(digest: str) -> bool:
-    return ReferenceProfile.objects.filter(bundle_sha256=digest).exists()
+    """Return whether all is read; a row of before class names were told is read again."""
+    rows = ReferenceProfile.objects.filter(bundle_sha256=digest, class_names__isnull=False)
+    return rows.exists()
 
 
 def _store(report: ProfileReport) -> None:
@@ -70,6 +72,12 @@ def _store(report: ProfileReport) -> None:
         bundle_sha256=report.bundle_sha256,
         profile=profile,
         labels=report.labels,
+        class_names=report.class_names,
         read_at=timezone.now(),
     )
-    ReferenceProfile.objects.bulk_create([row], ignore_conflicts=True)
+    ReferenceProfile.objects.bulk_create(
+        [row],
+        update_conflicts=True,
+        unique_fields=["bundle_sha256"],
+        update_fields=["profile", "labels", "class_names", "read_at"],
+    )

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.monitor.models import ReferenceProfile
 from gateway.monitor.profile import Profile
@@ -18,3 +18,9 @@ def stored_labels(bundle_sha256: str, language: str) -> Mapping[str, str]:
     row = ReferenceProfile.objects.filter(bundle_sha256=bundle_sha256).first()
     translations = {} if row is None or row.labels is None else row.labels
     return {label: texts[language] for label, texts in translations.items() if language in texts}
+
+
+def stored_classes(bundle_sha256: str) -> Sequence[str]:
+    """Return a model's class names, the least severe first; blocking. Empty where not known."""
+    row = ReferenceProfile.objects.filter(bundle_sha256=bundle_sha256).first()
+    return () if row is None or row.class_names is None else tuple(row.class_names)

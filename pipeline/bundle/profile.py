@@ -148,11 +148,13 @@ class ProfileReport(Schema):
     """The profile of a loaded model, for a caller who compares its answers with it.
 
     profile: None where the bundle has none. labels: the translations of its class names.
+    class_names: in the order of the class ids, the least severe first.
     """
 
     bundle_sha256: str
     profile: ReferenceProfile | None
     labels: LabelTranslations | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 def read_profile(path: Path) -> ReferenceProfile:

@@ -35,6 +35,7 @@ LAYERS = (
     "serve_app",
     # The gateway: what every package of it may use,
     "gateway.betting",
+    "gateway.details",
     "gateway.errors",
     "gateway.certificates",
     "gateway.variables",

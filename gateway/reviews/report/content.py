@@ -63,6 +63,8 @@ def _findings(record: Record, labels: Labels) -> Iterator[str]:
             "nothing about the patient."
         )
         return
+    if record.ungradable_reasons:
+        yield _("The result is not reliable, since the image is not gradable.")
     if count == 0:
         yield _("The model found no lesion. This does not mean that there is none.")
     else:
@@ -87,7 +89,10 @@ def _tables(record: Record, labels: Labels) -> Iterator[Section]:
     yield Section(
         heading=_("Lesions by class"),
         head=[_("Class"), _("Lesions")],
-        rows=[[labels(label), str(count)] for label, count in sorted(record.class_counts.items())],
+        rows=[
+            [labels(label), str(record.class_counts[label])]
+            for label in sorted(sorted(record.class_counts), key=labels.rank)
+        ],
     )
     if record.detection_count:
         yield Section(

@@ -10,7 +10,7 @@ from django.utils.translation import get_language, override
 from gateway.audit.events import Actor, record_event
 from gateway.audit.models import Event, Record, State
 from gateway.errors import NotFound
-from gateway.monitor.stored_profiles import stored_labels
+from gateway.monitor.stored_profiles import stored_classes, stored_labels
 from gateway.people.models import Organisation
 from gateway.reviews.actions import record_of
 from gateway.reviews.report.content import Content, content_of
@@ -45,7 +45,8 @@ def read_report(
 def _report(record: Record, language: Language) -> Report:
     standings = standings_of(record)
     with override(language):
-        labels = Labels(stored_labels(record.bundle_sha256, language))
+        digest = record.bundle_sha256
+        labels = Labels(stored_labels(digest, language), stored_classes(digest))
         content = content_of(record, standings, labels, language)
     times = [record.finished_at or record.received_at, *(each.at for each in standings)]
     return Report(content, max(times))

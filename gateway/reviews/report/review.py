@@ -70,7 +70,10 @@ def _missed(missed: MissedLesions, labels: Labels) -> str:
 
 
 def _rows(standing: Standing, labels: Labels) -> list[list[str]]:
-    """Return a row for each judged lesion, numbered as on the page, from 1."""
+    """Return a row for each judged lesion, in the order and with the numbers of the page."""
+    lesions = sorted(
+        standing.content.lesions, key=lambda lesion: (labels.rank(lesion.label), lesion.id)
+    )
     return [
         [
             str(lesion.id + 1),
@@ -78,5 +81,5 @@ def _rows(standing: Standing, labels: Labels) -> list[list[str]]:
             words.verdict(lesion.verdict),
             "-" if lesion.true_label is None else labels(lesion.true_label),
         ]
-        for lesion in standing.content.lesions
+        for lesion in lesions
     ]

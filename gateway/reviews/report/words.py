@@ -1,6 +1,6 @@
 """What the reports say in words: of reasons, verdicts, authors, numbers and times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.utils.functional import Promise
@@ -51,15 +51,23 @@ def time(at: datetime | None) -> str:
 
 
 class Labels:
-    """The class labels in the language of a report."""
+    """The class labels in the language of a report, and their order.
 
-    def __init__(self, translations: Mapping[str, str]) -> None:
+    class_names: of the model, the least severe first; empty where they are not known.
+    """
+
+    def __init__(self, translations: Mapping[str, str], class_names: Sequence[str] = ()) -> None:
         self._translations = translations
+        self._severity = {label: number for number, label in enumerate(class_names)}
 
     def __call__(self, label: str) -> str:
         """Return the translation with the model's own label, or that alone where there is none."""
         text = self._translations.get(label, label)
         return label if text == label else f"{text} ({label})"
+
+    def rank(self, label: str) -> int:
+        """Return the place of a class: the most severe first, and those not known last."""
+        return -self._severity.get(label, -1)
 
     def lack_any_of(self, labels: Mapping[str, int]) -> bool:
         return not labels.keys() <= self._translations.keys()

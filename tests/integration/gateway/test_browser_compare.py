@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from asgiref.sync import sync_to_async
 from playwright.async_api import Locator, Page, expect
 
 from tests.integration.gateway.browser import (
@@ -12,13 +13,20 @@ from tests.integration.gateway.browser import (
     answering,
     card,
     enter_key,
+    find_lesions,
     pane,
     scored,
     select,
     send,
+    sign_in,
+    without_lesions,
 )
 from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.demo_model import demo_answers, example
 from tests.integration.gateway.ingress import FakeIngress, Sent
+from tests.integration.gateway.test_browser_report import say
+from tests.integration.gateway.test_sessions import person
+from tests.quality import statistics
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,3 +132,119 @@ async def test_single_result_cannot_be_compared(page: Page, key: str, ingress: F
     await send(page, key, a=jpeg())
     await expect(card(page, "a.jpg")).to_have_attribute("data-state", "done")
     await expect(page.get_by_role("button", name="Compare")).to_be_hidden()
+
+
+def table(page: Page) -> Locator:
+    return page.locator("#comparison-table tbody tr")
+
+
+def note(page: Page) -> Locator:
+    return page.locator("#comparison-note")
+
+
+def review(page: Page) -> Locator:
+    return pane(page).locator(".review")
+
+
+async def examined(page: Page, ingress: FakeIngress) -> None:
+    """Sign a clinician in, and have the demo model look at two of its examples."""
+    ingress.answer = demo_answers()
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, first=example(1), second=example(2))
+    await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+
+
+MODEL = [
+    re.compile(r"^carcinoma1 \([\d,]+ px\)none$"),
+    re.compile(r"^HSIL1 \([\d,]+ px\)2 \(largest"),
+    re.compile(r"^LSIL1 \([\d,]+ px\)2 \(largest"),
+]
+
+
+async def test_table_has_what_is_left_after_saved_review(page: Page, ingress: FakeIngress):
+    await examined(page, ingress)
+    outline = [[100, 100, 200, 100, 200, 200, 100, 200]]
+    missed = [
+        {"label": "carcinoma", "outline": outline},
+        {"label": "carcinoma", "outline": outline},
+    ]
+    relabelled = {"id": 1, "label": "LSIL", "verdict": "relabel", "new_label": "HSIL"}
+    rejected = {"id": 0, "label": "HSIL", "verdict": "reject"}
+    await say(page, lesions=[rejected, relabelled], missed=missed)
+    await page.get_by_role("button", name="Compare").click()
+    await expect(table(page)).to_have_text(
+        [
+            re.compile(r"^carcinomaModel: 1 \(.*After review: 3 \(largest 10,000 px\)none$"),
+            re.compile(r"^HSILModel: 1 \(7,124 px\)After review: 1 \(23,923 px\)2 \(largest"),
+            re.compile(r"^LSILModel: 1 \(23,923 px\)After review: none2 \(largest"),
+        ]
+    )
+    await expect(note(page)).to_contain_text(
+        "1 of 3 lesions in first.jpg is not judged, and counts as the model found it."
+    )
+    await expect(note(page)).not_to_contain_text("second.jpg")
+
+
+async def test_table_follows_review_while_it_is_made(page: Page, ingress: FakeIngress):
+    await examined(page, ingress)
+    await page.get_by_role("button", name="Compare").click()
+    await expect(table(page)).to_have_text(MODEL)
+    await review(page).locator("summary").click()
+    await review(page).get_by_role("group", name="Lesion 3,").get_by_text("Reject").click()
+    await expect(table(page).first).to_contain_text("After review: none")
+    await expect(note(page)).to_contain_text("The review of first.jpg is not saved.")
+    await expect(note(page)).to_contain_text("does not say whether the model missed a lesion")
+    await review(page).get_by_label("The image").select_option("glare")
+    await expect(table(page).first).to_contain_text("After review: not reliable")
+    head = page.locator("#comparison-table thead .unreliable")
+    await expect(head).to_have_text(
+        "Clinician: The image cannot be judged. The image has too much glare."
+    )
+
+
+async def test_unreliable_image_is_never_said_to_have_none(page: Page, key: str, ingress):
+    def dark(sent: Sent) -> dict:
+        """Return an answer on an image that is not gradable, with a lesion where it is wide."""
+        quality = {"gradable": False, "reasons": ["too_dark"], "withheld": False}
+        is_wide = answer_of(sent)["image"]["width"] > 600
+        answer = answer_of(sent) if is_wide else without_lesions(sent)
+        return answer | {"quality": {"statistics": statistics().model_dump(), **quality}}
+
+    ingress.answer = answering(dark)
+    await send(page, key, a=jpeg(500, 400), b=jpeg(640, 480))
+    await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
+    await page.get_by_role("button", name="Compare").click()
+    await expect(table(page)).to_have_text(["HSILnot reliable1 (80 px), not reliable"])
+    await expect(page.locator("#comparison-table thead .unreliable")).to_have_count(2)
+
+
+async def test_reviews_that_cannot_be_read_are_named(page: Page, ingress: FakeIngress):
+    await examined(page, ingress)
+    await page.route("**/records/**", lambda route: route.abort())
+    await page.get_by_role("button", name="Compare").click()
+    await expect(table(page)).to_have_text(MODEL)
+    for name in ("first.jpg", "second.jpg"):
+        await expect(note(page)).to_contain_text(f"Whether {name} was reviewed cannot be read.")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "both"),
+    [(1366, 768, True), (390, 844, False)],
+    ids=["laptop", "phone"],
+)
+async def test_comparison_brings_pictures_into_view(
+    page: Page, ingress: FakeIngress, width, height, both
+):
+    await page.set_viewport_size({"width": width, "height": height})
+    await examined(page, ingress)
+    await review(page).locator("summary").click()
+    await expect(review(page).locator(".verdict").first).to_be_visible()
+    await review(page).get_by_role("button", name="Save review").scroll_into_view_if_needed()
+    picture = page.locator(".viewer-picture")
+    await expect(picture.first).not_to_be_in_viewport()
+    await page.locator("#compare").evaluate("(button) => button.click()")
+    await expect(picture.first).to_be_in_viewport(ratio=0.6)
+    if both:
+        await expect(picture.nth(1)).to_be_in_viewport(ratio=0.6)

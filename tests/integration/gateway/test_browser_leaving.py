@@ -58,6 +58,10 @@ async def test_images_of_visitor_are_sent_once_somebody_signed_in(page: Page, in
     await expect(page.locator("#progress")).to_have_text("2 of 2 images are analysed.")
     await expect(page.get_by_text("Signed in as nurse of a clinic")).to_be_visible()
     await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
+    await page.get_by_role("button", name="Report").click()
+    await expect(page.get_by_label("Clinic", exact=True)).to_have_value("a clinic")
+    await expect(page.get_by_label("Examiner")).to_have_value("nurse")
+    await page.get_by_role("button", name="Close").click()
     await becomes(tab.is_closed)
     assert {record.user async for record in Record.objects.all()} == {"nurse"}
     await page.get_by_role("button", name="Sign out").click()

@@ -1,33 +1,67 @@
 """The report that the clinician's page prints."""
 
+import json
 import re
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.models import Session
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from gateway.audit.models import Record
+from gateway.reviews.models import Verdict, Version
 from tests.integration.gateway.browser import (
     answering,
+    becomes,
     choose,
     find_lesions,
     open_report,
+    opened,
     pane,
     print_report,
+    select,
     send,
     sign_in,
     ungradable,
 )
-from tests.integration.gateway.client import jpeg
+from tests.integration.gateway.client import Gateway, jpeg
 from tests.integration.gateway.demo_model import demo_answers, example
-from tests.integration.gateway.ingress import FakeIngress
+from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_sessions import person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIRST, SECOND = jpeg(640, 480), jpeg(620, 480)
 PATIENT = "Jane Doe, 1980"
+A4 = {"width": 680, "height": 1000}  # the window in which a page's 180 mm are as wide as on paper
+MILLIMETRE = 96 / 25.4  # CSS pixels
+# Notes what is written into pictures that are not on the screen, how high and in which colour.
+WATCH_LETTERS = """
+() => {
+  window.letters = [];
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.fillText = function (words, ...place) {
+    const box = this.measureText(words);
+    const high = box.actualBoundingBoxAscent + box.actualBoundingBoxDescent;
+    const { isConnected, width } = this.canvas;
+    if (!isConnected) window.letters.push({ words, height: high / width, ink: this.fillStyle });
+    fillText.call(this, words, ...place);
+  };
+}
+"""
+# How many lines each word of the names of classes takes.
+LINES_OF_WORDS = """
+(cells) => cells.flatMap((cell) => {
+  const [node] = cell.childNodes;
+  return [...node.data.matchAll(/\\S+/g)].map(({ 0: word, index }) => {
+    const range = document.createRange();
+    range.setStart(node, index);
+    range.setEnd(node, index + word.length);
+    return [word, range.getClientRects().length];
+  });
+})
+"""
 
 
 async def test_report_holds_findings_picture_identity_and_context(
@@ -57,7 +91,7 @@ async def test_report_holds_findings_picture_identity_and_context(
 async def test_sizes_are_in_the_unit_of_the_screen_and_say_where_from(page: Page, key, ingress):
     ingress.answer = demo_answers()
     await send(page, key, a=example(1))
-    row = page.locator("#report .lesions tbody tr").first
+    row = page.locator("#report .lesions tbody tr").filter(has_text="HSIL")
     await open_report(page)
     await print_report(page)
     await expect(row).to_contain_text(re.compile(r"[\d,]+ pixels.*[\d.]+ pixels"))
@@ -188,3 +222,219 @@ async def test_locked_page_prints_nothing_of_patient(page: Page, ingress: FakeIn
     await expect(page.locator("#locked")).to_be_visible()
     await expect(page.locator("#report")).to_be_empty()
     await expect(page.locator("body")).not_to_contain_text("a.jpg")
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#report .report-image .lesions tbody tr")
+
+
+def review_lines(page: Page) -> Locator:
+    return page.locator("#report .report-review :is(p, li)")
+
+
+async def say(page: Page, **body: Any) -> None:
+    """Save a review of the selected image, as from another tab."""
+    status = await page.evaluate(
+        """async (body) => {
+          const id = document.querySelector(".provenance").textContent.match(/[0-9a-f-]{36}/)[0];
+          const token = document.cookie.match(/csrftoken=([^;]+)/)[1];
+          const headers = { "X-CSRFToken": token, "Content-Type": "application/json" };
+          const init = { method: "POST", headers, body: JSON.stringify(body) };
+          return (await fetch(`/records/${id}/feedback`, init)).status;
+        }""",
+        body,
+    )
+    assert status == 200
+
+
+REJECTED = {"id": 0, "label": "HSIL", "verdict": "reject"}
+
+
+async def examine(page: Page, ingress: FakeIngress) -> None:
+    """Sign a clinician in, and have the demo model look at its first example."""
+    ingress.answer = demo_answers()
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, scan=example(1))
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+
+
+async def find_with_key(page: Page, key: str, image: bytes) -> None:
+    """Have an image analysed on a page in any language."""
+    await page.locator("#key-details summary").click()
+    await page.locator("#key").fill(key.removeprefix("X-API-Key: "))
+    await choose(page, a=image)
+    await page.locator("#submit").click()
+
+
+async def print_selected(page: Page) -> None:
+    await page.emulate_media(media="screen")
+    if await page.get_by_role("button", name="Close").is_visible():
+        await page.get_by_role("button", name="Close").click()
+    await open_report(page)
+    await page.get_by_label("Only ").check()
+    await print_report(page)
+
+
+async def test_rows_go_by_severity_with_numbers_of_page(page: Page, key: str, ingress):
+    ingress.answer = demo_answers()
+    await send(page, key, a=example(1))
+    numbers = pane(page).locator(".viewer-lesions .viewer-number")
+    await expect(numbers).to_have_text(["3", "1", "2"])
+    await open_report(page)
+    await print_report(page)
+    await expect(rows(page).locator("td:nth-child(1)")).to_have_text(["3", "1", "2"])
+    await expect(rows(page).locator("td:nth-child(2)")).to_have_text(["carcinoma", "HSIL", "LSIL"])
+
+
+@pytest.mark.parametrize(
+    ("image", "answers"), [(example(1), True), (jpeg(2400, 700), False)], ids=["tall", "wide"]
+)
+async def test_numbers_in_picture_are_legible_on_paper(
+    page: Page, key: str, ingress: FakeIngress, image, answers
+):
+    ingress.answer = demo_answers() if answers else None
+    await send(page, key, a=image)
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await page.evaluate(WATCH_LETTERS)
+    await open_report(page)
+    await print_report(page)
+    await page.set_viewport_size(A4)
+    width = await page.locator("#report figure img").evaluate("(img) => img.clientWidth")
+    letters = await page.evaluate("window.letters")
+    assert len(letters) == (3 if answers else 1)
+    for letter in letters:
+        assert letter["height"] * width / MILLIMETRE >= 2.5, letter
+        assert letter["ink"] == "#000000"  # on white: class colours are grey on many printers
+
+
+@pytest.mark.parametrize("language", ["en", "es", "fr", "pt", "sw"])
+async def test_names_of_classes_break_between_words_only(
+    chromium: Browser, gateway: Gateway, key: str, ingress: FakeIngress, language
+):
+    name = "Adenocarcinoma endocervical microinvasivo"
+    demo = demo_answers()
+
+    def answer(sent: Sent) -> tuple[int, bytes]:
+        status, body = demo(sent)
+        if sent.path != "/predict":
+            return status, body
+        found = json.loads(body)
+        labels = ("LSIL", "HSIL", "carcinoma")
+        found["model"]["labels"] = {label: {language: name} for label in labels}
+        return status, json.dumps(found).encode()
+
+    ingress.answer = answer
+    url = f"http://127.0.0.1:{gateway.port}/"
+    async with opened(chromium, url, locale=language) as page:
+        await find_with_key(page, key, example(1))
+        await expect(pane(page).locator(".view")).to_be_visible()
+        await page.evaluate("() => { window.print = () => { window.isPrinted = true; }; }")
+        await page.locator("#print").click()
+        await page.locator("#report-print").click()
+        await becomes(lambda: page.evaluate("window.isPrinted === true"))
+        await page.emulate_media(media="print")
+        await page.set_viewport_size(A4)
+        lines = await rows(page).locator("td:nth-child(2)").evaluate_all(LINES_OF_WORDS)
+        assert [word for word, _ in lines][:4] == [*name.split(), "(carcinoma)"]
+        assert [word for word, count in lines if count > 1] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") <= A4["width"]
+
+
+async def test_saved_review_that_page_has_not_opened_is_in_report(page: Page, ingress: FakeIngress):
+    await examine(page, ingress)
+    await say(page, lesions=[REJECTED], missed=[{"label": "LSIL"}])
+    await print_selected(page)
+    await expect(review_lines(page).first).to_have_text(
+        re.compile(r"Reviewed by nurse, saved 20.* as version 1\.")
+    )
+    await expect(rows(page).locator(".said")).to_have_text(
+        ["not judged", "rejected: no lesion", "not judged", "missed by the model"]
+    )
+
+
+async def test_earlier_review_of_the_same_lesions_is_in_report(page: Page, ingress: FakeIngress):
+    await examine(page, ingress)
+    await say(page, lesions=[REJECTED], comment="after acetic acid")
+    await find_lesions(page, again=example(1))
+    await select(page, "again.jpg")
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await print_selected(page)
+    await expect(review_lines(page)).to_have_text(
+        [
+            re.compile("Reviewed by nurse, 20.* as version 1 of a review of an earlier answer"),
+            "2 of 3 lesions are not judged.",
+            "Whether the model missed a lesion is not said.",
+            "Comment: after acetic acid",
+        ]
+    )
+    await expect(rows(page).locator(".said")).to_have_text(
+        ["not judged", "rejected: no lesion", "not judged"]
+    )
+    await expect(page.locator("#report .report-legend li")).to_have_text(["Dotted: rejected"])
+
+
+async def test_earlier_review_of_other_lesions_is_told_beside_them(page: Page, ingress):
+    await examine(page, ingress)
+    await say(page, lesions=[REJECTED])
+    for model in (Version, Verdict):  # as if a colleague had said it
+        await model.objects.all().aupdate(author="user:mara")
+    await Record.objects.all().aupdate(bundle_sha256="e" * 64)
+    await find_lesions(page, again=example(1))
+    await select(page, "again.jpg")
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await print_selected(page)
+    await expect(review_lines(page)).to_have_text(
+        [
+            "No review by a clinician belongs to this report.",
+            re.compile("The image was reviewed before, for another answer"),
+            re.compile("Reviewed by mara, 20.* The answer was that of demo"),
+            "Lesion 1, HSIL: rejected: no lesion",
+            re.compile("It was another model"),
+        ]
+    )
+    await expect(rows(page).locator(".said")).to_have_text(["\N{EN DASH}"] * 3)
+
+
+async def test_report_says_where_reviews_cannot_be_read(page: Page, ingress: FakeIngress):
+    await examine(page, ingress)
+    await say(page, lesions=[REJECTED])
+    await page.route("**/records/**", lambda route: route.abort())
+    await print_selected(page)
+    await expect(review_lines(page)).to_have_text(
+        ["The service did not tell whether the image was reviewed. A review may be missing here."]
+    )
+
+
+async def test_report_that_fails_says_so_in_language_of_page(
+    chromium: Browser, gateway: Gateway, key: str, ingress: FakeIngress
+):
+    url = f"http://127.0.0.1:{gateway.port}/"
+    async with opened(chromium, url, locale="es") as page:
+        await find_with_key(page, key, FIRST)
+        await expect(pane(page).locator(".count")).to_be_visible()
+        await page.evaluate(
+            "() => { HTMLCanvasElement.prototype.toBlob = (answer) => answer(null); }"
+        )
+        await page.locator("#print").click()
+        await page.locator("#report-print").click()
+        await expect(page.locator("#report-problem")).to_have_text(
+            "No se puede crear el informe en este navegador. Inténtelo solo con la imagen "
+            "seleccionada."
+        )
+
+
+async def test_unknown_refusal_is_named_in_language_of_page(
+    chromium: Browser, gateway: Gateway, key: str, ingress: FakeIngress
+):
+    problem = {"title": "Teapot", "detail": "Short and stout: 2 cups.", "code": "teapot"}
+    url = f"http://127.0.0.1:{gateway.port}/"
+    async with opened(chromium, url, locale="es") as page:
+        await page.route("**/predict/*", lambda route: route.fulfill(status=418, json=problem))
+        await find_with_key(page, key, FIRST)
+        words = "El servicio respondió con el estado 418"
+        await expect(page.locator(".card .state")).to_contain_text(words)
+        await expect(page.locator(".card .state")).not_to_contain_text("Teapot")
+        shown = pane(page).locator(".problem").first
+        await expect(shown.locator("strong")).to_have_text(words)
+        await expect(shown.locator("[lang=en]")).to_have_text("Teapot: Short and stout: 2 cups.")

@@ -282,9 +282,9 @@ async def test_report_holds_review_and_whether_it_is_saved(page: Page, ingress: 
     await print_report(page)
     report = page.locator("#report")
     rows = report.locator(".report-image .lesions tbody tr")
-    await expect(rows.locator("td:first-child")).to_have_text(["1", "2", "3", "A"])
+    await expect(rows.locator("td:first-child")).to_have_text(["3", "1", "2", "A"])
     await expect(rows.locator(".said")).to_have_text(
-        ["rejected: no lesion", "of another class: carcinoma", "not judged", "missed by the model"]
+        ["not judged", "rejected: no lesion", "of another class: carcinoma", "missed by the model"]
     )
     await expect(report.locator(".said-count")).to_have_text(
         "Clinician: 1 rejected, 1 of another class, 1 not judged, 1 missed by the model"
@@ -294,6 +294,14 @@ async def test_report_holds_review_and_whether_it_is_saved(page: Page, ingress: 
             "This review is not saved.",
             "1 of 3 lesions is not judged.",
             "Comment: after acetic acid",
+        ]
+    )
+    await expect(report.locator(".report-legend li")).to_have_text(
+        [
+            "Dashed, with a letter: missed by the model",
+            "Dotted: rejected",
+            "Another class: 2",
+            "This review is not saved",
         ]
     )
     await expect(report.locator("thead").first).to_contain_text("2026-11-02")

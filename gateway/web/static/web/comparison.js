@@ -1,17 +1,16 @@
-import { classNameOf } from "./class_names.js";
-import { element, text } from "./elements.js";
-import { clock } from "./files.js";
-import { written } from "./language.js";
+import { areMeasured, headOf, rowsOf } from "./comparison_table.js";
+import { element } from "./elements.js";
 import { message } from "./messages.js";
+import { judges } from "./review/after_review.js";
+import { whoAndWhen } from "./review/earlier.js";
+import { SessionChanged } from "./session.js";
 import { Scale } from "./viewer/scale.js";
-import { bySeverity } from "./viewer/severity.js";
 
 const MINUTE = 60_000; // milliseconds; files that are closer were copied together
-const [DAY, TO_THE_MINUTE] = ["2026-11-25", "2026-11-25 20:16"].map(({ length }) => length); // of a clock's time
 
 // The part above two images that are compared: which one is compared with, whether both move together,
-// and a table of what was found in each. Dispatches "other" with the image that a person chooses, "swap"
-// and "link".
+// and a table of what was found in each, and of what is left of it after its review. Dispatches "other"
+// with the image that a person chooses, "swap" and "link", and "session" with a SessionChanged.
 export class Comparison extends EventTarget {
   #root = element("comparison");
   #select = element("compared-with");
@@ -19,9 +18,14 @@ export class Comparison extends EventTarget {
   #table = element("comparison-table");
   #note = element("comparison-note");
   #choices = [];
+  #readReview;
+  #reviews = new Map(); // each result with { review }, null while it is read
+  #images = [];
 
-  constructor() {
+  // `readReview` returns the promise of an image's review, as `reviewOf` does.
+  constructor(readReview) {
     super();
+    this.#readReview = readReview;
     this.#select.addEventListener("change", () =>
       this.dispatchEvent(new CustomEvent("other", { detail: this.#choices[this.#select.selectedIndex] })),
     );
@@ -34,28 +38,56 @@ export class Comparison extends EventTarget {
   }
 
   // Show the images on the left and on the right, and offer others in place of `other`, which is one of
-  // them. The table waits for the results of both.
+  // them. The table waits for the results of both, and is written anew once their reviews are read.
   show(images, other, choices) {
     this.#root.hidden = false;
     this.#offer(other, choices);
-    const isComplete = images.every(({ result }) => result);
-    this.#table.hidden = !isComplete;
-    if (isComplete) this.#fill(images);
-    this.#note.textContent = isComplete ? [unitNote(images), modelNote(images)].join(" ").trim() : "";
+    this.#images = images;
+    for (const image of images) this.#read(image);
+    this.#fill();
+  }
+
+  // Read the review of a result again, which was changed.
+  refresh(result) {
+    if (!this.#reviews.delete(result)) return;
+    const image = this.#images.find((each) => each.result === result);
+    if (image) this.#read(image);
   }
 
   hide() {
     this.#root.hidden = true;
     this.#offer(null, []);
+    this.#images = [];
+    this.#reviews.clear();
     this.#table.tHead.replaceChildren();
     this.#table.tBodies[0].replaceChildren();
   }
 
-  #fill(images) {
-    const head = document.createElement("tr");
-    head.append(headCell(message("compare.class")), ...images.map((image) => imageCell(image, timesOf(images))));
-    this.#table.tHead.replaceChildren(head);
-    this.#table.tBodies[0].replaceChildren(...rowsOf(images).map((label) => rowOf(label, images)));
+  // A review is read once, until it changes or the comparison ends.
+  async #read(image) {
+    const { result } = image;
+    if (!result || this.#reviews.has(result)) return;
+    const reading = { review: null };
+    this.#reviews.set(result, reading);
+    try {
+      reading.review = await this.#readReview(image);
+    } catch (error) {
+      if (!(error instanceof SessionChanged)) throw error;
+      this.dispatchEvent(new CustomEvent("session", { detail: error }));
+    }
+    if (this.#reviews.get(result) === reading && this.#images.includes(image)) this.#fill();
+  }
+
+  #fill() {
+    const isComplete = this.#images.every(({ result }) => result);
+    this.#table.hidden = !isComplete;
+    this.#note.textContent = "";
+    if (!isComplete) return;
+    const sides = this.#images.map((image) => ({ image, review: this.#reviews.get(image.result)?.review ?? null }));
+    this.#table.tHead.replaceChildren(headOf(sides));
+    this.#table.tBodies[0].replaceChildren(...rowsOf(sides));
+    const notes = [unitNote(sides), modelNote(sides), ...sides.flatMap(reviewNotes)];
+    this.#note.textContent = notes.filter((note) => note !== "").join(" ");
   }
 
   #offer(other, choices) {
@@ -73,62 +105,29 @@ export function byAge(images) {
   return first - second > MINUTE ? images.toReversed() : images;
 }
 
-// Return the classes that either image has lesions of, the most severe first; without any, one row for all.
-function rowsOf(images) {
-  const classes = bySeverity(images.flatMap(({ result }) => result.classes));
-  const labels = new Set(classes.map(({ label }) => label));
-  return labels.size > 0 ? [...labels] : [message("compare.lesions")];
+function unitNote(sides) {
+  if (areMeasured(sides)) return "";
+  const without = sides.filter(({ image }) => new Scale(image.result.answer).millimetres === null);
+  return message(without.length === 1 ? "compare.scale" : "compare.scales", { name: without[0].image.name });
 }
 
-function headCell(content) {
-  return Object.assign(text("th", content), { scope: "col" });
-}
-
-// Return how a time is written: as a day, or to the minute where both files are of the same day.
-function timesOf(images) {
-  const [first, second] = images.map(({ modified }) => clock(new Date(modified)).slice(0, DAY));
-  return (modified) => clock(new Date(modified)).slice(0, first === second ? TO_THE_MINUTE : DAY);
-}
-
-function imageCell({ name, modified, result }, timeOf) {
-  const cell = headCell("");
-  cell.append(text("bdi", name), text("span", message("compare.file", { time: timeOf(modified) }), "hint"));
-  if (result.isUngradable) cell.append(text("span", message("result.unreliable"), "unreliable"));
-  return cell;
-}
-
-function rowOf(label, images) {
-  const row = document.createElement("tr");
-  const name = classNameOf(images[0].result.answer.model, label);
-  const head = Object.assign(text("th", name), { scope: "row" });
-  row.append(head, ...images.map((image) => text("td", cellOf(label, image, areMeasured(images)))));
-  return row;
-}
-
-// Return how many lesions of a class an image has, and the area of the largest.
-function cellOf(label, { result }, isMeasured) {
-  if (result.isWithheld) return message("compare.withheld");
-  const lesions = result.answer.detections.filter((detection) => detection.label === label);
-  if (lesions.length === 0) return message("compare.none");
-  const largest = Math.max(...lesions.map(({ mask_area: area, box_area: box }) => area ?? box));
-  const area = isMeasured
-    ? new Scale(result.answer).area(largest)
-    : message("result.pixels", { area: written(Math.round(largest)) });
-  return message("compare.found", { count: lesions.length, area });
-}
-
-// Return whether both images have a scale; else areas are in pixels, so that they have one unit.
-function areMeasured(images) {
-  return images.every(({ result }) => new Scale(result.answer).millimetres !== null);
-}
-
-function unitNote(images) {
-  if (areMeasured(images)) return "";
-  const without = images.filter(({ result }) => new Scale(result.answer).millimetres === null);
-  return message(without.length === 1 ? "compare.scale" : "compare.scales", { name: without[0].name });
-}
-
-function modelNote(images) {
-  const [one, other] = images.map(({ result }) => result.answer.model.bundle_sha256);
+function modelNote(sides) {
+  const [one, other] = sides.map(({ image }) => image.result.answer.model.bundle_sha256);
   return one === other ? "" : message("compare.models");
+}
+
+// Return what a reader has to know of a review beside its numbers.
+function reviewNotes({ image: { name, result }, review }) {
+  if (review === null) return [];
+  const { draft, earlier, isUnread } = review;
+  if (isUnread) return [message("compare.unread", { name })];
+  if (draft === null) return earlier === null ? [] : [message("compare.other", { name, ...whoAndWhen(earlier.review) })];
+  if (!judges(draft)) return [];
+  const rest = result.count - draft.judged;
+  return [
+    earlier === null ? "" : message("compare.earlier", { name, ...whoAndWhen(earlier.review) }),
+    draft.isChanged ? message("compare.unsaved", { name }) : "",
+    rest > 0 ? message("compare.rest", { name, count: rest, total: result.count }) : "",
+    draft.missed === null ? message("compare.missed", { name }) : "",
+  ];
 }

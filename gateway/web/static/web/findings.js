@@ -4,12 +4,14 @@ import { clock } from "./files.js";
 import { written } from "./language.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
+import { bySeverity } from "./viewer/severity.js";
 
-// Return the lesions of an image as a table that names it.
+// Return the lesions of an image as a table that names it, the most severe class first.
 export function lesionTable({ answer }, name) {
+  const lesions = bySeverity(answer.detections, (detection) => detection.class_id);
   const table = copyOf("lesion-table").firstElementChild;
   table.caption.textContent = message("result.caption", { name });
-  table.tBodies[0].append(...answer.detections.map((detection) => lesionRow(detection, answer)));
+  table.tBodies[0].append(...lesions.map((detection) => lesionRow(detection, answer)));
   return table;
 }
 

@@ -43,7 +43,7 @@ export function isFinal(error) {
 
 // Return in a few words why an image was not analysed.
 export function shortReason(error) {
-  if (error instanceof Refusal) return translatedTitle(error.problem) ?? error.problem.title;
+  if (error instanceof Refusal) return titleOf(error);
   if (error instanceof UnreadableFile) return message("reason.unreadable");
   if (error instanceof Stalled) return message("reason.stalled");
   return message(error instanceof Unreachable ? "reason.unreachable" : "reason.unclear");
@@ -53,7 +53,7 @@ export function shortReason(error) {
 export function explain(error) {
   if (error instanceof Refusal) {
     const { request_id: id } = error.problem;
-    const lines = [title(error.problem), text("p", advice(error)), ...details(error.problem)];
+    const lines = [text("strong", titleOf(error)), text("p", advice(error)), ...details(error.problem)];
     return id ? [...lines, text("p", message("problem.request", { id }), "hint")] : lines;
   }
   if (error instanceof UnreadableFile) return [text("p", message("problem.unreadable"))];
@@ -64,10 +64,11 @@ export function explain(error) {
   return [text("p", message("problem.unclear"))];
 }
 
-// Return what the error is.
-function title(problem) {
-  const translated = translatedTitle(problem);
-  return translated === null ? asItCame("strong", problem.title, problem) : text("strong", translated);
+// Return what the error is, in the page's language: by its code, or else by its status. The title of a
+// code that is not known here is the service's, in English.
+function titleOf({ status, problem }) {
+  const isForReader = language === "en" || problem.code === undefined;
+  return translatedTitle(problem) ?? (isForReader ? problem.title : message("problem.status", { status }));
 }
 
 // Return the title by the problem's code: the service itself speaks English, for programs. Null where
@@ -84,15 +85,14 @@ function advice({ status, problem: { code } }) {
   return key === undefined ? "" : message(key);
 }
 
-// Return the details, where the reader speaks English or the title says nothing in their language.
+// Return the service's own words where the reader speaks English, or the title says nothing else in their
+// language.
 function details(problem) {
-  const isEnough = language !== "en" && translatedTitle(problem) !== null;
-  return isEnough ? [] : [asItCame("p", problem.detail ?? "", problem)];
-}
-
-// Return words of a problem; one with a code is the service's.
-function asItCame(tag, words, { code }) {
-  const line = text(tag, words);
-  if (code !== undefined) line.lang = "en";
-  return line;
+  const isKnown = translatedTitle(problem) !== null;
+  if (language !== "en" && isKnown) return [];
+  const isTold = language === "en" || problem.code === undefined;
+  const words = isTold ? [problem.detail] : [problem.title, problem.detail];
+  const line = text("p", words.filter(Boolean).join(": "));
+  if (problem.code !== undefined) line.lang = "en"; // one with a code is the service's
+  return [line];
 }

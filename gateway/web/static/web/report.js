@@ -2,15 +2,16 @@ import { copyOf, element } from "./elements.js";
 import { clock } from "./files.js";
 import { message } from "./messages.js";
 import { imagePart, pairs } from "./report_image.js";
-import { user } from "./session.js";
+import { SessionChanged, user } from "./session.js";
 
 // What the clinician types; it never leaves the browser. The first stand on every page.
 const PERSON = ["patient", "birth", "examined"];
 const CONTEXT = ["examiner", "clinic", "indication", "remarks"];
 
 // The report of an examination for print: all findings of the service, whatever is hidden on the
-// screen, with what the reviewer says of them here, and with pictures that are drawn here.
-export class Report {
+// screen, with what was said of them here or saved before, and with pictures that are drawn here.
+// Dispatches "session" with a SessionChanged that a request met.
+export class Report extends EventTarget {
   #queue;
   #selected;
   #drafts;
@@ -24,6 +25,7 @@ export class Report {
 
   // `selected` returns the selected image; `drafts` holds the reviews.
   constructor(queue, selected, drafts) {
+    super();
     this.#queue = queue;
     this.#selected = selected;
     this.#drafts = drafts;
@@ -71,13 +73,23 @@ export class Report {
       this.#place.replaceChildren(page);
       await Promise.all([...this.#place.querySelectorAll("img[src]")].map((picture) => picture.decode()));
     } catch (error) {
-      this.#problem.textContent = message("report.failed", { reason: error.message });
-      this.#problem.hidden = false;
+      this.#fail(error);
       return;
     }
     if (turn !== this.#turn) return;
     this.#place.hidden = false;
     window.print();
+  }
+
+  // What a browser says is in its own words, and maybe in another language than the page.
+  #fail(error) {
+    if (error instanceof SessionChanged) {
+      this.dispatchEvent(new CustomEvent("session", { detail: error }));
+      return;
+    }
+    console.warn(error);
+    this.#problem.textContent = message("report.failed");
+    this.#problem.hidden = false;
   }
 
   async #pageOf(images) {
@@ -94,15 +106,12 @@ export class Report {
   }
 
   async #rowOf(image) {
-    const draft = (await this.#drafts.known(image.result)) ?? null;
     const row = document.createElement("tr");
-    const cell = row.insertCell();
-    cell.append(
-      await imagePart(image, draft?.isEmpty ? null : draft, (blob) => {
-        this.#urls.push(URL.createObjectURL(blob));
-        return this.#urls.at(-1);
-      }),
-    );
+    const part = await imagePart(image, this.#drafts, (blob) => {
+      this.#urls.push(URL.createObjectURL(blob));
+      return this.#urls.at(-1);
+    });
+    row.insertCell().append(part);
     return row;
   }
 }

@@ -3,24 +3,27 @@ import { copyOf, text } from "./elements.js";
 import { language, written } from "./language.js";
 import { message } from "./messages.js";
 import { percent } from "./percent.js";
+import { modelArea } from "./review/after_review.js";
 import { lettered } from "./review/missed.js";
 import { verdictWords } from "./review/said.js";
 import { Mask } from "./viewer/mask.js";
 import { measurementsOf, sizeOfOutline } from "./viewer/measure.js";
 import { Scale } from "./viewer/scale.js";
+import { bySeverity } from "./viewer/severity.js";
 
 const NOTHING = "–";
 const SCALE_DIGITS = 3;
 
-// Return the lesions of an answer as a table for print: those of the model, each with what a draft says
-// of it, and then those that the model missed. `draft` is null where nothing was said. Sizes are in
-// millimetres where a person gave the scale.
+// Return the lesions of an answer as a table for print: those of the model, the most severe class first,
+// each with what a draft says of it, and then those that the model missed. `draft` is null where nothing
+// was said. Sizes are in millimetres where a person gave the scale.
 export function reportTable(answer, name, draft) {
   const table = copyOf("report-lesions").firstElementChild;
   table.caption.textContent = message("report.lesions", { name });
   const scale = new Scale(answer);
+  const lesions = bySeverity(answer.detections, (detection) => detection.class_id);
   table.tBodies[0].append(
-    ...answer.detections.map((detection) => modelRow(detection, answer, scale, draft)),
+    ...lesions.map((detection) => modelRow(detection, answer, scale, draft)),
     ...lettered(draft?.missed ?? []).map((lesion) => missedRow(lesion, answer, scale)),
   );
   return table;
@@ -53,20 +56,25 @@ function missedRow({ letter, label, count, outline }, answer, scale) {
   return rowOf([letter ?? NOTHING, name, NOTHING], size ?? [NOTHING, NOTHING, NOTHING], message("said.added"));
 }
 
-function rowOf(names, sizes, said) {
+function rowOf([number, name, score], sizes, said) {
   const row = document.createElement("tr");
-  row.append(...[...names, ...sizes].map((value) => text("td", value)), text("td", said, "said"));
+  const cells = [score, ...sizes].map((value) => text("td", value));
+  row.append(text("td", number), nameCell(name), ...cells, text("td", said, "said"));
   return row;
+}
+
+// Return a cell with the name of a class, whose lines may end after an underscore, too.
+function nameCell(name) {
+  const cell = document.createElement("td");
+  cell.append(...name.split(/(?<=_)/).flatMap((part, index) => (index === 0 ? [part] : [document.createElement("wbr"), part])));
+  return cell;
 }
 
 // Return the area and the longest diameter of a lesion in pixels; where the model has no masks, the area
 // is that of its box, and the diameter null.
-function sizeOf({ box, mask, mask_area: maskArea, box_area: boxArea }, { width, height }) {
-  return measurementsOf({
-    box,
-    area: maskArea ?? boxArea,
-    mask: mask === null ? null : Mask.of(mask, width, height),
-  });
+function sizeOf(detection, { width, height }) {
+  const mask = detection.mask === null ? null : Mask.of(detection.mask, width, height);
+  return measurementsOf({ box: detection.box, area: modelArea(detection), mask });
 }
 
 function sizesOf({ area, diameter }, { width, height }, scale) {

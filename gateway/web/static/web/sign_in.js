@@ -3,6 +3,7 @@ import { message } from "./messages.js";
 import { becomeUser, isAdmitted, user } from "./session.js";
 
 const IN_NEW_TAB = { target: "_blank", rel: "opener", href: "/login/?next=/signed-in/" };
+const OF_PERSON = ["examiner", "clinic"]; // the fields of the report that the service fills in
 
 // How the page of a visitor becomes that of a person: they sign in in a new tab, so that the images
 // on this page stay, or enter an API key.
@@ -38,7 +39,8 @@ export class SignIn {
     this.#dialog.showModal();
   }
 
-  // Go on as the person whom the service names, with the bar at the top that it makes for them.
+  // Go on as the person whom the service names, with the bar at the top and the fields of the report that
+  // it makes for them.
   // Returns whether they may analyse images. Raises where the service does not answer.
   async become(name) {
     const response = await fetch("/", { cache: "no-store" });
@@ -47,6 +49,7 @@ export class SignIn {
     if (user !== "" || page.body.dataset.user !== name) return true;
     if (!page.getElementById("workplace")) return false;
     document.querySelector("header.top").append(page.getElementById("person"));
+    for (const id of OF_PERSON) element(id).defaultValue = page.getElementById(id).defaultValue;
     becomeUser(name);
     this.#place.remove();
     const onAdmit = this.#onAdmit;

@@ -1,16 +1,20 @@
 import { byAge, Comparison } from "./comparison.js";
 import { element } from "./elements.js";
 import { Pane } from "./pane.js";
+import { reviewOf } from "./review/image_review.js";
 import { Studies } from "./studies.js";
+
+const WIDE = "(min-width: 60rem)"; // the image is beside the queue
 
 // Shows the selected image, and beside it another one that it is compared with. It passes the
 // events "send", "stop" and "session" of its panes on.
 export class Stage extends EventTarget {
   #queue;
+  #drafts;
   #studies = new Studies();
   #panes;
   #empty = element("empty");
-  #comparison = new Comparison();
+  #comparison;
   #box = element("panes");
   #isComparing = false;
   #isSwapped = false;
@@ -19,6 +23,9 @@ export class Stage extends EventTarget {
   constructor(queue, drafts) {
     super();
     this.#queue = queue;
+    this.#drafts = drafts;
+    this.#comparison = new Comparison((image) => this.#reviewOf(image));
+    drafts.addEventListener("change", ({ detail }) => this.#comparison.refresh(detail));
     this.#panes = [new Pane(this.#studies, drafts), new Pane(this.#studies, drafts)];
     for (const pane of this.#panes) {
       pane.element.hidden = true;
@@ -30,6 +37,9 @@ export class Stage extends EventTarget {
     for (const { viewer } of this.#panes) viewer.addEventListener("scale", () => this.#arrange());
     this.#comparison.addEventListener("other", ({ detail }) => this.#showSecond(detail));
     this.#comparison.addEventListener("link", () => this.#link());
+    this.#comparison.addEventListener("session", ({ detail }) =>
+      this.dispatchEvent(new CustomEvent("session", { detail })),
+    );
     this.#comparison.addEventListener("swap", () => {
       this.#isSwapped = !this.#isSwapped;
       this.#arrange();
@@ -67,12 +77,18 @@ export class Stage extends EventTarget {
     this.#box.classList.toggle("two", isComparing);
     this.#showSecond(isComparing ? (this.#choices()[0] ?? null) : null);
     this.#link();
-    if (isComparing) this.reveal();
+    if (isComparing) this.#revealBoth();
   }
 
   // Bring the image into sight where it lies below the queue.
   reveal() {
-    if (!matchMedia("(min-width: 60rem)").matches) element("stage").scrollIntoView({ block: "start" });
+    if (!matchMedia(WIDE).matches) element("stage").scrollIntoView({ block: "start" });
+  }
+
+  // Bring both images into sight, with the table above them where there is room for all of that.
+  #revealBoth() {
+    const isWide = matchMedia(WIDE).matches;
+    element(isWide ? "comparison" : "panes").scrollIntoView({ block: "start" });
   }
 
   focus() {
@@ -82,6 +98,12 @@ export class Stage extends EventTarget {
   clear() {
     this.compare(false);
     this.show(null);
+  }
+
+  // A pane shows an image without a study where the browser cannot make one, and tells why.
+  async #reviewOf(image) {
+    const study = image.isShowable === false ? null : await this.#studies.of(image).catch(() => null);
+    return reviewOf(image.result, study, this.#drafts);
   }
 
   // Return the images with which the selected one can be compared.

@@ -120,6 +120,7 @@ export class Workplace {
     this.#filmstrip.addEventListener("discard", ({ detail }) => this.#discard(detail));
     this.#stage.addEventListener("send", ({ detail }) => this.#bar.run([detail]));
     this.#drafts.addEventListener("session", ({ detail }) => this.#onSessionChange(detail));
+    this.#report.addEventListener("session", ({ detail }) => this.#onSessionChange(detail));
     this.#stage.addEventListener("session", ({ detail }) => this.#onSessionChange(detail));
     this.#stage.addEventListener("stop", ({ detail }) => this.#sender.cancel([detail]));
     element("compare").addEventListener("click", () => this.#compare(!this.#stage.isComparing));

@@ -6,7 +6,7 @@ from asgiref.sync import sync_to_async
 from gateway.errors import NotReady, UpstreamFault
 from gateway.monitor.models import ReferenceProfile
 from gateway.monitor.profile_reader import ProfileReader
-from gateway.monitor.stored_profiles import stored_labels
+from gateway.monitor.stored_profiles import stored_classes, stored_labels
 from gateway.predict.manifest import Manifest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,8 +17,15 @@ A, B = "a" * 64, "b" * 64
 class Ingress:
     """An ingress with a model of this digest; None while it loads."""
 
-    def __init__(self, digest: str | None, profile: object = None, labels: object = None) -> None:
+    def __init__(
+        self,
+        digest: str | None,
+        profile: object = None,
+        labels: object = None,
+        class_names: object = (),
+    ) -> None:
         self.digest, self.profile, self.labels = digest, profile, labels
+        self.class_names = class_names
         self.fetched = 0
 
     async def ready(self) -> Manifest:
@@ -31,6 +38,8 @@ class Ingress:
         report = {"bundle_sha256": self.digest, "profile": self.profile}
         if self.labels is not None:
             report["labels"] = self.labels
+        if self.class_names is not None:
+            report["class_names"] = self.class_names
         return json.dumps(report).encode()
 
 
@@ -61,6 +70,28 @@ async def test_labels_are_stored_with_the_profile():
     labels = sync_to_async(stored_labels)
     assert await labels(A, "es") == {"HSIL": "alto grado"}
     assert await labels(A, "pt") == await labels(B, "es") == {}
+
+
+async def test_class_names_are_stored_in_their_order():
+    ingress = Ingress(A, class_names=["LSIL", "HSIL", "carcinoma"])
+    await ProfileReader(ingress.ready, ingress.fetch).step()
+    classes = sync_to_async(stored_classes)
+    assert await classes(A) == ("LSIL", "HSIL", "carcinoma")
+    assert await classes(B) == ()
+
+
+async def test_profile_of_before_class_names_is_read_again():
+    ingress = Ingress(A, labels={"HSIL": {"es": "alto grado"}}, class_names=None)
+    reader = ProfileReader(ingress.ready, ingress.fetch)
+    await reader.step()
+    await reader.step()
+    assert ingress.fetched == 1, "an earlier ingress is asked once"
+    ingress.class_names = ["LSIL", "HSIL"]
+    for _ in range(2):
+        await ProfileReader(ingress.ready, ingress.fetch).step()
+    assert ingress.fetched == 2
+    assert await sync_to_async(stored_classes)(A) == ("LSIL", "HSIL")
+    assert await sync_to_async(stored_labels)(A, "es") == {"HSIL": "alto grado"}
 
 
 async def test_ingress_of_before_labels_has_none():

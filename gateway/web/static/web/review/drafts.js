@@ -4,7 +4,8 @@ import { readFeedback, sendFeedback } from "./feedback.js";
 
 // The drafts of the results of this page, each read from the service when it is first asked for. A
 // draft goes with its result. What the service is asked as the session ends waits for `resume`;
-// "session" tells of that with a SessionChanged.
+// "session" tells of that with a SessionChanged. "change" tells with a result that its draft was changed,
+// saved or forgotten.
 export class Drafts extends EventTarget {
   #drafts = new WeakMap(); // each result with the promise of its draft
   #read = new WeakMap(); // each result with its draft, once that is read
@@ -40,12 +41,14 @@ export class Drafts extends EventTarget {
   // Keep what the service has now, in place of the draft.
   replace(result, view, study) {
     this.#drafts.set(result, Promise.resolve(this.#keep(result, view, study)));
+    this.#tell(result);
   }
 
   // Read from the service the next time, whatever the draft holds.
   forget(result) {
     this.#drafts.delete(result);
     this.#read.delete(result);
+    this.#tell(result);
   }
 
   // Return whether something was said about the result, or is drawn, that is not saved.
@@ -64,7 +67,12 @@ export class Drafts extends EventTarget {
   #keep(result, view, study) {
     const draft = new Draft(view, study);
     this.#read.set(result, draft);
+    draft.addEventListener("change", () => this.#tell(result));
     return draft;
+  }
+
+  #tell(result) {
+    this.dispatchEvent(new CustomEvent("change", { detail: result }));
   }
 
   async #ask(request) {

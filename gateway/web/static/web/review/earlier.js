@@ -134,12 +134,13 @@ export class EarlierReviews extends EventTarget {
   }
 }
 
-function whoAndWhen({ by, at }) {
+// Return who made a review, and when, to the minute.
+export function whoAndWhen({ by, at }) {
   return { by: authorOf(by), time: clock(new Date(at)).slice(0, 16) };
 }
 
 // Return what the author of a review says, in the shape of the service's body.
-function contentOf(view, { by, mine }) {
+export function contentOf(view, { by, mine }) {
   if (mine && view.mine !== null) return view.mine;
   const of = (given) => given.filter((each) => each.by === by);
   const missed = of(view.missed).map(({ label, count, box, outline }) => ({ label, count, box, outline }));
@@ -151,7 +152,8 @@ function contentOf(view, { by, mine }) {
   };
 }
 
-function listOf({ lesions, missed, ungradable, comment }, model) {
+// Return what an author says, of an answer with lesions that may be others, as a list.
+export function listOf({ lesions, missed, ungradable, comment }, model) {
   const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel }) => {
     const words = verdictWords({ verdict, newLabel, outline: null }, model);
     return message("earlier.lesion", { number: id + 1, label: classNameOf(model, label), verdict: words });

@@ -8,6 +8,7 @@ export function legendOf(lesions, isSaved) {
   const lines = [
     has(({ outline }) => outline === null) && message("legend.missed"),
     has(({ outline, drawn }) => outline !== null && drawn !== null) && message("legend.corrected"),
+    has(({ outline, hasPixels, isRejected }) => outline !== null && !hasPixels && !isRejected) && message("legend.box"),
     has(({ isRejected }) => isRejected) && message("legend.rejected"),
     relabelled.length > 0 && message("legend.relabelled", { numbers: relabelled.join(", ") }),
   ].filter(Boolean);

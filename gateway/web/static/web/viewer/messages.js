@@ -21,6 +21,7 @@ const TEXTS = {
   "verdict.both": gettext("Review: {label}, outline corrected"),
   "legend.missed": gettext("Dashed, with a letter: missed by the model"),
   "legend.corrected": gettext("Dashed, with a number: corrected; thin: the model's"),
+  "legend.box": gettext("Dashed rectangle, with a number: the model gives no outline"),
   "legend.rejected": gettext("Dotted: rejected"),
   "legend.relabelled": gettext("Another class: {numbers}"),
   "legend.unsaved": gettext("This review is not saved"),

@@ -1,9 +1,12 @@
+import { apart, cornersOf } from "./number_places.js";
+
 const DIMMED = 0.65; // of the lesions beside a selected one
 const MOST_POINTS = 1500; // of the outlines in sight that move in full
 const BADGE = { size: 12, pad: 4, height: 20 }; // CSS pixels
 
-// How lesions are drawn. `opacity` holds one for each style.
-export const DEFAULT_STYLE = { isDrawn: true, style: "fill", opacity: { fill: 0.35, outline: 1 } };
+// How lesions are drawn. `opacity` holds one for each style; `letters` is the size of the numbers on paper,
+// in pixels, where they are black on white and apart from each other, or null.
+export const DEFAULT_STYLE = { isDrawn: true, letters: null, style: "fill", opacity: { fill: 0.35, outline: 1 } };
 
 // Fill the screen with the ground, and draw the image on it.
 export function paintImage(context, viewport, levels, ground) {
@@ -34,7 +37,8 @@ export function paintLesions(context, viewport, lesions, style, marked, ratio, i
   for (const lesion of isOf("drawn")) paintDrawn(context, viewport, lesion, marked, ratio, isThin);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = 1;
-  for (const lesion of ordered) paintBadge(context, viewport, lesion, marked, ratio);
+  if (style.letters !== null) paintNumbers(context, viewport, lesions, style.letters / BADGE.size);
+  else for (const lesion of ordered) paintBadge(context, badgeOf(lesion, viewport, ratio), lesion, marked, ratio);
 }
 
 function paintShape(context, viewport, lesion, { style, opacity }, { selected, hovered }, ratio, isThin) {
@@ -109,22 +113,44 @@ export function badgeOf({ box, number, outline }, viewport, ratio) {
   return [within(place, viewport.width - wide), within(top - height, viewport.height - height), wide, height];
 }
 
-function paintBadge(context, viewport, lesion, { selected, hovered }, ratio) {
-  const [x, y, width, height] = badgeOf(lesion, viewport, ratio);
+function paintBadge(context, place, lesion, { selected, hovered }, ratio) {
   const isMarked = lesion.id === selected || lesion.id === hovered;
-  context.beginPath();
-  context.roundRect(x, y, width, height, lesion.outline === null ? height / 2 : 4 * ratio);
+  const plate = plateOf(place, lesion, ratio);
   context.fillStyle = lesion.colour;
-  context.fill();
-  context.lineWidth = (isMarked ? 2.5 : 1) * ratio;
-  context.strokeStyle = lesion.contrast;
-  context.stroke();
+  context.fill(plate);
+  stroke(context, plate, (isMarked ? 2.5 : 1) * ratio, lesion.contrast);
   context.fillStyle = lesion.contrast;
+  write(context, place, lesion, ratio);
+}
+
+// Draw the numbers of lesions for paper, on white plates with a border of the class's colour. The first
+// lesions have the first choice of the place.
+function paintNumbers(context, viewport, lesions, ratio) {
+  const places = apart(lesions.map((lesion) => cornersOf(lesion, badgeOf(lesion, viewport, ratio), viewport)));
+  lesions.forEach((lesion, index) => {
+    const plate = plateOf(places[index], lesion, ratio);
+    stroke(context, plate, 3.5 * ratio, "rgb(0 0 0)");
+    context.fillStyle = "rgb(255 255 255)";
+    context.fill(plate);
+    stroke(context, plate, 1.75 * ratio, lesion.colour);
+    context.fillStyle = "rgb(0 0 0)";
+    write(context, places[index], lesion, ratio);
+  });
+}
+
+function plateOf([x, y, width, height], { outline }, ratio) {
+  const plate = new Path2D();
+  plate.roundRect(x, y, width, height, outline === null ? height / 2 : 4 * ratio);
+  return plate;
+}
+
+// Write a lesion's number in the middle of its plate, struck through where the lesion was rejected.
+function write(context, [x, y, width, height], { number, isRejected }, ratio) {
   context.font = `600 ${BADGE.size * ratio}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(String(lesion.number), x + width / 2, y + height / 2 + 0.5 * ratio);
-  if (lesion.isRejected) context.fillRect(x + 3 * ratio, y + height / 2 - ratio, width - 6 * ratio, 2 * ratio);
+  context.fillText(String(number), x + width / 2, y + height / 2 + 0.5 * ratio);
+  if (isRejected) context.fillRect(x + 3 * ratio, y + height / 2 - ratio, width - 6 * ratio, 2 * ratio);
 }
 
 // Draw the longest diameter of a lesion, with its length below the lesion.

@@ -4,11 +4,16 @@ import { paintImage, paintLesions, paintWords } from "./painter.js";
 import { Viewport } from "./viewport.js";
 
 const LEGEND = { letter: 8.5, line: 24 }; // CSS pixels: of a letter at most on average, and from line to line
+const LETTERS = 3.7; // millimetres: the size of letters on paper, whose digits are 2.5 mm high in any font
+const LINES = 0.2; // millimetres: a CSS pixel of lines on paper
+const CSS_PIXEL = 25.4 / 96; // millimetres
 
 // Return a PNG of the image with these lesions of the study, numbered, and what a reviewer says about
 // them; with more than `maxSide` pixels along the longer side it is made smaller. It says how many
 // lesions are hidden. What the reviewer's signs mean stands below the image, which it would cover.
-export function pictureOf(study, shown, annotations, style, maxSide) {
+// `paper` is { width, height }, the room that the picture has on paper in millimetres: then the numbers
+// are large enough and black on white, and the signs are left to be told beside it; null for a screen.
+export function pictureOf(study, shown, annotations, style, { maxSide, paper = null }) {
   const scale = Math.min(1, maxSide / Math.max(study.width, study.height));
   const viewport = new Viewport();
   Object.assign(viewport, {
@@ -16,10 +21,10 @@ export function pictureOf(study, shown, annotations, style, maxSide) {
     height: Math.max(1, Math.round(study.height * scale)),
   });
   viewport.open(study.width, study.height);
-  // Lines and numbers as large as on the service's own picture.
-  const ratio = Math.max(1, Math.min(viewport.width, viewport.height) / 640);
+  const pixel = paper === null ? null : pixelOn(paper, viewport);
+  const ratio = pixel === null ? ratioOnScreen(viewport) : LINES / pixel;
   const lesions = annotations.over(shown);
-  const legend = legendOf(lesions, annotations.isSaved);
+  const legend = paper === null ? legendOf(lesions, annotations.isSaved) : [];
   const width = Math.max(...legend.map((line) => line.length)) * LEGEND.letter;
   const size = Math.min(ratio, viewport.width / width);
   const canvas = document.createElement("canvas");
@@ -27,7 +32,8 @@ export function pictureOf(study, shown, annotations, style, maxSide) {
   Object.assign(canvas, { width: viewport.width, height: viewport.height + below });
   const context = canvas.getContext("2d", { alpha: false });
   paintImage(context, viewport, study.levels, "rgb(0 0 0)");
-  paintLesions(context, viewport, lesions, { ...style, isDrawn: true }, { selected: null, hovered: null }, ratio);
+  const drawn = { ...style, isDrawn: true, letters: pixel === null ? null : LETTERS / pixel };
+  paintLesions(context, viewport, lesions, drawn, { selected: null, hovered: null }, ratio);
   const total = study.lesions.length;
   const count = total - shown.length;
   if (count > 0) {
@@ -40,4 +46,14 @@ export function pictureOf(study, shown, annotations, style, maxSide) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture is too large."))), "image/png");
   });
+}
+
+// Return pixels of a picture for a CSS pixel: lines and numbers are as large as on the service's own.
+function ratioOnScreen({ width, height }) {
+  return Math.max(1, Math.min(width, height) / 640);
+}
+
+// Return how large a pixel of a picture is on paper, in millimetres; it is made smaller, never larger.
+function pixelOn(paper, { width, height }) {
+  return Math.min(paper.width / width, paper.height / height, CSS_PIXEL);
 }

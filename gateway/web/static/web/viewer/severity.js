@@ -9,8 +9,15 @@ export function numberOfClasses({ metrics, detections }) {
 }
 
 // Return the lesions with the most severe first; those of a class stay in their order, by falling score.
-export function bySeverity(lesions) {
-  return lesions.toSorted((a, b) => b.classId - a.classId);
+// `classIdOf` returns the id of a lesion's class.
+export function bySeverity(lesions, classIdOf = ({ classId }) => classId) {
+  return lesions.toSorted((a, b) => classIdOf(b) - classIdOf(a));
+}
+
+// Return the id of a class of an answer's model, by its label; -1 of a class that the model does not have.
+export function classIdOfLabel({ metrics, detections }, label) {
+  const detection = detections.find((each) => each.label === label);
+  return detection?.class_id ?? Object.keys(metrics.class_distribution).indexOf(label);
 }
 
 // Return each class of which an answer has lesions, with their number and colour, the most severe first.

@@ -4,7 +4,7 @@ import { Levels } from "./levels.js";
 import { Mask } from "./mask.js";
 import { measurementsOf } from "./measure.js";
 import { Outline } from "./outline.js";
-import { bySeverity, numberOfClasses } from "./severity.js";
+import { bySeverity, classIdOfLabel, numberOfClasses } from "./severity.js";
 import { uprightBitmap } from "./upright.js";
 
 const NO_CLASS = { colour: "rgb(255 255 255)", contrast: "rgb(0 0 0)" };
@@ -55,8 +55,8 @@ export class Study {
   // Return each class of the model with the number of its lesions and its colours, in the order of the ids.
   get classes() {
     const entries = Object.entries(this.answer.metrics.class_distribution);
-    return entries.map(([label, count], index) => {
-      const classId = this.lesions.find((each) => each.label === label)?.classId ?? index;
+    return entries.map(([label, count]) => {
+      const classId = classIdOfLabel(this.answer, label);
       return { label, name: this.nameOf(label), count, ...coloursOf(classId, numberOfClasses(this.answer)) };
     });
   }

@@ -143,8 +143,8 @@ export class Viewer extends EventTarget {
   }
 
   // Return a PNG of the image with the lesions that are shown, numbered, and what the reviewer says.
-  picture({ maxSide }) {
-    return pictureOf(this.#study, this.#visibility.shown, this.#annotations, this.#screen.style, maxSide);
+  picture(options) {
+    return pictureOf(this.#study, this.#visibility.shown, this.#annotations, this.#screen.style, options);
   }
 
   // Give the picture's taps, drags and keys to a tool; null gives them back. `edited` is the id of a

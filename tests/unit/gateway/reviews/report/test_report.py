@@ -131,6 +131,32 @@ def test_report_says_what_each_reviewer_said():
     assert john.rows == []
 
 
+def test_most_severe_class_comes_first_where_the_order_is_known():
+    row = record()
+    say(row, lesions=[accepted(0), accepted(2), accepted(1, "HSIL"), rejected(4, "HSIL")])
+
+    def order() -> tuple[list[str], list[str]]:
+        report = content(row)
+        classes = section(report, "Lesions by class").rows
+        verdicts = section(report, "Review by jane").rows
+        return [label for label, _ in classes], [number for number, *_ in verdicts]
+
+    assert order() == (["HSIL", "LSIL", "carcinoma"], ["1", "2", "3", "5"])
+    names = ["LSIL", "HSIL", "carcinoma"]
+    ReferenceProfile.objects.create(bundle_sha256=BUNDLE, class_names=names)
+    assert order() == (["carcinoma", "HSIL", "LSIL"], ["2", "5", "1", "3"])
+    ReferenceProfile.objects.update(class_names=["HSIL", "LSIL", "carcinoma"])
+    assert order() == (["carcinoma", "LSIL", "HSIL"], ["1", "3", "2", "5"])
+
+
+def test_result_of_ungradable_image_is_not_reliable():
+    changes = {"detection_count": 0, "class_counts": {}, "score_counts": [0] * 10}
+    report = content(record(**changes, ungradable_reasons=["glare"], below_threshold=0))
+    first, second = section(report, "Findings").lines
+    assert "not reliable" in first
+    assert "no lesion" in second
+
+
 def test_report_says_what_reviewer_left_open():
     row = answered({"LSIL": 2})
     say(row, lesions=[accepted(0)], missed=[])
