@@ -37,6 +37,7 @@ class Clinic:
         await self.tab.click('#sign-in a[href^="/login"]')
         await give_password(self.tab)
         await shows(self.tab, "#person", "okafor")
+        await shows(self.tab, "#service", "Ready")  # its scripts run
         await self.tab.run(_WATCH)
 
     async def analyse(self, *paths: Path) -> None:

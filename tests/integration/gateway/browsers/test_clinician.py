@@ -53,13 +53,14 @@ TURN = f"""async (given) => {{
 }}"""
 
 
-async def test_picture_is_turned_as_by_the_service(clinic: Clinic):
+async def test_picture_is_turned_as_by_the_service(visitor: Clinic):
+    await shows(visitor.tab, "#service", "Ready")
     for format in ("JPEG", "PNG", "WEBP"):
         for orientation in range(1, 9):
             data = scene(orientation, format)
             decoded = decode(data)
             given = {"data": base64.b64encode(data).decode(), "image": decoded.info.model_dump()}
-            shown = await clinic.tab.run(TURN, given)
+            shown = await visitor.tab.run(TURN, given)
             pixels = np.frombuffer(base64.b64decode(shown["data"]), np.uint8)
             pixels = pixels.reshape(shown["height"], shown["width"], 4)[:, :, :3].astype(int)
             expected = decoded.pixels[:, :, ::-1]
