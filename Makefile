@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 UV := $(BIN)/uv
 
-.PHONY: demo torch images space messages test test-faults test-images test-nodes test-rollouts test-slow screenshots coverage mutants fuzz check bench clean
+.PHONY: demo torch images space messages test test-browsers test-faults test-images test-nodes test-rollouts test-slow screenshots coverage mutants fuzz check bench clean
 
 demo: $(DEMO)
 	$(BIN)/lesionserve demo --out out
@@ -67,6 +67,10 @@ test-rollouts: $(READY)
 # of the benchmarks.
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+# A few minutes: the clinician's page in Firefox, and in WebKit, which is Safari's engine.
+test-browsers: $(READY)
+	$(BIN)/pytest -m browsers tests/integration/gateway/browsers
 
 # The pictures of the pages in README and docs, which the tests hold to the pages as they are.
 screenshots: $(READY)

@@ -68,7 +68,9 @@ export class QueuedImage extends EventTarget {
     if (status !== 200) throw Refusal.of(status, body);
     this.result = new Result(body, new Date());
     this.enter("done");
+    const { image } = this.result.answer;
     if (!this.isShowable && this.result.picture) this.#showThumbnail(this.result.picture);
+    else if (this.isShowable && image.orientation > 1) this.#showThumbnail(bytes, image);
   }
 
   release() {
@@ -87,11 +89,11 @@ export class QueuedImage extends EventTarget {
     }
   }
 
-  // Return whether this browser can show what is in the blob.
-  async #showThumbnail(blob) {
+  // Return whether this browser can show what is in the blob; `image` is what the answer says of it.
+  async #showThumbnail(blob, image) {
     this.#turn += 1;
     const turn = this.#turn;
-    const thumbnail = await thumbnailOf(blob);
+    const thumbnail = await thumbnailOf(blob, image);
     if (turn === this.#turn) {
       URL.revokeObjectURL(this.thumbnailUrl);
       this.thumbnailUrl = thumbnail === null ? "" : URL.createObjectURL(thumbnail);

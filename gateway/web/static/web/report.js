@@ -68,9 +68,9 @@ export class Report extends EventTarget {
     const isAll = this.#dialog.querySelector("[name=which]:checked").value === "all";
     const images = isAll ? this.#queue.answered : [this.#selected()];
     try {
-      const page = await this.#pageOf(images);
+      const sheets = await this.#sheetsOf(images);
       if (turn !== this.#turn) return;
-      this.#place.replaceChildren(page);
+      this.#place.replaceChildren(...sheets);
       await Promise.all([...this.#place.querySelectorAll("img[src]")].map((picture) => picture.decode()));
     } catch (error) {
       this.#fail(error);
@@ -92,17 +92,18 @@ export class Report extends EventTarget {
     this.#problem.hidden = false;
   }
 
-  async #pageOf(images) {
-    const page = copyOf("report-page");
-    const part = (selector) => page.querySelector(selector);
-    const person = PERSON.map((name) => [name, typed(name) || message("report.unstated")]);
-    const context = CONTEXT.map((name) => [name, typed(name)]).filter(([, value]) => value !== "");
-    part(".report-person").append(...pairs(person.map(([name, value]) => [`report.${name}`, value])));
-    part(".context").append(...pairs(context.map(([name, value]) => [`report.${name}`, value])));
-    part(".report-demo").hidden = !images.some(({ result }) => result.isOfDemo);
-    part(".printed").textContent = message("report.printed", { time: clock(new Date()) });
-    for (const image of images) part(".report-images").append(await this.#rowOf(image));
-    return page;
+  // Return a table for each image. Most browsers repeat its head on each page; Safari does not, so there
+  // the first page of each image has it.
+  async #sheetsOf(images) {
+    const sheets = [];
+    for (const image of images) {
+      const sheet = sheetOf(images);
+      sheet.querySelector(".report-images").append(await this.#rowOf(image));
+      sheets.push(sheet);
+    }
+    sheets.slice(1).forEach((sheet) => sheet.querySelector(".report-title").remove());
+    sheets.slice(0, -1).forEach((sheet) => sheet.querySelector(".report-end").remove());
+    return sheets;
   }
 
   async #rowOf(image) {
@@ -114,6 +115,19 @@ export class Report extends EventTarget {
     row.insertCell().append(part);
     return row;
   }
+}
+
+// Return a sheet of the report without its image; `images` are those of the whole report.
+function sheetOf(images) {
+  const sheet = copyOf("report-sheet");
+  const part = (selector) => sheet.querySelector(selector);
+  const person = PERSON.map((name) => [name, typed(name) || message("report.unstated")]);
+  const context = CONTEXT.map((name) => [name, typed(name)]).filter(([, value]) => value !== "");
+  part(".report-person").append(...pairs(person.map(([name, value]) => [`report.${name}`, value])));
+  part(".context").append(...pairs(context.map(([name, value]) => [`report.${name}`, value])));
+  part(".report-demo").hidden = !images.some(({ result }) => result.isOfDemo);
+  part(".printed").textContent = message("report.printed", { time: clock(new Date()) });
+  return sheet;
 }
 
 function typed(name) {

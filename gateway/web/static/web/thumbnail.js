@@ -1,10 +1,17 @@
-const MOST_PIXELS = 320; // of the longer side
+import { isOfKnownKind } from "./viewer/metadata.js";
+import { uprightBitmap } from "./viewer/upright.js";
 
-// Return a small upright JPEG of an image, or null where the browser cannot show the file.
-export async function thumbnailOf(blob) {
+const MOST_PIXELS = 320; // of the longer side
+const KIND_BYTES = 12;
+
+// Return a small JPEG of an image, or null where the browser cannot show the file as the viewer does.
+// `image` is what the answer says of the image; without it the browser turns the image as it knows.
+export async function thumbnailOf(blob, image) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(blob);
+    const start = new Uint8Array(await blob.slice(0, KIND_BYTES).arrayBuffer());
+    if (!isOfKnownKind(start)) return null;
+    bitmap = image === undefined ? await createImageBitmap(blob) : await uprightBitmap(blob, image);
   } catch {
     return null;
   }

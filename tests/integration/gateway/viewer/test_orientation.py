@@ -135,3 +135,26 @@ async def test_refuses_image_of_another_size(page: Page):
     other["image"] |= {"width": 30, "height": 40}
     with pytest.raises(Error, match="another size"):
         await show(page, other, data)
+
+
+THUMBNAIL = """
+  const bytes = Uint8Array.from(atob(given.data), (letter) => letter.charCodeAt(0));
+  const thumbnail = await it.thumbnailOf(new Blob([bytes]), given.image);
+  if (thumbnail === null) return null;
+  const { width, height } = await createImageBitmap(thumbnail);
+  return [width, height];
+"""
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+async def test_thumbnail_is_turned_by_orientation_of_answer(lasting_page: Page, format):
+    data = scene(6, format)
+    given = {"data": base64.b64encode(data).decode(), "image": decode(data).info.model_dump()}
+    assert await run(lasting_page, "../thumbnail.js", THUMBNAIL, given) == [200, 320]
+
+
+async def test_there_is_no_thumbnail_of_what_viewer_does_not_show(lasting_page: Page):
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "GIF")  # which the browser shows
+    given = {"data": base64.b64encode(written.getvalue()).decode()}
+    assert await run(lasting_page, "../thumbnail.js", THUMBNAIL, given) is None

@@ -7,11 +7,23 @@ const WEBP_METADATA = new Set(["EXIF", "XMP "]);
 // Return the parts of a JPEG, PNG, WebP or BMP file without metadata that may tell an orientation, to
 // make a Blob of. Colour profiles stay. Raises where the file is of another kind, or damaged.
 export function withoutMetadata(bytes) {
-  if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg(bytes);
-  if (PNG.every((value, index) => bytes[index] === value)) return png(bytes);
-  if (letters(bytes, 0) === "RIFF" && letters(bytes, 8) === "WEBP") return webp(bytes);
-  if (bytes[0] === 0x42 && bytes[1] === 0x4d) return [bytes];
-  throw new Error("The browser does not show images of this kind.");
+  const partsOf = readerOf(bytes);
+  if (partsOf === null) throw new Error("The browser does not show images of this kind.");
+  return partsOf(bytes);
+}
+
+// Return whether the first 12 bytes are those of a file that `withoutMetadata` takes. Browsers show
+// images of further kinds, Safari TIFF, and turn them as they like.
+export function isOfKnownKind(bytes) {
+  return readerOf(bytes) !== null;
+}
+
+function readerOf(bytes) {
+  if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg;
+  if (PNG.every((value, index) => bytes[index] === value)) return png;
+  if (letters(bytes, 0) === "RIFF" && letters(bytes, 8) === "WEBP") return webp;
+  if (bytes[0] === 0x42 && bytes[1] === 0x4d) return (whole) => [whole];
+  return null;
 }
 
 // Leave out the segments APP1, which hold Exif and XMP (ISO/IEC 10918-1, B.1.1; CIPA DC-008, 4.7).

@@ -22,7 +22,9 @@ export async function uprightBitmap(blob, { orientation }) {
   if (!orientation && parts.reduce((sum, part) => sum + part.length, 0) !== bytes.length) {
     throw new Error("The answer does not tell how the image was turned.");
   }
-  const stored = await createImageBitmap(new Blob(parts));
+  // In one part: Firefox recognises an image by what it reads first, which is the first part alone.
+  const whole = await new Blob(parts).arrayBuffer();
+  const stored = await createImageBitmap(new Blob([whole]));
   return !orientation || orientation === 1 ? stored : turned(stored, TURNS[orientation]);
 }
 
