@@ -111,7 +111,7 @@ const TEXTS = {
   "edit.new": gettext("Outline of a new lesion"),
   "edit.help": gettext("Drag a point, or choose one and then its new place. The small points between add one."),
   "edit.keys": gettext(
-    "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Enter ends, Escape cancels.",
+    "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Ctrl Y redoes, Enter ends, Escape cancels.",
   ),
   "draw.help": gettext("Set points around the lesion. To finish the shape, choose the first point again."),
   "draw.keys": gettext("Keys: the arrows move, Space sets a point, Backspace removes the last, Enter closes, Escape cancels."),
@@ -123,6 +123,7 @@ const TEXTS = {
   "edit.closed": gettext("The outline is closed. Change it, or choose Done."),
   "edit.open": gettext("Finish this outline, or cancel it, before you save."),
   "edit.undone": gettext("Undone."),
+  "edit.redone": gettext("Redone."),
   "edit.done": gettext("The outline is taken."),
   "edit.cancelled": gettext("The outline is as before."),
 
