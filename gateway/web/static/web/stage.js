@@ -2,6 +2,7 @@ import { byAge, Comparison } from "./comparison.js";
 import { element } from "./elements.js";
 import { Pane } from "./pane.js";
 import { Studies } from "./studies.js";
+import { Adjustments } from "./viewer/adjustments.js";
 
 // Shows the selected image, and beside it another one that it is compared with. It passes the
 // events "send", "stop" and "session" of its panes on.
@@ -19,7 +20,9 @@ export class Stage extends EventTarget {
   constructor(queue, drafts) {
     super();
     this.#queue = queue;
-    this.#panes = [new Pane(this.#studies, drafts), new Pane(this.#studies, drafts)];
+    // Two images are compared with the same adjustments, whether or not they move together.
+    const adjustments = new Adjustments();
+    this.#panes = [1, 2].map(() => new Pane(this.#studies, drafts, adjustments));
     for (const pane of this.#panes) {
       pane.element.hidden = true;
       this.#box.append(pane.element);

@@ -72,6 +72,13 @@ const TEXTS = {
   "original.on": gettext("The original is shown beside it."),
   "original.off": gettext("The original is no longer shown."),
 
+  "adjusted": gettext("Not as taken: {changes}"),
+  "adjusted.green": gettext("green filter"),
+  "adjusted.brightness": gettext("brightness {percent}"),
+  "adjusted.contrast": gettext("contrast {percent}"),
+  "adjusted.noGreen": gettext("Green filter off."),
+  "adjusted.none": gettext("The picture is as it was taken."),
+
   "share": gettext("Share of the image"),
   "sides": gettext("Width × height"),
   "size": gettext("{area}, {diameter} across"),
@@ -86,11 +93,14 @@ const TEXTS = {
   "measurements.box": gettext("Area {area}, width {width}, height {height}, of its box"),
 
   "ruler.start": gettext(
-    "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Escape ends.",
+    "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Delete removes the last line, Escape ends.",
   ),
   "ruler.first": gettext("First point set."),
   "ruler.length": gettext("The line is {length} long."),
   "ruler.end": gettext("Ruler off."),
+  "line": gettext("Line {number}: {length}"),
+  "line.remove": gettext("Remove line {number}"),
+  "line.removed": gettext("Line {number} is removed."),
   "scale.set": gettext("Scale set: the image is {width} mm wide."),
   "scale.is": gettext("The image is {width} mm wide."),
   "scale.width": gettext("The image is then {width} mm wide."),

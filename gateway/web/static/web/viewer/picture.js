@@ -1,13 +1,16 @@
 import { legendOf } from "./legend.js";
+import { Lines, paintLines } from "./lines.js";
 import { message } from "./messages.js";
 import { paintImage, paintLesions, paintWords } from "./painter.js";
+import { Scale } from "./scale.js";
 import { Viewport } from "./viewport.js";
 
 const LEGEND = { letter: 8.5, line: 24 }; // CSS pixels: of a letter at most on average, and from line to line
 
-// Return a PNG of the image with these lesions of the study, numbered, and what a reviewer says about
-// them; with more than `maxSide` pixels along the longer side it is made smaller. It says how many
-// lesions are hidden. What the reviewer's signs mean stands below the image, which it would cover.
+// Return a PNG of the image as it was taken, with these lesions of the study, numbered, what a reviewer says
+// about them, and the lines that were measured; with more than `maxSide` pixels along the longer side it is
+// made smaller. It says how many lesions are hidden. What the reviewer's signs mean stands below the image,
+// which it would cover.
 export function pictureOf(study, shown, annotations, style, maxSide) {
   const scale = Math.min(1, maxSide / Math.max(study.width, study.height));
   const viewport = new Viewport();
@@ -26,8 +29,9 @@ export function pictureOf(study, shown, annotations, style, maxSide) {
   const below = Math.ceil(legend.length * LEGEND.line * size);
   Object.assign(canvas, { width: viewport.width, height: viewport.height + below });
   const context = canvas.getContext("2d", { alpha: false });
-  paintImage(context, viewport, study.levels, "rgb(0 0 0)");
+  paintImage(context, viewport, study.levels, "rgb(0 0 0)", null);
   paintLesions(context, viewport, lesions, { ...style, isDrawn: true }, { selected: null, hovered: null }, ratio);
+  paintLines(context, viewport, new Lines(study.answer).all, new Scale(study.answer), ratio);
   const total = study.lesions.length;
   const count = total - shown.length;
   if (count > 0) {
