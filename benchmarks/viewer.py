@@ -111,13 +111,24 @@ async def _measure() -> dict[str, Movement]:
         await site.show(page, answer, image)
         devtools = await browser.new_browser_cdp_session()
         movements = {}
-        for style in ("filled", "outlined"):
+        for look in ("filled", "outlined", "adjusted"):
+            if look == "adjusted":
+                await _adjust(page)
             for kind in ("pan", "zoom"):
                 await page.evaluate(MOVE, [kind, FRAMES // 5])  # the first movement compiles
-                movements[f"{kind}, {style}"] = await _movement(page, devtools, kind)
+                movements[f"{kind}, {look}"] = await _movement(page, devtools, kind)
             await page.get_by_role("button", name="Outline", exact=True).click()
         await browser.close()
     return movements
+
+
+async def _adjust(page: Page) -> None:
+    """Set the adjustments that blend the most: the green filter, brightness and contrast."""
+    await page.get_by_role("button", name="Picture", exact=True).click()
+    await page.get_by_label("Green filter").check()
+    for slider in ("Brightness", "Contrast"):
+        await page.get_by_role("slider", name=slider).fill("50")
+    await page.keyboard.press("Escape")
 
 
 async def _movement(page: Page, devtools: CDPSession, kind: str) -> Movement:

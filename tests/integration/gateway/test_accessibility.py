@@ -68,11 +68,21 @@ async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, 
     await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
     await expect(pane(page).locator(".view")).to_be_visible()
     assert await violations(page, axe) == []
+    await adjust_and_measure(page)
+    assert await violations(page, axe) == []
     await page.get_by_role("button", name="Compare").click()
     await expect(page.locator(".pane").last).to_be_visible()
     assert await violations(page, axe) == []
     await page.get_by_role("button", name="Report").click()
     assert await violations(page, axe) == []
+
+
+async def adjust_and_measure(page: Page) -> None:
+    await pane(page).locator(".viewer-picture").focus()
+    for pressed in ("m", "Enter", "ArrowDown", "Enter", "Escape", "g", "i"):
+        await page.keyboard.press(pressed)
+    await expect(pane(page).locator(".viewer-lines li")).to_have_count(1)
+    await expect(pane(page).get_by_role("region", name="Picture")).to_be_visible()
 
 
 async def test_workplace_in_another_language(

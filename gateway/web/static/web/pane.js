@@ -24,10 +24,11 @@ export class Pane extends EventTarget {
   #jsonUrl = "";
   #listener = () => this.#update();
 
-  constructor(studies, drafts) {
+  // `adjustments` is how the pictures of all panes are shown.
+  constructor(studies, drafts, adjustments) {
     super();
     this.#studies = studies;
-    this.viewer = new Viewer(this.#part(".view"));
+    this.viewer = new Viewer(this.#part(".view"), adjustments);
     this.review = new ReviewPanel(this.viewer, drafts);
     // Whoever visits a public demo uses the same key, and has nothing to review.
     if (demoKey === undefined) this.#part(".provenance").before(this.review.element);

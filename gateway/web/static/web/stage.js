@@ -3,6 +3,7 @@ import { element } from "./elements.js";
 import { Pane } from "./pane.js";
 import { reviewOf } from "./review/image_review.js";
 import { Studies } from "./studies.js";
+import { Adjustments } from "./viewer/adjustments.js";
 
 const WIDE = "(min-width: 60rem)"; // the image is beside the queue
 
@@ -26,7 +27,9 @@ export class Stage extends EventTarget {
     this.#drafts = drafts;
     this.#comparison = new Comparison((image) => this.#reviewOf(image));
     drafts.addEventListener("change", ({ detail }) => this.#comparison.refresh(detail));
-    this.#panes = [new Pane(this.#studies, drafts), new Pane(this.#studies, drafts)];
+    // Two images are compared with the same adjustments, whether or not they move together.
+    const adjustments = new Adjustments();
+    this.#panes = [1, 2].map(() => new Pane(this.#studies, drafts, adjustments));
     for (const pane of this.#panes) {
       pane.element.hidden = true;
       this.#box.append(pane.element);

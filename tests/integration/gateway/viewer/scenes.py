@@ -1,7 +1,11 @@
 """A study with four lesions that the tests of the viewer's behaviour share, and where they lie."""
 
+import base64
+import io
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from playwright.async_api import Page
 
 from tests.integration.gateway.viewer import answers
@@ -64,3 +68,17 @@ async def colour_at(page: Page, x: float, y: float, pane: str = ".viewer-picture
         [x, y, pane],
     )
     return colour
+
+
+async def picture(page: Page, options: str) -> np.ndarray:
+    """Return the pixels, (H, W, 3), of the picture that the viewer makes for a download."""
+    encoded = await page.evaluate(
+        f"""async () => {{
+          const reader = new FileReader();
+          const blob = await viewer.picture({options});
+          reader.readAsDataURL(blob);
+          await new Promise((resolve) => {{ reader.onload = resolve; }});
+          return reader.result.split(",")[1];
+        }}"""
+    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))

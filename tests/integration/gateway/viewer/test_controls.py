@@ -1,13 +1,9 @@
 """Zooming, panning, measuring and comparing: with a mouse, with fingers and with keys only."""
 
-import base64
-import io
 from collections.abc import AsyncIterator
 
-import numpy as np
 import pytest
 import pytest_asyncio
-from PIL import Image
 from playwright.async_api import Browser, CDPSession, Page, expect
 
 from tests.integration.gateway.viewer import site
@@ -17,6 +13,7 @@ from tests.integration.gateway.viewer.scenes import (
     WIDTH,
     middle,
     on_screen,
+    picture,
     scale,
     show_scene,
 )
@@ -336,19 +333,6 @@ async def test_picture_shows_what_is_shown_and_says_what_is_hidden(page: Page):
     _, _, x, y, _ = DISCS[2]
     assert tuple(part[y, x]) == (190, 120, 120) != tuple(whole[y, x])
     assert (part[-30:] != whole[-30:]).any()  # the words
-
-
-async def picture(page: Page, options: str) -> np.ndarray:
-    encoded = await page.evaluate(
-        f"""async () => {{
-          const reader = new FileReader();
-          const blob = await viewer.picture({options});
-          reader.readAsDataURL(blob);
-          await new Promise((resolve) => {{ reader.onload = resolve; }});
-          return reader.result.split(",")[1];
-        }}"""
-    )
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
 
 
 async def test_viewer_outside_page_makes_pictures(page: Page):

@@ -160,6 +160,53 @@ async def test_each_change_is_undone(page: Page):
     assert points == square
 
 
+@pytest.mark.parametrize("redo", ["Control+y", "Control+Shift+Z", "Meta+Shift+Z", "button"])
+async def test_undone_changes_are_done_again(page: Page, redo: str):
+    await start(page, f"edit(1, [{[value for point in SQUARE for value in point]}])")
+    await expect(button(page, "Redo")).to_be_disabled()
+    for key in ("n", "Shift+ArrowLeft", "Shift+ArrowUp", "Control+z", "Control+z"):
+        await page.keyboard.press(key)
+    for _ in range(2):
+        if redo == "button":
+            await button(page, "Redo").click()
+        else:
+            await page.keyboard.press(redo)
+    await expect(button(page, "Redo")).to_be_disabled()
+    await expect(page.locator(".viewer-picture")).to_be_focused()
+    await page.keyboard.press("Enter")
+    _, [points] = await outcome(page)
+    assert points[:2] == [299, 199]
+
+
+async def test_points_of_open_outline_are_done_again(page: Page):
+    await start(page, "draw()")
+    await draw_square(page)
+    await button(page, "Finish shape").click()
+    for _ in range(3):
+        await button(page, "Undo").click()
+    await expect(button(page, "Finish shape")).to_be_visible()
+    for _ in range(3):
+        await button(page, "Redo").click()
+    await button(page, "Done").click()
+    _, [points] = await outcome(page)
+    assert np.reshape(points, (-1, 2)) == pytest.approx(np.array(SQUARE), abs=1)
+
+
+async def test_change_after_undoing_ends_redoing_but_choosing_does_not(page: Page):
+    await start(page, f"edit(1, [{[value for point in SQUARE for value in point]}])")
+    for key in ("n", "Shift+ArrowLeft", "Control+z"):
+        await page.keyboard.press(key)
+    await page.mouse.click(*await on_screen(page, *SQUARE[2]))
+    await expect(button(page, "Redo")).to_be_enabled()
+    await page.keyboard.press("Shift+ArrowUp")
+    await expect(button(page, "Redo")).to_be_disabled()
+    await page.keyboard.press("Control+y")
+    await page.keyboard.press("Enter")
+    _, [points] = await outcome(page)
+    assert points[:2] == [300, 200]
+    assert points[4:6] == [400, 299]
+
+
 async def test_point_stays_in_image(page: Page):
     await start(page, "edit(1, [[1, 1, 100, 1, 100, 100]])")
     await page.keyboard.press("n")

@@ -12,6 +12,8 @@ const ACTIONS = {
   "o": "overlay",
   "f": "style",
   "b": "original",
+  "i": "picture",
+  "g": "green",
   "m": "ruler",
   "s": "scale",
   "n": "next",

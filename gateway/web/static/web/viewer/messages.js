@@ -73,6 +73,13 @@ const TEXTS = {
   "original.on": gettext("The original is shown beside it."),
   "original.off": gettext("The original is no longer shown."),
 
+  "adjusted": gettext("Not as taken: {changes}"),
+  "adjusted.green": gettext("green filter"),
+  "adjusted.brightness": gettext("brightness {percent}"),
+  "adjusted.contrast": gettext("contrast {percent}"),
+  "adjusted.noGreen": gettext("Green filter off."),
+  "adjusted.none": gettext("The picture is as it was taken."),
+
   "share": gettext("Share of the image"),
   "sides": gettext("Width × height"),
   "size": gettext("{area}, {diameter} across"),
@@ -87,11 +94,14 @@ const TEXTS = {
   "measurements.box": gettext("Area {area}, width {width}, height {height}, of its box"),
 
   "ruler.start": gettext(
-    "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Escape ends.",
+    "Ruler: draw a line, or choose two points. With keys: the arrows move, Enter sets a point, Delete removes the last line, Escape ends.",
   ),
   "ruler.first": gettext("First point set."),
   "ruler.length": gettext("The line is {length} long."),
   "ruler.end": gettext("Ruler off."),
+  "line": gettext("Line {number}: {length}"),
+  "line.remove": gettext("Remove line {number}"),
+  "line.removed": gettext("Line {number} is removed."),
   "scale.set": gettext("Scale set: the image is {width} mm wide."),
   "scale.is": gettext("The image is {width} mm wide."),
   "scale.width": gettext("The image is then {width} mm wide."),
@@ -112,7 +122,7 @@ const TEXTS = {
   "edit.new": gettext("Outline of a new lesion"),
   "edit.help": gettext("Drag a point, or choose one and then its new place. The small points between add one."),
   "edit.keys": gettext(
-    "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Enter ends, Escape cancels.",
+    "Keys: N and P choose a point, the arrows move it, A adds one after it, Delete removes it, Ctrl Z undoes, Ctrl Y redoes, Enter ends, Escape cancels.",
   ),
   "draw.help": gettext("Set points around the lesion. To finish the shape, choose the first point again."),
   "draw.keys": gettext("Keys: the arrows move, Space sets a point, Backspace removes the last, Enter closes, Escape cancels."),
@@ -124,6 +134,7 @@ const TEXTS = {
   "edit.closed": gettext("The outline is closed. Change it, or choose Done."),
   "edit.open": gettext("Finish this outline, or cancel it, before you save."),
   "edit.undone": gettext("Undone."),
+  "edit.redone": gettext("Redone."),
   "edit.done": gettext("The outline is taken."),
   "edit.cancelled": gettext("The outline is as before."),
 

@@ -21,6 +21,7 @@ export class OutlineEditor extends EventTarget {
     this.#bar = viewer.editorBar;
     const actions = {
       undo: () => this.#tool.undo(),
+      redo: () => this.#tool.redo(),
       previous: () => this.#tool.step(-1),
       next: () => this.#tool.step(1),
       add: () => this.#tool.addPoint(),
@@ -30,7 +31,10 @@ export class OutlineEditor extends EventTarget {
       cancel: () => this.cancel(),
     };
     for (const button of this.#bar.querySelectorAll("[data-edit]")) {
-      button.addEventListener("click", () => actions[button.dataset.edit]());
+      button.addEventListener("click", () => {
+        actions[button.dataset.edit]();
+        if (button.disabled) viewer.focus(); // where the keys go on
+      });
     }
     viewer.addEventListener("shown", () => {
       if (!this.isActive || viewer.study === this.#study) return;
@@ -95,7 +99,7 @@ export class OutlineEditor extends EventTarget {
     tool.addEventListener("done", () => this.#finish());
     tool.addEventListener("cancelled", () => this.cancel());
     tool.addEventListener("few", () => this.#say("edit.few"));
-    tool.addEventListener("undone", () => this.#say("edit.undone"));
+    for (const kind of ["undone", "redone"]) tool.addEventListener(kind, () => this.#say(`edit.${kind}`));
     tool.addEventListener("closed", () => this.#say("edit.closed"));
   }
 
@@ -123,13 +127,14 @@ export class OutlineEditor extends EventTarget {
 
   // Show the state of the tool in its bar.
   #show() {
-    const { isOpen, canUndo, canRemove, chosenPlace } = this.#tool;
+    const { isOpen, canUndo, canRedo, canRemove, chosenPlace } = this.#tool;
     const kind = isOpen ? "draw" : "edit";
     this.#part(".help").textContent = message(`${kind}.help`);
     this.#part(".keys").textContent = message(`${kind}.keys`);
     for (const name of ["previous", "next", "add", "remove", "done"]) this.#button(name).hidden = isOpen;
     this.#button("close").hidden = !isOpen;
     this.#button("undo").disabled = !canUndo;
+    this.#button("redo").disabled = !canRedo;
     this.#button("remove").disabled = !canRemove;
     this.#part(".said").textContent = "";
     if (chosenPlace !== null && !isOpen) this.#viewer.announce(this.#chosenText());

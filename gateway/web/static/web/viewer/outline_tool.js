@@ -7,11 +7,13 @@ const MOST_UNDONE = 200;
 // The tool with which an outline is drawn and changed. `loops` are lists of points [x, y] in upright
 // source pixels; while `isOpen`, points are still added to the last. `chosen` is the point that keys
 // and taps move: { loop, point } or null. Dispatches "change" after each change, "closed" when a new
-// outline is closed, "undone", and "done" or "cancelled" where a key asks for that.
+// outline is closed, "undone", "redone", and "done" or "cancelled" where a key asks for that.
 export class OutlineTool extends EventTarget {
   #viewport;
   #crosshair;
   #history = [];
+  #undone = []; // what can be done again, the last first to come
+  #held = null; // the state before the drag
   #hold = null;
   #pointer = null;
 
@@ -28,6 +30,10 @@ export class OutlineTool extends EventTarget {
     return this.#history.length > 0;
   }
 
+  get canRedo() {
+    return this.#undone.length > 0;
+  }
+
   get canRemove() {
     return this.chosen !== null && (this.isOpen || this.loops[this.chosen.loop].length > 3);
   }
@@ -36,7 +42,7 @@ export class OutlineTool extends EventTarget {
     const near = this.#pointAt(place, reach);
     const between = near === null && !this.isOpen ? this.#middleAt(place, reach) : null;
     if (near === null && between === null) return false;
-    this.#remember();
+    this.#held = this.#snapshot;
     this.#hold = near ?? this.#insert(between);
     this.chosen = this.#hold;
     return true;
@@ -48,7 +54,8 @@ export class OutlineTool extends EventTarget {
   }
 
   drop(isCancelled) {
-    if (isCancelled) this.#restore();
+    if (isCancelled) Object.assign(this, this.#held);
+    else this.#remember(this.#held);
     this.#hold = null;
     this.#tell("change");
   }
@@ -74,8 +81,7 @@ export class OutlineTool extends EventTarget {
 
   // Return whether the key was one of the tool.
   key(event) {
-    if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) return this.#do(() => this.undo());
-    if (event.ctrlKey || event.metaKey) return false;
+    if (event.ctrlKey || event.metaKey) return this.#keyWithControl(event);
     if (event.key === "Escape") return this.#do(() => this.#tell("cancelled"));
     if (event.key === "Enter") return this.#do(() => (this.isOpen ? this.close() : this.#tell("done")));
     return this.isOpen ? this.#keyWhileOpen(event) : this.#keyWhileClosed(event);
@@ -95,8 +101,18 @@ export class OutlineTool extends EventTarget {
 
   undo() {
     if (!this.canUndo) return;
-    this.#restore();
+    this.#undone.push(this.#snapshot);
+    Object.assign(this, this.#history.pop());
     this.#tell("undone");
+    this.#tell("change");
+  }
+
+  // Do again what was undone last, as long as nothing else was changed since.
+  redo() {
+    if (!this.canRedo) return;
+    this.#history.push(this.#snapshot);
+    Object.assign(this, this.#undone.pop());
+    this.#tell("redone");
     this.#tell("change");
   }
 
@@ -134,6 +150,13 @@ export class OutlineTool extends EventTarget {
     const pointer = this.#crosshair.place ?? this.#pointer;
     paintOutline(context, this.#viewport, this, this.isOpen ? pointer : null, ratio);
     if (this.isOpen) this.#crosshair.paint(context, ratio);
+  }
+
+  // Undo by Ctrl Z, and redo by Ctrl Y or Ctrl Shift Z; on a Mac with Cmd.
+  #keyWithControl({ key, shiftKey }) {
+    const letter = key.toLowerCase();
+    if (letter === "z" && !shiftKey) return this.#do(() => this.undo());
+    return letter === "y" || letter === "z" ? this.#do(() => this.redo()) : false;
   }
 
   #keyWhileOpen(event) {
@@ -178,7 +201,7 @@ export class OutlineTool extends EventTarget {
   }
 
   #change(action) {
-    this.#remember();
+    this.#remember(this.#snapshot);
     action();
     this.#tell("change");
   }
@@ -207,13 +230,16 @@ export class OutlineTool extends EventTarget {
     return nearest(this.loops, (loop, point) => (isLong(loop, point) ? middle(loop, point) : null), place, reach);
   }
 
-  #remember() {
-    this.#history.push({ loops: structuredClone(this.loops), isOpen: this.isOpen, chosen: this.chosen });
-    if (this.#history.length > MOST_UNDONE) this.#history.shift();
+  // A copy of what undoing brings back.
+  get #snapshot() {
+    return { loops: structuredClone(this.loops), isOpen: this.isOpen, chosen: this.chosen };
   }
 
-  #restore() {
-    Object.assign(this, this.#history.pop());
+  // Remember the state before a change; what was undone is gone with it.
+  #remember(state) {
+    this.#history.push(state);
+    if (this.#history.length > MOST_UNDONE) this.#history.shift();
+    this.#undone = [];
   }
 
   #tell(kind) {

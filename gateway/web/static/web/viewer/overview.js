@@ -1,3 +1,5 @@
+import { recolour } from "./recolour.js";
+
 const SIDE = 132; // CSS pixels of the longer side
 
 // A small picture of the whole image that shows which part is in view, and moves it: by a click or by
@@ -5,11 +7,13 @@ const SIDE = 132; // CSS pixels of the longer side
 export class Overview {
   #canvas;
   #viewport;
+  #adjustments;
   #levels = null;
 
-  constructor(canvas, viewport) {
+  constructor(canvas, viewport, adjustments) {
     this.#canvas = canvas;
     this.#viewport = viewport;
+    this.#adjustments = adjustments;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.#go(event);
@@ -38,6 +42,7 @@ export class Overview {
     const { x, y, scale, imageWidth } = this.#viewport;
     const share = width / imageWidth;
     context.drawImage(this.#levels.smallest, 0, 0, width, height);
+    if (!this.#adjustments.isNone) recolour(context, [0, 0, width, height], this.#adjustments.values);
     const [wide, high] = [(this.#viewport.width / scale) * share, (this.#viewport.height / scale) * share];
     for (const [line, colour] of [[4, "rgb(20 20 20)"], [2, "rgb(255 255 255)"]]) {
       context.lineWidth = line * devicePixelRatio;

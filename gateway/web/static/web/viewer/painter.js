@@ -1,4 +1,5 @@
 import { apart, cornersOf } from "./number_places.js";
+import { recolour } from "./recolour.js";
 
 const DIMMED = 0.65; // of the lesions beside a selected one
 const MOST_POINTS = 1500; // of the outlines in sight that move in full
@@ -8,8 +9,9 @@ const BADGE = { size: 12, pad: 4, height: 20 }; // CSS pixels
 // in pixels, where they are black on white and apart from each other, or null.
 export const DEFAULT_STYLE = { isDrawn: true, letters: null, style: "fill", opacity: { fill: 0.35, outline: 1 } };
 
-// Fill the screen with the ground, and draw the image on it.
-export function paintImage(context, viewport, levels, ground) {
+// Fill the screen with the ground, and draw the image on it with these adjustments, or as it was taken
+// where they are null.
+export function paintImage(context, viewport, levels, ground, adjustments) {
   const { scale, width, height } = viewport;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.fillStyle = ground;
@@ -17,7 +19,11 @@ export function paintImage(context, viewport, levels, ground) {
   const [left, top] = viewport.toScreen([0, 0]);
   context.imageSmoothingEnabled = scale < 3; // further in, each pixel is seen as it is
   context.imageSmoothingQuality = "low"; // the level has at most twice the pixels of the screen
-  context.drawImage(levels.at(scale), left, top, viewport.imageWidth * scale, viewport.imageHeight * scale);
+  const [wide, high] = [viewport.imageWidth * scale, viewport.imageHeight * scale];
+  context.drawImage(levels.at(scale), left, top, wide, high);
+  if (adjustments === null || adjustments.isNone) return;
+  const bounds = [Math.max(0, left), Math.max(0, top), Math.min(width, left + wide), Math.min(height, top + high)];
+  recolour(context, bounds, adjustments.values);
 }
 
 // Draw lesions, the last ones first: the first are the most severe and lie on top. `ratio` is

@@ -1,18 +1,22 @@
 import { legendOf } from "./legend.js";
+import { Lines, paintLines } from "./lines.js";
 import { message } from "./messages.js";
 import { paintImage, paintLesions, paintWords } from "./painter.js";
+import { Scale } from "./scale.js";
 import { Viewport } from "./viewport.js";
 
 const LEGEND = { letter: 8.5, line: 24 }; // CSS pixels: of a letter at most on average, and from line to line
 const LETTERS = 3.7; // millimetres: the size of letters on paper, whose digits are 2.5 mm high in any font
+const WORDS = 13; // CSS pixels: the size of letters that paintWords draws
 const LINES = 0.2; // millimetres: a CSS pixel of lines on paper
 const CSS_PIXEL = 25.4 / 96; // millimetres
 
-// Return a PNG of the image with these lesions of the study, numbered, and what a reviewer says about
-// them; with more than `maxSide` pixels along the longer side it is made smaller. It says how many
-// lesions are hidden. What the reviewer's signs mean stands below the image, which it would cover.
-// `paper` is { width, height }, the room that the picture has on paper in millimetres: then the numbers
-// are large enough and black on white, and the signs are left to be told beside it; null for a screen.
+// Return a PNG of the image as it was taken, with these lesions of the study, numbered, what a reviewer says
+// about them, and the lines that were measured; with more than `maxSide` pixels along the longer side it is
+// made smaller. It says how many lesions are hidden. What the reviewer's signs mean stands below the image,
+// which it would cover. `paper` is { width, height }, the room that the picture has on paper in millimetres:
+// then the numbers are large enough and black on white, and the signs are left to be told beside it; null
+// for a screen.
 export function pictureOf(study, shown, annotations, style, { maxSide, paper = null }) {
   const scale = Math.min(1, maxSide / Math.max(study.width, study.height));
   const viewport = new Viewport();
@@ -31,9 +35,11 @@ export function pictureOf(study, shown, annotations, style, { maxSide, paper = n
   const below = Math.ceil(legend.length * LEGEND.line * size);
   Object.assign(canvas, { width: viewport.width, height: viewport.height + below });
   const context = canvas.getContext("2d", { alpha: false });
-  paintImage(context, viewport, study.levels, "rgb(0 0 0)");
+  paintImage(context, viewport, study.levels, "rgb(0 0 0)", null);
   const drawn = { ...style, isDrawn: true, letters: pixel === null ? null : LETTERS / pixel };
   paintLesions(context, viewport, lesions, drawn, { selected: null, hovered: null }, ratio);
+  const lineRatio = pixel === null ? ratio : LETTERS / WORDS / pixel;
+  paintLines(context, viewport, new Lines(study.answer).all, new Scale(study.answer), lineRatio);
   const total = study.lesions.length;
   const count = total - shown.length;
   if (count > 0) {

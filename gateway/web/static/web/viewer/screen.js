@@ -1,5 +1,6 @@
 import { Glide } from "./glide.js";
 import { lesionAt } from "./hit.js";
+import { paintLines } from "./lines.js";
 import { Overview } from "./overview.js";
 import { DEFAULT_STYLE, paintDiameter, paintImage, paintLesions } from "./painter.js";
 import { Pointer } from "./pointer.js";
@@ -19,7 +20,8 @@ export class Screen extends EventTarget {
   glide = new Glide(this.viewport);
   style = structuredClone(DEFAULT_STYLE);
   #study = null;
-  #scale = null;
+  #measuring = null;
+  #adjustments;
   #lesions = [];
   #marked = { selected: null, hovered: null };
   #tool = null;
@@ -29,11 +31,13 @@ export class Screen extends EventTarget {
   #overview;
   #surfaces;
 
-  // `stage` is the element with the panes and the overview.
-  constructor(stage) {
+  // `stage` is the element with the panes and the overview, and `adjustments` how the picture is shown.
+  constructor(stage, adjustments) {
     super();
     this.#stage = stage;
-    this.#overview = new Overview(stage.querySelector(".viewer-overview"), this.viewport);
+    this.#adjustments = adjustments;
+    this.#overview = new Overview(stage.querySelector(".viewer-overview"), this.viewport, adjustments);
+    adjustments.addEventListener("change", () => this.invalidate());
     const panes = [...stage.querySelectorAll(".viewer-pane")];
     const paint = [(context) => this.#paint(context), (context) => this.#paintOriginal(context)];
     this.#surfaces = panes.map((pane, index) => this.#surface(pane, paint[index], index === 0));
@@ -48,10 +52,10 @@ export class Screen extends EventTarget {
     return this.#tool;
   }
 
-  // Show a study as a whole, or nothing; `scale` is that of its image.
-  open(study, scale) {
+  // Show a study as a whole, or nothing; `measuring` has the scale and the lines of its image.
+  open(study, measuring) {
     this.#study = study;
-    this.#scale = scale;
+    this.#measuring = measuring;
     this.#lesions = [];
     this.#marked = { selected: null, hovered: null };
     this.#overview.open(study?.levels ?? null);
@@ -168,18 +172,27 @@ export class Screen extends EventTarget {
     if (this.#study === null) return;
     const { viewport } = this;
     const lesions = this.#drawn;
-    paintImage(context, viewport, this.#study.levels, GROUND);
+    paintImage(context, viewport, this.#study.levels, GROUND, this.#adjustments);
     paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
     if (selected?.measurements?.line && this.#tool === null) {
-      const words = this.#scale.length(selected.measurements.diameter);
+      const words = this.#measuring.scale.length(selected.measurements.diameter);
       paintDiameter(context, viewport, selected, words, devicePixelRatio);
+    }
+    if (this.#areLinesShown) {
+      paintLines(context, viewport, this.#measuring.lines.all, this.#measuring.scale, devicePixelRatio);
     }
     this.#tool?.paint(context, devicePixelRatio);
     this.#overview.paint();
   }
 
+  // Lines are hidden with the lesions, unless the ruler is in use.
+  get #areLinesShown() {
+    return this.#tool === null ? this.style.isDrawn : this.#tool === this.#measuring.ruler;
+  }
+
+  // The original is as it was taken.
   #paintOriginal(context) {
-    if (this.#study !== null) paintImage(context, this.viewport, this.#study.levels, GROUND);
+    if (this.#study !== null) paintImage(context, this.viewport, this.#study.levels, GROUND, null);
   }
 }

@@ -15,15 +15,28 @@ export class Toolbar {
     this.#opacity.addEventListener("input", () => onOpacity(Number(this.#opacity.value) / 100));
   }
 
-  // Show the state: `zoom` is CSS pixels for a pixel of the image.
-  show(state) {
+  // Show the state of these parts of the viewer.
+  show(screen, appearance, adjustments, measuring, hasLesions) {
+    const { viewport, style, tool } = screen;
+    const state = {
+      zoom: viewport.scale / devicePixelRatio, // CSS pixels for a pixel of the image
+      isFit: viewport.isFit,
+      isMost: viewport.scale >= viewport.most,
+      style,
+      isOriginalShown: appearance.isOriginalShown,
+      isAdjusted: !adjustments.isNone,
+      isRuling: tool === measuring.ruler,
+      isEditing: tool !== null && tool !== measuring.ruler,
+      hasScale: measuring.scale.millimetres !== null,
+      hasLesions,
+    };
     const shown = JSON.stringify(state);
     if (shown === this.#shown) return; // a page is laid out anew only where something changes
     this.#shown = shown;
     this.#write(state);
   }
 
-  #write({ zoom, isFit, isMost, style, isOriginalShown, isRuling, isEditing, hasScale, hasLesions }) {
+  #write({ zoom, isFit, isMost, style, isOriginalShown, isAdjusted, isRuling, isEditing, hasScale, hasLesions }) {
     this.#element.querySelector(".viewer-zoom").textContent = message("zoom", { percent: written(zoom * 100) });
     this.#button("zoomOut").disabled = isFit;
     this.#button("zoomIn").disabled = isMost;
@@ -32,6 +45,7 @@ export class Toolbar {
     this.#press("style", style.style === "outline");
     this.#press("original", isOriginalShown);
     this.#press("ruler", isRuling);
+    this.#button("picture").classList.toggle("set", isAdjusted);
     this.#button("scale").classList.toggle("set", hasScale);
     this.#button("ruler").disabled = isEditing;
     for (const name of ["overlay", "style"]) this.#button(name).disabled = !hasLesions;

@@ -1,4 +1,6 @@
 import { copyOf } from "../elements.js";
+import { AdjustmentPanel } from "./adjustment_panel.js";
+import { Adjustments } from "./adjustments.js";
 import { Annotations, neighbourOf } from "./annotations.js";
 import { Appearance } from "./appearance.js";
 import { Captions } from "./captions.js";
@@ -31,18 +33,22 @@ export class Viewer extends EventTarget {
   #screen;
   #link;
   #appearance;
+  #adjustments;
+  #adjustmentPanel;
   #toolbar;
   #filters;
   #list;
   #panels;
   #measuring;
 
-  // `root` is an empty element, which the viewer fills.
-  constructor(root) {
+  // `root` is an empty element, which the viewer fills. Viewers with the same `adjustments` show their
+  // pictures alike.
+  constructor(root, adjustments = new Adjustments()) {
     super();
     this.#root = root;
+    this.#adjustments = adjustments;
     root.replaceChildren(copyOf("viewer"));
-    this.#screen = new Screen(this.#part(".viewer-stage"));
+    this.#screen = new Screen(this.#part(".viewer-stage"), adjustments);
     this.#link = new Link(this.viewport);
     const announce = (words) => this.announce(words);
     const original = this.#part(".viewer-original");
@@ -50,6 +56,8 @@ export class Viewer extends EventTarget {
     const setOpacity = (opacity) => this.#appearance.setOpacity(opacity);
     this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, setOpacity);
     const part = (selector) => this.#part(selector);
+    this.#adjustmentPanel = new AdjustmentPanel(part, adjustments, announce);
+    adjustments.addEventListener("change", () => this.#showState());
     this.#captions = new Captions(part);
     this.#filters = new Filters(part, () => this.#filter());
     const choose = (id) => this.#choose(id);
@@ -84,6 +92,7 @@ export class Viewer extends EventTarget {
   show(study) {
     this.use(null, null);
     this.#panels.close();
+    this.#adjustments.reset(); // nobody takes the next image for one that was taken like this
     this.#study = study;
     this.#selected = null;
     this.#measuring.open(study);
@@ -93,7 +102,7 @@ export class Viewer extends EventTarget {
     this.#list.open(study, this.#measuring.scale);
     this.#screen.style.isDrawn = true;
     if (study !== null) this.#part(".viewer").style.setProperty("--aspect", study.width / study.height);
-    this.#screen.open(study, this.#measuring.scale);
+    this.#screen.open(study, this.#measuring);
     if (study === null) {
       this.dispatchEvent(new CustomEvent("shown", { detail: { hidden: 0, total: 0 } }));
       return;
@@ -193,6 +202,8 @@ export class Viewer extends EventTarget {
     overlay: () => this.#hasLesions && this.#appearance.switchOverlay(),
     style: () => this.#hasLesions && this.#appearance.switchStyle(),
     original: () => this.#appearance.switchOriginal(),
+    picture: () => this.#panels.toggle("picture"),
+    green: () => this.#adjustmentPanel.switchGreen(),
     ruler: () => this.#switchRuler(),
     scale: () => this.#panels.toggle("scale") && this.#measuring.ask(),
     help: () => this.#panels.toggle("help"),
@@ -202,7 +213,7 @@ export class Viewer extends EventTarget {
   };
 
   #makeMeasuring() {
-    const measuring = new Measuring(this.#part(".viewer-scale"), this.viewport, (words) => this.announce(words));
+    const measuring = new Measuring((selector) => this.#part(selector), this.viewport, (words) => this.announce(words));
     measuring.addEventListener("change", () => this.invalidate());
     measuring.addEventListener("quit", () => this.#switchRuler());
     measuring.addEventListener("draw", () => this.#drawScale());
@@ -281,18 +292,7 @@ export class Viewer extends EventTarget {
   // Show the state in the buttons, and in words.
   #showState() {
     if (this.#study === null) return;
-    const { viewport, style, tool } = this.#screen;
-    this.#toolbar.show({
-      zoom: viewport.scale / devicePixelRatio,
-      isFit: viewport.isFit,
-      isMost: viewport.scale >= viewport.most,
-      style,
-      isOriginalShown: this.#appearance.isOriginalShown,
-      isRuling: tool === this.#measuring.ruler,
-      isEditing: tool !== null && tool !== this.#measuring.ruler,
-      hasScale: this.#measuring.scale.millimetres !== null,
-      hasLesions: this.#hasLesions,
-    });
-    this.#captions.tell(this.#study, this.#visibility, this.#annotations, style.isDrawn);
+    this.#toolbar.show(this.#screen, this.#appearance, this.#adjustments, this.#measuring, this.#hasLesions);
+    this.#captions.tell(this.#study, this.#visibility, this.#annotations, this.#screen.style.isDrawn);
   }
 }
