@@ -5,6 +5,7 @@ import { message } from "../messages.js";
 import { Refusal } from "../problem.js";
 import { SessionChanged } from "../session.js";
 import { readFeedback, readImageReviews } from "./feedback.js";
+import { segmentationOfModel } from "./model_outline.js";
 import { differenceOf } from "./same_answer.js";
 import { authorOf, commentWords, missedWords, ungradableWords, verdictWords } from "./said.js";
 
@@ -98,8 +99,9 @@ export class EarlierReviews extends EventTarget {
       const content = contentOf(await readFeedback(review.request_id), review);
       if (result !== this.#result) return;
       const difference = differenceOf(review, content, study);
-      said.replaceChildren(listOf(content, study.answer.model), text("p", message(`earlier.${difference ?? "same"}`), "hint"));
-      if (difference === null) said.append(this.#takeButton(review, content));
+      const isSame = difference === null;
+      said.replaceChildren(listOf(content, review, study, isSame), text("p", message(`earlier.${difference ?? "same"}`), "hint"));
+      said.append(isSame ? this.#takeButton(review, content) : text("p", message("earlier.outlines"), "hint"));
     });
   }
 
@@ -151,13 +153,35 @@ function contentOf(view, { by, mine }) {
   };
 }
 
-function listOf({ lesions, missed, ungradable, comment }, model) {
-  const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel }) => {
-    const words = verdictWords({ verdict, newLabel, outline: null }, model);
+// Return what is said, as a list. Where the lesions are those of the study, a corrected outline is one that is
+// not the model's own.
+function listOf({ lesions, missed, ungradable, comment }, { class_counts: counts }, study, isSame) {
+  const { model } = study.answer;
+  const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel, outline }) => {
+    const corrected = isSame && isCorrected(outline, id, study) ? outline : null;
+    const words = verdictWords({ verdict, newLabel, outline: corrected }, model);
     return message("earlier.lesion", { number: id + 1, label: classNameOf(model, label), verdict: words });
   });
-  const others = [missed === null ? "" : missedWords(missed, model), commentWords(comment ?? ""), ungradableWords(ungradable?.reason ?? "")];
+  const others = [
+    unjudgedWords(lesions, counts),
+    missed === null ? "" : missedWords(missed, model),
+    commentWords(comment ?? ""),
+    ungradableWords(ungradable?.reason ?? ""),
+  ];
   const list = document.createElement("ul");
   list.append(...[...verdicts, ...others].filter((line) => line !== "").map((line) => text("li", line)));
   return list;
+}
+
+function isCorrected(outline, id, study) {
+  const own = segmentationOfModel(study.lesions.find((lesion) => lesion.id === id));
+  return (outline ?? null) !== null && JSON.stringify(outline) !== JSON.stringify(own);
+}
+
+// Return which of an answer's lesions have no verdict; "" where all have one.
+function unjudgedWords(lesions, counts) {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const judged = new Set(lesions.map(({ id }) => id));
+  const numbers = Array.from({ length: total }, (_, id) => id).filter((id) => !judged.has(id)).map((id) => id + 1);
+  return numbers.length === 0 ? "" : message("earlier.unjudged", { count: numbers.length, numbers: numbers.join(", ") });
 }

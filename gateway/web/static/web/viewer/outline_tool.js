@@ -24,6 +24,18 @@ export class OutlineTool extends EventTarget {
     this.chosen = null;
   }
 
+  // Return a tool that goes on from the `state` of another one.
+  static resumed(viewport, { history, ...state }) {
+    const tool = Object.assign(new OutlineTool(viewport, state.loops), state);
+    tool.#history = history;
+    return tool;
+  }
+
+  // What is drawn so far, and how; it belongs to no viewport.
+  get state() {
+    return { loops: this.loops, isOpen: this.isOpen, chosen: this.chosen, history: this.#history };
+  }
+
   get canUndo() {
     return this.#history.length > 0;
   }
