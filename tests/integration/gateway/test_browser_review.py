@@ -247,7 +247,7 @@ async def test_outline_without_changes_is_closed_with_its_image(page: Page, ingr
     await open_review(page, ingress)
     await find_lesions(page, other=jpeg(70))
     await select(page, "scan.jpg")
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
     await select(page, "other.jpg")
     await select(page, "scan.jpg")
     await expect(lesion(page, 1)).to_be_visible()
@@ -281,7 +281,7 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Accept").click()
     await save(page, 1)
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
     for key in ("n", "ArrowLeft", "ArrowLeft"):
         await page.keyboard.press(key)
     await pane(page).locator('.viewer-editor [data-edit="done"]').click()
@@ -293,7 +293,7 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
 
 async def test_outline_that_was_not_changed_is_no_correction(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
     await pane(page).locator('.viewer-editor [data-edit="done"]').click()
     await expect(lesion(page, 1).get_by_role("radio", name="Accept")).not_to_be_checked()
     await expect(review(page).get_by_role("button", name="Save review")).to_be_disabled()
@@ -325,12 +325,12 @@ async def test_review_that_was_saved_elsewhere_is_not_overwritten(page: Page, in
 async def test_chosen_lesion_is_selected_in_the_picture_too(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 2).get_by_text("Accept").click()
-    row = pane(page).locator(".viewer-lesions").get_by_role("button", name="Lesion 2")
+    row = pane(page).locator(".viewer-row").filter(has_text="LSIL")
     await expect(row).to_have_attribute("aria-pressed", "true")
     await lesion(page, 1).get_by_role("radio", name="Accept").focus()
     await page.keyboard.press("ArrowRight")  # of the verdicts, not of the list
     await expect(lesion(page, 1).get_by_role("radio", name="Reject")).to_be_checked()
-    first = pane(page).locator(".viewer-lesions").get_by_role("button", name="Lesion 1")
+    first = pane(page).locator(".viewer-row").filter(has_text="HSIL")
     await expect(first).to_have_attribute("aria-pressed", "true")
     await expect(row).to_have_attribute("aria-pressed", "false")
 
@@ -355,7 +355,7 @@ async def draw(page: Page, label: str, *moves: str) -> None:
 
 async def correct(page: Page, number: int) -> None:
     """Move a point of the outline of a lesion."""
-    await lesion(page, number).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, number).get_by_role("button", name="Edit outline").click()
     for key in ("n", "ArrowLeft", "ArrowLeft", "Enter"):
         await page.keyboard.press(key)
     await expect(lesion(page, number).get_by_text("outline corrected")).to_be_visible()
@@ -415,9 +415,9 @@ async def test_correction_of_outline_is_undone(page: Page, ingress: FakeIngress)
     rows = pane(page).locator(".viewer-lesions li")
     row = rows.filter(has=page.get_by_role("group", name="Lesion 1,"))
     await expect(row).to_contain_text("Review: outline corrected")
-    await lesion(page, 1).get_by_role("button", name="Undo the correction").click()
+    await lesion(page, 1).get_by_role("button", name="Undo correction").click()
     await expect(row).not_to_contain_text("Review:")
-    await expect(lesion(page, 1).get_by_role("button", name="Edit the outline")).to_be_focused()
+    await expect(lesion(page, 1).get_by_role("button", name="Edit outline")).to_be_focused()
     await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
 
 

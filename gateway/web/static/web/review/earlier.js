@@ -83,7 +83,7 @@ export class EarlierReviews extends EventTarget {
       said.hidden = !isOpen;
       show.ariaExpanded = String(isOpen);
       show.textContent = message(isOpen ? "earlier.hide" : "earlier.show");
-      show.ariaLabel = message("earlier.named", { what: show.textContent, name });
+      show.ariaLabel = message("named", { what: show.textContent, name });
     };
     open(false);
     show.addEventListener("click", async () => {

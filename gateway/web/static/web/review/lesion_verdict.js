@@ -13,8 +13,9 @@ export class LesionVerdict {
     this.#actions = actions;
     const name = message("review.lesion", { number: lesion.number, label: lesion.name });
     this.#part("legend").textContent = name;
-    this.#part(".edit").ariaLabel = message("review.edit", { name });
-    this.#part(".uncorrect").ariaLabel = message("review.uncorrect", { name });
+    for (const button of [this.#part(".edit"), this.#part(".uncorrect")]) {
+      button.ariaLabel = message("named", { what: button.textContent, name });
+    }
     const others = classes.filter(({ label }) => label !== lesion.label);
     this.#part("select").append(...others.map(({ name: shown, label }) => new Option(shown, label)));
     this.#part("select").ariaLabel = message("review.class", { name });
