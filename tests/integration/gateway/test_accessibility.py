@@ -85,6 +85,25 @@ async def adjust_and_measure(page: Page) -> None:
     await expect(pane(page).get_by_role("region", name="Picture")).to_be_visible()
 
 
+async def test_review(page: Page, ingress: FakeIngress, axe, size, scheme):
+    await dress(page, size, scheme)
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, a=jpeg(640, 480))
+    await pane(page).get_by_role("button", name="Review", exact=True).click()
+    await pane(page).locator(".relabel").click()
+    await pane(page).get_by_role("button", name="Draw its outline").click()
+    await expect(pane(page).locator(".missed-problem")).to_have_text(
+        "Choose the class of the lesion first."
+    )
+    await pane(page).locator(".missed-class").select_option(index=1)
+    await pane(page).get_by_role("button", name="Draw its outline").press("Enter")
+    for key in ("Space", "ArrowRight", "Space", "ArrowDown", "Space", "Enter", "Enter"):
+        await page.keyboard.press(key)
+    await expect(pane(page).locator(".missed li")).to_have_count(1)
+    assert await violations(page, axe) == []
+
+
 async def test_workplace_in_another_language(
     chromium: Browser, gateway: Gateway, key: str, ingress: FakeIngress, axe
 ):

@@ -112,7 +112,7 @@ async def tour(page: Page, ingress: FakeIngress) -> set[str]:
     ingress.answer = answering(named)
     await page.locator("#submit").click()  # which retries now
     await expect(pane(page).locator(".view")).to_be_visible()
-    await pane(page).locator(".review summary").click()
+    await pane(page).locator(".review-toggle").click()
     await expect(pane(page).locator(".verdict")).to_be_visible()
     await pane(page).locator(".relabel").click()
     await pane(page).locator(".viewer-row").click()
@@ -197,9 +197,10 @@ async def test_review_in_another_language_sends_labels_of_model(
         await enter(page)
         await choose(page, a=jpeg(640, 480))
         await page.locator("#submit").click()
-        await pane(page).locator(".review summary").click()
+        await pane(page).locator(".review-toggle").click()
+        names = ["Classe …", "LSIL", f"{LABELS['HSIL']['fr']} (HSIL)"]
         options = pane(page).locator(".missed-class option")
-        await expect(options).to_have_text(["LSIL", f"{LABELS['HSIL']['fr']} (HSIL)"])
+        await expect(options).to_have_text(names)
         await pane(page).locator('.choices input[value="accept"] + span').click()
         await pane(page).locator(".save").click()
         await expect(pane(page).locator(".saved")).to_contain_text("1")

@@ -43,7 +43,7 @@ async def review_lesion(page: Page) -> None:
     await sign_in(page)
     await find_lesions(page, scan=jpeg())
     await expect(pane(page).locator(".view")).to_be_visible()
-    await pane(page).locator(".review summary").click()
+    await pane(page).locator(".review-toggle").click()
     await pane(page).get_by_role("group", name="Lesion 1,").get_by_text("Reject").click()
     await expect(pane(page).locator(".saved")).to_have_text("Not saved yet.")
 
@@ -124,6 +124,7 @@ async def test_open_outline_is_named_before_it_is_lost(page: Page, ingress: Fake
     await lesion.get_by_text("Accept").click()
     await pane(page).get_by_role("button", name="Save review").click()
     await expect(pane(page).locator(".saved")).to_have_text("Saved as version 1.")
+    await pane(page).locator(".missed-class").select_option(index=1)
     await pane(page).get_by_role("button", name="Draw its outline").click()
     dialog = page.get_by_role("dialog")
     await page.get_by_role("button", name="Remove scan.jpg").click()

@@ -10,6 +10,7 @@ from playwright.async_api import Locator, Page, expect
 from gateway.audit.models import Record
 from gateway.reviews.models import Verdict, Version
 from tests.integration.gateway.browser import (
+    card,
     find_lesions,
     open_report,
     pane,
@@ -26,7 +27,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def review(page: Page) -> Locator:
-    return pane(page).locator(".review")
+    """Return the column of the list, with the review in it."""
+    return pane(page).locator(".viewer-side")
+
+
+def toggle(page: Page) -> Locator:
+    return review(page).get_by_role("button", name="Review", exact=True)
 
 
 def lesion(page: Page, number: int) -> Locator:
@@ -40,7 +46,7 @@ async def open_review(page: Page, ingress: FakeIngress) -> None:
     await sign_in(page)
     await find_lesions(page, scan=example(1))
     await expect(pane(page).locator(".viewer-picture")).to_be_visible()
-    await review(page).locator("summary").click()
+    await toggle(page).click()
     await expect(review(page).get_by_role("button", name="Save review")).to_be_disabled()
 
 
@@ -71,6 +77,87 @@ async def test_verdicts_are_saved_with_outlines(page: Page, ingress: FakeIngress
     assert (second["verdict"], second["new_label"]) == ("relabel", "carcinoma")
     assert third["verdict"] == "accept"
     assert all(len(ring) >= 6 for ring in third["outline"])
+
+
+async def test_verdicts_stand_in_the_list_beside_the_picture(page: Page, ingress: FakeIngress):
+    await page.set_viewport_size({"width": 1366, "height": 768})
+    await open_review(page, ingress)
+    picture, save_button = pane(page).locator(".viewer-picture"), review(page).locator(".save")
+    height = (await box_of(picture))[3]
+    rows = review(page).locator(".viewer-lesions li")
+    await expect(rows.filter(has=page.get_by_role("radio", name="Accept"))).to_have_count(3)
+    await lesion(page, 3).get_by_text("Accept").click()
+    assert await seen(rows) == 3, "with a lesion chosen"
+    assert await seen(save_button) == 1
+    await review(page).get_by_role("button", name="Filter").click()
+    assert await seen(rows) >= 1
+    await toggle(page).click()
+    await expect(save_button).to_be_hidden()
+    assert (await box_of(picture))[3] == height
+
+
+async def box_of(locator: Locator) -> tuple[float, float, float, float]:
+    box = await locator.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+async def seen(locator: Locator) -> int:
+    """Return how many of the elements are in sight, but for at most a tenth of each."""
+    count: int = await locator.evaluate_all(
+        """async (elements) => {
+          const shares = await Promise.all(elements.map((element) => new Promise((resolve) => {
+            const tell = ([entry]) => resolve(entry.intersectionRatio);
+            new IntersectionObserver(tell).observe(element);
+          })));
+          return shares.filter((share) => share > 0.9).length;
+        }"""
+    )
+    return count
+
+
+async def test_lesions_that_the_filter_hides_are_not_accepted(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await review(page).get_by_role("button", name="Filter").click()
+    await review(page).get_by_role("checkbox", name="HSIL").uncheck()
+    await review(page).get_by_role("button", name="Accept all others").click()
+    await expect(review(page).locator(".rest")).to_have_text("1 of 3 lesions has no verdict.")
+    await expect(review(page).get_by_role("button", name="Accept all others")).to_be_hidden()
+    await review(page).get_by_role("button", name="Show all").click()
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).not_to_be_checked()
+    await review(page).get_by_role("button", name="Accept all others").click()
+    await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
+
+
+async def test_headline_says_what_the_model_found_and_what_the_review_leaves(
+    page: Page, ingress: FakeIngress
+):
+    await open_review(page, ingress)
+    count, reviewed = pane(page).locator(".count").first, pane(page).locator(".headline .reviewed")
+    found = "3 lesions found: carcinoma, HSIL, LSIL"
+    await lesion(page, 2).get_by_text("Accept").click()
+    await expect(count).to_have_text(found)
+    await expect(reviewed).to_be_hidden()
+    await lesion(page, 1).get_by_text("Reject").click()
+    await expect(count).to_have_text(f"Model: {found}")
+    await expect(reviewed).to_have_text(
+        "Reviewed, not saved: 2 lesions: carcinoma, LSIL (1 not judged)"
+    )
+    await draw(page, "HSIL")
+    await review(page).get_by_role("button", name="Accept all others").click()
+    await save(page, 1)
+    words = "Reviewed: 3 lesions: carcinoma, HSIL, LSIL"
+    await expect(reviewed).to_have_text(words)
+    await expect(card(page, "scan.jpg").locator(".state")).to_have_text(f"Model: {found}")
+    await expect(card(page, "scan.jpg").locator(".reviewed")).to_have_text(words)
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "other.jpg")
+    await expect(reviewed).to_be_hidden()
+    await select(page, "scan.jpg")
+    await review(page).get_by_label("The image").select_option("glare")
+    await expect(reviewed).to_have_text(
+        "Reviewed, not saved: The image cannot be judged. The image has too much glare."
+    )
 
 
 async def test_own_earlier_review_is_seen_again(page: Page, ingress: FakeIngress):
@@ -112,12 +199,68 @@ async def test_missed_lesion_is_drawn_with_the_keyboard(page: Page, ingress: Fak
     assert len(missed["outline"][0]) == 6
 
 
+async def test_missed_lesion_has_no_class_until_one_is_chosen(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    choice = review(page).locator(".missed-class")
+    await expect(choice).to_have_value("")
+    await review(page).get_by_role("button", name="Draw its outline").click()
+    await expect(review(page)).to_contain_text("Choose the class of the lesion first.")
+    await expect(choice).to_be_focused()
+    await expect(pane(page).locator(".viewer-editor")).to_be_hidden()
+    await draw(page, "HSIL")
+    await expect(choice).to_have_value("")
+    given = review(page).get_by_label("Class of the missed lesion A")
+    await given.select_option("carcinoma")
+    await expect(given).to_be_focused()
+    await expect(missed_rows(page)).to_contain_text(["Acarcinoma"])
+    await expect(signs(page)).to_contain_text(["missed by the model"])
+    await save(page, 1)
+    ((missed,),) = [content["missed"] for content in await saved()]
+    assert missed["label"] == "carcinoma"
+
+
+async def test_open_outline_stays_while_another_image_is_shown(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "scan.jpg")
+    await review(page).locator(".missed-class").select_option("HSIL")
+    await review(page).get_by_role("button", name="Draw its outline").press("Enter")
+    for key in ("Space", *["ArrowRight"] * 4, "Space"):
+        await page.keyboard.press(key)
+    editor = pane(page).locator(".viewer-editor")
+    await card(page, "scan.jpg").locator(".pick").press("ArrowDown")
+    await expect(card(page, "other.jpg").locator(".pick")).to_be_focused()
+    await expect(editor).to_be_hidden()
+    await page.keyboard.press("ArrowUp")
+    await expect(editor).to_contain_text("Outline of a new lesion")
+    await expect(card(page, "scan.jpg").locator(".pick")).to_be_focused()
+    picture = pane(page).locator(".viewer-picture")
+    for key in (*["ArrowDown"] * 4, "Space", "Enter", "Enter"):
+        await picture.press(key)
+    await expect(missed_rows(page)).to_contain_text(["AHSIL"])
+    await save(page, 1)
+    ((missed,),) = [content["missed"] for content in await saved()]
+    assert len(missed["outline"][0]) == 6
+
+
+async def test_outline_without_changes_is_closed_with_its_image(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await find_lesions(page, other=jpeg(70))
+    await select(page, "scan.jpg")
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
+    await select(page, "other.jpg")
+    await select(page, "scan.jpg")
+    await expect(lesion(page, 1)).to_be_visible()
+    await expect(pane(page).locator(".viewer-editor")).to_be_hidden()
+
+
 async def test_review_cannot_be_saved_without_the_open_outline(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Accept").click()
+    await review(page).locator(".missed-class").select_option("LSIL")
     await review(page).get_by_role("button", name="Draw its outline").click()
     await expect(review(page)).to_be_hidden()
-    await review(page).locator("form").evaluate("(form) => form.requestSubmit()")
+    await review(page).locator(".save").evaluate("(button) => button.click()")
     editor = pane(page).locator(".viewer-editor")
     await expect(editor).to_contain_text("Finish this outline, or cancel it, before you save.")
     assert await saved() == []
@@ -138,7 +281,7 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Accept").click()
     await save(page, 1)
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
     for key in ("n", "ArrowLeft", "ArrowLeft"):
         await page.keyboard.press(key)
     await pane(page).locator('.viewer-editor [data-edit="done"]').click()
@@ -150,7 +293,7 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
 
 async def test_outline_that_was_not_changed_is_no_correction(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
+    await lesion(page, 1).get_by_role("button", name="Edit outline").click()
     await pane(page).locator('.viewer-editor [data-edit="done"]').click()
     await expect(lesion(page, 1).get_by_role("radio", name="Accept")).not_to_be_checked()
     await expect(review(page).get_by_role("button", name="Save review")).to_be_disabled()
@@ -182,10 +325,14 @@ async def test_review_that_was_saved_elsewhere_is_not_overwritten(page: Page, in
 async def test_chosen_lesion_is_selected_in_the_picture_too(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 2).get_by_text("Accept").click()
-    row = pane(page).locator(".viewer-lesions").get_by_role("button", name="Lesion 2")
+    row = pane(page).locator(".viewer-row").filter(has_text="LSIL")
     await expect(row).to_have_attribute("aria-pressed", "true")
-    await pane(page).locator(".viewer-lesions li").first.get_by_role("button").click()
-    await expect(review(page).locator(".verdict").first).to_have_attribute("aria-current", "true")
+    await lesion(page, 1).get_by_role("radio", name="Accept").focus()
+    await page.keyboard.press("ArrowRight")  # of the verdicts, not of the list
+    await expect(lesion(page, 1).get_by_role("radio", name="Reject")).to_be_checked()
+    first = pane(page).locator(".viewer-row").filter(has_text="HSIL")
+    await expect(first).to_have_attribute("aria-pressed", "true")
+    await expect(row).to_have_attribute("aria-pressed", "false")
 
 
 def signs(page: Page) -> Locator:
@@ -204,6 +351,14 @@ async def draw(page: Page, label: str, *moves: str) -> None:
     right, down = ["ArrowRight"] * 4, ["ArrowDown"] * 4
     for key in (*moves, "Space", *right, "Space", *down, "Space", "Enter", "Enter"):
         await page.keyboard.press(key)
+
+
+async def correct(page: Page, number: int) -> None:
+    """Move a point of the outline of a lesion."""
+    await lesion(page, number).get_by_role("button", name="Edit outline").click()
+    for key in ("n", "ArrowLeft", "ArrowLeft", "Enter"):
+        await page.keyboard.press(key)
+    await expect(lesion(page, number).get_by_text("outline corrected")).to_be_visible()
 
 
 async def test_letters_of_missed_lesions_stay_when_saved(page: Page, ingress: FakeIngress):
@@ -233,15 +388,14 @@ async def test_missed_lesion_in_picture_and_in_list_mark_each_other(
     await expect(row).not_to_have_attribute("aria-current", "true")
     await pane(page).locator(".viewer-picture").press("p")
     await expect(row).to_have_attribute("aria-current", "true")
-    await pane(page).locator(".viewer-lesions li").first.hover()
-    await expect(review(page).locator(".verdict").first).to_have_class("verdict hovered")
 
 
 async def test_signs_of_review_stay_with_their_image(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Reject").click()
     await expect(signs(page)).to_have_text(["Dotted: rejected", "This review is not saved"])
-    await review(page).locator("summary").click()  # closes it
+    await toggle(page).click()  # closes it
+    await expect(lesion(page, 1)).to_have_count(0)
     await find_lesions(page, other=jpeg(70))
     await select(page, "other.jpg")
     await expect(signs(page)).to_have_count(0)
@@ -250,21 +404,20 @@ async def test_signs_of_review_stay_with_their_image(page: Page, ingress: FakeIn
     await expect(pane(page).locator(".viewer-legend li")).to_have_count(0)
     await select(page, "scan.jpg")  # which is on both sides now
     await expect(pane(page).locator(".viewer-legend li")).to_have_count(2)
-    await review(page).locator("summary").click()
+    await toggle(page).click()
     await lesion(page, 1).get_by_text("Accept").click()
     await expect(page.locator(".viewer-legend li")).to_have_count(0)
 
 
 async def test_correction_of_outline_is_undone(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
-    await lesion(page, 1).get_by_role("button", name="Edit the outline").click()
-    for key in ("n", "ArrowLeft", "ArrowLeft", "Enter"):
-        await page.keyboard.press(key)
-    row = pane(page).locator(".viewer-lesions li").filter(has_text="HSIL")
+    await correct(page, 1)
+    rows = pane(page).locator(".viewer-lesions li")
+    row = rows.filter(has=page.get_by_role("group", name="Lesion 1,"))
     await expect(row).to_contain_text("Review: outline corrected")
-    await lesion(page, 1).get_by_role("button", name="Undo the correction").click()
+    await lesion(page, 1).get_by_role("button", name="Undo correction").click()
     await expect(row).not_to_contain_text("Review:")
-    await expect(lesion(page, 1).get_by_role("button", name="Edit the outline")).to_be_focused()
+    await expect(lesion(page, 1).get_by_role("button", name="Edit outline")).to_be_focused()
     await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
 
 
@@ -318,6 +471,23 @@ async def test_report_holds_review_and_whether_it_is_saved(page: Page, ingress: 
     )
 
 
+async def test_each_image_of_a_comparison_has_its_review(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await find_lesions(page, other=example(2))
+    await page.get_by_role("button", name="Compare").click()
+    for index, verdict in enumerate(("Reject", "Accept")):
+        side = page.locator(".pane").nth(index).locator(".viewer-side")
+        button = side.get_by_role("button", name="Review", exact=True)
+        if await button.get_attribute("aria-expanded") == "false":
+            await button.click()
+        await side.get_by_role("group", name="Lesion 1,").get_by_text(verdict).click()
+        await side.get_by_role("button", name="Save review").click()
+        await expect(side.locator(".saved")).to_have_text("Saved as version 1.")
+    await expect(lesion(page, 1).get_by_role("radio", name="Reject")).to_be_checked()
+    verdicts = [content["lesions"][0]["verdict"] for content in await saved()]
+    assert verdicts == ["reject", "accept"]
+
+
 def earlier(page: Page) -> Locator:
     return review(page).locator(".earlier-reviews > li")
 
@@ -326,6 +496,7 @@ async def review_again(page: Page, ingress: FakeIngress) -> None:
     """Save a review, and have the same image analysed again."""
     await open_review(page, ingress)
     await lesion(page, 1).get_by_text("Reject").click()
+    await correct(page, 2)
     await draw(page, "LSIL")
     await review(page).get_by_label("Comment").fill("after acetic acid")
     await save(page, 1)
@@ -342,6 +513,8 @@ async def test_own_review_of_the_same_image_is_found_and_taken_over(page: Page, 
     await expect(earlier(page).locator("li")).to_have_text(
         [
             "Lesion 1, HSIL: rejected: no lesion",
+            "Lesion 2, LSIL: accepted, outline corrected",
+            "Lesion 3: not judged",
             "The model missed: A LSIL.",
             "Comment: after acetic acid",
         ]
@@ -376,5 +549,6 @@ async def test_review_of_another_answer_is_shown_and_not_taken_over(page: Page, 
         await earlier(page).get_by_role("button", name="Show: Reviewed by mara").click()
         await expect(earlier(page)).to_contain_text("Lesion 1, HSIL: rejected: no lesion")
         await expect(earlier(page)).to_contain_text(reason)
+        await expect(earlier(page)).to_contain_text("Whether outlines were corrected is known only")
         await expect(earlier(page).get_by_role("button", name="Take over")).to_have_count(0)
         await Record.objects.filter(pk=record.pk).aupdate(**before)

@@ -130,17 +130,18 @@ async def test_comparison(clinic: Page):
 async def test_review(clinic: Page):
     await analysed(clinic, **EXAMINATION)
     await settled(clinic)
-    review = clinic.locator(".review").first
-    await review.locator("summary").click()
+    review = pane(clinic).locator(".viewer-side")
+    await review.get_by_role("button", name="Review", exact=True).click()
     await review.get_by_role("group", name="Lesion 1,").get_by_text("Reject").click()
     await review.get_by_role("group", name="Lesion 2,").get_by_text("Other class").click()
+    await review.get_by_label("Class of the missed lesion").select_option("LSIL")
     await review.get_by_role("button", name="Draw its outline").press("Enter")
     path = (*_LEFT, "Space", *_DOWN, "Space", *_LEFT, *_DOWN, "Space", *_LEFT, *_UP, "Space")
     for key in (*path, "Enter", "Enter"):
         await clinic.keyboard.press(key)
     await review.get_by_role("button", name="Accept all others").click()
     await review.get_by_label("Comment").fill("one minute after acetic acid")
-    await pane(clinic).locator(".viewer").evaluate("(viewer) => viewer.scrollIntoView()")
+    await review.locator(".viewer-scroll").evaluate("(column) => column.scrollTo(0, 0)")
     await clinic.wait_for_timeout(400)
     await hold(clinic, "review.jpg")
 

@@ -44,7 +44,8 @@ export class ImageCard extends EventTarget {
   #update() {
     const image = this.#image;
     this.element.dataset.state = image.state;
-    this.#part(".state").textContent = stateOf(image);
+    this.#part(".state").textContent = image.reviewed === "" ? stateOf(image) : headlineOfModel(image.result);
+    this.#part(".reviewed").textContent = image.reviewed;
     const thumbnail = this.#part(".thumbnail");
     if (thumbnail.getAttribute("src") !== image.thumbnailUrl) thumbnail.src = image.thumbnailUrl;
     thumbnail.hidden = image.thumbnailUrl === "";
@@ -90,6 +91,11 @@ export function stateOf(image) {
   if (image.state === "failed") return message("state.failed", { reason: shortReason(image.error) });
   if (image.state !== "done") return message(`state.${image.state}`);
   return image.result.headline;
+}
+
+// Return the headline of a result as that of the model, beside what a review says otherwise.
+export function headlineOfModel({ headline }) {
+  return message("report.found.model", { headline });
 }
 
 export function showProgress(progress, { state, share }) {

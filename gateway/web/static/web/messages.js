@@ -33,6 +33,7 @@ const TEXTS = {
   "failed.show": (count) => ngettext("Show the failed image", "Show the next of {count} failed", count),
   "progress.check": (count) => ngettext("{count} image needs a check.", "{count} images need a check.", count),
   "close": gettext("Close"),
+  "named": "{what}: {name}",
   "losses.reviews": (count) => ngettext("{count} review is not saved.", "{count} reviews are not saved.", count),
   "losses.images": (count) => ngettext("{count} image is not analysed yet.", "{count} images are not analysed yet.", count),
   "clear.title": gettext("Begin a new examination?"),
@@ -50,12 +51,7 @@ const TEXTS = {
   "visitor.title": gettext("Remove the images and sign in?"),
   "visitor.agree": gettext("Remove them and sign in"),
   "visitor.keep": gettext("Keep them"),
-  "clear.words": (count) =>
-    ngettext(
-      "The image, its result and what you typed for the report are removed from this page.",
-      "The {count} images, their results and what you typed for the report are removed from this page.",
-      count,
-    ),
+  "clear.words": (count) => ngettext("The image, its result and what you typed for the report are removed from this page.", "The {count} images, their results and what you typed for the report are removed from this page.", count),
 
   // Files that are not taken
   "refused.title": gettext("Not taken"),
@@ -64,9 +60,7 @@ const TEXTS = {
   "refused.folder": gettext("it is a folder; drop the images in it"),
   "refused.nothing": gettext("What was dropped"),
   "refused.empty": gettext("it holds no file"),
-  "refused.heic": gettext(
-    "it is a HEIC picture of a phone. Save it as JPEG: on an iPhone, choose Settings, Camera, Formats, Most Compatible before you take it, or share it by e-mail",
-  ),
+  "refused.heic": gettext("it is a HEIC picture of a phone. Save it as JPEG: on an iPhone, choose Settings, Camera, Formats, Most Compatible before you take it, or share it by e-mail"),
   "refused.avif": gettext("it is an AVIF picture; save it as JPEG or PNG"),
   "refused.dicom": gettext("it is a DICOM file; export the picture from its viewer as JPEG or PNG"),
   "refused.pdf": gettext("it is a PDF document; export the picture in it as JPEG or PNG"),
@@ -123,18 +117,23 @@ const TEXTS = {
 
   // The review
   "review.lesion": gettext("Lesion {number}, {label}"),
-  "review.edit": gettext("Edit the outline of {name}"),
-  "review.uncorrect": gettext("Undo the correction of the outline of {name}"),
+  "review.classFirst": gettext("Choose the class of the lesion first."),
   "review.class": gettext("Class of {name}"),
   "review.missed": (count) => (count === 1 ? "{label}" : "{label} ({count})"),
+  "review.missedClass": gettext("Class of the missed lesion {name}"),
   "review.remove": gettext("Remove"),
   "review.removeNamed": gettext("Remove the missed lesion {name}"),
   "review.unsaved": gettext("Not saved yet."),
-  "review.rest": (count) =>
-    ngettext("{count} of {total} lesions has no verdict.", "{count} of {total} lesions have no verdict.", count),
+  "review.rest": (count) => ngettext("{count} of {total} lesions has no verdict.", "{count} of {total} lesions have no verdict.", count),
   "review.saving": gettext("Saving …"),
   "review.saved": gettext("Saved as version {version}."),
   "review.version": gettext("Version {version}, {by}, {time}"),
+
+  // What a review leaves, beside what the model found
+  "reviewed.saved": gettext("Reviewed: {found}"),
+  "reviewed.unsaved": gettext("Reviewed, not saved: {found}"),
+  "reviewed.count": (count) => ngettext("{count} lesion: {classes}", "{count} lesions: {classes}", count),
+  "reviewed.part": "{found} ({unjudged})",
 
   // What people said about an answer, in the words of the service's own report
   "said.key": gettext("API key {id}"),
@@ -144,8 +143,7 @@ const TEXTS = {
   "said.relabel": gettext("of another class: {label}"),
   "said.corrected": gettext("{verdict}, outline corrected"),
   "said.added": gettext("missed by the model"),
-  "said.missed": (count) =>
-    count === 0 ? gettext("The model missed no lesion.") : gettext("The model missed: {lesions}."),
+  "said.missed": (count) => count === 0 ? gettext("The model missed no lesion.") : gettext("The model missed: {lesions}."),
   "said.missedUnsaid": gettext("Whether the model missed a lesion is not said."),
   "said.comment": gettext("Comment: {comment}"),
   "said.ungradable": gettext("The image cannot be judged."),
@@ -155,8 +153,9 @@ const TEXTS = {
   "earlier.review": gettext("Reviewed by {by}, {time}. The answer was that of {model}."),
   "earlier.show": gettext("Show"),
   "earlier.hide": gettext("Hide"),
-  "earlier.named": "{what}: {name}",
   "earlier.lesion": gettext("Lesion {number}, {label}: {verdict}"),
+  "earlier.unjudged": (count) => ngettext("Lesion {numbers}: not judged", "Lesions {numbers}: not judged", count),
+  "earlier.outlines": gettext("Whether outlines were corrected is known only of an answer with the same lesions."),
   "earlier.same": gettext("That answer had the same lesions."),
   "earlier.model": gettext("It was another model, whose lesions have other numbers and outlines."),
   "earlier.settings": gettext("It was the same model with another engine, precision or threshold, so the lesions may differ."),
@@ -177,9 +176,7 @@ const TEXTS = {
   "quality.too_small": gettext("The image has too few pixels."),
   "quality.other": gettext("The image is not good enough ({reason})."),
   "quality.withheld": gettext("The service did not look for lesions. This is not a finding. Take the image again if you can."),
-  "quality.unlike": gettext(
-    "It differs from the images that the model was tested on, so the result may be wrong. Take it again if you can.",
-  ),
+  "quality.unlike": gettext("It differs from the images that the model was tested on, so the result may be wrong. Take it again if you can."),
 
   // What the service refused, by the code of its problem answer
   "error.bad_request": gettext("Bad request"),
@@ -298,8 +295,7 @@ const TEXTS = {
   "report.saved": gettext("Reviewed by {by}, saved {time} as version {version}."),
   "report.changed": gettext("Reviewed by {by}, saved {time} as version {version}, and changed since: the changes are not saved."),
   "report.unsaved": gettext("This review is not saved."),
-  "report.unjudged": (count) =>
-    ngettext("{count} of {total} lesions is not judged.", "{count} of {total} lesions are not judged.", count),
+  "report.unjudged": (count) => ngettext("{count} of {total} lesions is not judged.", "{count} of {total} lesions are not judged.", count),
   "report.gradable": gettext("As the images that the model was tested on"),
   "report.unassessed": gettext("Not assessed"),
   "report.check": gettext("Needs a check"),

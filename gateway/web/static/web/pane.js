@@ -2,7 +2,7 @@ import { copyOf, text } from "./elements.js";
 import { downloadName } from "./files.js";
 import { provenance } from "./findings.js";
 import { FlatView } from "./flat_view.js";
-import { showProgress, stateOf } from "./image_card.js";
+import { headlineOfModel, showProgress, stateOf } from "./image_card.js";
 import { message } from "./messages.js";
 import { PictureFrame } from "./picture_frame.js";
 import { explain } from "./problem.js";
@@ -18,6 +18,7 @@ export class Pane extends EventTarget {
   element = copyOf("pane").firstElementChild;
   image = null;
   #studies;
+  #review = null;
   #shown = null; // the result in the viewer or the flat view
   #error = null;
   #previewed = null; // the blob in the preview
@@ -29,18 +30,21 @@ export class Pane extends EventTarget {
     super();
     this.#studies = studies;
     this.viewer = new Viewer(this.#part(".view"), adjustments);
-    this.review = new ReviewPanel(this.viewer, drafts);
     // Whoever visits a public demo uses the same key, and has nothing to review.
-    if (demoKey === undefined) this.#part(".provenance").before(this.review.element);
-    this.review.addEventListener("session", ({ detail }) =>
-      this.dispatchEvent(new CustomEvent("session", { detail })),
-    );
+    if (demoKey === undefined) this.#review = this.#makeReview(drafts);
     this.flat = new FlatView(this.#part(".flat"), () => this.#sendAgain());
     this.preview = new PictureFrame(this.#part(".preview img"), () => (this.#part(".no-preview").hidden = false));
     for (const kind of ["send", "stop"]) {
       this.#part(`.${kind}`).addEventListener("click", () => this.#ask(kind));
     }
     this.#part(".save-picture").addEventListener("click", () => this.#savePicture());
+  }
+
+  #makeReview(drafts) {
+    const review = new ReviewPanel(this.viewer, drafts);
+    review.addEventListener("session", ({ detail }) => this.dispatchEvent(new CustomEvent("session", { detail })));
+    review.addEventListener("reviewed", ({ detail }) => this.image.review(detail));
+    return review;
   }
 
   // Show this image; null shows none.
@@ -73,6 +77,7 @@ export class Pane extends EventTarget {
     this.#part(".send").hidden = !image.isSendable || state === "waiting";
     this.#part(".stop").hidden = !image.isBusy;
     if (result !== this.#shown || result === null) this.#showResult();
+    if (result !== null) this.#showHeadline(result);
   }
 
   async #showResult() {
@@ -98,7 +103,7 @@ export class Pane extends EventTarget {
     this.#hidePreview();
     this.#part(".view").hidden = false;
     this.viewer.show(study);
-    this.review.show(result, study);
+    this.#review?.show(result, study);
   }
 
   // Return the study of an image, or null where the browser cannot show it as the service saw it.
@@ -114,7 +119,6 @@ export class Pane extends EventTarget {
   #describe(result) {
     const { image } = this;
     this.#part(".headline").hidden = false;
-    this.#part(".count").textContent = result.headline;
     this.#part(".count").classList.toggle("unreliable", result.isUngradable);
     this.#part(".demo-answer").hidden = !result.isOfDemo;
     this.#part(".ungradable").hidden = !result.isUngradable;
@@ -134,6 +138,13 @@ export class Pane extends EventTarget {
     picture.hidden = false;
     json.ariaLabel = message("save.json", { name: image.name });
     picture.ariaLabel = message("save.picture", { name: image.name });
+  }
+
+  // What the model found stays, whatever a review says.
+  #showHeadline(result) {
+    const { reviewed } = this.image;
+    this.#part(".count").textContent = reviewed === "" ? result.headline : headlineOfModel(result);
+    this.#part(".reviewed").textContent = reviewed;
   }
 
   #showFlat() {
@@ -161,13 +172,14 @@ export class Pane extends EventTarget {
 
   #clearResult() {
     this.#shown = null;
-    this.review.show(null, null);
+    this.#review?.show(null, null);
     this.viewer.show(null);
     this.#part(".view").hidden = true;
     this.flat.clear();
     URL.revokeObjectURL(this.#jsonUrl);
     this.#part(".headline").hidden = true;
     this.#part(".count").textContent = "";
+    this.#part(".reviewed").textContent = "";
     this.#part(".ungradable").hidden = true;
     this.#part(".reasons").replaceChildren();
     this.#part(".provenance").textContent = "";

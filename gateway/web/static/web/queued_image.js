@@ -14,6 +14,7 @@ export class QueuedImage extends EventTarget {
   state = "waiting";
   share = null; // of the file that is sent, or null
   result = null;
+  reviewed = ""; // what a review says otherwise than the result, in words
   error = null;
   thumbnailUrl = "";
   isShowable = null; // by this browser; null until that is known
@@ -45,7 +46,7 @@ export class QueuedImage extends EventTarget {
   // Ask for the picture of the service, where this browser cannot show the file.
   needPicture() {
     this.isShowable = false;
-    this.result = null;
+    Object.assign(this, { result: null, reviewed: "" });
     this.enter("waiting");
   }
 
@@ -73,11 +74,18 @@ export class QueuedImage extends EventTarget {
     else if (this.isShowable && image.orientation > 1) this.#showThumbnail(bytes, image);
   }
 
+  // Keep in words what a review says otherwise than the result.
+  review(words) {
+    if (words === this.reviewed) return;
+    this.reviewed = words;
+    this.#tell();
+  }
+
   release() {
     this.isReleased = true;
     this.#turn += 1;
     URL.revokeObjectURL(this.thumbnailUrl);
-    Object.assign(this, { blob: null, result: null, error: null, thumbnailUrl: "" });
+    Object.assign(this, { blob: null, result: null, reviewed: "", error: null, thumbnailUrl: "" });
     this.#tell();
   }
 

@@ -32,19 +32,21 @@ export class Result {
   // What was found, the most severe class first. Of an image that is not gradable nothing is said alone.
   get headline() {
     if (this.isWithheld) return message("result.withheld");
-    const isEmpty = this.count === 0;
-    if (isEmpty && this.isUngradable) return message("result.unreliable");
-    const found = isEmpty ? message("result.none") : message("result.found", { count: this.count, classes: this.#named });
+    if (this.count === 0 && this.isUngradable) return message("result.unreliable");
+    const found = countWords("result.found", this.classes, this.answer.model);
     return this.isUngradable ? message("result.unreliable.found", { found }) : found;
   }
+}
 
-  get #named() {
-    const named = this.classes.slice(0, MOST_NAMED).map(({ label, count }) => {
-      const name = classNameOf(this.answer.model, label);
-      return count === 1 ? name : message("result.class", { count, label: name });
-    });
-    return [...named, ...(this.classes.length > MOST_NAMED ? ["…"] : [])].join(", ");
-  }
+// Return by the text of `key` how many lesions of these classes, each { label, count }, there are.
+export function countWords(key, classes, model) {
+  if (classes.length === 0) return message("result.none");
+  const count = classes.reduce((sum, each) => sum + each.count, 0);
+  const named = classes.slice(0, MOST_NAMED).map((each) => {
+    const name = classNameOf(model, each.label);
+    return each.count === 1 ? name : message("result.class", { count: each.count, label: name });
+  });
+  return message(key, { count, classes: [...named, ...(classes.length > MOST_NAMED ? ["…"] : [])].join(", ") });
 }
 
 export function isDemo(modelName) {

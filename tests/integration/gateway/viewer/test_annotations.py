@@ -76,6 +76,14 @@ async def test_missed_lesion_has_dashes_of_its_class(page: Page, zoom: int):
     assert await colour_at(page, 295, TOP + 20) == GREY
 
 
+async def test_missed_lesion_is_as_strong_beside_a_selected_one(page: Page):
+    await show_scene(page)
+    await annotate(page, missed=(MISSED,))
+    before = await colours_along(page, TOP, LEFT + 10, RIGHT - 30)
+    await page.evaluate("viewer.select(0)")
+    assert (await colours_along(page, TOP, LEFT + 10, RIGHT - 30) == before).all()
+
+
 async def test_rejected_lesion_is_dotted_and_struck_through(page: Page):
     await show_scene(page)
     _, _, x, y, radius = DISCS[0]

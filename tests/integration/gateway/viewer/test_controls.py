@@ -327,7 +327,7 @@ async def test_picture_has_numbered_lesions(page: Page, side, size):
 async def test_picture_shows_what_is_shown_and_says_what_is_hidden(page: Page):
     await show_scene(page)
     whole = await picture(page, "{ maxSide: Infinity }")
-    await page.locator(".viewer-filters summary").click()
+    await page.locator(".viewer-filter").click()
     await page.get_by_label("Hide lesions with a score below").fill("800")
     part = await picture(page, "{ maxSide: Infinity }")
     _, _, x, y, _ = DISCS[2]
@@ -422,7 +422,7 @@ async def test_nothing_is_cut_off(page: Page, width):
     await page.set_viewport_size({"width": width, "height": 800})
     await show_scene(page)
     await page.get_by_role("button", name="Lesion 1").click()
-    await page.locator(".viewer-filters summary").click()
+    await page.locator(".viewer-filter").click()
     await page.get_by_label("Hide lesions with a score below").fill("800")
     wide = await page.evaluate(
         """() => [...document.querySelectorAll(".viewer *")]

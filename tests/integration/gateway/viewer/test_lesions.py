@@ -17,7 +17,7 @@ def rows(page: Page):
 
 
 async def open_filter(page: Page) -> None:
-    await page.locator(".viewer-filters summary").click()
+    await page.locator(".viewer-filter").click()
 
 
 async def set_threshold(page: Page, value: int) -> None:
@@ -277,7 +277,7 @@ async def test_no_lesion_is_said(page: Page):
     image = answers.grey(60, 50)
     await show(page, answers.answer(image, []), image)
     await expect(page.locator(".viewer-count")).to_have_text("No lesion found")
-    await expect(page.locator(".viewer-filters")).to_be_hidden()
+    await expect(page.locator(".viewer-filter")).to_be_hidden()
     await expect(page.get_by_role("img", name="scan.jpg: no lesion is shown.")).to_be_visible()
 
 

@@ -1,5 +1,5 @@
-import { editable, segmentationOf } from "../viewer/segmentation.js";
 import { idOf, inOrder, lettered } from "./missed.js";
+import { segmentationOfModel } from "./model_outline.js";
 
 // What a person says about one answer, from what the service has of them so far. A verdict is
 // { verdict, newLabel, outline }, of which the outline is null where the model's own holds. Dispatches
@@ -12,6 +12,8 @@ export class Draft extends EventTarget {
   missed = null;
   isChanged = false;
   isDrawing = false; // whether an outline is open that is no part of this yet
+  openOutline = null; // what the editor goes on from with that outline, while another image is shown
+  drawnLabel = ""; // the class of the missed lesion whose outline is open
   #verdicts = new Map();
   #own; // the model's outline of each lesion, as it is sent
 
@@ -19,7 +21,7 @@ export class Draft extends EventTarget {
   constructor(view, study) {
     super();
     this.view = view;
-    this.#own = new Map(study.lesions.map((lesion) => [lesion.id, ownOutline(lesion)]));
+    this.#own = new Map(study.lesions.map((lesion) => [lesion.id, segmentationOfModel(lesion)]));
     if (view.mine !== null) this.#put(view.mine);
   }
 
@@ -76,6 +78,14 @@ export class Draft extends EventTarget {
     this.#changed();
   }
 
+  // Give a missed lesion another class, and return its id from then on.
+  relabelMissed(index, label) {
+    const lesion = { ...this.missed[index], label };
+    this.missed = inOrder(this.missed.with(index, lesion));
+    this.#changed();
+    return idOf(lesion);
+  }
+
   removeMissed(index) {
     this.missed = this.missed.toSpliced(index, 1);
     this.#changed();
@@ -129,9 +139,4 @@ export class Draft extends EventTarget {
     const said = { id: lesion.id, label: lesion.label, verdict, new_label: newLabel };
     return verdict === "reject" ? said : { ...said, outline: outline ?? this.#own.get(lesion.id) };
   }
-}
-
-// Return the model's own outline; null of a lesion that has only a box.
-function ownOutline(lesion) {
-  return lesion.hasPixels ? segmentationOf(editable(lesion.outline, lesion.box).loops) : null;
 }

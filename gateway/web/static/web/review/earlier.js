@@ -5,6 +5,7 @@ import { message } from "../messages.js";
 import { Refusal } from "../problem.js";
 import { SessionChanged } from "../session.js";
 import { readFeedback, readImageReviews } from "./feedback.js";
+import { segmentationOfModel } from "./model_outline.js";
 import { differenceOf } from "./same_answer.js";
 import { authorOf, commentWords, missedWords, ungradableWords, verdictWords } from "./said.js";
 
@@ -82,7 +83,7 @@ export class EarlierReviews extends EventTarget {
       said.hidden = !isOpen;
       show.ariaExpanded = String(isOpen);
       show.textContent = message(isOpen ? "earlier.hide" : "earlier.show");
-      show.ariaLabel = message("earlier.named", { what: show.textContent, name });
+      show.ariaLabel = message("named", { what: show.textContent, name });
     };
     open(false);
     show.addEventListener("click", async () => {
@@ -98,8 +99,10 @@ export class EarlierReviews extends EventTarget {
       const content = contentOf(await readFeedback(review.request_id), review);
       if (result !== this.#result) return;
       const difference = differenceOf(review, content, study);
-      said.replaceChildren(listOf(content, study.answer.model), text("p", message(`earlier.${difference ?? "same"}`), "hint"));
-      if (difference === null) said.append(this.#takeButton(review, content));
+      const isSame = difference === null;
+      const list = listOf(content, review, study.answer.model, isSame ? study : null);
+      said.replaceChildren(list, text("p", message(`earlier.${difference ?? "same"}`), "hint"));
+      said.append(isSame ? this.#takeButton(review, content) : text("p", message("earlier.outlines"), "hint"));
     });
   }
 
@@ -152,14 +155,34 @@ export function contentOf(view, { by, mine }) {
   };
 }
 
-// Return what an author says, of an answer with lesions that may be others, as a list.
-export function listOf({ lesions, missed, ungradable, comment }, model) {
-  const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel }) => {
-    const words = verdictWords({ verdict, newLabel, outline: null }, model);
+// Return what is said of an answer, as a list. A corrected outline is one that is not the model's own, which
+// is known where the lesions are those of `study`; null where they are others.
+export function listOf({ lesions, missed, ungradable, comment }, { class_counts: counts }, model, study) {
+  const verdicts = lesions.map(({ id, label, verdict, new_label: newLabel, outline }) => {
+    const corrected = study !== null && isCorrected(outline, id, study) ? outline : null;
+    const words = verdictWords({ verdict, newLabel, outline: corrected }, model);
     return message("earlier.lesion", { number: id + 1, label: classNameOf(model, label), verdict: words });
   });
-  const others = [missed === null ? "" : missedWords(missed, model), commentWords(comment ?? ""), ungradableWords(ungradable?.reason ?? "")];
+  const others = [
+    unjudgedWords(lesions, counts),
+    missed === null ? "" : missedWords(missed, model),
+    commentWords(comment ?? ""),
+    ungradableWords(ungradable?.reason ?? ""),
+  ];
   const list = document.createElement("ul");
   list.append(...[...verdicts, ...others].filter((line) => line !== "").map((line) => text("li", line)));
   return list;
+}
+
+function isCorrected(outline, id, study) {
+  const own = segmentationOfModel(study.lesions.find((lesion) => lesion.id === id));
+  return (outline ?? null) !== null && JSON.stringify(outline) !== JSON.stringify(own);
+}
+
+// Return which of an answer's lesions have no verdict; "" where all have one.
+function unjudgedWords(lesions, counts) {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const judged = new Set(lesions.map(({ id }) => id));
+  const numbers = Array.from({ length: total }, (_, id) => id).filter((id) => !judged.has(id)).map((id) => id + 1);
+  return numbers.length === 0 ? "" : message("earlier.unjudged", { count: numbers.length, numbers: numbers.join(", ") });
 }

@@ -1,11 +1,10 @@
 import { copyOf } from "../elements.js";
 import { message } from "../messages.js";
-import { percent } from "../percent.js";
 
 let rows = 0; // of this page so far: names of radio buttons are unique in it
 
-// One lesion of the review: whether it is one, and of which class. `actions` holds what to call:
-// judge(verdict, newLabel), edit() and undo() of the correction.
+// The verdict on a lesion, in its row: whether it is one, and of which class. `actions` holds what to
+// call: judge(verdict, newLabel), edit() and undo() of the correction.
 export class LesionVerdict {
   element = copyOf("review-lesion").firstElementChild;
   #actions;
@@ -13,12 +12,10 @@ export class LesionVerdict {
   constructor(lesion, classes, actions) {
     this.#actions = actions;
     const name = message("review.lesion", { number: lesion.number, label: lesion.name });
-    this.#part(".number").textContent = lesion.number;
-    this.#part(".label").textContent = lesion.name;
-    this.#part(".score").textContent = percent(lesion.score);
-    this.#part(".lesion-name").textContent = name;
-    this.#part(".edit").ariaLabel = message("review.edit", { name });
-    this.#part(".uncorrect").ariaLabel = message("review.uncorrect", { name });
+    this.#part("legend").textContent = name;
+    for (const button of [this.#part(".edit"), this.#part(".uncorrect")]) {
+      button.ariaLabel = message("named", { what: button.textContent, name });
+    }
     const others = classes.filter(({ label }) => label !== lesion.label);
     this.#part("select").append(...others.map(({ name: shown, label }) => new Option(shown, label)));
     this.#part("select").ariaLabel = message("review.class", { name });
@@ -28,10 +25,8 @@ export class LesionVerdict {
     this.#listen();
   }
 
-  // Show a verdict of the draft, or null, in the colours of the class that the lesion is of then.
-  show(verdict, { colour, contrast }) {
-    this.#part(".number").style.setProperty("background", colour);
-    this.#part(".number").style.setProperty("color", contrast);
+  // Show a verdict of the draft, or null.
+  show(verdict) {
     for (const choice of this.#choices) choice.checked = choice.value === verdict?.verdict;
     const select = this.#part("select");
     select.hidden = verdict?.verdict !== "relabel";
@@ -39,7 +34,6 @@ export class LesionVerdict {
     const isCorrected = (verdict?.outline ?? null) !== null;
     this.#part(".corrected").hidden = !isCorrected;
     this.#part(".uncorrect").hidden = !isCorrected;
-    this.element.classList.toggle("is-rejected", verdict?.verdict === "reject");
   }
 
   get #choices() {

@@ -6,77 +6,93 @@ import { SessionChanged } from "../session.js";
 import { OutlineEditor } from "../viewer/outline_editor.js";
 import { EarlierReviews } from "./earlier.js";
 import { LesionVerdict } from "./lesion_verdict.js";
-import { lettered } from "./missed.js";
-import { MissedRow } from "./missed_row.js";
+import { selectFrom } from "./linked_row.js";
+import { MissedList } from "./missed_list.js";
+import { reviewedWords } from "./reviewed.js";
 
-// The review of the study in a viewer: verdicts on its lesions, those that the model missed, whether
-// the image can be judged, a comment. It is read from the service once it is opened, and the viewer
-// shows it from then on. Dispatches "session" with a SessionChanged that a request met.
+// The review of the study in a viewer, in the viewer's own column: verdicts in the rows of its lesions, and
+// below them those that the model missed, whether the image can be judged, a comment. It is read from the
+// service once it is opened, and the viewer shows it from then on. Dispatches "reviewed" with what it says
+// otherwise than the model, in words, and "session" with a SessionChanged that a request met.
 export class ReviewPanel extends EventTarget {
-  element = copyOf("review").firstElementChild;
   #drafts;
   #viewer;
   #editor;
+  #lead = copyOf("review-lead").firstElementChild;
+  #body = copyOf("review").firstElementChild;
+  #foot = copyOf("review-foot").firstElementChild;
+  #missed;
   #earlier = new EarlierReviews(this.#part(".earlier"));
+  #isOpen = false;
   #result = null;
   #study = null;
   #draft = null;
-  #rows = new Map();
-  #missedRows = [];
-  #marked = null; // the id of the selected lesion
+  #verdicts = new Map();
   #onChange = () => this.#update();
 
   constructor(viewer, drafts) {
     super();
     this.#viewer = viewer;
     this.#drafts = drafts;
+    viewer.place("lead").append(this.#lead);
+    viewer.place("more").append(this.#body);
+    viewer.place("foot").append(this.#foot);
+    viewer.addEventListener("shown", () => this.#draft && this.#offerRest());
+    this.#missed = new MissedList(this.#part(".missed-lesions"), viewer, { draw: (label) => this.#draw(label) });
     this.#editor = new OutlineEditor(viewer);
     this.#editor.addEventListener("open", () => (this.#draft.isDrawing = true));
     this.#editor.addEventListener("end", () => (this.#draft.isDrawing = false));
     this.#editor.addEventListener("outline", ({ detail }) => this.#takeOutline(detail));
-    viewer.addEventListener("select", ({ detail }) => this.#mark(detail.id));
-    viewer.addEventListener("hover", ({ detail }) => this.#hover(detail.id));
     this.#earlier.addEventListener("found", ({ detail }) => this.#tellEarlier(message("earlier.latest", detail)));
     this.#earlier.addEventListener("take", ({ detail }) => this.#takeOver(detail));
-    this.#earlier.addEventListener("session", ({ detail }) =>
-      this.dispatchEvent(new CustomEvent("session", { detail })),
-    );
-    this.element.addEventListener("toggle", () => this.element.open && this.#read());
-    this.#part("form").addEventListener("submit", (event) => this.#save(event));
+    this.#earlier.addEventListener("session", ({ detail }) => this.#tell("session", detail));
+    this.#part(".review-toggle").addEventListener("click", () => this.#toggle());
+    this.#part(".save").addEventListener("click", () => this.#save());
     this.#part(".accept-rest").addEventListener("click", () => this.#acceptRest());
-    this.#part(".none-missed").addEventListener("change", ({ target }) => this.#draft.say("missed", target.checked ? [] : null));
-    this.#part(".draw").addEventListener("click", () => this.#draw());
     this.#part(".again").addEventListener("click", () => this.#readAgain());
     this.#part(".ungradable-reason").addEventListener("change", ({ target }) => this.#draft.say("ungradable", target.value));
     this.#part(".comment").addEventListener("input", ({ target }) => this.#draft.say("comment", target.value));
-    this.show(null, null);
   }
 
-  // Offer the review of a result whose study the viewer shows; null offers none.
+  // Offer the review of a result whose study the viewer shows; null offers none. An outline that is open
+  // stays with the draft, and is open again when this is shown again.
   show(result, study) {
-    this.#editor.cancel();
+    const outline = this.#editor.suspend();
+    if (outline !== null) this.#draft.openOutline = outline;
     this.#result = result;
     this.#study = study;
     this.#clear();
-    this.element.hidden = result === null;
     this.#tellEarlier("");
     this.#earlier.show(result, study);
-    if (result !== null && (this.element.open || this.#drafts.known(result))) this.#read();
+    if (result !== null && (this.#isOpen || this.#drafts.known(result))) this.#read();
   }
 
   #clear() {
     this.#use(null);
-    this.#rows.clear();
-    this.#missedRows = [];
-    this.#marked = null;
+    this.#verdicts.clear();
+    this.#missed.clear();
     if (this.#study !== null) this.#viewer.annotate();
-    this.#part(".verdicts").replaceChildren();
-    this.#part(".missed").replaceChildren();
     this.#part(".history").replaceChildren();
     this.#part(".comment").value = "";
     this.#part(".saved").textContent = "";
-    this.#part("form").hidden = true;
     this.#showProblem(null);
+    this.#reveal();
+  }
+
+  #toggle() {
+    this.#isOpen = !this.#isOpen;
+    this.#part(".review-toggle").ariaExpanded = String(this.#isOpen);
+    this.#reveal();
+    if (this.#isOpen) this.#read();
+  }
+
+  // Show the controls where the review is open and read, and the foot with what went wrong in any case.
+  #reveal() {
+    const isShown = this.#isOpen && this.#draft !== null;
+    this.#body.hidden = !isShown;
+    this.#foot.hidden = !this.#isOpen || this.#result === null;
+    this.#part(".save-bar").hidden = !isShown;
+    for (const { element } of this.#verdicts.values()) element.hidden = !isShown;
   }
 
   async #read() {
@@ -96,80 +112,58 @@ export class ReviewPanel extends EventTarget {
 
   #fill(draft) {
     this.#use(draft);
-    const { classes, lesions } = this.#study;
-    this.#rows = new Map(lesions.map((lesion) => [lesion.id, this.#row(lesion, classes)]));
-    this.#part(".verdicts").replaceChildren(...[...this.#rows.values()].map(({ element }) => element));
-    this.#part(".missed-class").replaceChildren(...classes.map(({ name, label }) => new Option(name, label)));
-    this.#part("form").hidden = false;
+    this.#verdicts = new Map(this.#study.lesions.map((lesion) => [lesion.id, this.#verdictOn(lesion)]));
+    this.#missed.open(draft, this.#study);
     this.#showHistory(draft.view.versions);
+    this.#reveal();
     this.#update();
+    const outline = draft.openOutline;
+    draft.openOutline = null;
+    if (outline !== null) this.#editor.resume(outline);
   }
 
-  #row(lesion, classes) {
-    const row = new LesionVerdict(lesion, classes, {
-      judge: (verdict, newLabel) => this.#draft.judge(lesion.id, verdict, newLabel),
+  #verdictOn(lesion) {
+    const verdict = new LesionVerdict(lesion, this.#study.classes, {
+      judge: (kind, newLabel) => this.#draft.judge(lesion.id, kind, newLabel),
       edit: () => {
         this.#editor.edit(lesion.id, this.#draft.verdictOf(lesion.id)?.outline ?? null);
         this.#showPicture();
       },
       undo: () => this.#draft.correct(lesion.id, null),
     });
-    this.#link(row.element, lesion.id);
-    return row;
-  }
-
-  // Let a row mark its lesion in the picture. A press of the pointer does not: a list that grows above
-  // the row would move it away before the click.
-  #link(element, id) {
-    const select = () => {
-      this.#viewer.select(id);
-      this.#mark(id);
-    };
-    element.addEventListener("click", select, { capture: true }); // before a button brings another part into view
-    element.addEventListener("focusin", ({ target }) => target.matches(":focus-visible") && select());
-    element.addEventListener("pointerenter", () => this.#viewer.hover(id));
-    element.addEventListener("pointerleave", () => this.#viewer.hover(null));
+    verdict.element.inert = this.#body.inert;
+    selectFrom(verdict.element, () => this.#viewer.select(lesion.id));
+    this.#viewer.placeOf(lesion.id).replaceChildren(verdict.element);
+    return verdict;
   }
 
   #update() {
-    for (const { id, label } of this.#study.lesions) {
-      const verdict = this.#draft.verdictOf(id);
-      this.#rows.get(id).show(verdict, this.#study.coloursOf(verdict?.newLabel ?? label));
-    }
-    this.#showMissed();
-    this.#part(".none").hidden = this.#missedRows.length > 0;
-    this.#part(".none-missed").checked = this.#draft.missed !== null;
-    this.#part(".none-missed").disabled = this.#draft.isMissedSaid;
-    this.#part(".no-lesion").hidden = this.#rows.size > 0;
+    for (const [id, verdict] of this.#verdicts) verdict.show(this.#draft.verdictOf(id));
+    this.#missed.update();
+    this.#part(".no-lesion").hidden = this.#verdicts.size > 0;
     this.#part(".ungradable-reason").value = this.#draft.ungradable;
     this.#part(".comment").value = this.#draft.comment;
-    this.#part(".accept-rest").hidden = this.#draft.judged === this.#rows.size;
     this.#part(".save").disabled = !this.#draft.isChanged;
-    this.#showRest(this.#rows.size - this.#draft.judged);
+    this.#offerRest();
+    this.#showRest(this.#verdicts.size - this.#draft.judged);
     if (this.#draft.isChanged) this.#part(".saved").textContent = message("review.unsaved");
     this.#viewer.annotate(this.#draft.annotations);
+    this.#tell("reviewed", reviewedWords(this.#draft, this.#study.answer));
+  }
+
+  // Offer to accept the lesions that are shown and not judged: not those that the filter hides.
+  #offerRest() {
+    this.#part(".accept-rest").hidden = this.#unjudged.length === 0;
+  }
+
+  get #unjudged() {
+    return this.#viewer.shown.map(({ id }) => id).filter((id) => this.#draft.verdictOf(id) === null);
   }
 
   // Say how many lesions have no verdict, once some part of the image was judged.
   #showRest(count) {
     this.#part(".rest").hidden = count === 0 || this.#draft.isEmpty;
-    this.#part(".rest").textContent = message("review.rest", { count, total: this.#rows.size });
-  }
-
-  #showMissed() {
-    this.#missedRows = lettered(this.#draft.missed ?? []).map((lesion, index) => {
-      const remove = () => {
-        this.#draft.removeMissed(index);
-        this.#part(".draw").focus();
-      };
-      const { label } = lesion;
-      const named = { ...lesion, name: this.#study.nameOf(label), ...this.#study.coloursOf(label) };
-      const { element } = new MissedRow(named, remove);
-      if (lesion.letter !== null) this.#link(element, lesion.id);
-      return { id: lesion.id, element };
-    });
-    this.#part(".missed").replaceChildren(...this.#missedRows.map(({ element }) => element));
-    this.#mark(this.#marked);
+    this.#part(".rest").textContent = message("review.rest", { count, total: this.#verdicts.size });
   }
 
   #showHistory(versions) {
@@ -180,27 +174,9 @@ export class ReviewPanel extends EventTarget {
     this.#part(".said").hidden = lines.length === 0;
   }
 
-  // Return the rows of all lesions, each with the id of its lesion.
-  get #allRows() {
-    return [...[...this.#rows].map(([id, { element }]) => ({ id, element })), ...this.#missedRows];
-  }
-
-  #mark(id) {
-    this.#marked = id;
-    for (const row of this.#allRows) {
-      if (row.id === id) row.element.setAttribute("aria-current", "true");
-      else row.element.removeAttribute("aria-current");
-    }
-  }
-
-  #hover(id) {
-    for (const row of this.#allRows) row.element.classList.toggle("hovered", row.id === id);
-  }
-
   #tellEarlier(words) {
     this.#part(".earlier-latest").textContent = words;
     this.#part(".earlier-latest").hidden = words === "";
-    this.#part(".purpose").hidden = words !== "";
   }
 
   #takeOver(content) {
@@ -209,28 +185,32 @@ export class ReviewPanel extends EventTarget {
   }
 
   #acceptRest() {
-    this.#draft.acceptRest([...this.#rows.keys()]);
+    this.#draft.acceptRest(this.#unjudged);
     this.#part(".save").focus();
   }
 
-  #draw() {
+  #draw(label) {
+    this.#draft.drawnLabel = label;
     this.#editor.draw();
     this.#showPicture();
   }
 
   // Bring the picture into sight, with the editor's buttons below it.
   #showPicture() {
-    this.#viewer.editorBar.closest(".viewer").scrollIntoView({ block: "start" });
+    this.#viewer.place("editor").closest(".viewer").scrollIntoView({ block: "start" });
   }
 
   #takeOutline({ id, segmentation, isChanged }) {
     if (!isChanged) return; // nothing is corrected
-    if (id === null) this.#draft.addMissed(this.#part(".missed-class").value, segmentation);
-    else this.#draft.correct(id, segmentation);
+    if (id !== null) {
+      this.#draft.correct(id, segmentation);
+      return;
+    }
+    this.#draft.addMissed(this.#draft.drawnLabel, segmentation);
+    this.#missed.forgetChoice();
   }
 
-  async #save(event) {
-    event.preventDefault();
+  async #save() {
     if (this.#editor.isActive) {
       this.#editor.remind();
       this.#showPicture();
@@ -240,7 +220,7 @@ export class ReviewPanel extends EventTarget {
     const study = this.#study;
     const draft = this.#draft;
     this.#part(".save").disabled = true;
-    this.#part("form").inert = true; // what is changed meanwhile would be lost without a word
+    this.#setInert(true); // what is changed meanwhile would be lost without a word
     this.#part(".saved").textContent = message("review.saving");
     await this.#attempt(async () => {
       const view = await this.#drafts.save(result, draft, study);
@@ -248,8 +228,12 @@ export class ReviewPanel extends EventTarget {
       this.#fill(await this.#drafts.of(result, study));
       this.#part(".saved").textContent = message("review.saved", { version: view.version });
     });
-    this.#part("form").inert = false;
+    this.#setInert(false);
     if (result === this.#result && this.#draft === draft) this.#update();
+  }
+
+  #setInert(isInert) {
+    for (const { element } of [{ element: this.#body }, ...this.#verdicts.values()]) element.inert = isInert;
   }
 
   // Read what the service has, in place of what is not saved.
@@ -267,7 +251,7 @@ export class ReviewPanel extends EventTarget {
       await action();
     } catch (error) {
       if (error instanceof SessionChanged) {
-        this.dispatchEvent(new CustomEvent("session", { detail: error }));
+        this.#tell("session", error);
       } else if (result === this.#result) {
         this.#showProblem(error);
       }
@@ -280,7 +264,12 @@ export class ReviewPanel extends EventTarget {
     if (error !== null) this.#part(".saved").textContent = "";
   }
 
+  #tell(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+
   #part(selector) {
-    return this.element.querySelector(selector);
+    const [part] = [this.#lead, this.#body, this.#foot].map((root) => root.querySelector(selector)).filter(Boolean);
+    return part;
   }
 }

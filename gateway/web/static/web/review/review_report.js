@@ -42,7 +42,7 @@ function otherLines({ review, content, difference }, model) {
     text("p", message("report.unreviewed")),
     text("p", message("report.latest")),
     text("p", message("earlier.review", { ...whoAndWhen(review), model: name })),
-    listOf(content, model),
+    listOf(content, review, model, null),
   ];
   return difference === null ? lines : [...lines, text("p", message(`earlier.${difference}`))];
 }

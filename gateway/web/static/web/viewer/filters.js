@@ -18,19 +18,18 @@ export class Filters {
       this.#showThreshold();
       onChange();
     });
-    const details = part(".viewer-filters");
-    details.addEventListener("toggle", () => details.open && details.scrollIntoView({ block: "nearest" }));
+    part(".viewer-filter").addEventListener("click", () => this.#open(part(".viewer-filters").hidden));
     part(".viewer-show-all").addEventListener("click", () => this.#showAll());
   }
 
   // Show the choices for a study; all of its lesions are shown.
   open(study, visibility) {
     this.#visibility = visibility;
-    this.#part(".viewer-filters").hidden = study.lesions.length === 0;
+    this.#part(".viewer-filter").hidden = study.lesions.length === 0;
     this.#slider.max = 1000;
     this.#slider.min = Math.floor(study.lowestScore * 1000);
     this.#slider.value = this.#slider.min;
-    this.#part(".viewer-filters").open = false;
+    this.#open(false);
     this.#part(".viewer-lowest").textContent = message("lowest", { threshold: percent(study.lowestScore) });
     this.#part(".viewer-classes").replaceChildren(...study.classes.map((each) => this.#classRow(each)));
     this.#showThreshold();
@@ -43,6 +42,11 @@ export class Filters {
     const line = this.#part(".viewer-hidden");
     line.textContent = hidden === 0 ? "" : sentence;
     this.#part(".viewer-show-all").hidden = hidden === 0;
+  }
+
+  #open(isOpen) {
+    this.#part(".viewer-filters").hidden = !isOpen;
+    this.#part(".viewer-filter").ariaExpanded = String(isOpen);
   }
 
   get #slider() {
@@ -64,7 +68,7 @@ export class Filters {
     }
     this.#showThreshold();
     this.#onChange();
-    this.#part(".viewer-filters summary").focus();
+    this.#part(".viewer-filter").focus();
   }
 
   #classRow({ label, name, count, colour }) {

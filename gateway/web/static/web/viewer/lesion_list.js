@@ -30,7 +30,13 @@ export class LesionList {
     this.#selected = null;
     this.#rows = new Map((study?.lesions ?? []).map((lesion) => [lesion.id, this.#row(lesion)]));
     this.#list.replaceChildren(...this.#rows.values());
+    this.#list.hidden = this.#rows.size === 0;
     this.measure();
+  }
+
+  // Return the element in the row of a lesion that is left to others.
+  placeOf(id) {
+    return this.#rows.get(id).querySelector(".viewer-place");
   }
 
   // Write all measurements anew, as after a change of the scale.
@@ -75,12 +81,13 @@ export class LesionList {
     for (const [each, row] of this.#rows) row.classList.toggle("hovered", each === id);
   }
 
-  // Within the list only: the page stays where it is.
+  // Within the column only: the page stays where it is.
   #scrollTo(row) {
-    if (!row || this.#list.scrollHeight <= this.#list.clientHeight) return;
-    const [inner, outer] = [row.getBoundingClientRect(), this.#list.getBoundingClientRect()];
-    if (inner.top < outer.top) this.#list.scrollTop -= outer.top - inner.top;
-    else if (inner.bottom > outer.bottom) this.#list.scrollTop += Math.min(inner.bottom - outer.bottom, inner.top - outer.top);
+    const column = this.#list.parentElement;
+    if (!row || column.scrollHeight <= column.clientHeight) return;
+    const [inner, outer] = [row.getBoundingClientRect(), column.getBoundingClientRect()];
+    if (inner.top < outer.top) column.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) column.scrollTop += Math.min(inner.bottom - outer.bottom, inner.top - outer.top);
   }
 
   get #shown() {
@@ -94,13 +101,15 @@ export class LesionList {
     for (const [id, row] of this.#rows) row.firstElementChild.tabIndex = id === entry?.[0] ? 0 : -1;
   }
 
+  // What others put into a row has keys of its own.
   #key(event) {
     const shown = this.#shown;
-    const now = shown.findIndex(([, row]) => row.contains(document.activeElement));
+    const now = shown.findIndex(([, row]) => row.firstElementChild === document.activeElement);
+    if (now < 0) return;
     const target = { Home: 0, End: shown.length - 1 }[event.key] ?? now + (WAYS[event.key] ?? NaN);
     const next = shown[target];
     if (event.key in WAYS) event.preventDefault();
-    if (now < 0 || next === undefined) return;
+    if (next === undefined) return;
     event.preventDefault();
     this.#onSelect(next[0]);
     next[1].firstElementChild.focus({ preventScroll: true });

@@ -18,7 +18,7 @@ export class OutlineEditor extends EventTarget {
   constructor(viewer) {
     super();
     this.#viewer = viewer;
-    this.#bar = viewer.editorBar;
+    this.#bar = viewer.place("editor");
     const actions = {
       undo: () => this.#tool.undo(),
       redo: () => this.#tool.redo(),
@@ -49,17 +49,39 @@ export class OutlineEditor extends EventTarget {
 
   // Edit a lesion's outline; `segmentation` is an earlier result, or null for the model's outline.
   edit(id, segmentation = null) {
-    const lesion = this.#viewer.study.lesions.find((each) => each.id === id);
+    const lesion = this.#lesionOf(id);
     const { loops, hasHoles } = segmentation === null ? editable(lesion.outline, lesion.box) : ofLists(segmentation);
-    this.#open(lesion, loops);
+    this.#open(lesion, new OutlineTool(this.#viewer.viewport, loops));
+    this.#viewer.focus();
     if (hasHoles) this.#say("edit.holes");
     this.#viewer.enlarge(boundsOf(loops.flat()));
   }
 
   // Draw the outline of a lesion that the model missed.
   draw() {
-    this.#open(null, null);
+    this.#open(null, new OutlineTool(this.#viewer.viewport, null));
+    this.#viewer.focus();
     this.#viewer.enlarge(null);
+  }
+
+  // Put away the outline that is open, as another image is shown. Return what `resume` goes on from, or null
+  // where nothing is open or changed: that is cancelled.
+  suspend() {
+    this.#focusBefore = null; // the person is elsewhere by now
+    if (!this.#tool?.canUndo) {
+      this.cancel();
+      return null;
+    }
+    const outline = { id: this.#lesion?.id ?? null, state: this.#tool.state };
+    this.#leave();
+    return outline;
+  }
+
+  // Go on with an outline of the study that the viewer shows, and leave the focus where the person is.
+  resume({ id, state }) {
+    this.#open(id === null ? null : this.#lesionOf(id), OutlineTool.resumed(this.#viewer.viewport, state));
+    this.#focusBefore = null;
+    this.#viewer.enlarge(id === null ? null : boundsOf(state.loops.flat()));
   }
 
   // Tell that the outline is to be finished or given up first.
@@ -74,18 +96,21 @@ export class OutlineEditor extends EventTarget {
     this.dispatchEvent(new Event("cancel"));
   }
 
-  #open(lesion, loops) {
+  #lesionOf(id) {
+    return this.#viewer.study.lesions.find((lesion) => lesion.id === id);
+  }
+
+  #open(lesion, tool) {
     if (this.isActive) this.cancel();
     this.#focusBefore = document.activeElement;
     this.#study = this.#viewer.study;
     this.#lesion = lesion;
-    this.#tool = new OutlineTool(this.#viewer.viewport, loops);
-    this.#listen(this.#tool);
+    this.#tool = tool;
+    this.#listen(tool);
     this.#part(".title").textContent =
       lesion === null ? message("edit.new") : message("edit.lesion", { number: lesion.number });
     this.#bar.hidden = false;
-    this.#viewer.use(this.#tool, lesion?.id ?? null);
-    this.#viewer.focus();
+    this.#viewer.use(tool, lesion?.id ?? null);
     this.#show();
     this.#viewer.announce(`${this.#part(".help").textContent} ${this.#part(".keys").textContent}`);
     this.dispatchEvent(new Event("open"));
@@ -115,12 +140,16 @@ export class OutlineEditor extends EventTarget {
     this.dispatchEvent(new CustomEvent("outline", { detail }));
   }
 
-  #close(key) {
+  #leave() {
     this.#tool = null;
     this.#lesion = null;
-    this.dispatchEvent(new Event("end"));
     this.#bar.hidden = true;
     this.#viewer.use(null, null);
+  }
+
+  #close(key) {
+    this.#leave();
+    this.dispatchEvent(new Event("end"));
     this.#viewer.announce(message(key));
     if (this.#focusBefore?.isConnected) this.#focusBefore.focus();
   }

@@ -26,6 +26,19 @@ export class OutlineTool extends EventTarget {
     this.chosen = null;
   }
 
+  // Return a tool that goes on from the `state` of another one.
+  static resumed(viewport, { history, undone, ...state }) {
+    const tool = Object.assign(new OutlineTool(viewport, state.loops), state);
+    tool.#history = history;
+    tool.#undone = undone;
+    return tool;
+  }
+
+  // What is drawn so far, and how; it belongs to no viewport.
+  get state() {
+    return { loops: this.loops, isOpen: this.isOpen, chosen: this.chosen, history: this.#history, undone: this.#undone };
+  }
+
   get canUndo() {
     return this.#history.length > 0;
   }

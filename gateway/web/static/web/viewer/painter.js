@@ -79,7 +79,7 @@ function dashesOf({ isRejected, hasPixels }) {
 function paintDrawn(context, viewport, lesion, { selected, hovered }, ratio, isThin) {
   const isMarked = lesion.id === selected || lesion.id === hovered;
   toImage(context, viewport);
-  context.globalAlpha = strengthOf(selected, isMarked);
+  context.globalAlpha = 1;
   const path = lesion.drawn.path(viewport.scale);
   const unit = ratio / viewport.scale;
   const line = (isMarked ? 3.5 : 2.25) * unit;

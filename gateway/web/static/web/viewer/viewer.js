@@ -51,11 +51,9 @@ export class Viewer extends EventTarget {
     this.#screen = new Screen(this.#part(".viewer-stage"), adjustments);
     this.#link = new Link(this.viewport);
     const announce = (words) => this.announce(words);
-    const original = this.#part(".viewer-original");
-    this.#appearance = new Appearance(this.#screen, original, announce, () => this.#showState());
-    const setOpacity = (opacity) => this.#appearance.setOpacity(opacity);
-    this.#toolbar = new Toolbar(this.#part(".viewer-bar"), this.#actions, setOpacity);
     const part = (selector) => this.#part(selector);
+    this.#appearance = new Appearance(this.#screen, part(".viewer-original"), announce, () => this.#showState());
+    this.#toolbar = new Toolbar(part(".viewer-bar"), this.#actions, (opacity) => this.#appearance.setOpacity(opacity));
     this.#adjustmentPanel = new AdjustmentPanel(part, adjustments, announce);
     adjustments.addEventListener("change", () => this.#showState());
     this.#captions = new Captions(part);
@@ -68,7 +66,7 @@ export class Viewer extends EventTarget {
     this.#list = new LesionList(this.#part(".viewer-lesions"), choose, hover);
     this.#panels = new Panels(root.querySelectorAll(".viewer-panel"), this.#toolbar);
     this.#measuring = this.#makeMeasuring();
-    listenToKeys(this.#part(".viewer"), this.#picture, this.#actions, () => this.#screen.tool);
+    listenToKeys(part(".viewer"), part(".viewer-picture"), this.#actions, () => this.#screen.tool);
     this.#screen.addEventListener("choose", ({ detail }) => choose(detail.id));
     this.#screen.addEventListener("hover", ({ detail }) => hover(detail.id));
     this.#screen.addEventListener("view", () => this.#showState());
@@ -83,9 +81,20 @@ export class Viewer extends EventTarget {
     return this.#screen.viewport;
   }
 
-  // The element in which an editor of outlines shows its buttons.
-  get editorBar() {
-    return this.#part(".viewer-editor");
+  // The lesions of the model that the filter shows.
+  get shown() {
+    return this.#visibility.shown;
+  }
+
+  // Return an element that is left to others: "editor" below the picture; of the list's column "lead" in
+  // its head, "more" below the list and "foot", which is always in sight.
+  place(name) {
+    return this.#part(`.viewer-${name}`);
+  }
+
+  // Return the element in the row of a lesion that is left to others, as long as the study is shown.
+  placeOf(id) {
+    return this.#list.placeOf(id);
   }
 
   // Show a study as a whole, with all of its lesions; null clears the viewer.
@@ -109,7 +118,6 @@ export class Viewer extends EventTarget {
     }
     this.#filters.open(study, this.#visibility);
     this.#captions.open(study);
-    this.#part(".viewer-lesions").hidden = study.lesions.length === 0;
     this.#filter();
   }
 
@@ -126,7 +134,7 @@ export class Viewer extends EventTarget {
     this.#selected = lesion?.id ?? null;
     this.#list.select(this.#selected);
     this.#screen.mark({ selected: this.#selected });
-    if (lesion !== null) this.reveal(lesion.box);
+    if (lesion !== null) this.#screen.glide.to(this.viewport.showing(lesion.box));
     this.announce(lesion === null ? message("deselected") : told(lesion, this.#visibility.total, this.#measuring));
   }
 
@@ -134,11 +142,6 @@ export class Viewer extends EventTarget {
   hover(id) {
     this.#list.hover(id);
     this.#screen.mark({ hovered: id });
-  }
-
-  // Bring a box of the image, XYXY, into view.
-  reveal(box) {
-    this.#screen.glide.to(this.viewport.showing(box));
   }
 
   // Show a box of the image, XYXY, large; null shows all of the image.
@@ -166,7 +169,7 @@ export class Viewer extends EventTarget {
   }
 
   focus() {
-    this.#picture.focus({ preventScroll: true });
+    this.#part(".viewer-picture").focus({ preventScroll: true });
   }
 
   invalidate() {
@@ -182,10 +185,6 @@ export class Viewer extends EventTarget {
     this.linkWith(null);
     this.#screen.release();
     this.#root.replaceChildren();
-  }
-
-  get #picture() {
-    return this.#part(".viewer-picture");
   }
 
   #part(selector) {
