@@ -394,6 +394,7 @@ async def test_earlier_review_of_other_lesions_is_told_beside_them(page: Page, i
             re.compile("The image was reviewed before, for another answer"),
             re.compile("Reviewed by mara, 20.* The answer was that of demo"),
             "Lesion 1, HSIL: rejected: no lesion",
+            "Lesions 2, 3: not judged",
             re.compile("It was another model"),
         ]
     )

@@ -1,3 +1,5 @@
+import { boxOf } from "../viewer/box.js";
+
 const LEAST_OVERLAP = 0.5; // of two boxes, as a share of both together
 
 // Return why the lesions of an earlier answer cannot be taken for those of a study ("model", "settings"
@@ -24,15 +26,6 @@ function isSameLesion({ id, label, outline }, study) {
   const lesion = study.lesions.find((each) => each.id === id);
   if (lesion?.label !== label) return false;
   return outline === null || overlap(boxOf(outline), lesion.box) >= LEAST_OVERLAP;
-}
-
-function boxOf(outline) {
-  const values = outline.flat();
-  const along = (axis) => values.filter((_, at) => at % 2 === axis);
-  const [xs, ys] = [along(0), along(1)];
-  const least = (numbers) => numbers.reduce((a, b) => Math.min(a, b));
-  const most = (numbers) => numbers.reduce((a, b) => Math.max(a, b));
-  return [least(xs), least(ys), most(xs), most(ys)];
 }
 
 // Return the intersection of two boxes, XYXY, over their union.

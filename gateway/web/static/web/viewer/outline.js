@@ -1,3 +1,4 @@
+import { boxOf } from "./box.js";
 import { simplified } from "./simplify.js";
 
 // It tells what a path encloses, and is never painted on.
@@ -64,12 +65,6 @@ export class Outline {
   #levelAt(scale) {
     return Math.max(0, Math.min(LEVELS - 1, Math.floor(-Math.log2(scale))));
   }
-}
-
-function boxOf(loops) {
-  const points = loops.flat();
-  const [columns, rows] = [0, 1].map((axis) => points.filter((_, at) => at % 2 === axis));
-  return [Math.min(...columns), Math.min(...rows), Math.max(...columns), Math.max(...rows)];
 }
 
 export function pathOf(loops) {

@@ -1,4 +1,5 @@
 import { written } from "../language.js";
+import { boxOf } from "./box.js";
 import { message } from "./messages.js";
 import { OutlineTool } from "./outline_tool.js";
 import { editable, problemOf, segmentationOf } from "./segmentation.js";
@@ -54,7 +55,7 @@ export class OutlineEditor extends EventTarget {
     this.#open(lesion, new OutlineTool(this.#viewer.viewport, loops));
     this.#viewer.focus();
     if (hasHoles) this.#say("edit.holes");
-    this.#viewer.enlarge(boundsOf(loops.flat()));
+    this.#viewer.enlarge(boxOf(loops.flat()));
   }
 
   // Draw the outline of a lesion that the model missed.
@@ -81,7 +82,7 @@ export class OutlineEditor extends EventTarget {
   resume({ id, state }) {
     this.#open(id === null ? null : this.#lesionOf(id), OutlineTool.resumed(this.#viewer.viewport, state));
     this.#focusBefore = null;
-    this.#viewer.enlarge(id === null ? null : boundsOf(state.loops.flat()));
+    this.#viewer.enlarge(id === null ? null : boxOf(state.loops.flat()));
   }
 
   // Tell that the outline is to be finished or given up first.
@@ -191,11 +192,6 @@ export class OutlineEditor extends EventTarget {
 }
 
 // Return the box of points, XYXY.
-function boundsOf(points) {
-  const [columns, rows] = [points.map(([x]) => x), points.map(([, y]) => y)];
-  return [Math.min(...columns), Math.min(...rows), Math.max(...columns), Math.max(...rows)];
-}
-
 function ofLists(segmentation) {
   const loops = segmentation.map((list) =>
     Array.from({ length: list.length / 2 }, (_, point) => [list[2 * point], list[2 * point + 1]]),
