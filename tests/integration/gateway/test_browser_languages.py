@@ -64,6 +64,7 @@ SAME = {
     "Shift",
     "Enter",
     "Tab",
+    "Delete",
     "LSIL",  # the class without a translation
     "LSIL (0)",
 }

@@ -111,20 +111,28 @@ async def test_two_images_are_compared(clinic: Clinic):
     await becomes(clinic.tab, f"() => ({shown})() === 2")
 
 
+CHOOSE_CLASS = """() => {
+  const select = document.querySelector(".missed-class");
+  select.selectedIndex = 1;
+  select.dispatchEvent(new Event("change", { bubbles: true }));
+}"""
+
+
 async def test_review_with_missed_lesion_is_saved(clinic: Clinic):
     await clinic.analyse(FIRST)
     tab = clinic.tab
-    await tab.click(".review summary")
-    await tab.click(".verdict:nth-child(1) .choices label:nth-child(2)")  # reject
+    await tab.click(".review-toggle")
+    await tab.click(".viewer-lesions li:nth-child(1) .choices label:nth-child(2)")  # reject
+    await tab.run(CHOOSE_CLASS)
     await tab.click(".missed-bar .draw")
     await becomes(tab, "() => !document.querySelector('.viewer-editor').hidden")
     right, down = ["ArrowRight"] * 4, ["ArrowDown"] * 4
     await tab.press("Space", *right, "Space", *down, "Space", "Enter", "Enter")
     await becomes(tab, "() => document.querySelectorAll('.missed li').length === 1")
     await tab.click(".accept-rest")
-    await tab.fill(".review .comment", "after acetic acid")
-    await tab.click(".review .save")
-    await shows(tab, ".review .saved", "Saved as version 1.")
+    await tab.fill(".comment", "after acetic acid")
+    await tab.click(".save")
+    await shows(tab, ".saved", "Saved as version 1.")
     content = json.loads((await Version.objects.aget()).content)
     verdicts = [lesion["verdict"] for lesion in content["lesions"]]
     assert sorted(verdicts) == ["accept", "accept", "reject"]
