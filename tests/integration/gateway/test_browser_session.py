@@ -209,18 +209,18 @@ async def test_other_person_in_another_tab_removes_results(page: Page, ingress: 
     await assert_removed(page, "removed")
 
 
-async def test_image_is_not_sent_for_another_person(page: Page, ingress: FakeIngress):
+async def test_image_is_not_sent_for_another_person(lone_page: Page, ingress: FakeIngress):
     """The other person signed in without a page that tells this one."""
-    await result_of_nurse(page)
+    await result_of_nurse(lone_page)
     await sync_to_async(person)("doctor")
-    await page.context.clear_cookies()
-    tab = await page.context.new_page()
+    await lone_page.context.clear_cookies()
+    tab = await lone_page.context.new_page()
     await tab.add_init_script("BroadcastChannel.prototype.postMessage = () => {}")
-    await tab.goto(page.url + "login/")
+    await tab.goto(lone_page.url + "login/")
     await give_password(tab, "doctor")
     await expect(tab.get_by_text("Signed in as doctor")).to_be_visible()
-    await find_lesions(page, other=jpeg())
-    await assert_removed(page, "Somebody else signed in or out")
+    await find_lesions(lone_page, other=jpeg())
+    await assert_removed(lone_page, "Somebody else signed in or out")
     assert len(ingress.sent) == 1
 
 
