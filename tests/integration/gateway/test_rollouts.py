@@ -167,8 +167,9 @@ def test_canary_is_sticky_by_examination(clinic):
 
 
 def test_failing_canary_costs_no_answer_and_is_rolled_back(clinic, models):
-    models.candidate = lambda sent: problem(sent, 503, "unavailable")
     start("canary")
+    routed(clinic, CANDIDATE)
+    models.candidate = lambda sent: problem(sent, 503, "unavailable")
     rollout = clinic.ask_until_end(100)
     assert (rollout.state, rollout.reason.split(":")[0]) == ("rolled_back", "errors")
     assert clinic.ask() == STABLE
