@@ -2,7 +2,13 @@
 
 import re
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
+
+
+def gettext_noop(text: str) -> str:
+    """Mark a text for the catalogues. Django's own needs the settings, which import this module."""
+    return text
+
 
 RATE = gettext_noop("More than %(limit)s requests a minute; wait before the next.")
 HEADERS = gettext_noop(

@@ -1,5 +1,9 @@
 """The details of errors in the reader's language, also of those that hold values."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.utils.translation import override
 
@@ -10,6 +14,7 @@ from gateway.errors import HeadersTooLarge, MethodNotAllowed, TooManyRequests
 from gateway.http_headers import bound_headers
 from pipeline.errors import LesionserveError
 from pipeline.schemas import Problem
+from serve_app.paths import ROOT
 
 
 def rate() -> LesionserveError:
@@ -54,3 +59,11 @@ def test_detail_without_translation_is_left_to_english():
     assert detail_in("en", error) == str(error)
     with override("es"):
         assert translated(str(error)) is None
+
+
+def test_settings_are_read_before_django_has_settings():
+    """What the settings import must not ask for them: it would get those that are read so far."""
+    environment = {"PATH": os.environ["PATH"], "LESIONSERVE_DEBUG": "1"}
+    command = [sys.executable, "-c", "import gateway.settings"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
