@@ -552,3 +552,18 @@ async def test_review_of_another_answer_is_shown_and_not_taken_over(page: Page, 
         await expect(earlier(page)).to_contain_text("Whether outlines were corrected is known only")
         await expect(earlier(page).get_by_role("button", name="Take over")).to_have_count(0)
         await Record.objects.filter(pk=record.pk).aupdate(**before)
+
+
+async def test_measured_lines_are_in_the_column_of_an_open_review(page: Page, ingress: FakeIngress):
+    await page.set_viewport_size({"width": 1366, "height": 768})
+    await open_review(page, ingress)
+    await pane(page).locator(".viewer-picture").focus()
+    for pressed in ("m", "Enter", "ArrowDown", "Enter", "Escape"):
+        await page.keyboard.press(pressed)
+    line = pane(page).locator(".viewer-lines li")
+    await expect(line).to_have_count(1)
+    box = await pane(page).locator(".viewer-lines").bounding_box()
+    assert box is not None
+    assert box["height"] > 20
+    await line.get_by_role("button").click()
+    await expect(line).to_have_count(0)
