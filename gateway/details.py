@@ -1,4 +1,4 @@
-"""The details of errors that hold values. Error pages say them in the reader's language, too."""
+"""Name the details of errors that hold values, so that error pages can say them in any language."""
 
 import re
 
@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 
 
 def gettext_noop(text: str) -> str:
-    """Mark a text for the catalogues. Django's own needs the settings, which import this module."""
+    """Return the text, marked for translation. Django's own needs settings, which import this."""
     return text
 
 

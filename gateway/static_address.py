@@ -1,4 +1,4 @@
-"""The address of static files: it names their content, so that a browser keeps them for good."""
+"""Name the address of static files by their content, so that a browser keeps them for good."""
 
 from collections.abc import Iterable, MutableMapping
 from hashlib import sha256

@@ -51,7 +51,7 @@ def time(at: datetime | None) -> str:
 
 
 class Labels:
-    """The class labels in the language of a report, and their order.
+    """Say the class labels in the language of a report, and know their order.
 
     class_names: of the model, the least severe first; empty where they are not known.
     """

@@ -129,9 +129,7 @@ async def test_lesions_that_the_filter_hides_are_not_accepted(page: Page, ingres
     await expect(lesion(page, 1).get_by_role("radio", name="Accept")).to_be_checked()
 
 
-async def test_headline_says_what_the_model_found_and_what_the_review_leaves(
-    page: Page, ingress: FakeIngress
-):
+async def test_headline_has_the_model_and_what_the_review_leaves(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     count, reviewed = pane(page).locator(".count").first, pane(page).locator(".headline .reviewed")
     found = "3 lesions found: carcinoma, HSIL, LSIL"
