@@ -101,6 +101,7 @@ async def test_review(page: Page, ingress: FakeIngress, axe, size, scheme):
     for key in ("Space", "ArrowRight", "Space", "ArrowDown", "Space", "Enter", "Enter"):
         await page.keyboard.press(key)
     await expect(pane(page).locator(".missed li")).to_have_count(1)
+    await expect(pane(page).get_by_role("button", name="Ruler")).to_be_enabled()
     assert await violations(page, axe) == []
 
 
