@@ -3,7 +3,16 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.integration.gateway.viewer.scenes import colour_at, on_screen, picture, show_scene
+from tests.integration.gateway.viewer import answers
+from tests.integration.gateway.viewer.scenes import (
+    HEIGHT,
+    WIDTH,
+    colour_at,
+    on_screen,
+    picture,
+    show_scene,
+)
+from tests.integration.gateway.viewer.site import run, show
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,3 +159,49 @@ async def test_picture_has_lines(page: Page):
     assert before[230, 285].tolist() == TISSUE
     assert after[230, 285].tolist() == WHITE
     assert (after[205:220, 250:270] != before[205:220, 250:270]).any()  # the words
+
+
+PAPER = "{ maxSide: Infinity, paper: { width: 180, height: 135 } }"
+
+
+@pytest.mark.parametrize("options", ["{ maxSide: Infinity }", PAPER], ids=["screen", "paper"])
+async def test_words_of_line_cover_no_number(page: Page, options: str):
+    """The number of the first lesion is above (110, 70), where the words of the line would be."""
+    await show_scene(page)
+    before = await picture(page, options)
+    await draw(page, (115, 85, 160, 110))
+    after = await picture(page, options)
+    number = slice(54, 66), slice(112, 122)
+    assert (after[number] == before[number]).all()
+    assert (after[90:100, 120:150] != before[90:100, 120:150]).any(), "the line"
+
+
+async def test_diameter_covers_no_number(page: Page):
+    """The number of the lower lesion is above (160, 200), where the other's diameter would be."""
+    image = answers.grey(WIDTH, HEIGHT)
+    discs = [answers.disc((HEIGHT, WIDTH), x, y, 40) for x, y in ((170, 140), (200, 240))]
+    await show(page, answers.answer(image, [answers.lesion(pixels) for pixels in discs]), image)
+    number = [(163 + 3 * step, 191) for step in range(5)]
+    before = [await colour_at(page, *place) for place in number]
+    await page.evaluate("viewer.select(0)")
+    after = [await colour_at(page, *place) for place in number]
+    assert after == before
+
+
+async def test_words_of_lines_do_not_cover_each_other(page: Page):
+    places = await run(
+        page,
+        "label_places.js",
+        """const viewport = { width: 640, height: 480, toScreen: (point) => point };
+        const ends = [[300, 200], [300, 260]];
+        const places = it.besideLine(ends, [120, 22], viewport);
+        return it.apart([places, places, places], [places[0]]);""",
+    )
+    assert len({tuple(place) for place in places}) == 3
+    for place in places:
+        assert not [other for other in places if other is not place and overlap(place, other)]
+
+
+def overlap(place: list[float], other: list[float]) -> bool:
+    (x, y, width, height), (left, top, wide, high) = place, other
+    return x < left + wide and left < x + width and y < top + high and top < y + height

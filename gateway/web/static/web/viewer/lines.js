@@ -1,8 +1,7 @@
+import { apart, besideLine } from "./label_places.js";
 import { lengthOf } from "./measure.js";
 import { message } from "./messages.js";
-import { paintLine, paintWords } from "./painter.js";
-
-const MARGIN = 16; // CSS pixels from an end to the middle of the words above it
+import { middleOf, paintLine, paintWords, sizeOfWords } from "./painter.js";
 
 // The lines that were measured, by the answer of their image: a study may be made again.
 const kept = new WeakMap();
@@ -31,22 +30,26 @@ export class Lines {
   }
 }
 
-// Draw lines with their numbers and lengths, at this scale of their image. `ratio` is device pixels for a
-// CSS pixel.
-export function paintLines(context, viewport, lines, scale, ratio) {
-  for (const line of lines) {
-    paintLine(context, viewport, line.ends, "", ratio);
-    paintWords(context, wordsOf(line, scale), placeOf(line, viewport, MARGIN * ratio), ratio);
-  }
+// Draw lines with their numbers and lengths, at this scale of their image, off the places that are taken.
+// `ratio` is device pixels for a CSS pixel.
+export function paintLines(context, viewport, lines, scale, taken, ratio) {
+  const seen = lines.filter(({ ends }) => isInSight(endsOf(ends, viewport), viewport));
+  const words = seen.map((line) => wordsOf(line, scale));
+  const placesOf = ({ ends }, index) =>
+    besideLine(endsOf(ends, viewport), sizeOfWords(context, words[index], ratio), viewport);
+  const places = apart(seen.map(placesOf), taken);
+  for (const { ends } of seen) paintLine(context, viewport, ends, "", ratio);
+  places.forEach((place, index) => paintWords(context, words[index], middleOf(place), ratio));
 }
 
-// Return the place of a line's words on the screen: above its upper end, where they cover nothing that was
-// measured, and in sight as long as the lower end is.
-function placeOf({ ends }, viewport, margin) {
-  const [upper, lower] = [ends.slice(0, 2), ends.slice(2)]
-    .map((end) => viewport.toScreen(end))
-    .toSorted((a, b) => a[1] - b[1]);
-  return [upper[0], lower[1] < 0 ? -margin : Math.max(upper[1] - margin, margin)];
+function endsOf(ends, viewport) {
+  return [viewport.toScreen(ends.slice(0, 2)), viewport.toScreen(ends.slice(2))];
+}
+
+// Return whether the box of a line reaches into the screen.
+function isInSight(ends, { width, height }) {
+  const isWithin = (values, most) => Math.max(...values) >= 0 && Math.min(...values) <= most;
+  return isWithin(ends.map(([x]) => x), width) && isWithin(ends.map(([, y]) => y), height);
 }
 
 // Return a line's number and length in words, at this scale of its image.

@@ -1,4 +1,4 @@
-import { apart, cornersOf } from "./number_places.js";
+import { apart, besideBox, cornersOf } from "./label_places.js";
 import { recolour } from "./recolour.js";
 
 const DIMMED = 0.65; // of the lesions beside a selected one
@@ -28,7 +28,8 @@ export function paintImage(context, viewport, levels, ground, adjustments) {
 
 // Draw lesions, the last ones first: the first are the most severe and lie on top. `ratio` is
 // device pixels for a CSS pixel, `marked` holds the ids of `selected` and `hovered` or null. While the
-// picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time.
+// picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time. Return the places
+// of their numbers.
 export function paintLesions(context, viewport, lesions, style, marked, ratio, isMoving = false) {
   const seen = lesions.filter((lesion) => isInSight(lesion, viewport)).toReversed();
   const pointsOf = (outline) => outline?.pointsAt(viewport.scale) ?? 0;
@@ -37,14 +38,16 @@ export function paintLesions(context, viewport, lesions, style, marked, ratio, i
   const rank = ({ id }) => (id === marked.selected ? 2 : 0) + (id === marked.hovered ? 1 : 0);
   const ordered = seen.toSorted((a, b) => rank(a) - rank(b));
   context.lineJoin = "round";
-  if (!style.isDrawn) return;
+  if (!style.isDrawn) return [];
   const isOf = (kind) => ordered.filter((lesion) => lesion[kind] !== null);
   for (const lesion of isOf("outline")) paintShape(context, viewport, lesion, style, marked, ratio, isThin);
   for (const lesion of isOf("drawn")) paintDrawn(context, viewport, lesion, marked, ratio, isThin);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = 1;
-  if (style.letters !== null) paintNumbers(context, viewport, lesions, style.letters / BADGE.size);
-  else for (const lesion of ordered) paintBadge(context, badgeOf(lesion, viewport, ratio), lesion, marked, ratio);
+  if (style.letters !== null) return paintNumbers(context, viewport, lesions, style.letters / BADGE.size);
+  const places = ordered.map((lesion) => badgeOf(lesion, viewport, ratio));
+  ordered.forEach((lesion, index) => paintBadge(context, places[index], lesion, marked, ratio));
+  return places;
 }
 
 function paintShape(context, viewport, lesion, { style, opacity }, { selected, hovered }, ratio, isThin) {
@@ -130,7 +133,7 @@ function paintBadge(context, place, lesion, { selected, hovered }, ratio) {
 }
 
 // Draw the numbers of lesions for paper, on white plates with a border of the class's colour. The first
-// lesions have the first choice of the place.
+// lesions have the first choice of the place. Return the places.
 function paintNumbers(context, viewport, lesions, ratio) {
   const places = apart(lesions.map((lesion) => cornersOf(lesion, badgeOf(lesion, viewport, ratio), viewport)));
   lesions.forEach((lesion, index) => {
@@ -142,6 +145,7 @@ function paintNumbers(context, viewport, lesions, ratio) {
     context.fillStyle = "rgb(0 0 0)";
     write(context, places[index], lesion, ratio);
   });
+  return places;
 }
 
 function plateOf([x, y, width, height], { outline }, ratio) {
@@ -159,12 +163,13 @@ function write(context, [x, y, width, height], { number, isRejected }, ratio) {
   if (isRejected) context.fillRect(x + 3 * ratio, y + height / 2 - ratio, width - 6 * ratio, 2 * ratio);
 }
 
-// Draw the longest diameter of a lesion, with its length below the lesion.
-export function paintDiameter(context, viewport, { box, measurements: { line } }, words, ratio) {
+// Draw the longest diameter of a lesion, with its length beside the lesion, off the places that are taken.
+// Return the place of the length.
+export function paintDiameter(context, viewport, { box, measurements: { line } }, words, taken, ratio) {
   paintLine(context, viewport, line, "", ratio, true);
-  const [x, bottom] = viewport.toScreen([(box[0] + box[2]) / 2, box[3]]);
-  const margin = 16 * ratio;
-  paintWords(context, words, [x, Math.min(Math.max(bottom, 0) + margin, viewport.height - margin)], ratio);
+  const [place] = apart([besideBox(box, sizeOfWords(context, words, ratio), viewport)], taken);
+  paintWords(context, words, middleOf(place), ratio);
+  return place;
 }
 
 // Draw a line between two places of the image, [x1, y1, x2, y2], with what it measures beside it.
@@ -188,11 +193,19 @@ export function paintLine(context, viewport, line, words, ratio, isDashed = fals
   if (words) paintWords(context, words, [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2 - 16 * ratio], ratio);
 }
 
+// Return the size of the plate of words, [width, height].
+export function sizeOfWords(context, words, ratio) {
+  context.font = `600 ${13 * ratio}px system-ui, sans-serif`;
+  return [context.measureText(words).width + 12 * ratio, 22 * ratio];
+}
+
+export function middleOf([x, y, width, height]) {
+  return [x + width / 2, y + height / 2];
+}
+
 // Write on a dark plate around this point of the screen.
 export function paintWords(context, words, [x, y], ratio) {
-  context.font = `600 ${13 * ratio}px system-ui, sans-serif`;
-  const width = context.measureText(words).width + 12 * ratio;
-  const height = 22 * ratio;
+  const [width, height] = sizeOfWords(context, words, ratio);
   context.beginPath();
   context.roundRect(x - width / 2, y - height / 2, width, height, 4 * ratio);
   context.fillStyle = "rgb(20 20 20 / 85%)";

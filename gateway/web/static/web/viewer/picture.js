@@ -37,9 +37,9 @@ export function pictureOf(study, shown, annotations, style, { maxSide, paper = n
   const context = canvas.getContext("2d", { alpha: false });
   paintImage(context, viewport, study.levels, "rgb(0 0 0)", null);
   const drawn = { ...style, isDrawn: true, letters: pixel === null ? null : LETTERS / pixel };
-  paintLesions(context, viewport, lesions, drawn, { selected: null, hovered: null }, ratio);
+  const numbers = paintLesions(context, viewport, lesions, drawn, { selected: null, hovered: null }, ratio);
   const lineRatio = pixel === null ? ratio : LETTERS / WORDS / pixel;
-  paintLines(context, viewport, new Lines(study.answer).all, new Scale(study.answer), lineRatio);
+  paintLines(context, viewport, new Lines(study.answer).all, new Scale(study.answer), numbers, lineRatio);
   const total = study.lesions.length;
   const count = total - shown.length;
   if (count > 0) {

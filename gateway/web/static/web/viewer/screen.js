@@ -173,14 +173,14 @@ export class Screen extends EventTarget {
     const { viewport } = this;
     const lesions = this.#drawn;
     paintImage(context, viewport, this.#study.levels, GROUND, this.#adjustments);
-    paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
+    const taken = paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
     if (selected?.measurements?.line && this.#tool === null) {
       const words = this.#measuring.scale.length(selected.measurements.diameter);
-      paintDiameter(context, viewport, selected, words, devicePixelRatio);
+      taken.push(paintDiameter(context, viewport, selected, words, taken, devicePixelRatio));
     }
     if (this.#areLinesShown) {
-      paintLines(context, viewport, this.#measuring.lines.all, this.#measuring.scale, devicePixelRatio);
+      paintLines(context, viewport, this.#measuring.lines.all, this.#measuring.scale, taken, devicePixelRatio);
     }
     this.#tool?.paint(context, devicePixelRatio);
     this.#overview.paint();
