@@ -116,6 +116,44 @@ async def seen(locator: Locator) -> int:
     return count
 
 
+async def test_other_class_is_no_verdict_until_it_is_named(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    await correct(page, 2)
+    await lesion(page, 2).get_by_text("Other class").click()
+    choice = lesion(page, 2).get_by_label("Class of")
+    await expect(choice).to_have_value("")
+    await review(page).get_by_role("button", name="Accept all others").click()
+    await expect(review(page).locator(".rest")).to_have_text("1 of 3 lesions has no verdict.")
+    await expect(pane(page).locator(".headline .reviewed")).to_be_hidden()
+    await review(page).get_by_role("button", name="Save review").click()
+    await expect(review(page).locator(".saved")).to_have_text(
+        "Choose the other class of lesion 2 first."
+    )
+    await expect(choice).to_be_focused()
+    await expect(choice).to_have_attribute("aria-invalid", "true")
+    assert await saved() == []
+    await choice.select_option("carcinoma")
+    await expect(choice).not_to_have_attribute("aria-invalid", "true")
+    await save(page, 1)
+    (content,) = await saved()
+    said = content["lesions"][1]
+    assert (said["verdict"], said["new_label"]) == ("relabel", "carcinoma")
+    assert said["outline"] != content["lesions"][0]["outline"]
+    await lesion(page, 2).get_by_text("Accept").click()
+    await lesion(page, 2).get_by_text("Other class").click()
+    await expect(choice).to_have_value("")
+
+
+async def test_only_other_class_needs_no_choice(page: Page, ingress: FakeIngress):
+    await sync_to_async(person)()
+    await sign_in(page)
+    await find_lesions(page, a=jpeg())
+    await toggle(page).click()
+    await lesion(page, 1).get_by_text("Other class").click()
+    await expect(lesion(page, 1).get_by_label("Class of")).not_to_have_value("")
+    await save(page, 1)
+
+
 async def test_lesions_that_the_filter_hides_are_not_accepted(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await review(page).get_by_role("button", name="Filter").click()

@@ -134,6 +134,7 @@ async def test_review(clinic: Page):
     await review.get_by_role("button", name="Review", exact=True).click()
     await review.get_by_role("group", name="Lesion 1,").get_by_text("Reject").click()
     await review.get_by_role("group", name="Lesion 2,").get_by_text("Other class").click()
+    await review.get_by_label("Class of lesion 2").select_option("HSIL")
     await review.get_by_label("Class of the missed lesion").select_option("LSIL")
     await review.get_by_role("button", name="Draw its outline").press("Enter")
     path = (*_LEFT, "Space", *_DOWN, "Space", *_LEFT, *_DOWN, "Space", *_LEFT, *_UP, "Space")

@@ -118,6 +118,7 @@ const TEXTS = {
   // The review
   "review.lesion": gettext("Lesion {number}, {label}"),
   "review.classFirst": gettext("Choose the class of the lesion first."),
+  "review.otherClassFirst": gettext("Choose the other class of lesion {number} first."),
   "review.class": gettext("Class of {name}"),
   "review.missed": (count) => (count === 1 ? "{label}" : "{label} ({count})"),
   "review.missedClass": gettext("Class of the missed lesion {name}"),

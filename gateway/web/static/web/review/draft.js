@@ -1,9 +1,9 @@
 import { idOf, inOrder, lettered } from "./missed.js";
 import { segmentationOfModel } from "./model_outline.js";
 
-// What a person says about one answer, from what the service has of them so far. A verdict is
-// { verdict, newLabel, outline }, of which the outline is null where the model's own holds. Dispatches
-// "change" after each change.
+// What a person says about one answer, from what the service has of them so far. A choice for a lesion is
+// { verdict, newLabel, outline }, of which the outline is null where the model's own holds. It is a verdict
+// once another class is named. Dispatches "change" after each change.
 export class Draft extends EventTarget {
   comment = "";
   ungradable = ""; // the reason, or "" where the image can be judged
@@ -14,7 +14,7 @@ export class Draft extends EventTarget {
   isDrawing = false; // whether an outline is open that is no part of this yet
   openOutline = null; // what the editor goes on from with that outline, while another image is shown
   drawnLabel = ""; // the class of the missed lesion whose outline is open
-  #verdicts = new Map();
+  #choices = new Map();
   #own; // the model's outline of each lesion, as it is sent
 
   // `view` is the service's answer on the feedback of a request, `study` that of its image.
@@ -34,37 +34,49 @@ export class Draft extends EventTarget {
     this.#changed();
   }
 
+  // Return what is chosen for a lesion so far, or null.
+  choiceOf(id) {
+    return this.#choices.get(id) ?? null;
+  }
+
   verdictOf(id) {
-    return this.#verdicts.get(id) ?? null;
+    return this.unnamed.includes(id) ? null : this.choiceOf(id);
   }
 
   get judged() {
-    return this.#verdicts.size;
+    return this.#choices.size - this.unnamed.length;
   }
 
+  // The ids of the lesions that are of another class which is not named yet.
+  get unnamed() {
+    const isUnnamed = ({ verdict, newLabel }) => verdict === "relabel" && newLabel === null;
+    return [...this.#choices].filter(([, choice]) => isUnnamed(choice)).map(([id]) => id);
+  }
+
+  // Choose a verdict; "relabel" without a label is none until its class is named.
   judge(id, verdict, newLabel = null) {
-    const outline = verdict === "reject" ? null : (this.verdictOf(id)?.outline ?? null);
-    this.#verdicts.set(id, { verdict, newLabel, outline });
+    const outline = verdict === "reject" ? null : (this.choiceOf(id)?.outline ?? null);
+    this.#choices.set(id, { verdict, newLabel, outline });
     this.#changed();
   }
 
   get isEmpty() {
-    return this.judged === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
+    return this.#choices.size === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
   }
 
-  // Accept the lesions with these ids that have no verdict.
+  // Accept the lesions with these ids for which nothing is chosen.
   acceptRest(ids) {
-    const rest = ids.filter((id) => !this.#verdicts.has(id));
-    for (const id of rest) this.#verdicts.set(id, { verdict: "accept", newLabel: null, outline: null });
+    const rest = ids.filter((id) => !this.#choices.has(id));
+    for (const id of rest) this.#choices.set(id, { verdict: "accept", newLabel: null, outline: null });
     this.#changed();
   }
 
   // Keep a corrected outline, COCO's segmentation lists; null for the model's own again. A lesion with
   // an outline is one.
   correct(id, outline) {
-    const before = this.verdictOf(id);
+    const before = this.choiceOf(id);
     const verdict = before === null || before.verdict === "reject" ? "accept" : before.verdict;
-    this.#verdicts.set(id, { verdict, newLabel: before?.newLabel ?? null, outline });
+    this.#choices.set(id, { verdict, newLabel: before?.newLabel ?? null, outline });
     this.#changed();
   }
 
@@ -98,7 +110,7 @@ export class Draft extends EventTarget {
 
   // What is drawn in the picture, in the form of the viewer's `Annotations`.
   get annotations() {
-    const verdicts = [...this.#verdicts].map(([id, verdict]) => ({ id, ...verdict }));
+    const verdicts = [...this.#choices].map(([id, choice]) => ({ id, ...choice }));
     const missed = lettered(this.missed ?? []).filter(({ letter }) => letter !== null);
     return { verdicts, missed, isSaved: !this.isChanged };
   }
@@ -108,7 +120,7 @@ export class Draft extends EventTarget {
   body(study) {
     return {
       version: this.view.version,
-      lesions: study.lesions.filter(({ id }) => this.#verdicts.has(id)).map((lesion) => this.#said(lesion)),
+      lesions: study.lesions.filter(({ id }) => this.#choices.has(id)).map((lesion) => this.#said(lesion)),
       missed: this.missed,
       ungradable: this.ungradable === "" ? null : { reason: this.ungradable },
       comment: this.comment.trim() === "" ? null : this.comment.trim(),
@@ -118,7 +130,7 @@ export class Draft extends EventTarget {
   // Say what `content` says, in the shape of the service's body; what it leaves open stays.
   #put({ lesions, missed, ungradable, comment }) {
     for (const { id, verdict, new_label: newLabel, outline } of lesions) {
-      this.#verdicts.set(id, { verdict, newLabel, outline: this.#isOwn(id, outline) ? null : outline });
+      this.#choices.set(id, { verdict, newLabel, outline: this.#isOwn(id, outline) ? null : outline });
     }
     this.missed = missed === null ? this.missed : inOrder(missed);
     this.ungradable = ungradable?.reason ?? this.ungradable;
@@ -135,7 +147,7 @@ export class Draft extends EventTarget {
   }
 
   #said(lesion) {
-    const { verdict, newLabel, outline } = this.verdictOf(lesion.id);
+    const { verdict, newLabel, outline } = this.choiceOf(lesion.id);
     const said = { id: lesion.id, label: lesion.label, verdict, new_label: newLabel };
     return verdict === "reject" ? said : { ...said, outline: outline ?? this.#own.get(lesion.id) };
   }

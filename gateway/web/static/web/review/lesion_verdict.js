@@ -4,10 +4,12 @@ import { message } from "../messages.js";
 let rows = 0; // of this page so far: names of radio buttons are unique in it
 
 // The verdict on a lesion, in its row: whether it is one, and of which class. `actions` holds what to
-// call: judge(verdict, newLabel), edit() and undo() of the correction.
+// call: judge(verdict, newLabel), edit() and undo() of the correction. Another class has to be named, but
+// where there is only one.
 export class LesionVerdict {
   element = copyOf("review-lesion").firstElementChild;
   #actions;
+  #onlyOther;
 
   constructor(lesion, classes, actions) {
     this.#actions = actions;
@@ -20,20 +22,28 @@ export class LesionVerdict {
     this.#part("select").append(...others.map(({ name: shown, label }) => new Option(shown, label)));
     this.#part("select").ariaLabel = message("review.class", { name });
     this.#part(".relabel").hidden = others.length === 0;
+    this.#onlyOther = others.length === 1 ? others[0].label : null;
     rows += 1;
     for (const choice of this.#choices) choice.name = `verdict-${rows}`;
     this.#listen();
   }
 
-  // Show a verdict of the draft, or null.
-  show(verdict) {
-    for (const choice of this.#choices) choice.checked = choice.value === verdict?.verdict;
+  // Show what is chosen in the draft, or null.
+  show(chosen) {
+    for (const choice of this.#choices) choice.checked = choice.value === chosen?.verdict;
     const select = this.#part("select");
-    select.hidden = verdict?.verdict !== "relabel";
-    select.value = verdict?.newLabel ?? "";
-    const isCorrected = (verdict?.outline ?? null) !== null;
+    select.hidden = chosen?.verdict !== "relabel";
+    select.value = chosen?.newLabel ?? "";
+    select.ariaInvalid = null;
+    const isCorrected = (chosen?.outline ?? null) !== null;
     this.#part(".corrected").hidden = !isCorrected;
     this.#part(".uncorrect").hidden = !isCorrected;
+  }
+
+  // Put the focus on the other class, which is not named.
+  askClass() {
+    this.#part("select").ariaInvalid = "true";
+    this.#part("select").focus();
   }
 
   get #choices() {
@@ -43,10 +53,8 @@ export class LesionVerdict {
   #listen() {
     const select = this.#part("select");
     for (const choice of this.#choices) {
-      choice.addEventListener("change", () => {
-        const label = choice.value === "relabel" ? select.options[Math.max(0, select.selectedIndex)].value : null;
-        this.#actions.judge(choice.value, label);
-      });
+      const label = choice.value === "relabel" ? this.#onlyOther : null;
+      choice.addEventListener("change", () => this.#actions.judge(choice.value, label));
     }
     select.addEventListener("change", () => this.#actions.judge("relabel", select.value));
     this.#part(".edit").addEventListener("click", () => this.#actions.edit());

@@ -138,7 +138,7 @@ export class ReviewPanel extends EventTarget {
   }
 
   #update() {
-    for (const [id, verdict] of this.#verdicts) verdict.show(this.#draft.verdictOf(id));
+    for (const [id, verdict] of this.#verdicts) verdict.show(this.#draft.choiceOf(id));
     this.#missed.update();
     this.#part(".no-lesion").hidden = this.#verdicts.size > 0;
     this.#part(".ungradable-reason").value = this.#draft.ungradable;
@@ -153,11 +153,11 @@ export class ReviewPanel extends EventTarget {
 
   // Offer to accept the lesions that are shown and not judged: not those that the filter hides.
   #offerRest() {
-    this.#part(".accept-rest").hidden = this.#unjudged.length === 0;
+    this.#part(".accept-rest").hidden = this.#untouched.length === 0;
   }
 
-  get #unjudged() {
-    return this.#viewer.shown.map(({ id }) => id).filter((id) => this.#draft.verdictOf(id) === null);
+  get #untouched() {
+    return this.#viewer.shown.map(({ id }) => id).filter((id) => this.#draft.choiceOf(id) === null);
   }
 
   // Say how many lesions have no verdict, once some part of the image was judged.
@@ -185,7 +185,7 @@ export class ReviewPanel extends EventTarget {
   }
 
   #acceptRest() {
-    this.#draft.acceptRest(this.#unjudged);
+    this.#draft.acceptRest(this.#untouched);
     this.#part(".save").focus();
   }
 
@@ -210,12 +210,22 @@ export class ReviewPanel extends EventTarget {
     this.#missed.forgetChoice();
   }
 
-  async #save() {
+  // Return whether the draft can be saved; say what is missing where it cannot.
+  #isComplete() {
     if (this.#editor.isActive) {
       this.#editor.remind();
       this.#showPicture();
-      return;
+      return false;
     }
+    const lesion = this.#study.lesions.find(({ id }) => this.#draft.unnamed.includes(id));
+    if (lesion === undefined) return true;
+    this.#part(".saved").textContent = message("review.otherClassFirst", lesion);
+    this.#verdicts.get(lesion.id).askClass();
+    return false;
+  }
+
+  async #save() {
+    if (!this.#isComplete()) return;
     const result = this.#result;
     const study = this.#study;
     const draft = this.#draft;
