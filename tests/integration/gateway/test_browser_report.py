@@ -24,6 +24,7 @@ from tests.integration.gateway.browser import (
     send,
     sign_in,
     ungradable,
+    without_lesions,
 )
 from tests.integration.gateway.client import Gateway, jpeg
 from tests.integration.gateway.demo_model import demo_answers, example
@@ -156,6 +157,23 @@ async def test_report_says_that_image_needs_check(page: Page, key: str, ingress:
     await expect(report).to_contain_text("The image has too much glare.")
     await expect(report).to_contain_text("This is not a finding.")
     await expect(report.locator(".lesions")).to_have_count(0)
+
+
+async def test_report_of_unreliable_image_says_that_nothing_was_marked(
+    page: Page, key: str, ingress: FakeIngress
+):
+    ingress.answer = answering(lambda sent: without_lesions(sent) | quality_of(sent))
+    await send(page, key, a=FIRST)
+    await expect(pane(page).locator(".count")).to_have_text("Result not reliable")
+    await open_report(page)
+    await print_report(page)
+    await expect(page.locator("#report .consequence")).to_contain_text(
+        "The model marked no lesion in this image, but that is not reliable."
+    )
+
+
+def quality_of(sent: Sent) -> dict[str, object]:
+    return {"quality": ungradable(sent, "glare")["quality"]}
 
 
 async def test_context_of_patient_is_never_sent(page: Page, key: str, ingress: FakeIngress):
@@ -333,6 +351,10 @@ async def test_names_of_classes_break_between_words_only(
     async with opened(chromium, url, locale=language) as page:
         await find_with_key(page, key, example(1))
         await expect(pane(page).locator(".view")).to_be_visible()
+        await page.set_viewport_size({"width": 1366, "height": 768})
+        listed = await pane(page).locator(".viewer-label").evaluate_all(LINES_OF_WORDS)
+        assert len(listed) == 3 * 4
+        assert [word for word, count in listed if count > 1] == []
         await page.evaluate("() => { window.print = () => { window.isPrinted = true; }; }")
         await page.locator("#print").click()
         await page.locator("#report-print").click()
@@ -409,6 +431,52 @@ async def test_report_says_where_reviews_cannot_be_read(page: Page, ingress: Fak
     await expect(review_lines(page)).to_have_text(
         ["The service did not tell whether the image was reviewed. A review may be missing here."]
     )
+
+
+# Pictures are made once the test says so.
+HOLD_PICTURES = """() => {
+  const gate = new Promise((resolve) => { window.goOn = resolve; });
+  const { toBlob } = HTMLCanvasElement.prototype;
+  HTMLCanvasElement.prototype.toBlob = async function (...given) {
+    await gate;
+    toBlob.apply(this, given);
+  };
+}"""
+
+
+async def test_second_press_while_report_is_made_changes_nothing(
+    page: Page, key: str, ingress: FakeIngress
+):
+    await send(page, key, a=FIRST)
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await page.evaluate(HOLD_PICTURES)
+    await open_report(page)
+    button = page.get_by_role("button", name="Print, or save as PDF")
+    await button.click()
+    making = page.locator("#report-making")
+    await expect(making).to_have_text("The report is being made …")
+    await button.click()
+    await page.evaluate("() => window.goOn()")
+    await expect(making).to_be_empty()
+    await expect(page.locator("#report-problem")).to_be_hidden()
+    assert await page.evaluate("window.prints") == 1
+    await expect(page.locator("#report-problem")).to_be_hidden()
+
+
+async def test_report_of_images_that_change_meanwhile_is_not_printed(
+    page: Page, key: str, ingress: FakeIngress
+):
+    await send(page, key, a=FIRST)
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await page.evaluate(HOLD_PICTURES)
+    await open_report(page)
+    await page.get_by_role("button", name="Print, or save as PDF").click()
+    await choose(page, b=SECOND)
+    await page.evaluate("() => window.goOn()")
+    await expect(page.locator("#report-problem")).to_have_text(
+        "The images or their reviews changed meanwhile. Print the report again."
+    )
+    assert await page.evaluate("window.prints") == 0
 
 
 async def test_report_that_fails_says_so_in_language_of_page(

@@ -277,6 +277,7 @@ const TEXTS = {
   "report.clinic": gettext("Clinic"),
   "report.unstated": gettext("not stated"),
   "report.page": gettext("Page {page} of {pages}"),
+  "report.none": gettext("The model marked no lesion in this image, but that is not reliable."),
   "report.found.model": gettext("Model: {headline}"),
   "report.found.clinician": gettext("Clinician: {verdicts}"),
   "report.count.accept": (count) => ngettext("{count} accepted", "{count} accepted", count),
@@ -301,6 +302,8 @@ const TEXTS = {
   "report.unassessed": gettext("Not assessed"),
   "report.check": gettext("Needs a check"),
   "report.printed": gettext("Printed {time}. Scores are the model's own confidence, not the probability of disease."),
+  "report.making": gettext("The report is being made …"),
+  "report.outdated": gettext("The images or their reviews changed meanwhile. Print the report again."),
   "report.failed": gettext("The report cannot be made in this browser. Try it for the selected image only."),
 };
 

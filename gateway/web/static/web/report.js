@@ -19,9 +19,11 @@ export class Report extends EventTarget {
   #place = element("report");
   #all = element("report-all");
   #name = element("report-selected");
+  #making = element("report-making");
   #problem = element("report-problem");
   #urls = [];
   #turn = 0;
+  #isMaking = false;
 
   // `selected` returns the selected image; `drafts` holds the reviews.
   constructor(queue, selected, drafts) {
@@ -62,23 +64,37 @@ export class Report extends EventTarget {
     this.#urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
   }
 
+  // A second press while the report is made changes nothing.
   async #print() {
+    if (this.#isMaking) return;
     this.forget();
+    this.#problem.hidden = true;
+    this.#tellMaking(true);
+    await this.#make();
+    this.#tellMaking(false);
+    if (!this.#place.hidden) window.print();
+  }
+
+  #tellMaking(isMaking) {
+    this.#isMaking = isMaking;
+    this.#making.textContent = isMaking ? message("report.making") : "";
+  }
+
+  // Make the report, which only the printer shows, or say why there is none.
+  async #make() {
     const turn = this.#turn;
     const isAll = this.#dialog.querySelector("[name=which]:checked").value === "all";
     const images = isAll ? this.#queue.answered : [this.#selected()];
     try {
       const sheets = await this.#sheetsOf(images);
-      if (turn !== this.#turn) return;
-      this.#place.replaceChildren(...sheets);
+      if (turn === this.#turn) this.#place.replaceChildren(...sheets);
       await Promise.all([...this.#place.querySelectorAll("img[src]")].map((picture) => picture.decode()));
+      if (turn === this.#turn) this.#place.hidden = false;
+      else this.#tellProblem("report.outdated");
     } catch (error) {
-      this.#fail(error);
-      return;
+      if (turn === this.#turn || error instanceof SessionChanged) this.#fail(error);
+      else this.#tellProblem("report.outdated");
     }
-    if (turn !== this.#turn) return;
-    this.#place.hidden = false;
-    window.print();
   }
 
   // What a browser says is in its own words, and maybe in another language than the page.
@@ -88,7 +104,11 @@ export class Report extends EventTarget {
       return;
     }
     console.warn(error);
-    this.#problem.textContent = message("report.failed");
+    this.#tellProblem("report.failed");
+  }
+
+  #tellProblem(key) {
+    this.#problem.textContent = message(key);
     this.#problem.hidden = false;
   }
 

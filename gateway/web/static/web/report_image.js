@@ -59,7 +59,7 @@ async function sectionOf({ result, name }, study, review, urlOf) {
   part(".consequence").hidden = !result.isUngradable;
   if (result.isUngradable) {
     part(".reasons").append(...reasonsOf(answer.quality).map((reason) => text("li", reason)));
-    part(".consequence").textContent = consequence(answer.quality);
+    part(".consequence").textContent = consequenceOf(result);
   }
   const { picture, legend } = study === null ? { picture: result.picture, legend: [] } : await drawn(study, draft);
   part("figure").hidden = picture === null;
@@ -72,6 +72,12 @@ async function sectionOf({ result, name }, study, review, urlOf) {
   part(".report-review").append(...reviewLines(review, answer));
   part(".identity").append(...pairs(identity(result)));
   return section;
+}
+
+// Return what it means that an image is not gradable; of a model that marked no lesion this is said, too.
+function consequenceOf({ answer, count, isWithheld }) {
+  const none = count === 0 && !isWithheld ? [message("report.none")] : [];
+  return [...none, consequence(answer.quality)].join(" ");
 }
 
 // Return the picture of a study for print, with all of its lesions and what a draft says of them, and what
