@@ -327,6 +327,26 @@ async def test_corrected_outline_is_saved(page: Page, ingress: FakeIngress):
     assert before != after
 
 
+async def test_picture_is_shown_as_before_once_outline_is_edited(page: Page, ingress: FakeIngress):
+    await open_review(page, ingress)
+    zoom = pane(page).locator(".viewer-zoom")
+    whole = await zoom.inner_text()
+    for end in ("Cancel", "Done"):
+        await lesion(page, 3).get_by_role("button", name="Edit outline").click()
+        await expect(zoom).not_to_have_text(whole)
+        await page.get_by_role("button", name=end, exact=True).click()
+        await expect(zoom).to_have_text(whole)
+
+
+async def test_missed_lesion_is_selected_and_in_sight_once_drawn(page: Page, ingress: FakeIngress):
+    await page.set_viewport_size({"width": 1366, "height": 640})
+    await open_review(page, ingress)
+    await draw(page, "HSIL")
+    row = missed_rows(page).first
+    await expect(row).to_have_attribute("aria-current", "true")
+    assert await seen(row) == 1
+
+
 async def test_outline_that_was_not_changed_is_no_correction(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await lesion(page, 1).get_by_role("button", name="Edit outline").click()

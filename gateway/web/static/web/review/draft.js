@@ -85,9 +85,12 @@ export class Draft extends EventTarget {
     return (this.view.mine?.missed ?? null) !== null;
   }
 
+  // Add a missed lesion with this outline, and return its id.
   addMissed(label, outline) {
-    this.missed = inOrder([...(this.missed ?? []), { label, count: 1, box: null, outline }]);
+    const lesion = { label, count: 1, box: null, outline };
+    this.missed = inOrder([...(this.missed ?? []), lesion]);
     this.#changed();
+    return idOf(lesion);
   }
 
   // Give a missed lesion another class, and return its id from then on.

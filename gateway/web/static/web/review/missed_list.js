@@ -51,6 +51,13 @@ export class MissedList {
     this.#choice.selectedIndex = 0;
   }
 
+  // Select a lesion, and bring its row into sight.
+  reveal(id) {
+    this.#viewer.select(id);
+    this.#mark(id);
+    this.#rows.find((each) => each.id === id).row.element.scrollIntoView({ block: "nearest" });
+  }
+
   get #choice() {
     return this.#part(".missed-class");
   }

@@ -206,8 +206,9 @@ export class ReviewPanel extends EventTarget {
       this.#draft.correct(id, segmentation);
       return;
     }
-    this.#draft.addMissed(this.#draft.drawnLabel, segmentation);
+    const added = this.#draft.addMissed(this.#draft.drawnLabel, segmentation);
     this.#missed.forgetChoice();
+    this.#missed.reveal(added);
   }
 
   // Return whether the draft can be saved; say what is missing where it cannot.

@@ -15,6 +15,7 @@ export class OutlineEditor extends EventTarget {
   #lesion = null;
   #study = null;
   #focusBefore = null;
+  #viewBefore = null; // null where the whole image was shown
 
   constructor(viewer) {
     super();
@@ -55,14 +56,14 @@ export class OutlineEditor extends EventTarget {
     this.#open(lesion, new OutlineTool(this.#viewer.viewport, loops));
     this.#viewer.focus();
     if (hasHoles) this.#say("edit.holes");
-    this.#viewer.enlarge(boxOf(loops.flat()));
+    this.#viewer.glide((viewport) => viewport.around(boxOf(loops.flat())));
   }
 
   // Draw the outline of a lesion that the model missed.
   draw() {
     this.#open(null, new OutlineTool(this.#viewer.viewport, null));
     this.#viewer.focus();
-    this.#viewer.enlarge(null);
+    this.#viewer.glide(({ whole }) => whole);
   }
 
   // Put away the outline that is open, as another image is shown. Return what `resume` goes on from, or null
@@ -82,7 +83,7 @@ export class OutlineEditor extends EventTarget {
   resume({ id, state }) {
     this.#open(id === null ? null : this.#lesionOf(id), OutlineTool.resumed(this.#viewer.viewport, state));
     this.#focusBefore = null;
-    this.#viewer.enlarge(id === null ? null : boxOf(state.loops.flat()));
+    this.#viewer.glide((viewport) => (id === null ? viewport.whole : viewport.around(boxOf(state.loops.flat()))));
   }
 
   // Tell that the outline is to be finished or given up first.
@@ -103,6 +104,7 @@ export class OutlineEditor extends EventTarget {
 
   #open(lesion, tool) {
     if (this.isActive) this.cancel();
+    else this.#viewBefore = viewOf(this.#viewer.viewport);
     this.#focusBefore = document.activeElement;
     this.#study = this.#viewer.study;
     this.#lesion = lesion;
@@ -148,8 +150,11 @@ export class OutlineEditor extends EventTarget {
     this.#viewer.use(null, null);
   }
 
+  // The lesion that was edited is seen as it was before.
   #close(key) {
+    const isSeen = this.#lesion !== null && this.#viewer.study === this.#study;
     this.#leave();
+    if (isSeen) this.#viewer.glide(({ whole }) => this.#viewBefore ?? whole);
     this.dispatchEvent(new Event("end"));
     this.#viewer.announce(message(key));
     if (this.#focusBefore?.isConnected) this.#focusBefore.focus();
@@ -191,7 +196,12 @@ export class OutlineEditor extends EventTarget {
   }
 }
 
-// Return the box of points, XYXY.
+// Return the view that a viewport shows, or null for the whole image, whose scale depends on the layout.
+function viewOf({ isFit, scale, x, y }) {
+  return isFit ? null : { scale, x, y };
+}
+
+// Return the closed lines of an earlier result.
 function ofLists(segmentation) {
   const loops = segmentation.map((list) =>
     Array.from({ length: list.length / 2 }, (_, point) => [list[2 * point], list[2 * point + 1]]),

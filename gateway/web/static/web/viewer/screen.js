@@ -85,10 +85,10 @@ export class Screen extends EventTarget {
     this.invalidate();
   }
 
-  // Show a box of the image, XYXY, large, in the layout as it is now; null shows all of the image.
-  enlarge(box) {
+  // Move to the view that `viewOf` returns for the viewport, in the layout as it is now.
+  glideTo(viewOf) {
     this.#surfaces.forEach((surface) => surface.measure());
-    this.glide.to(box === null ? this.viewport.whole : this.viewport.around(box));
+    this.glide.to(viewOf(this.viewport));
   }
 
   invalidate() {

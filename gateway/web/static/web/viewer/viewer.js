@@ -144,9 +144,9 @@ export class Viewer extends EventTarget {
     this.#screen.mark({ hovered: id });
   }
 
-  // Show a box of the image, XYXY, large; null shows all of the image.
-  enlarge(box) {
-    this.#screen.enlarge(box);
+  // Move to the view that `viewOf` returns for the viewport, in the layout as it is now.
+  glide(viewOf) {
+    this.#screen.glideTo(viewOf);
   }
 
   // Zoom and pan together with another viewer from now on; null ends that.
