@@ -35,46 +35,49 @@ def axe(request: pytest.FixtureRequest) -> str:
     return fetch(request.config.cache.mkdir("axe"))
 
 
-@pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> tuple[int, int]:
-    return SIZES[request.param]
+# No colour is on its way from one scheme to the other.
+END_TRANSITIONS = """() => {
+  for (const each of document.getAnimations()) if (each instanceof CSSTransition) each.finish();
+}"""
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+async def faults(page: Page, axe: str, exclude: list[str] | None = None) -> list[str]:
+    """Return what axe-core finds on the page as it is, in each size and scheme."""
+    found: list[str] = []
+    for name, (width, height) in SIZES.items():
+        await page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            await page.evaluate(END_TRANSITIONS)
+            seen = await violations(page, axe, exclude)
+            found += [f"{name}, {scheme}: {fault}" for fault in seen]
+    return found
 
 
-async def dress(page: Page, size: tuple[int, int], scheme: str) -> None:
-    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    await page.set_viewport_size({"width": size[0], "height": size[1]})
-
-
-async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe, size, scheme):
-    await dress(page, size, scheme)
-    assert await violations(page, axe) == []
+async def test_workplace(page: Page, key: str, ingress: FakeIngress, axe):
+    assert await faults(page, axe) == []
     await choose(page, a=jpeg(640, 480), b=jpeg(640, 480))
     await expect(page.get_by_role("button", name="Find lesions in 2 images")).to_be_visible()
     file = {"name": "letter.pdf", "mimeType": "", "buffer": b"%PDF-1.7"}
     await page.locator("#file").set_input_files([file])
     await expect(page.locator("#refused")).to_be_visible()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await page.get_by_role("button", name="Find lesions").click()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await page.keyboard.press("Escape")
     ingress.answer = answering(lambda sent: ungradable(sent, "too_dark"))
     await enter_key(page, key)
     await page.get_by_role("button", name="Find lesions").click()
     await expect(page.locator("#progress")).to_contain_text("2 of 2 images are analysed.")
     await expect(pane(page).locator(".view")).to_be_visible()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await adjust_and_measure(page)
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await page.get_by_role("button", name="Compare").click()
     await expect(page.locator(".pane").last).to_be_visible()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await page.get_by_role("button", name="Report").click()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
 
 
 async def adjust_and_measure(page: Page) -> None:
@@ -85,8 +88,7 @@ async def adjust_and_measure(page: Page) -> None:
     await expect(pane(page).get_by_role("region", name="Picture")).to_be_visible()
 
 
-async def test_review(page: Page, ingress: FakeIngress, axe, size, scheme):
-    await dress(page, size, scheme)
+async def test_review(page: Page, ingress: FakeIngress, axe):
     await sync_to_async(person)()
     await sign_in(page)
     await find_lesions(page, a=jpeg(640, 480))
@@ -102,7 +104,7 @@ async def test_review(page: Page, ingress: FakeIngress, axe, size, scheme):
         await page.keyboard.press(key)
     await expect(pane(page).locator(".missed li")).to_have_count(1)
     await expect(pane(page).get_by_role("button", name="Ruler")).to_be_enabled()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
 
 
 async def test_workplace_in_another_language(
@@ -116,20 +118,18 @@ async def test_workplace_in_another_language(
         await choose(page, a=jpeg(640, 480))
         await page.locator("#submit").click()
         await expect(pane(page).locator(".view")).to_be_visible()
-        assert await violations(page, axe) == []
+        assert await faults(page, axe) == []
         await page.locator(".languages button").first.click()
-        assert await violations(page, axe) == []
+        assert await faults(page, axe) == []
 
 
-async def test_refusals(page: Page, ingress: FakeIngress, axe, size, scheme):
-    await dress(page, size, scheme)
+async def test_refusals(page: Page, ingress: FakeIngress, axe):
     await send(page, "wrong", a=jpeg(640, 480))
     await expect(page.get_by_role("alert")).to_contain_text("Check that all of the key was copied")
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
 
 
-async def test_locked_page(page: Page, ingress: FakeIngress, axe, size, scheme):
-    await dress(page, size, scheme)
+async def test_locked_page(page: Page, ingress: FakeIngress, axe):
     await sync_to_async(person)()
     await sign_in(page)
     await find_lesions(page, a=jpeg())
@@ -137,20 +137,9 @@ async def test_locked_page(page: Page, ingress: FakeIngress, axe, size, scheme):
     await Session.objects.all().adelete()
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await expect(page.locator("#locked")).to_be_visible()
-    assert await violations(page, axe) == []
+    assert await faults(page, axe) == []
     await page.get_by_role("button", name="Remove the images").click()
-    assert await violations(page, axe) == []
-
-
-async def faults(page: Page, axe: str) -> list[object]:
-    """Return what axe-core finds on the open page in each size and scheme."""
-    found: list[object] = []
-    for size in SIZES.values():
-        for scheme in ("light", "dark"):
-            await dress(page, size, scheme)
-            await page.reload()  # no colour is on its way from one scheme to the other
-            found += await violations(page, axe)
-    return found
+    assert await faults(page, axe) == []
 
 
 @pytest.mark.parametrize("path", ["login/", "nowhere"])
@@ -187,9 +176,8 @@ async def test_page_of_administrator(page: Page, ingress: FakeIngress, axe, path
     assert await faults(page, axe) == []
 
 
-async def test_description_of_api(page: Page, ingress: FakeIngress, axe, size, scheme):
+async def test_description_of_api(page: Page, ingress: FakeIngress, axe):
     """Swagger UI's own markup is another project's; what is around it is ours."""
-    await dress(page, size, scheme)
     await page.goto(f"{page.url}docs")
     await expect(page.locator(".swagger-ui .info").first).to_be_visible()
-    assert await violations(page, axe, exclude=[".swagger-ui"]) == []
+    assert await faults(page, axe, exclude=[".swagger-ui"]) == []
