@@ -69,6 +69,7 @@ def test_demo_answers_and_leaves_only_its_output(tmp_path):
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_demo_works_for_unknown_user_without_home(tmp_path):
     if shutil.which("unshare") is None or subprocess.run([*UNKNOWN, "true"]).returncode != 0:
         pytest.skip("no user namespaces here")

@@ -14,6 +14,8 @@ from tests.e2e.up import COMMAND, running
 from weights.recipe.dataset import write_dataset
 from weights.recipe.lesions import CLASS_NAMES
 
+pytestmark = pytest.mark.slow
+
 # Of the recipe, beyond the images that the model was trained on and those in its bundle.
 FIRST_SEED, IMAGES = 1_000_400, 30
 

@@ -163,7 +163,9 @@ def assert_logged(request_id: str, log: Path, **values: object) -> None:
     assert entry["request_id"] == request_id
 
 
-@pytest.mark.parametrize("name", ["the gateway", "Ray's head (gcs_server)"])
+@pytest.mark.parametrize(
+    "name", ["the gateway", pytest.param("Ray's head (gcs_server)", marks=pytest.mark.slow)]
+)
 def test_up_stops_when_essential_process_dies(tmp_path, name):
     with running(tmp_path) as up:
         processes = up.processes()

@@ -14,11 +14,11 @@ pytest.importorskip("atheris", reason="atheris is not installed")
 @pytest.mark.parametrize(
     ("fuzzer", "runs", "max_bytes"),
     [
-        ("decode", 5_000, 65_536),
+        ("decode", 2_500, 65_536),
         ("multipart", 5_000, 65_536),
-        ("model_files config", 1_000, 8_192),
-        ("model_files checkpoint", 1_000, 8_192),
-        ("model_files structure", 2_500, 8_192),
+        ("model_files config", 500, 8_192),
+        ("model_files checkpoint", 500, 8_192),
+        ("model_files structure", 1_200, 8_192),
     ],
 )
 def test_fuzzer_finds_no_unexpected_error(tmp_path, fuzzer, runs, max_bytes):

@@ -8,6 +8,7 @@ from tests.chromium import CHROMIUM, QUIET
 from tests.clinics import issue_key
 from tests.integration.gateway.browser import opened, opened_in
 from tests.integration.gateway.client import Gateway
+from tests.integration.gateway.databases import Databases, sqlite_databases
 from tests.integration.gateway.ingress import FakeIngress
 from tests.integration.gateway.postgres import Postgres, binaries, running_postgres
 from tests.integration.gateway.servers import running_gateway, serving
@@ -43,6 +44,11 @@ def gateway(_gateway: Gateway, ingress: FakeIngress, transactional_db: None) -> 
 def key(transactional_db: None) -> str:
     """An `X-API-Key` header with a valid key."""
     return f"X-API-Key: {issue_key('a clinic')[1]}"
+
+
+@pytest.fixture(scope="session")
+def of_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return sqlite_databases(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """Databases of the gateway of either kind, and the gateway's commands on them."""
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from serve_app.paths import ROOT
 from tests.integration.gateway.postgres import Postgres
 
 MANAGE = [sys.executable, "-m", "gateway.manage"]
+
+NUMBERS = itertools.count()  # each names a database
 
 # Writes events until it is killed, and prints the number of each that is committed.
 _WRITER = """
@@ -132,6 +137,40 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") 
 def new_postgres_database(server: Postgres, name: str, template: str = "template1") -> Database:
     server.run_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     return Database(f"postgresql://lesionserve@127.0.0.1:{server.port}/{name}")
+
+
+MakeDatabase = Callable[[], Database]
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Make databases that are migrated: empty ones, and ones with a key, so with rows in both
+    trails' tables. What takes a command is done once, and copied."""
+
+    empty: MakeDatabase
+    keyed: MakeDatabase
+
+
+def sqlite_databases(folder: Path) -> Databases:
+    def copy(template: str) -> Database:
+        path = folder / f"{next(NUMBERS)}" / "gateway.sqlite3"
+        path.parent.mkdir()
+        shutil.copy(folder / template, path)
+        return Database(f"sqlite:///{path}")
+
+    Database(f"sqlite:///{folder / 'empty'}").output("migrate", "-v0")
+    shutil.copy(folder / "empty", folder / "keyed")
+    Database(f"sqlite:///{folder / 'keyed'}").output("issue_key", "--name", "a clinic")
+    return Databases(partial(copy, "empty"), partial(copy, "keyed"))
+
+
+def postgres_databases(server: Postgres) -> Databases:
+    def copy(template: str) -> Database:
+        return new_postgres_database(server, f"test{next(NUMBERS)}", template)
+
+    new_postgres_database(server, "migrated").output("migrate", "-v0")
+    new_postgres_database(server, "keyed", "migrated").output("issue_key", "--name", "a clinic")
+    return Databases(partial(copy, "migrated"), partial(copy, "keyed"))
 
 
 def program(folder: Path, name: str, script: str) -> None:

@@ -1,6 +1,5 @@
 """Backups of both kinds of database: what is in them, and what restoring one does."""
 
-import itertools
 import json
 import os
 import shutil
@@ -8,60 +7,23 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.integration.gateway.databases import (
+    NUMBERS,
     Database,
+    Databases,
+    MakeDatabase,
     kill_group,
     new_postgres_database,
+    postgres_databases,
     program,
     wait_until,
 )
 from tests.integration.gateway.postgres import Postgres
-
-MakeDatabase = Callable[[], Database]
-
-_numbers = itertools.count()
-
-
-@dataclass(frozen=True)
-class Databases:
-    """Make databases that are migrated: empty ones, and ones with a key, so with rows in both
-    trails' tables. What takes a command is done once, and copied."""
-
-    empty: MakeDatabase
-    keyed: MakeDatabase
-
-
-def sqlite_databases(folder: Path) -> Databases:
-    def copy(template: str) -> Database:
-        path = folder / f"{next(_numbers)}" / "gateway.sqlite3"
-        path.parent.mkdir()
-        shutil.copy(folder / template, path)
-        return Database(f"sqlite:///{path}")
-
-    Database(f"sqlite:///{folder / 'empty'}").output("migrate", "-v0")
-    shutil.copy(folder / "empty", folder / "keyed")
-    Database(f"sqlite:///{folder / 'keyed'}").output("issue_key", "--name", "a clinic")
-    return Databases(partial(copy, "empty"), partial(copy, "keyed"))
-
-
-def postgres_databases(server: Postgres) -> Databases:
-    def copy(template: str) -> Database:
-        return new_postgres_database(server, f"test{next(_numbers)}", template)
-
-    new_postgres_database(server, "migrated").output("migrate", "-v0")
-    new_postgres_database(server, "keyed", "migrated").output("issue_key", "--name", "a clinic")
-    return Databases(partial(copy, "migrated"), partial(copy, "keyed"))
-
-
-@pytest.fixture(scope="module")
-def of_sqlite(tmp_path_factory) -> Databases:
-    return sqlite_databases(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -134,7 +96,7 @@ def test_restore_makes_tables_in_empty_database(database, request, tmp_path):
         empty = Database(f"sqlite:///{tmp_path / 'new' / 'gateway.sqlite3'}")
     else:
         server = request.getfixturevalue("postgres")
-        empty = new_postgres_database(server, f"empty{next(_numbers)}")
+        empty = new_postgres_database(server, f"empty{next(NUMBERS)}")
     empty.output("restore", backup)
     assert names_of_keys(empty) == {"a clinic"}
     if is_sqlite(database):
@@ -437,7 +399,7 @@ def test_sqlite_backup_is_one_file(tmp_path):
 
 @pytest.fixture
 def postgres_database(postgres: Postgres) -> Database:
-    database = new_postgres_database(postgres, f"own{next(_numbers)}")
+    database = new_postgres_database(postgres, f"own{next(NUMBERS)}")
     database.output("migrate", "-v0")
     database.output("issue_key", "--name", "a clinic")
     return database

@@ -13,7 +13,7 @@ import pytest
 from serve_app.paths import ROOT
 from tests.images import encoded, exif, picture
 from tests.integration.gateway.client import Gateway, form, head, part
-from tests.integration.gateway.databases import Database
+from tests.integration.gateway.databases import Database, Databases
 from tests.integration.gateway.ingress import FakeIngress
 
 NAME = "Jane-Doe-1970"
@@ -39,14 +39,15 @@ def logging_gateway(database: Database, log: Path) -> Iterator[Gateway]:
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_log_holds_nothing_that_names_patient(level, ingress: FakeIngress, tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'gateway.sqlite3'}")
+def test_log_holds_nothing_that_names_patient(
+    level, ingress: FakeIngress, of_sqlite: Databases, tmp_path
+):
+    database = of_sqlite.empty()
     database.changes = {
         "LESIONSERVE_HTTPS_ONLY": "false",
         "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}",
         "LESIONSERVE_LOG_LEVEL": level,
     }
-    database.output("migrate", "-v0")
     key = database.output("issue_key", "--name", "a clinic").strip()
     tags = exif(1)
     tags[0x010E] = NAME

@@ -18,6 +18,7 @@ import pytest
 
 from cluster.launcher.certificates import Certificates
 from serve_app.paths import ROOT
+from tests.integration.gateway.databases import Databases
 from tests.integration.gateway.ingress import FakeIngress, Sent
 
 MANAGE = [sys.executable, "-m", "gateway.manage"]
@@ -34,7 +35,9 @@ class Site:
     ports: list[int] = field(default_factory=list)
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        with closing(sqlite3.connect(self.folder / "gateway.sqlite3", timeout=10)) as database:
+        with closing(
+            sqlite3.connect(self.environment["DATABASE_URL"].removeprefix("sqlite:///"), timeout=10)
+        ) as database:
             return database.execute(query).fetchall()
 
     def wait_for(self, query: str, count: int) -> list[tuple[object, ...]]:
@@ -85,7 +88,7 @@ def listening() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, ingress: FakeIngress) -> Iterator[Site]:
+def site(tmp_path: Path, of_sqlite: Databases, ingress: FakeIngress) -> Iterator[Site]:
     certificates = Certificates.issue(tmp_path / "tls", print)
     environment = {
         "PATH": os.environ["PATH"],
@@ -93,10 +96,9 @@ def site(tmp_path: Path, ingress: FakeIngress) -> Iterator[Site]:
         "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
         "LESIONSERVE_AUDIT_KEY": "a" * 32,
         "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{ingress.port}",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/gateway.sqlite3",
+        "DATABASE_URL": of_sqlite.empty().url,
     }
     site = Site(tmp_path, certificates, environment)
-    assert site.manage("migrate", "-v0").returncode == 0
     issued = site.manage(
         *("issue_key", "--name", "probe", "--scope", "probe", "--organisation", "monitoring")
     )

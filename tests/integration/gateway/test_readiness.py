@@ -1,6 +1,5 @@
 """Whether readiness knows that a record can be written, in a process of its own."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.paths import ROOT
+from tests.integration.gateway.databases import Database, Databases
 
 # Says for each step of `{steps}` whether readiness is refused, and whether a record is.
 SCRIPT = """
@@ -95,21 +95,13 @@ def folder() -> Iterator[Path]:
     ids=["full", "read-only", "damaged", "gone"],
 )
 def test_gateway_is_ready_only_while_it_can_write_records(
-    folder: Path, steps: str, lines: list[str]
+    of_sqlite: Databases, folder: Path, steps: str, lines: list[str]
 ):
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DJANGO_SETTINGS_MODULE": "gateway.settings",
-        "LESIONSERVE_SECRET_KEY": "k" * 50,
-        "LESIONSERVE_SERVICE_TOKEN": "t" * 32,
-        "LESIONSERVE_AUDIT_KEY": "a" * 32,
-        "DATABASE_URL": f"sqlite:///{folder}/gateway.sqlite3",
-    }
-    migrate = [sys.executable, "-m", "gateway.manage", "migrate", "-v0"]
-    subprocess.run(migrate, env=environment, cwd=ROOT, check=True, timeout=120)
+    made = of_sqlite.empty().url.removeprefix("sqlite:///")
+    path = shutil.copy(made, folder)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.replace("{steps}", steps)],
-        env=environment,
+        env=Database(f"sqlite:///{path}").environment,
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from tests.integration.gateway.test_hop import Graph, real
 TOKEN = "t" * 32
 PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 EXAMPLES = settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,  # the same in every run; `make test-faults` has the open end
     deadline=None,
     suppress_health_check=list(HealthCheck),

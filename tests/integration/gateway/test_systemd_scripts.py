@@ -14,16 +14,13 @@ import pytest
 
 from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway
-from tests.integration.gateway.databases import Database
+from tests.integration.gateway.databases import Database, Databases
 from tests.unit.cluster.systemd.units import SYSTEMD, arguments, read_units
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    database = Database(f"sqlite:///{tmp_path / 'gateway.sqlite3'}")
-    database.output("migrate", "-v0")
-    database.output("issue_key", "--name", "a clinic")
-    return database
+def database(of_sqlite: Databases) -> Database:
+    return of_sqlite.keyed()
 
 
 def run(command: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":

@@ -21,6 +21,7 @@ from gateway.metrics_folder import VARIABLE
 from pipeline.errors import LesionserveError
 from serve_app.paths import ROOT
 from tests.integration.gateway.client import Gateway, form, jpeg, part
+from tests.integration.gateway.databases import Database, Databases
 from tests.integration.gateway.ingress import FakeIngress
 
 PREFIX = "lesionserve_gateway_"
@@ -29,7 +30,7 @@ PREFIX = "lesionserve_gateway_"
 class Service:
     """`uvicorn --workers 2` on a database and a metrics folder of its own."""
 
-    def __init__(self, folder: Path, upstream: int) -> None:
+    def __init__(self, folder: Path, database: Database, upstream: int) -> None:
         self.metrics = folder / "metrics"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -39,10 +40,9 @@ class Service:
             "LESIONSERVE_HTTPS_ONLY": "false",
             "LESIONSERVE_MAX_IN_FLIGHT": "7",
             "LESIONSERVE_UPSTREAM_URL": f"http://127.0.0.1:{upstream}",
-            "DATABASE_URL": f"sqlite:///{folder}/gateway.sqlite3",
+            "DATABASE_URL": database.url,
             VARIABLE: str(self.metrics),
         }
-        self.manage("migrate", "-v0")
         self.key = f"X-API-Key: {self.manage('issue_key', '--name', 'a clinic').strip()}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -99,8 +99,8 @@ def scraped(gateway: Gateway) -> dict[str, float]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, ingress: FakeIngress) -> Iterator[Service]:
-    service = Service(tmp_path, ingress.port)
+def service(tmp_path: Path, of_sqlite: Databases, ingress: FakeIngress) -> Iterator[Service]:
+    service = Service(tmp_path, of_sqlite.empty(), ingress.port)
     yield service
     service.stop()
 
