@@ -48,7 +48,8 @@ async def test_lesions_are_drawn_where_they_are(clinic: Clinic):
 
 
 TURN = f"""async (given) => {{
-  const it = await import("/static/web/viewer/upright.js");
+  const page = document.querySelector("script[src$='/web/page.js']").src;
+  const it = await import(new URL("viewer/upright.js", page));
   {READ}
 }}"""
 

@@ -61,6 +61,8 @@ class WebKitTab:
     async def fill(self, selector: str, text: str) -> None:
         def fill() -> None:
             field = self._visible(selector)
+            # The driver itself scrolls the page alone, and not what scrolls in it.
+            self.driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", field)
             field.clear()
             field.send_keys(text)
 
