@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from pytest_django import DjangoDbBlocker
 
 from tests.chromium import CHROMIUM, QUIET
 from tests.clinics import issue_key
@@ -21,8 +22,17 @@ def _ingress() -> Iterator[FakeIngress]:
         yield fake
 
 
-# Its tasks read the database between tests, too, where pytest-django refuses them and they log it:
-# no longer than this folder's tests, for CPython 3.11 parses source in two threads wrongly then.
+@pytest.fixture(scope="package", autouse=True)
+def _unblocked(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let the tasks of a gateway use the database between tests, too.
+
+    Where pytest-django refuses it in the middle of a transaction, Django begins no other on that
+    connection: its writes meet locks without waiting for them.
+    """
+    with django_db_blocker.unblock():
+        yield
+
+
 @pytest.fixture(scope="package")
 def _gateway(_ingress: FakeIngress, django_db_setup: None) -> Iterator[Gateway]:
     with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{_ingress.port}") as gateway:
