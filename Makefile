@@ -63,8 +63,8 @@ test-nodes: $(READY)
 test-rollouts: $(READY)
 	$(BIN)/pytest -m rollouts tests/e2e
 
-# Some minutes: the model watch on a running stack, candidates and drained nodes on Ray clusters, and workers
-# of the benchmarks.
+# Half an hour: the model watch on a running stack, candidates and drained nodes on Ray clusters, a bundle's
+# choice of precision, the demo without a home, and workers of the benchmarks.
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 

@@ -28,7 +28,7 @@ ON_POSTGRES = [
     "unit/gateway/reviews/test_actions.py",
     "unit/gateway/reviews/test_precision.py",
     "unit/gateway/audit/test_chain.py",
-    "unit/gateway/test_migrations.py",
+    "integration/migrations/test_migrations.py",
     "unit/gateway/usage/test_tally.py",
     "integration/gateway/test_crowd.py",
     "integration/gateway/test_faults.py::test_locked_table_times_out",

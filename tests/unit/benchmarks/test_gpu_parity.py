@@ -32,6 +32,7 @@ def test_static_engine_on_a_cpu_equals_detectron2(case: Case, engine: PortableEn
     assert comparison.mask_iou > 0.995
 
 
+@pytest.mark.slow
 def test_unsettled_results_are_counted(
     case: Case, engine: PortableEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,6 +41,7 @@ def test_unsettled_results_are_counted(
     assert (comparison.within, comparison.eagerly) == (True, len(case.expected))
 
 
+@pytest.mark.slow
 def test_wrong_answers_are_measured(case: Case, engine: PortableEngine) -> None:
     run = engine.run
 
@@ -57,6 +59,7 @@ def test_wrong_answers_are_measured(case: Case, engine: PortableEngine) -> None:
     assert comparison.score == pytest.approx(0.01, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_lost_detections_are_counted(case: Case, engine: PortableEngine) -> None:
     run = engine.run
     engine.run = lambda inputs: [
