@@ -463,6 +463,34 @@ async def test_second_press_while_report_is_made_changes_nothing(
     await expect(page.locator("#report-problem")).to_be_hidden()
 
 
+async def test_report_is_not_printed_once_its_dialog_is_closed(
+    page: Page, key: str, ingress: FakeIngress
+):
+    await send(page, key, a=FIRST)
+    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
+    await page.evaluate(HOLD_PICTURES)
+    await open_report(page)
+    await page.get_by_role("button", name="Print, or save as PDF").click()
+    await page.keyboard.press("Escape")
+    await page.evaluate("() => window.goOn()")
+    await expect(page.locator("#report-making")).to_be_empty()
+    assert await page.evaluate("window.prints") == 0
+    await page.get_by_role("button", name="Report").click()
+    await print_report(page)
+
+
+async def test_report_is_forgotten_as_a_review_changes(page: Page, ingress: FakeIngress):
+    await examine(page, ingress)
+    await print_selected(page)
+    report = page.locator("#report")
+    await expect(report.locator(".report-image")).to_have_count(1)
+    await page.emulate_media(media="screen")
+    await page.get_by_role("button", name="Close").click()
+    await pane(page).get_by_role("button", name="Review", exact=True).click()
+    await pane(page).locator(".choices label").first.click()
+    await expect(report.locator(".report-image")).to_have_count(0)
+
+
 async def test_report_of_images_that_change_meanwhile_is_not_printed(
     page: Page, key: str, ingress: FakeIngress
 ):

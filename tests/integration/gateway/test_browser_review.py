@@ -132,6 +132,14 @@ async def test_other_class_is_no_verdict_until_it_is_named(page: Page, ingress: 
     await expect(choice).to_be_focused()
     await expect(choice).to_have_attribute("aria-invalid", "true")
     assert await saved() == []
+    await review(page).get_by_label("Comment").fill("of another class")
+    await expect(choice).to_have_attribute("aria-invalid", "true")
+    await hide_class(page, "LSIL")
+    await review(page).get_by_role("button", name="Save review").click()
+    await expect(review(page).locator(".saved")).to_have_text(
+        "Choose the other class of lesion 2 first. The filter hides it."
+    )
+    await review(page).get_by_role("button", name="Show all").click()
     await choice.select_option("carcinoma")
     await expect(choice).not_to_have_attribute("aria-invalid", "true")
     await save(page, 1)
@@ -142,6 +150,35 @@ async def test_other_class_is_no_verdict_until_it_is_named(page: Page, ingress: 
     await lesion(page, 2).get_by_text("Accept").click()
     await lesion(page, 2).get_by_text("Other class").click()
     await expect(choice).to_have_value("")
+
+
+async def hide_class(page: Page, name: str) -> None:
+    await review(page).get_by_role("button", name="Filter").click()
+    await review(page).get_by_role("checkbox", name=name).uncheck()
+
+
+async def test_correction_stays_with_other_choices(page: Page, ingress: FakeIngress):
+    """The arrow keys pass Reject on the way from Accept to Other class."""
+    await open_review(page, ingress)
+    await correct(page, 2)
+    await lesion(page, 2).get_by_role("radio", name="Accept").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(lesion(page, 2).get_by_role("radio", name="Reject")).to_be_checked()
+    await expect(lesion(page, 2).get_by_text("outline corrected")).to_be_hidden()
+    await page.keyboard.press("ArrowRight")
+    await expect(lesion(page, 2).get_by_role("radio", name="Other class")).to_be_checked()
+    await expect(lesion(page, 2).get_by_text("outline corrected")).to_be_visible()
+    await lesion(page, 2).get_by_role("button", name="Edit outline").click()
+    await page.get_by_role("button", name="Done", exact=True).click()
+    await lesion(page, 2).get_by_label("Class of").select_option("carcinoma")
+    await save(page, 1)
+    (content,) = await saved()
+    (said,) = content["lesions"]
+    corrected = said["outline"]
+    await lesion(page, 2).get_by_role("button", name="Undo correction").click()
+    await save(page, 2)
+    _, content = await saved()
+    assert content["lesions"][0]["outline"] != corrected
 
 
 async def test_only_other_class_needs_no_choice(page: Page, ingress: FakeIngress):

@@ -33,7 +33,8 @@ export class Report extends EventTarget {
     this.#drafts = drafts;
     document.documentElement.style.setProperty("--page-number", pageNumber());
     element("report-print").addEventListener("click", () => this.#print());
-    queue.addEventListener("change", () => this.forget());
+    for (const changing of [queue, drafts]) changing.addEventListener("change", () => this.forget());
+    this.#dialog.addEventListener("close", () => this.#isMaking && this.forget());
   }
 
   open() {
@@ -64,14 +65,17 @@ export class Report extends EventTarget {
     this.#urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
   }
 
-  // A second press while the report is made changes nothing.
+  // Make the report and print it; a second press meanwhile changes nothing.
   async #print() {
     if (this.#isMaking) return;
     this.forget();
     this.#problem.hidden = true;
     this.#tellMaking(true);
-    await this.#make();
-    this.#tellMaking(false);
+    try {
+      await this.#make();
+    } finally {
+      this.#tellMaking(false);
+    }
     if (!this.#place.hidden) window.print();
   }
 
@@ -86,15 +90,16 @@ export class Report extends EventTarget {
     const isAll = this.#dialog.querySelector("[name=which]:checked").value === "all";
     const images = isAll ? this.#queue.answered : [this.#selected()];
     try {
-      const sheets = await this.#sheetsOf(images);
+      const sheets = await this.#sheetsOf(images, turn);
       if (turn === this.#turn) this.#place.replaceChildren(...sheets);
       await Promise.all([...this.#place.querySelectorAll("img[src]")].map((picture) => picture.decode()));
       if (turn === this.#turn) this.#place.hidden = false;
-      else this.#tellProblem("report.outdated");
     } catch (error) {
       if (turn === this.#turn || error instanceof SessionChanged) this.#fail(error);
-      else this.#tellProblem("report.outdated");
     }
+    if (turn === this.#turn) return;
+    this.forget(); // the pictures that were made since
+    this.#tellProblem("report.outdated");
   }
 
   // What a browser says is in its own words, and maybe in another language than the page.
@@ -112,11 +117,12 @@ export class Report extends EventTarget {
     this.#problem.hidden = false;
   }
 
-  // Return a table for each image. Most browsers repeat its head on each page; Safari does not, so there
+  // Return a table for each image, as long as it is this turn. Most browsers repeat its head on each page; Safari does not, so there
   // the first page of each image has it.
-  async #sheetsOf(images) {
+  async #sheetsOf(images, turn) {
     const sheets = [];
     for (const image of images) {
+      if (turn !== this.#turn) break;
       const sheet = sheetOf(images);
       sheet.querySelector(".report-images").append(await this.#rowOf(image));
       sheets.push(sheet);

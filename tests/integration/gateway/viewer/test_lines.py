@@ -188,6 +188,26 @@ async def test_diameter_covers_no_number(page: Page):
     assert after == before
 
 
+async def test_diameter_of_lesion_out_of_sight_is_not_told(page: Page):
+    image = answers.grey(WIDTH, HEIGHT)
+    disc = answers.disc((HEIGHT, WIDTH), 100, 100, 40)
+    await show(page, answers.answer(image, [answers.lesion(disc)]), image)
+    await page.evaluate("viewer.select(0)")
+    await page.evaluate("viewer.viewport.set({ scale: 4, x: 500, y: 400 })")
+    assert await page.evaluate(DARKEST) == min(TISSUE)
+    await page.evaluate("viewer.viewport.set({ scale: 4, x: 150, y: 100 })")
+    assert await page.evaluate(DARKEST) < min(TISSUE)
+
+
+# The least value of any pixel that is painted, once the picture rests: words have dark plates.
+DARKEST = """async () => {
+  await new Promise((done) => setTimeout(done, 300));
+  const canvas = document.querySelector(".viewer-picture canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.reduce((least, value) => Math.min(least, value));
+}"""
+
+
 async def test_words_of_lines_do_not_cover_each_other(page: Page):
     places = await run(
         page,

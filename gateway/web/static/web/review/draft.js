@@ -34,13 +34,16 @@ export class Draft extends EventTarget {
     this.#changed();
   }
 
-  // Return what is chosen for a lesion so far, or null.
+  // Return what is chosen for a lesion so far, or null. What is no lesion has no outline; that which was
+  // corrected before is there again with another choice.
   choiceOf(id) {
-    return this.#choices.get(id) ?? null;
+    const choice = this.#choices.get(id) ?? null;
+    return choice?.verdict === "reject" ? { ...choice, outline: null } : choice;
   }
 
   verdictOf(id) {
-    return this.unnamed.includes(id) ? null : this.choiceOf(id);
+    const choice = this.choiceOf(id);
+    return choice !== null && isUnnamed(choice) ? null : choice;
   }
 
   get judged() {
@@ -49,19 +52,18 @@ export class Draft extends EventTarget {
 
   // The ids of the lesions that are of another class which is not named yet.
   get unnamed() {
-    const isUnnamed = ({ verdict, newLabel }) => verdict === "relabel" && newLabel === null;
     return [...this.#choices].filter(([, choice]) => isUnnamed(choice)).map(([id]) => id);
   }
 
   // Choose a verdict; "relabel" without a label is none until its class is named.
   judge(id, verdict, newLabel = null) {
-    const outline = verdict === "reject" ? null : (this.choiceOf(id)?.outline ?? null);
+    const outline = this.#choices.get(id)?.outline ?? null;
     this.#choices.set(id, { verdict, newLabel, outline });
     this.#changed();
   }
 
   get isEmpty() {
-    return this.#choices.size === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
+    return this.judged === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
   }
 
   // Accept the lesions with these ids for which nothing is chosen.
@@ -113,7 +115,7 @@ export class Draft extends EventTarget {
 
   // What is drawn in the picture, in the form of the viewer's `Annotations`.
   get annotations() {
-    const verdicts = [...this.#choices].map(([id, choice]) => ({ id, ...choice }));
+    const verdicts = [...this.#choices.keys()].map((id) => ({ id, ...this.choiceOf(id) }));
     const missed = lettered(this.missed ?? []).filter(({ letter }) => letter !== null);
     return { verdicts, missed, isSaved: !this.isChanged };
   }
@@ -154,4 +156,8 @@ export class Draft extends EventTarget {
     const said = { id: lesion.id, label: lesion.label, verdict, new_label: newLabel };
     return verdict === "reject" ? said : { ...said, outline: outline ?? this.#own.get(lesion.id) };
   }
+}
+
+function isUnnamed({ verdict, newLabel }) {
+  return verdict === "relabel" && newLabel === null;
 }

@@ -34,7 +34,7 @@ export class LesionVerdict {
     const select = this.#part("select");
     select.hidden = chosen?.verdict !== "relabel";
     select.value = chosen?.newLabel ?? "";
-    select.ariaInvalid = null;
+    if (chosen?.verdict !== "relabel" || chosen.newLabel !== null) select.ariaInvalid = null;
     const isCorrected = (chosen?.outline ?? null) !== null;
     this.#part(".corrected").hidden = !isCorrected;
     this.#part(".uncorrect").hidden = !isCorrected;

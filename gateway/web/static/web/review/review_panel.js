@@ -126,7 +126,7 @@ export class ReviewPanel extends EventTarget {
     const verdict = new LesionVerdict(lesion, this.#study.classes, {
       judge: (kind, newLabel) => this.#draft.judge(lesion.id, kind, newLabel),
       edit: () => {
-        this.#editor.edit(lesion.id, this.#draft.verdictOf(lesion.id)?.outline ?? null);
+        this.#editor.edit(lesion.id, this.#draft.choiceOf(lesion.id)?.outline ?? null);
         this.#showPicture();
       },
       undo: () => this.#draft.correct(lesion.id, null),
@@ -220,7 +220,8 @@ export class ReviewPanel extends EventTarget {
     }
     const lesion = this.#study.lesions.find(({ id }) => this.#draft.unnamed.includes(id));
     if (lesion === undefined) return true;
-    this.#part(".saved").textContent = message("review.otherClassFirst", lesion);
+    const isShown = this.#viewer.shown.some(({ id }) => id === lesion.id);
+    this.#part(".saved").textContent = message(isShown ? "review.otherClassFirst" : "review.otherClassHidden", lesion);
     this.#verdicts.get(lesion.id).askClass();
     return false;
   }

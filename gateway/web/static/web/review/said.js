@@ -12,10 +12,13 @@ export function authorOf(by) {
   return by.startsWith("key:") ? message("said.key", { id: name }) : name;
 }
 
-// Return a verdict of a draft; null stands for none. `model` has the names of its classes.
+// Return what a draft has of a lesion; null stands for nothing. `model` has the names of its classes.
 export function verdictWords(verdict, model) {
   if (verdict === null) return message("said.nothing");
-  const words = message(`said.${verdict.verdict}`, { label: classNameOf(model, verdict.newLabel) });
+  const isUnnamed = verdict.verdict === "relabel" && verdict.newLabel === null;
+  const words = isUnnamed
+    ? message("said.unnamed")
+    : message(`said.${verdict.verdict}`, { label: classNameOf(model, verdict.newLabel) });
   return verdict.outline === null ? words : message("said.corrected", { verdict: words });
 }
 

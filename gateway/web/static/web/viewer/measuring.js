@@ -14,6 +14,7 @@ export class Measuring extends EventTarget {
   #panel;
   #viewport;
   #announce;
+  #hint;
   #list;
   #lineOfScale = null; // it is not kept
   scale = null;
@@ -24,6 +25,7 @@ export class Measuring extends EventTarget {
     super();
     const panel = part(".viewer-scale");
     this.#element = panel;
+    this.#hint = part(".viewer-hint");
     this.#viewport = viewport;
     this.#announce = announce;
     this.#panel = new ScalePanel(
@@ -75,8 +77,9 @@ export class Measuring extends EventTarget {
     return ruler;
   }
 
-  // Keep a line that is new, unless it was drawn for the scale.
+  // Keep a line that is new, unless it was drawn for the scale. Whoever drew one needs no hint.
   #measured(line) {
+    this.#hint.hidden = true;
     this.#announce(message("ruler.length", { length: this.scale.length(this.ruler.length) }));
     if (this.isScaling) this.#lineOfScale = line;
     else if (line.number === null && line !== this.#lineOfScale) this.lines.keep(line);

@@ -150,7 +150,7 @@ export class OutlineEditor extends EventTarget {
     this.#viewer.use(null, null);
   }
 
-  // The lesion that was edited is seen as it was before.
+  // End, and show a lesion that was edited as it was shown before.
   #close(key) {
     const isSeen = this.#lesion !== null && this.#viewer.study === this.#study;
     this.#leave();

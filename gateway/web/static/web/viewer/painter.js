@@ -164,12 +164,13 @@ function write(context, [x, y, width, height], { number, isRejected }, ratio) {
 }
 
 // Draw the longest diameter of a lesion, with its length beside the lesion, off the places that are taken.
-// Return the place of the length.
-export function paintDiameter(context, viewport, { box, measurements: { line } }, words, taken, ratio) {
-  paintLine(context, viewport, line, "", ratio, true);
-  const [place] = apart([besideBox(box, sizeOfWords(context, words, ratio), viewport)], taken);
+// Return the places that it takes itself: none where the lesion is out of sight.
+export function paintDiameter(context, viewport, lesion, words, taken, ratio) {
+  if (!isInSight(lesion, viewport)) return [];
+  paintLine(context, viewport, lesion.measurements.line, "", ratio, true);
+  const [place] = apart([besideBox(lesion.box, sizeOfWords(context, words, ratio), viewport)], taken);
   paintWords(context, words, middleOf(place), ratio);
-  return place;
+  return [place];
 }
 
 // Draw a line between two places of the image, [x1, y1, x2, y2], with what it measures beside it.

@@ -177,7 +177,7 @@ export class Screen extends EventTarget {
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
     if (selected?.measurements?.line && this.#tool === null) {
       const words = this.#measuring.scale.length(selected.measurements.diameter);
-      taken.push(paintDiameter(context, viewport, selected, words, taken, devicePixelRatio));
+      taken.push(...paintDiameter(context, viewport, selected, words, taken, devicePixelRatio));
     }
     if (this.#areLinesShown) {
       paintLines(context, viewport, this.#measuring.lines.all, this.#measuring.scale, taken, devicePixelRatio);
