@@ -35,9 +35,14 @@ def axe(request: pytest.FixtureRequest) -> str:
     return fetch(request.config.cache.mkdir("axe"))
 
 
-# No colour is on its way from one scheme to the other.
+# No colour is on its way from one scheme to the other. The end of one transition may begin that
+# of what inherits the colour.
 END_TRANSITIONS = """() => {
-  for (const each of document.getAnimations()) if (each instanceof CSSTransition) each.finish();
+  for (;;) {
+    const running = document.getAnimations().filter((each) => each instanceof CSSTransition);
+    if (running.length === 0) return;
+    running.forEach((each) => each.finish());
+  }
 }"""
 
 
