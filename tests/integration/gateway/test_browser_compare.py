@@ -188,6 +188,20 @@ async def test_table_has_what_is_left_after_saved_review(page: Page, ingress: Fa
     await expect(note(page)).not_to_contain_text("second.jpg")
 
 
+async def test_note_tells_of_class_that_is_not_named(page: Page, ingress: FakeIngress):
+    await examined(page, ingress)
+    await page.get_by_role("button", name="Compare").click()
+    await review(page).get_by_role("button", name="Review", exact=True).click()
+    await review(page).get_by_role("group", name="Lesion 2,").get_by_text("Other class").click()
+    await expect(table(page).last).to_contain_text("After review: 1")
+    for words in (
+        "2 of 3 lesions in first.jpg are not judged",
+        "1 lesion in first.jpg is of another class, which is not named yet",
+        "The review of first.jpg is not saved.",
+    ):
+        await expect(note(page)).to_contain_text(words)
+
+
 async def test_table_follows_review_while_it_is_made(page: Page, ingress: FakeIngress):
     await examined(page, ingress)
     await page.get_by_role("button", name="Compare").click()

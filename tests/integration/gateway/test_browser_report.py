@@ -463,6 +463,22 @@ async def test_second_press_while_report_is_made_changes_nothing(
     await expect(page.locator("#report-problem")).to_be_hidden()
 
 
+async def test_class_that_is_not_named_is_in_report(page: Page, ingress: FakeIngress):
+    await examine(page, ingress)
+    await pane(page).get_by_role("button", name="Review", exact=True).click()
+    await pane(page).get_by_role("group", name="Lesion 2,").get_by_text("Other class").click()
+    await print_selected(page)
+    await expect(rows(page).locator(".said")).to_have_text(
+        ["not judged", "not judged", "of another class, not named yet"]
+    )
+    await expect(page.locator("#report .said-count")).to_have_text(
+        "Clinician: 1 of another class, not named yet, 2 not judged"
+    )
+    await expect(review_lines(page)).to_contain_text(
+        ["This review is not saved.", "2 of 3 lesions are not judged."]
+    )
+
+
 async def test_report_is_not_printed_once_its_dialog_is_closed(
     page: Page, key: str, ingress: FakeIngress
 ):
@@ -476,6 +492,7 @@ async def test_report_is_not_printed_once_its_dialog_is_closed(
     await expect(page.locator("#report-making")).to_be_empty()
     assert await page.evaluate("window.prints") == 0
     await page.get_by_role("button", name="Report").click()
+    await expect(page.locator("#report-problem")).to_be_hidden()
     await print_report(page)
 
 

@@ -116,15 +116,17 @@ async def seen(locator: Locator) -> int:
     return count
 
 
-async def test_other_class_is_no_verdict_until_it_is_named(page: Page, ingress: FakeIngress):
+async def test_review_is_saved_once_other_class_is_named(page: Page, ingress: FakeIngress):
     await open_review(page, ingress)
     await correct(page, 2)
     await lesion(page, 2).get_by_text("Other class").click()
     choice = lesion(page, 2).get_by_label("Class of")
     await expect(choice).to_have_value("")
     await review(page).get_by_role("button", name="Accept all others").click()
-    await expect(review(page).locator(".rest")).to_have_text("1 of 3 lesions has no verdict.")
-    await expect(pane(page).locator(".headline .reviewed")).to_be_hidden()
+    await expect(review(page).locator(".rest")).to_be_hidden()
+    await expect(pane(page).locator(".headline .reviewed")).to_have_text(
+        "Reviewed, not saved: 3 lesions: carcinoma, HSIL, LSIL (1 of another class, not named yet)"
+    )
     await review(page).get_by_role("button", name="Save review").click()
     await expect(review(page).locator(".saved")).to_have_text(
         "Choose the other class of lesion 2 first."
@@ -136,10 +138,7 @@ async def test_other_class_is_no_verdict_until_it_is_named(page: Page, ingress: 
     await expect(choice).to_have_attribute("aria-invalid", "true")
     await hide_class(page, "LSIL")
     await review(page).get_by_role("button", name="Save review").click()
-    await expect(review(page).locator(".saved")).to_have_text(
-        "Choose the other class of lesion 2 first. The filter hides it."
-    )
-    await review(page).get_by_role("button", name="Show all").click()
+    await expect(choice).to_be_focused()
     await choice.select_option("carcinoma")
     await expect(choice).not_to_have_attribute("aria-invalid", "true")
     await save(page, 1)
@@ -373,6 +372,18 @@ async def test_picture_is_shown_as_before_once_outline_is_edited(page: Page, ing
         await expect(zoom).not_to_have_text(whole)
         await page.get_by_role("button", name=end, exact=True).click()
         await expect(zoom).to_have_text(whole)
+
+
+async def test_whole_image_stays_whole_with_first_verdict(page: Page, ingress: FakeIngress):
+    """A line below the headline makes the picture lower."""
+    await page.set_viewport_size({"width": 1366, "height": 768})
+    await open_review(page, ingress)
+    await lesion(page, 1).get_by_text("Reject").click()
+    await expect(pane(page).locator(".headline .reviewed")).to_be_visible()
+    await page.wait_for_timeout(400)  # longer than a move of the picture
+    whole = pane(page).get_by_role("button", name="Whole image")
+    await expect(whole).to_have_attribute("aria-pressed", "true")
+    await expect(pane(page).locator(".viewer-overview")).to_be_hidden()
 
 
 async def test_missed_lesion_is_selected_and_in_sight_once_drawn(page: Page, ingress: FakeIngress):

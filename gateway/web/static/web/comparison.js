@@ -124,10 +124,12 @@ function reviewNotes({ image: { name, result }, review }) {
   if (draft === null) return earlier === null ? [] : [message("compare.other", { name, ...whoAndWhen(earlier.review) })];
   if (!judges(draft)) return [];
   const rest = result.count - draft.judged;
+  const unnamed = draft.unnamed.length;
   return [
     earlier === null ? "" : message("compare.earlier", { name, ...whoAndWhen(earlier.review) }),
     draft.isChanged ? message("compare.unsaved", { name }) : "",
     rest > 0 ? message("compare.rest", { name, count: rest, total: result.count }) : "",
+    unnamed > 0 ? message("compare.unnamed", { name, count: unnamed }) : "",
     draft.missed === null ? message("compare.missed", { name }) : "",
   ];
 }

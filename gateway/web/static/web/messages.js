@@ -109,6 +109,12 @@ const TEXTS = {
       "{count} of {total} lesions in {name} are not judged, and count as the model found them.",
       count,
     ),
+  "compare.unnamed": (count) =>
+    ngettext(
+      "{count} lesion in {name} is of another class, which is not named yet, and counts as the model found it.",
+      "{count} lesions in {name} are of another class, which is not named yet, and count as the model found them.",
+      count,
+    ),
   "compare.missed": gettext("The review of {name} does not say whether the model missed a lesion."),
   "compare.found": (count) => (count === 1 ? "1 ({area})" : gettext("{count} (largest {area})")),
   "compare.scale": gettext("Areas are in pixels, which cannot be compared: {name} has no scale."),
@@ -119,7 +125,6 @@ const TEXTS = {
   "review.lesion": gettext("Lesion {number}, {label}"),
   "review.classFirst": gettext("Choose the class of the lesion first."),
   "review.otherClassFirst": gettext("Choose the other class of lesion {number} first."),
-  "review.otherClassHidden": gettext("Choose the other class of lesion {number} first. The filter hides it."),
   "review.class": gettext("Class of {name}"),
   "review.missed": (count) => (count === 1 ? "{label}" : "{label} ({count})"),
   "review.missedClass": gettext("Class of the missed lesion {name}"),
@@ -135,7 +140,7 @@ const TEXTS = {
   "reviewed.saved": gettext("Reviewed: {found}"),
   "reviewed.unsaved": gettext("Reviewed, not saved: {found}"),
   "reviewed.count": (count) => ngettext("{count} lesion: {classes}", "{count} lesions: {classes}", count),
-  "reviewed.part": "{found} ({unjudged})",
+  "reviewed.part": "{found} ({rest})",
 
   // What people said about an answer, in the words of the service's own report
   "said.key": gettext("API key {id}"),
@@ -285,6 +290,7 @@ const TEXTS = {
   "report.count.accept": (count) => ngettext("{count} accepted", "{count} accepted", count),
   "report.count.reject": (count) => ngettext("{count} rejected", "{count} rejected", count),
   "report.count.relabel": (count) => ngettext("{count} of another class", "{count} of another class", count),
+  "report.count.unnamed": (count) => ngettext("{count} of another class, not named yet", "{count} of another class, not named yet", count),
   "report.count.missed": (count) => ngettext("{count} missed by the model", "{count} missed by the model", count),
   "report.count.unjudged": (count) => ngettext("{count} not judged", "{count} not judged", count),
   "report.lesions": gettext("Lesions in {name}, the most severe class first, and what the clinician says of them"),

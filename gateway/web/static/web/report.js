@@ -24,6 +24,7 @@ export class Report extends EventTarget {
   #urls = [];
   #turn = 0;
   #isMaking = false;
+  #isAbandoned = false; // whether the dialog was closed while a report was made
 
   // `selected` returns the selected image; `drafts` holds the reviews.
   constructor(queue, selected, drafts) {
@@ -34,7 +35,7 @@ export class Report extends EventTarget {
     document.documentElement.style.setProperty("--page-number", pageNumber());
     element("report-print").addEventListener("click", () => this.#print());
     for (const changing of [queue, drafts]) changing.addEventListener("change", () => this.forget());
-    this.#dialog.addEventListener("close", () => this.#isMaking && this.forget());
+    this.#dialog.addEventListener("close", () => this.#abandon());
   }
 
   open() {
@@ -70,6 +71,7 @@ export class Report extends EventTarget {
     if (this.#isMaking) return;
     this.forget();
     this.#problem.hidden = true;
+    this.#isAbandoned = false;
     this.#tellMaking(true);
     try {
       await this.#make();
@@ -77,6 +79,12 @@ export class Report extends EventTarget {
       this.#tellMaking(false);
     }
     if (!this.#place.hidden) window.print();
+  }
+
+  #abandon() {
+    if (!this.#isMaking) return;
+    this.#isAbandoned = true;
+    this.forget();
   }
 
   #tellMaking(isMaking) {
@@ -99,7 +107,7 @@ export class Report extends EventTarget {
     }
     if (turn === this.#turn) return;
     this.forget(); // the pictures that were made since
-    this.#tellProblem("report.outdated");
+    if (!this.#isAbandoned) this.#tellProblem("report.outdated");
   }
 
   // What a browser says is in its own words, and maybe in another language than the page.

@@ -39,7 +39,7 @@ export function scaleWords(answer) {
 }
 
 function modelRow(detection, answer, scale, draft) {
-  const verdict = draft?.choiceOf(detection.id) ?? null;
+  const verdict = draft?.verdictOf(detection.id) ?? null;
   const row = rowOf(
     [String(detection.id + 1), classNameOf(answer.model, detection.label), percent(detection.score)],
     sizesOf(sizeOf(detection, answer.image), answer.image, scale),

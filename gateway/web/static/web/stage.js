@@ -88,10 +88,10 @@ export class Stage extends EventTarget {
     if (!matchMedia(WIDE).matches) element("stage").scrollIntoView({ block: "start" });
   }
 
-  // Bring both images into sight, with the table above them where there is room for all of that.
+  // Bring the table with the images below it into sight, or on a phone the images.
   #revealBoth() {
-    const isWide = matchMedia(WIDE).matches;
-    element(isWide ? "comparison" : "panes").scrollIntoView({ block: "start" });
+    const isPhone = matchMedia("(max-width: 40rem)").matches;
+    element(isPhone ? "panes" : "comparison").scrollIntoView({ block: "start" });
   }
 
   focus() {

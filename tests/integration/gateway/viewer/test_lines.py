@@ -165,15 +165,16 @@ PAPER = "{ maxSide: Infinity, paper: { width: 180, height: 135 } }"
 
 
 @pytest.mark.parametrize("options", ["{ maxSide: Infinity }", PAPER], ids=["screen", "paper"])
-async def test_words_of_line_cover_no_number(page: Page, options: str):
-    """The number of the first lesion is above (110, 70), where the words of the line would be."""
+async def test_lines_and_their_words_cover_no_number(page: Page, options: str):
+    """The number of the first lesion is above (110, 70), where the words of a line would be."""
     await show_scene(page)
     before = await picture(page, options)
-    await draw(page, (115, 85, 160, 110))
+    await draw(page, (115, 85, 160, 110), (90, 60, 150, 60))
     after = await picture(page, options)
     number = slice(54, 66), slice(112, 122)
     assert (after[number] == before[number]).all()
-    assert (after[90:100, 120:150] != before[90:100, 120:150]).any(), "the line"
+    for line in (slice(90, 100), slice(120, 150)), (slice(58, 62), slice(140, 150)):
+        assert (after[line] != before[line]).any()
 
 
 async def test_diameter_covers_no_number(page: Page):

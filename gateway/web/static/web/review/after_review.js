@@ -10,7 +10,7 @@ export function judges({ judged, missed, ungradable }) {
 // the reviewer's class and outline, and those that the model missed. Lesions that were not judged stay.
 // An area is in pixels; null of a lesion that was counted without a place.
 export function lesionsAfter(draft, detections) {
-  const kept = detections.map((detection) => [detection, draft.choiceOf(detection.id)]);
+  const kept = detections.map((detection) => [detection, draft.verdictOf(detection.id)]);
   const missed = lettered(draft.missed ?? []).flatMap(({ label, count, outline }) =>
     Array.from({ length: count }, () => ({ label, area: areaOf(outline) })),
   );

@@ -1,9 +1,9 @@
 import { idOf, inOrder, lettered } from "./missed.js";
 import { segmentationOfModel } from "./model_outline.js";
 
-// What a person says about one answer, from what the service has of them so far. A choice for a lesion is
-// { verdict, newLabel, outline }, of which the outline is null where the model's own holds. It is a verdict
-// once another class is named. Dispatches "change" after each change.
+// What a person says about one answer, from what the service has of them so far. A verdict is
+// { verdict, newLabel, outline }, of which the outline is null where the model's own holds, and the label of
+// another class until it is named, before which nothing is saved. Dispatches "change" after each change.
 export class Draft extends EventTarget {
   comment = "";
   ungradable = ""; // the reason, or "" where the image can be judged
@@ -14,7 +14,7 @@ export class Draft extends EventTarget {
   isDrawing = false; // whether an outline is open that is no part of this yet
   openOutline = null; // what the editor goes on from with that outline, while another image is shown
   drawnLabel = ""; // the class of the missed lesion whose outline is open
-  #choices = new Map();
+  #verdicts = new Map();
   #own; // the model's outline of each lesion, as it is sent
 
   // `view` is the service's answer on the feedback of a request, `study` that of its image.
@@ -34,31 +34,25 @@ export class Draft extends EventTarget {
     this.#changed();
   }
 
-  // Return what is chosen for a lesion so far, or null. What is no lesion has no outline; that which was
-  // corrected before is there again with another choice.
-  choiceOf(id) {
-    const choice = this.#choices.get(id) ?? null;
-    return choice?.verdict === "reject" ? { ...choice, outline: null } : choice;
-  }
-
+  // Return the verdict on a lesion, or null. What is no lesion has no outline; that which was corrected before
+  // is there again with another verdict.
   verdictOf(id) {
-    const choice = this.choiceOf(id);
-    return choice !== null && isUnnamed(choice) ? null : choice;
+    const verdict = this.#verdicts.get(id) ?? null;
+    return verdict?.verdict === "reject" ? { ...verdict, outline: null } : verdict;
   }
 
   get judged() {
-    return this.#choices.size - this.unnamed.length;
+    return this.#verdicts.size;
   }
 
   // The ids of the lesions that are of another class which is not named yet.
   get unnamed() {
-    return [...this.#choices].filter(([, choice]) => isUnnamed(choice)).map(([id]) => id);
+    return [...this.#verdicts].filter(([, verdict]) => isUnnamed(verdict)).map(([id]) => id);
   }
 
-  // Choose a verdict; "relabel" without a label is none until its class is named.
   judge(id, verdict, newLabel = null) {
-    const outline = this.#choices.get(id)?.outline ?? null;
-    this.#choices.set(id, { verdict, newLabel, outline });
+    const outline = this.#verdicts.get(id)?.outline ?? null;
+    this.#verdicts.set(id, { verdict, newLabel, outline });
     this.#changed();
   }
 
@@ -66,19 +60,19 @@ export class Draft extends EventTarget {
     return this.judged === 0 && this.missed === null && this.ungradable === "" && this.comment.trim() === "";
   }
 
-  // Accept the lesions with these ids for which nothing is chosen.
+  // Accept the lesions with these ids that have no verdict.
   acceptRest(ids) {
-    const rest = ids.filter((id) => !this.#choices.has(id));
-    for (const id of rest) this.#choices.set(id, { verdict: "accept", newLabel: null, outline: null });
+    const rest = ids.filter((id) => !this.#verdicts.has(id));
+    for (const id of rest) this.#verdicts.set(id, { verdict: "accept", newLabel: null, outline: null });
     this.#changed();
   }
 
   // Keep a corrected outline, COCO's segmentation lists; null for the model's own again. A lesion with
   // an outline is one.
   correct(id, outline) {
-    const before = this.choiceOf(id);
+    const before = this.verdictOf(id);
     const verdict = before === null || before.verdict === "reject" ? "accept" : before.verdict;
-    this.#choices.set(id, { verdict, newLabel: before?.newLabel ?? null, outline });
+    this.#verdicts.set(id, { verdict, newLabel: before?.newLabel ?? null, outline });
     this.#changed();
   }
 
@@ -115,7 +109,7 @@ export class Draft extends EventTarget {
 
   // What is drawn in the picture, in the form of the viewer's `Annotations`.
   get annotations() {
-    const verdicts = [...this.#choices.keys()].map((id) => ({ id, ...this.choiceOf(id) }));
+    const verdicts = [...this.#verdicts.keys()].map((id) => ({ id, ...this.verdictOf(id) }));
     const missed = lettered(this.missed ?? []).filter(({ letter }) => letter !== null);
     return { verdicts, missed, isSaved: !this.isChanged };
   }
@@ -125,7 +119,7 @@ export class Draft extends EventTarget {
   body(study) {
     return {
       version: this.view.version,
-      lesions: study.lesions.filter(({ id }) => this.#choices.has(id)).map((lesion) => this.#said(lesion)),
+      lesions: study.lesions.filter(({ id }) => this.#verdicts.has(id)).map((lesion) => this.#said(lesion)),
       missed: this.missed,
       ungradable: this.ungradable === "" ? null : { reason: this.ungradable },
       comment: this.comment.trim() === "" ? null : this.comment.trim(),
@@ -135,7 +129,7 @@ export class Draft extends EventTarget {
   // Say what `content` says, in the shape of the service's body; what it leaves open stays.
   #put({ lesions, missed, ungradable, comment }) {
     for (const { id, verdict, new_label: newLabel, outline } of lesions) {
-      this.#choices.set(id, { verdict, newLabel, outline: this.#isOwn(id, outline) ? null : outline });
+      this.#verdicts.set(id, { verdict, newLabel, outline: this.#isOwn(id, outline) ? null : outline });
     }
     this.missed = missed === null ? this.missed : inOrder(missed);
     this.ungradable = ungradable?.reason ?? this.ungradable;
@@ -152,12 +146,13 @@ export class Draft extends EventTarget {
   }
 
   #said(lesion) {
-    const { verdict, newLabel, outline } = this.choiceOf(lesion.id);
+    const { verdict, newLabel, outline } = this.verdictOf(lesion.id);
     const said = { id: lesion.id, label: lesion.label, verdict, new_label: newLabel };
     return verdict === "reject" ? said : { ...said, outline: outline ?? this.#own.get(lesion.id) };
   }
 }
 
-function isUnnamed({ verdict, newLabel }) {
+// Return whether a verdict is of another class that is not named yet.
+export function isUnnamed({ verdict, newLabel }) {
   return verdict === "relabel" && newLabel === null;
 }

@@ -1,5 +1,6 @@
 import { copyOf } from "../elements.js";
 import { message } from "../messages.js";
+import { isUnnamed } from "./draft.js";
 
 let rows = 0; // of this page so far: names of radio buttons are unique in it
 
@@ -28,14 +29,14 @@ export class LesionVerdict {
     this.#listen();
   }
 
-  // Show what is chosen in the draft, or null.
-  show(chosen) {
-    for (const choice of this.#choices) choice.checked = choice.value === chosen?.verdict;
+  // Show a verdict of the draft, or null.
+  show(verdict) {
+    for (const choice of this.#choices) choice.checked = choice.value === verdict?.verdict;
     const select = this.#part("select");
-    select.hidden = chosen?.verdict !== "relabel";
-    select.value = chosen?.newLabel ?? "";
-    if (chosen?.verdict !== "relabel" || chosen.newLabel !== null) select.ariaInvalid = null;
-    const isCorrected = (chosen?.outline ?? null) !== null;
+    select.hidden = verdict?.verdict !== "relabel";
+    select.value = verdict?.newLabel ?? "";
+    if (verdict === null || !isUnnamed(verdict)) select.ariaInvalid = null;
+    const isCorrected = (verdict?.outline ?? null) !== null;
     this.#part(".corrected").hidden = !isCorrected;
     this.#part(".uncorrect").hidden = !isCorrected;
   }

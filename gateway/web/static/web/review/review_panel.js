@@ -126,7 +126,7 @@ export class ReviewPanel extends EventTarget {
     const verdict = new LesionVerdict(lesion, this.#study.classes, {
       judge: (kind, newLabel) => this.#draft.judge(lesion.id, kind, newLabel),
       edit: () => {
-        this.#editor.edit(lesion.id, this.#draft.choiceOf(lesion.id)?.outline ?? null);
+        this.#editor.edit(lesion.id, this.#draft.verdictOf(lesion.id)?.outline ?? null);
         this.#showPicture();
       },
       undo: () => this.#draft.correct(lesion.id, null),
@@ -138,7 +138,7 @@ export class ReviewPanel extends EventTarget {
   }
 
   #update() {
-    for (const [id, verdict] of this.#verdicts) verdict.show(this.#draft.choiceOf(id));
+    for (const [id, verdict] of this.#verdicts) verdict.show(this.#draft.verdictOf(id));
     this.#missed.update();
     this.#part(".no-lesion").hidden = this.#verdicts.size > 0;
     this.#part(".ungradable-reason").value = this.#draft.ungradable;
@@ -153,11 +153,11 @@ export class ReviewPanel extends EventTarget {
 
   // Offer to accept the lesions that are shown and not judged: not those that the filter hides.
   #offerRest() {
-    this.#part(".accept-rest").hidden = this.#untouched.length === 0;
+    this.#part(".accept-rest").hidden = this.#unjudged.length === 0;
   }
 
-  get #untouched() {
-    return this.#viewer.shown.map(({ id }) => id).filter((id) => this.#draft.choiceOf(id) === null);
+  get #unjudged() {
+    return this.#viewer.shown.map(({ id }) => id).filter((id) => this.#draft.verdictOf(id) === null);
   }
 
   // Say how many lesions have no verdict, once some part of the image was judged.
@@ -185,7 +185,7 @@ export class ReviewPanel extends EventTarget {
   }
 
   #acceptRest() {
-    this.#draft.acceptRest(this.#untouched);
+    this.#draft.acceptRest(this.#unjudged);
     this.#part(".save").focus();
   }
 
@@ -220,8 +220,8 @@ export class ReviewPanel extends EventTarget {
     }
     const lesion = this.#study.lesions.find(({ id }) => this.#draft.unnamed.includes(id));
     if (lesion === undefined) return true;
-    const isShown = this.#viewer.shown.some(({ id }) => id === lesion.id);
-    this.#part(".saved").textContent = message(isShown ? "review.otherClassFirst" : "review.otherClassHidden", lesion);
+    if (!this.#viewer.shown.some(({ id }) => id === lesion.id)) this.#viewer.showAll();
+    this.#part(".saved").textContent = message("review.otherClassFirst", lesion);
     this.#verdicts.get(lesion.id).askClass();
     return false;
   }

@@ -5,7 +5,7 @@ import { user } from "../session.js";
 import { listOf, whoAndWhen } from "./earlier.js";
 import { authorOf, commentWords, missedWords, ungradableWords } from "./said.js";
 
-const KINDS = ["accept", "reject", "relabel", "unjudged"];
+const KINDS = ["accept", "reject", "relabel", "unnamed", "unjudged"];
 
 // Return what the report says of a review, of `reviewOf`, beside its verdicts, a paragraph for each: whose
 // it is, whether it is saved, and what is not said. The answer is that on the image.
@@ -26,7 +26,7 @@ export function reviewLines({ draft, earlier, isUnread }, { model, detections })
 // Return in one line what a draft says of the lesions with these ids, and of missed ones.
 export function summaryOf(draft, ids) {
   if (draft.ungradable !== "") return message("report.found.clinician", { verdicts: ungradableWords(draft.ungradable) });
-  const verdicts = ids.map((id) => draft.verdictOf(id)?.verdict ?? "unjudged");
+  const verdicts = ids.map((id) => (draft.unnamed.includes(id) ? "unnamed" : (draft.verdictOf(id)?.verdict ?? "unjudged")));
   const missed = (draft.missed ?? []).reduce((sum, { count }) => sum + count, 0);
   const counts = KINDS.map((kind) => [kind, verdicts.filter((verdict) => verdict === kind).length]);
   const words = [...counts, ["missed", missed]]

@@ -1,9 +1,10 @@
 import { message } from "../messages.js";
 import { countWords } from "../result.js";
+import { isUnnamed } from "./draft.js";
 import { ungradableWords } from "./said.js";
 
 // Return what a draft leaves of the lesions of an answer, in one line; "" where it says the same as the model.
-// Lesions that are not judged are counted as the model has them.
+// Lesions that are not judged, or whose other class is not named, are counted as the model has them.
 export function reviewedWords(draft, answer) {
   const verdicts = answer.detections.map(({ id, label }) => ({ label, ...draft.verdictOf(id) }));
   const isOther = verdicts.some(({ verdict }) => verdict === "reject" || verdict === "relabel");
@@ -24,6 +25,8 @@ function remaining(verdicts, missed, { model, metrics }) {
   const ordered = classes.toSorted((a, b) => order.indexOf(b.label) - order.indexOf(a.label));
   const found = countWords("reviewed.count", ordered, model);
   const unjudged = verdicts.filter(({ verdict }) => verdict === undefined).length;
-  if (unjudged === 0) return found;
-  return message("reviewed.part", { found, unjudged: message("report.count.unjudged", { count: unjudged }) });
+  const unnamed = verdicts.filter((verdict) => isUnnamed(verdict)).length;
+  const rest = [["unnamed", unnamed], ["unjudged", unjudged]].filter(([, count]) => count > 0);
+  if (rest.length === 0) return found;
+  return message("reviewed.part", { found, rest: rest.map(([kind, count]) => message(`report.count.${kind}`, { count })).join(", ") });
 }

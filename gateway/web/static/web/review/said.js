@@ -1,6 +1,7 @@
 import { classNameOf } from "../class_names.js";
 import { message } from "../messages.js";
 import { reasonsOf } from "../quality.js";
+import { isUnnamed } from "./draft.js";
 import { lettered } from "./missed.js";
 
 // What people said about an answer, in words: the same in the report, and of earlier reviews. The report
@@ -12,11 +13,10 @@ export function authorOf(by) {
   return by.startsWith("key:") ? message("said.key", { id: name }) : name;
 }
 
-// Return what a draft has of a lesion; null stands for nothing. `model` has the names of its classes.
+// Return a verdict of a draft; null stands for none. `model` has the names of its classes.
 export function verdictWords(verdict, model) {
   if (verdict === null) return message("said.nothing");
-  const isUnnamed = verdict.verdict === "relabel" && verdict.newLabel === null;
-  const words = isUnnamed
+  const words = isUnnamed(verdict)
     ? message("said.unnamed")
     : message(`said.${verdict.verdict}`, { label: classNameOf(model, verdict.newLabel) });
   return verdict.outline === null ? words : message("said.corrected", { verdict: words });

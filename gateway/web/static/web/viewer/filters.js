@@ -19,7 +19,7 @@ export class Filters {
       onChange();
     });
     part(".viewer-filter").addEventListener("click", () => this.#open(part(".viewer-filters").hidden));
-    part(".viewer-show-all").addEventListener("click", () => this.#showAll());
+    part(".viewer-show-all").addEventListener("click", () => this.showAll());
   }
 
   // Show the choices for a study; all of its lesions are shown.
@@ -59,7 +59,8 @@ export class Filters {
     this.#slider.ariaValueText = shown;
   }
 
-  #showAll() {
+  // Show all lesions again.
+  showAll() {
     this.#slider.value = this.#slider.min;
     this.#visibility.setThreshold(0);
     for (const box of this.#part(".viewer-classes").querySelectorAll("input")) {

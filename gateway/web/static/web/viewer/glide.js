@@ -19,6 +19,7 @@ export class Glide {
       return;
     }
     const { scale, x, y } = this.#viewport;
+    if (target.scale === scale && target.x === x && target.y === y) return; // else a change of the layout is undone
     const started = performance.now();
     const step = (now) => {
       const share = Math.min(1, Math.max(0, (now - started) / DURATION_MS));

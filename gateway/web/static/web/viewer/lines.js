@@ -30,15 +30,19 @@ export class Lines {
   }
 }
 
-// Draw lines with their numbers and lengths, at this scale of their image, off the places that are taken.
-// `ratio` is device pixels for a CSS pixel.
-export function paintLines(context, viewport, lines, scale, taken, ratio) {
+// Draw lines; their lengths are drawn by `paintLengths`. `ratio` is device pixels for a CSS pixel.
+export function paintLines(context, viewport, lines, ratio) {
+  for (const { ends } of lines) paintLine(context, viewport, ends, "", ratio);
+}
+
+// Write the numbers and lengths of lines beside them, at this scale of their image, off the places that are
+// taken.
+export function paintLengths(context, viewport, lines, scale, taken, ratio) {
   const seen = lines.filter(({ ends }) => isInSight(endsOf(ends, viewport), viewport));
   const words = seen.map((line) => wordsOf(line, scale));
   const placesOf = ({ ends }, index) =>
     besideLine(endsOf(ends, viewport), sizeOfWords(context, words[index], ratio), viewport);
   const places = apart(seen.map(placesOf), taken);
-  for (const { ends } of seen) paintLine(context, viewport, ends, "", ratio);
   places.forEach((place, index) => paintWords(context, words[index], middleOf(place), ratio));
 }
 

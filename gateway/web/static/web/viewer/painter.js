@@ -28,26 +28,36 @@ export function paintImage(context, viewport, levels, ground, adjustments) {
 
 // Draw lesions, the last ones first: the first are the most severe and lie on top. `ratio` is
 // device pixels for a CSS pixel, `marked` holds the ids of `selected` and `hovered` or null. While the
-// picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time. Return the places
-// of their numbers.
+// picture `isMoving`, the lines of many lesions are thin, which takes a tenth of the time.
 export function paintLesions(context, viewport, lesions, style, marked, ratio, isMoving = false) {
-  const seen = lesions.filter((lesion) => isInSight(lesion, viewport)).toReversed();
+  const ordered = inOrder(lesions, viewport, marked);
   const pointsOf = (outline) => outline?.pointsAt(viewport.scale) ?? 0;
-  const points = seen.reduce((sum, { outline, drawn }) => sum + pointsOf(outline) + pointsOf(drawn), 0);
+  const points = ordered.reduce((sum, { outline, drawn }) => sum + pointsOf(outline) + pointsOf(drawn), 0);
   const isThin = isMoving && points > MOST_POINTS;
-  const rank = ({ id }) => (id === marked.selected ? 2 : 0) + (id === marked.hovered ? 1 : 0);
-  const ordered = seen.toSorted((a, b) => rank(a) - rank(b));
   context.lineJoin = "round";
-  if (!style.isDrawn) return [];
+  if (!style.isDrawn) return;
   const isOf = (kind) => ordered.filter((lesion) => lesion[kind] !== null);
   for (const lesion of isOf("outline")) paintShape(context, viewport, lesion, style, marked, ratio, isThin);
   for (const lesion of isOf("drawn")) paintDrawn(context, viewport, lesion, marked, ratio, isThin);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.globalAlpha = 1;
-  if (style.letters !== null) return paintNumbers(context, viewport, lesions, style.letters / BADGE.size);
+}
+
+// Draw the numbers of lesions as `paintLesions` has them, over all lines. Return their places.
+export function paintNumbers(context, viewport, lesions, style, marked, ratio) {
+  if (!style.isDrawn) return [];
+  if (style.letters !== null) return paintOnPaper(context, viewport, lesions, style.letters / BADGE.size);
+  const ordered = inOrder(lesions, viewport, marked);
   const places = ordered.map((lesion) => badgeOf(lesion, viewport, ratio));
   ordered.forEach((lesion, index) => paintBadge(context, places[index], lesion, marked, ratio));
   return places;
+}
+
+// Return the lesions in sight in the order in which they are drawn: those that are marked last.
+function inOrder(lesions, viewport, { selected, hovered }) {
+  const rank = ({ id }) => (id === selected ? 2 : 0) + (id === hovered ? 1 : 0);
+  const seen = lesions.filter((lesion) => isInSight(lesion, viewport)).toReversed();
+  return seen.toSorted((a, b) => rank(a) - rank(b));
 }
 
 function paintShape(context, viewport, lesion, { style, opacity }, { selected, hovered }, ratio, isThin) {
@@ -134,7 +144,7 @@ function paintBadge(context, place, lesion, { selected, hovered }, ratio) {
 
 // Draw the numbers of lesions for paper, on white plates with a border of the class's colour. The first
 // lesions have the first choice of the place. Return the places.
-function paintNumbers(context, viewport, lesions, ratio) {
+function paintOnPaper(context, viewport, lesions, ratio) {
   const places = apart(lesions.map((lesion) => cornersOf(lesion, badgeOf(lesion, viewport, ratio), viewport)));
   lesions.forEach((lesion, index) => {
     const plate = plateOf(places[index], lesion, ratio);

@@ -1,7 +1,7 @@
 import { legendOf } from "./legend.js";
-import { Lines, paintLines } from "./lines.js";
+import { Lines, paintLengths, paintLines } from "./lines.js";
 import { message } from "./messages.js";
-import { paintImage, paintLesions, paintWords } from "./painter.js";
+import { paintImage, paintLesions, paintNumbers, paintWords } from "./painter.js";
 import { Scale } from "./scale.js";
 import { Viewport } from "./viewport.js";
 
@@ -37,9 +37,13 @@ export function pictureOf(study, shown, annotations, style, { maxSide, paper = n
   const context = canvas.getContext("2d", { alpha: false });
   paintImage(context, viewport, study.levels, "rgb(0 0 0)", null);
   const drawn = { ...style, isDrawn: true, letters: pixel === null ? null : LETTERS / pixel };
-  const numbers = paintLesions(context, viewport, lesions, drawn, { selected: null, hovered: null }, ratio);
+  const marked = { selected: null, hovered: null };
+  const lines = new Lines(study.answer).all;
   const lineRatio = pixel === null ? ratio : LETTERS / WORDS / pixel;
-  paintLines(context, viewport, new Lines(study.answer).all, new Scale(study.answer), numbers, lineRatio);
+  paintLesions(context, viewport, lesions, drawn, marked, ratio);
+  paintLines(context, viewport, lines, lineRatio);
+  const numbers = paintNumbers(context, viewport, lesions, drawn, marked, ratio);
+  paintLengths(context, viewport, lines, new Scale(study.answer), numbers, lineRatio);
   const total = study.lesions.length;
   const count = total - shown.length;
   if (count > 0) {

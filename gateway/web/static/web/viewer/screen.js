@@ -1,8 +1,8 @@
 import { Glide } from "./glide.js";
 import { lesionAt } from "./hit.js";
-import { paintLines } from "./lines.js";
+import { paintLengths, paintLines } from "./lines.js";
 import { Overview } from "./overview.js";
-import { DEFAULT_STYLE, paintDiameter, paintImage, paintLesions } from "./painter.js";
+import { DEFAULT_STYLE, paintDiameter, paintImage, paintLesions, paintNumbers } from "./painter.js";
 import { Pointer } from "./pointer.js";
 import { Surface } from "./surface.js";
 import { Viewport } from "./viewport.js";
@@ -173,15 +173,16 @@ export class Screen extends EventTarget {
     const { viewport } = this;
     const lesions = this.#drawn;
     paintImage(context, viewport, this.#study.levels, GROUND, this.#adjustments);
-    const taken = paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
+    const lines = this.#areLinesShown ? this.#measuring.lines.all : [];
+    paintLesions(context, viewport, lesions, this.style, this.#marked, devicePixelRatio, this.#rest !== 0);
+    paintLines(context, viewport, lines, devicePixelRatio);
+    const taken = paintNumbers(context, viewport, lesions, this.style, this.#marked, devicePixelRatio);
     const selected = lesions.find(({ id }) => id === this.#marked.selected);
     if (selected?.measurements?.line && this.#tool === null) {
       const words = this.#measuring.scale.length(selected.measurements.diameter);
       taken.push(...paintDiameter(context, viewport, selected, words, taken, devicePixelRatio));
     }
-    if (this.#areLinesShown) {
-      paintLines(context, viewport, this.#measuring.lines.all, this.#measuring.scale, taken, devicePixelRatio);
-    }
+    paintLengths(context, viewport, lines, this.#measuring.scale, taken, devicePixelRatio);
     this.#tool?.paint(context, devicePixelRatio);
     this.#overview.paint();
   }

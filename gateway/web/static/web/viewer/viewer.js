@@ -144,6 +144,11 @@ export class Viewer extends EventTarget {
     this.#screen.mark({ hovered: id });
   }
 
+  // Show all lesions again, whatever the filter hides.
+  showAll() {
+    this.#filters.showAll();
+  }
+
   // Move to the view that `viewOf` returns for the viewport, in the layout as it is now.
   glide(viewOf) {
     this.#screen.glideTo(viewOf);
