@@ -435,31 +435,37 @@ async def test_report_says_where_reviews_cannot_be_read(page: Page, ingress: Fak
 
 # Pictures are made once the test says so.
 HOLD_PICTURES = """() => {
+  window.pictures = 0;
   const gate = new Promise((resolve) => { window.goOn = resolve; });
   const { toBlob } = HTMLCanvasElement.prototype;
   HTMLCanvasElement.prototype.toBlob = async function (...given) {
+    window.pictures += 1;
     await gate;
     toBlob.apply(this, given);
   };
 }"""
 
 
-async def test_second_press_while_report_is_made_changes_nothing(
-    page: Page, key: str, ingress: FakeIngress
-):
+async def begin_report(page: Page, key: str) -> None:
+    """Press Print, and hold the pictures of the report."""
     await send(page, key, a=FIRST)
     await expect(pane(page).locator(".viewer-picture")).to_be_visible()
     await page.evaluate(HOLD_PICTURES)
     await open_report(page)
-    button = page.get_by_role("button", name="Print, or save as PDF")
-    await button.click()
+    await page.get_by_role("button", name="Print, or save as PDF").click()
+
+
+async def test_second_press_while_report_is_made_changes_nothing(
+    page: Page, key: str, ingress: FakeIngress
+):
+    await begin_report(page, key)
     making = page.locator("#report-making")
     await expect(making).to_have_text("The report is being made …")
-    await button.click()
+    await page.get_by_role("button", name="Print, or save as PDF").click()
     await page.evaluate("() => window.goOn()")
     await expect(making).to_be_empty()
     await expect(page.locator("#report-problem")).to_be_hidden()
-    assert await page.evaluate("window.prints") == 1
+    assert await page.evaluate("[window.prints, window.pictures]") == [1, 1]
     await expect(page.locator("#report-problem")).to_be_hidden()
 
 
@@ -482,11 +488,7 @@ async def test_class_that_is_not_named_is_in_report(page: Page, ingress: FakeIng
 async def test_report_is_not_printed_once_its_dialog_is_closed(
     page: Page, key: str, ingress: FakeIngress
 ):
-    await send(page, key, a=FIRST)
-    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
-    await page.evaluate(HOLD_PICTURES)
-    await open_report(page)
-    await page.get_by_role("button", name="Print, or save as PDF").click()
+    await begin_report(page, key)
     await page.keyboard.press("Escape")
     await page.evaluate("() => window.goOn()")
     await expect(page.locator("#report-making")).to_be_empty()
@@ -511,11 +513,7 @@ async def test_report_is_forgotten_as_a_review_changes(page: Page, ingress: Fake
 async def test_report_of_images_that_change_meanwhile_is_not_printed(
     page: Page, key: str, ingress: FakeIngress
 ):
-    await send(page, key, a=FIRST)
-    await expect(pane(page).locator(".viewer-picture")).to_be_visible()
-    await page.evaluate(HOLD_PICTURES)
-    await open_report(page)
-    await page.get_by_role("button", name="Print, or save as PDF").click()
+    await begin_report(page, key)
     await choose(page, b=SECOND)
     await page.evaluate("() => window.goOn()")
     await expect(page.locator("#report-problem")).to_have_text(

@@ -125,8 +125,8 @@ export class Report extends EventTarget {
     this.#problem.hidden = false;
   }
 
-  // Return a table for each image, as long as it is this turn. Most browsers repeat its head on each page; Safari does not, so there
-  // the first page of each image has it.
+  // Return a table for each image, as long as it is this turn. Most browsers repeat its head on each page;
+  // Safari does not, so there the first page of each image has it.
   async #sheetsOf(images, turn) {
     const sheets = [];
     for (const image of images) {

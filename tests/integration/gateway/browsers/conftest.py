@@ -26,7 +26,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 class PolicyReports:
-    """Collect what browsers report that a content security policy stopped."""
+    """Collect the reports of browsers on what a content security policy stopped."""
 
     def __init__(self) -> None:
         self.reports: list[Any] = []

@@ -2,6 +2,7 @@ import { text } from "../elements.js";
 import { clock } from "../files.js";
 import { message } from "../messages.js";
 import { user } from "../session.js";
+import { isUnnamed } from "./draft.js";
 import { listOf, whoAndWhen } from "./earlier.js";
 import { authorOf, commentWords, missedWords, ungradableWords } from "./said.js";
 
@@ -26,13 +27,18 @@ export function reviewLines({ draft, earlier, isUnread }, { model, detections })
 // Return in one line what a draft says of the lesions with these ids, and of missed ones.
 export function summaryOf(draft, ids) {
   if (draft.ungradable !== "") return message("report.found.clinician", { verdicts: ungradableWords(draft.ungradable) });
-  const verdicts = ids.map((id) => (draft.unnamed.includes(id) ? "unnamed" : (draft.verdictOf(id)?.verdict ?? "unjudged")));
+  const verdicts = ids.map((id) => kindOf(draft.verdictOf(id)));
   const missed = (draft.missed ?? []).reduce((sum, { count }) => sum + count, 0);
   const counts = KINDS.map((kind) => [kind, verdicts.filter((verdict) => verdict === kind).length]);
   const words = [...counts, ["missed", missed]]
     .filter(([, count]) => count > 0)
     .map(([kind, count]) => message(`report.count.${kind}`, { count }));
   return words.length === 0 ? "" : message("report.found.clinician", { verdicts: words.join(", ") });
+}
+
+function kindOf(verdict) {
+  if (verdict === null) return "unjudged";
+  return isUnnamed(verdict) ? "unnamed" : verdict.verdict;
 }
 
 // Return what an earlier review says of an answer with other lesions.
