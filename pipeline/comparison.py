@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pipeline.lesion_boxes import boxes_of, ious
 from pipeline.schema import Label, Schema
 from pipeline.schemas import Detection, Prediction
 
@@ -123,14 +124,14 @@ def _match(
     first: Sequence[Detection], second: Sequence[Detection], *, same_class: bool
 ) -> tuple[list[_Pair], list[Detection], list[Detection]]:
     """Return the pairs, and the lesions of the first and of the second model without a match."""
-    ious = _ious(_boxes(first), _boxes(second))
+    found = ious(boxes_of(first), boxes_of(second))
     if same_class:
-        ious *= _labels(first)[:, None] == _labels(second)
+        found *= _labels(first)[:, None] == _labels(second)
     pairs: list[_Pair] = []
     lone: list[Detection] = []
     free = np.ones(len(first), np.bool_)
     for column, lesion in enumerate(second):  # by falling score
-        overlaps = np.where(free, ious[:, column], 0.0)
+        overlaps = np.where(free, found[:, column], 0.0)
         row = int(overlaps.argmax()) if len(first) else 0
         if len(first) and overlaps[row] >= MIN_IOU:
             free[row] = False
@@ -140,28 +141,8 @@ def _match(
     return pairs, [lesion for lesion, is_free in zip(first, free, strict=True) if is_free], lone
 
 
-def _boxes(lesions: Sequence[Detection]) -> NDArray[np.float64]:
-    """Return the boxes, (N, 4) XYXY."""
-    return np.array([lesion.box for lesion in lesions], np.float64).reshape(-1, 4)
-
-
 def _labels(lesions: Sequence[Detection]) -> NDArray[np.str_]:
     return np.array([lesion.label for lesion in lesions], np.str_)
-
-
-def _ious(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersections over unions of boxes, (N, M); 0 for an empty box."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    union = _areas(first)[:, None] + _areas(second)[None, :] - shared
-    ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return ious
-
-
-def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    areas: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return areas
 
 
 def _pair(first: Detection, second: Detection, iou: float) -> LesionPair:

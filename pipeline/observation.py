@@ -5,8 +5,12 @@ A bundle's profile holds their distributions over the images that the model was 
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.lesion_boxes import Boxes, boxes_of, ious
 from pipeline.rounding import significant
-from pipeline.schemas import ImageInfo, Prediction
+from pipeline.schemas import Detection, ImageInfo, Prediction
 
 # The statistics of one image by group, and by name in the group.
 Observation = Mapping[str, Mapping[str, float]]
@@ -24,9 +28,13 @@ def observe(prediction: Prediction) -> Observation:
     input: `megapixels`, and `aspect`: width by height.
     quality: those of `ImageStatistics`; none in an answer without them.
     detections: `count`.
-    scores: `highest` and `mean`.
+    scores: `highest`, `lowest` and `mean`.
     classes: the number of lesions of each class, by its label.
-    areas: `largest` and `sum` of the boxes, as shares of the image.
+    areas: of the boxes as shares of the image, `largest`, `smallest`, `mean` and `sum`;
+    `elongation`, the mean of a box's longer side by its shorter one; `box_fill`, the mean of the
+    mask's share of its box, where the model predicts masks; `centre_x` and `centre_y`, the mean of
+    the boxes' centres as shares of width and height; `edge_share` of the lesions whose box reaches
+    an edge of the image; `overlap`, the highest IoU of two boxes, 0 for one lesion.
     embedding: `distance`, from the validation images; none where the answer does not have it.
 
     Every value has six significant digits, as the values of a profile have.
@@ -46,7 +54,7 @@ def _measured(prediction: Prediction) -> Observation:
         "detections": {"count": len(prediction.detections)},
         "scores": _scores(prediction.metrics.scores),
         "classes": prediction.metrics.class_distribution,
-        "areas": _areas(prediction.metrics.box_areas, prediction.image),
+        "areas": _areas(prediction.detections, prediction.image),
         "embedding": _embedding(prediction.embedding_distance),
     }
 
@@ -63,9 +71,43 @@ def _embedding(distance: float | None) -> Mapping[str, float]:
 
 
 def _scores(scores: Sequence[float]) -> Mapping[str, float]:
-    return {"highest": max(scores), "mean": sum(scores) / len(scores)} if scores else {}
+    if not scores:
+        return {}
+    return {"highest": max(scores), "lowest": min(scores), "mean": sum(scores) / len(scores)}
 
 
-def _areas(areas: Sequence[float], image: ImageInfo) -> Mapping[str, float]:
-    pixels = image.width * image.height
-    return {"largest": max(areas) / pixels, "sum": sum(areas) / pixels} if areas else {}
+def _areas(lesions: Sequence[Detection], image: ImageInfo) -> Mapping[str, float]:
+    if not lesions:
+        return {}
+    boxes = boxes_of(lesions)
+    shares = np.array([lesion.box_area for lesion in lesions]) / (image.width * image.height)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)  # at least a pixel
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / (image.width, image.height)
+    measured = {
+        "largest": shares.max(),
+        "smallest": shares.min(),
+        "mean": shares.mean(),
+        "sum": shares.sum(),
+        "elongation": (sides.max(axis=1) / sides.min(axis=1)).mean(),
+        "centre_x": centres[:, 0].mean(),
+        "centre_y": centres[:, 1].mean(),
+        "edge_share": _reach_edge(boxes, image).mean(),
+        "overlap": np.triu(ious(boxes, boxes), k=1).max(),
+    }
+    return {name: float(value) for name, value in measured.items()} | _fill(lesions)
+
+
+def _reach_edge(boxes: Boxes, image: ImageInfo) -> NDArray[np.bool_]:
+    """Return whether each box comes within a pixel of an edge, shape (N,)."""
+    far = boxes[:, 2:] >= (image.width - 1, image.height - 1)
+    reach: NDArray[np.bool_] = ((boxes[:, :2] <= 1) | far).any(axis=1)
+    return reach
+
+
+def _fill(lesions: Sequence[Detection]) -> Mapping[str, float]:
+    shares = [
+        lesion.mask_area / max(lesion.box_area, 1.0)
+        for lesion in lesions
+        if lesion.mask_area is not None
+    ]
+    return {"box_fill": sum(shares) / len(shares)} if shares else {}

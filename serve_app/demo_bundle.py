@@ -5,7 +5,7 @@ from pipeline.errors import BundleError
 
 # The digest of weights/demo, written here too, so that another bundle in its folder is not taken
 # for it.
-DEMO_SHA256 = "e5d975005c7c7bb7f691195bbed14da6ca9afd882086c9a94c535a968ad4f9c9"
+DEMO_SHA256 = "7414113c56531ec26226a48ffc72a60f9e15bed8dddd164c7d3564a45df86903"
 
 
 def require_demo(manifest: Manifest, folder: Path) -> None:

@@ -12,9 +12,9 @@ from pipeline.bundle.golden import (
     SCORE_TOLERANCE,
     Agreement,
     agreement_of,
-    box_iou,
     parts_that_differ,
 )
+from pipeline.lesion_boxes import box_iou
 from pipeline.schema import Schema
 from pipeline.schemas import Detection, Prediction
 

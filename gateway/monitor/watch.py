@@ -32,8 +32,8 @@ _ENDED_FOR = timedelta(days=1)
 
 # Of alpha, the part that is left for validation images that are by chance unlike all others.
 _FOR_THE_REFERENCE = 0.1
-# More statistics than a profile has; each has its share of that part.
-_MOST_STATISTICS = 50
+# Each statistic of a profile has its share of that part, as if there were at least so many.
+_LEAST_STATISTICS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,9 @@ class Watch:
     """
 
     def __init__(self, profile: Profile | None, alpha: float) -> None:
-        chance = alpha * _FOR_THE_REFERENCE / _MOST_STATISTICS
         per_image = {} if profile is None else profile.per_image
+        count = sum(len(statistics) for statistics in per_image.values())
+        chance = alpha * _FOR_THE_REFERENCE / max(count, _LEAST_STATISTICS)
         self._validation = {
             group: {
                 name: ValidationReference.of(distribution, chance)

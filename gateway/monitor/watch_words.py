@@ -10,7 +10,7 @@ GROUP_NAMES: Mapping[str, str] = {
     "detections": "Lesions in an image",
     "scores": "Scores",
     "classes": "Classes of lesions",
-    "areas": "Sizes of lesions",
+    "areas": "Sizes and places of lesions",
     "embedding": "Familiarity to the model",
 }
 REFERENCE_NAMES: Mapping[str, str] = {
@@ -37,9 +37,21 @@ _WORDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("input", "aspect"): ("Images are wider for their height", "Images are narrower"),
     ("detections", "count"): ("More lesions are found", "Fewer lesions are found"),
     ("scores", "highest"): ("The highest scores are higher", "The highest scores are lower"),
+    ("scores", "lowest"): ("The lowest scores are higher", "The lowest scores are lower"),
     ("scores", "mean"): ("Scores are higher", "Scores are lower"),
     ("areas", "largest"): ("The largest lesions are larger", "The largest lesions are smaller"),
+    ("areas", "smallest"): ("The smallest lesions are larger", "The smallest lesions are smaller"),
+    ("areas", "mean"): ("Lesions are larger", "Lesions are smaller"),
     ("areas", "sum"): ("Lesions cover more of an image", "Lesions cover less of an image"),
+    ("areas", "elongation"): ("Lesions are longer for their width", "Lesions are rounder"),
+    ("areas", "box_fill"): ("Lesions fill more of their boxes", "Lesions fill less of their boxes"),
+    ("areas", "centre_x"): ("Lesions lie further right", "Lesions lie further left"),
+    ("areas", "centre_y"): ("Lesions lie further down", "Lesions lie further up"),
+    ("areas", "edge_share"): (
+        "More lesions reach an edge of the image",
+        "Fewer lesions reach an edge of the image",
+    ),
+    ("areas", "overlap"): ("Lesions overlap more", "Lesions overlap less"),
     ("embedding", "distance"): (
         "Images are less familiar to the model",
         "Images are more familiar to the model",

@@ -6,7 +6,7 @@ ANSWER: dict[str, Any] = {
     "request_id": "0b0a7a4e-5a0e-4c0e-9a52-1f0c6a3f6a52",
     "model": {
         "name": "demo",
-        "version": "1.5.0",
+        "version": "1.6.0",
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "bundle_sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
         "engine": "openvino",

@@ -10,6 +10,7 @@ from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import BundleError
+from pipeline.lesion_boxes import box_iou
 from pipeline.schemas import Detection, Mask, RleMask
 
 if TYPE_CHECKING:
@@ -201,16 +202,6 @@ def _overlap(a: Mask, b: Mask) -> tuple[int, int]:
         int(coco.area(coco.merge(pair, intersect=intersect))) for intersect in (True, False)
     )
     return intersection, union
-
-
-def box_iou(a: Detection, b: Detection) -> float:
-    """Return the intersection over union of the boxes."""
-    return float(coco.iou([_xywh(a)], [_xywh(b)], [0])[0][0])
-
-
-def _xywh(detection: Detection) -> list[float]:
-    x1, y1, x2, y2 = detection.box
-    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def _describe(detection: Detection) -> str:

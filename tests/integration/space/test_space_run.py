@@ -110,7 +110,7 @@ def test_page_answers_example_in_frame_of_hub(space: Space, tmp_path: Path):
         page.goto(f"https://{HUB}/spaces/lab/demo")
         frame = page.frame_locator("iframe")
         expect(frame.get_by_role("note")).to_contain_text("not for clinical use")
-        expect(frame.locator("#service")).to_have_text("Ready: demo 1.5.0", timeout=30_000)
+        expect(frame.locator("#service")).to_have_text("Ready: demo 1.6.0", timeout=30_000)
         frame.get_by_role("button", name="synthetic image 1").click()
         expect(frame.locator(".count").first).to_contain_text("lesion", timeout=60_000)
         expect(frame.locator(".view canvas").first).to_be_visible()

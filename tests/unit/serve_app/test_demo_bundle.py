@@ -19,5 +19,5 @@ def test_bundle_called_demo_is_not_taken_for_it():
     other = DEMO.model_copy(update={"files": {"model.pth": "0" * 64}}).sealed()
     with pytest.raises(BundleError) as raised:
         require_demo(other, Path("weights/demo"))
-    assert str(raised.value).startswith("weights/demo holds demo 1.5.0, and a public demo serves")
+    assert str(raised.value).startswith("weights/demo holds demo 1.6.0, and a public demo serves")
     assert "docs/deploy.md" in str(raised.value)

@@ -79,6 +79,23 @@ def test_model_without_profile_is_compared_with_earlier_images():
     assert {alarm.reference for alarm in watched(watch, images)} == {"earlier"}
 
 
+def with_more(rng: np.random.Generator) -> Values:
+    """An image whose statistics are those of a later version."""
+    values = healthy(rng)
+    values["quality"]["sharpness"] = float(rng.normal(0.02, 0.001))
+    return values
+
+
+def test_running_watch_goes_on_where_images_have_more_statistics():
+    profile = profile_of([with_more(np.random.default_rng(n)) for n in range(1000)])
+    watch = Watch(profile, ALPHA)
+    assert watched(watch, list(stream(300, healthy, seed=10))) == []
+    resumed = Watch.from_json(json.loads(json.dumps(watch.to_json())), profile, ALPHA)
+    assert watched(resumed, list(stream(600, with_more, seed=11, first=300))) == []
+    assert resumed.to_json()["groups"]["quality"]["names"] == ["dark_share", "luma_mean"]
+    assert watched(resumed, list(stream(400, darker, seed=12, first=2000))) != []
+
+
 def test_alarm_is_raised_once_until_it_is_acknowledged():
     watch = Watch(validated(), ALPHA)
     images = list(stream(400, darker, seed=7))

@@ -7,7 +7,8 @@ from gateway.monitor.watch import GROUPS
 from gateway.monitor.watch_cards import Range
 from gateway.monitor.watch_group import REFERENCES
 from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, sentence, what_changed
-from pipeline.schemas import ImageStatistics
+from pipeline.observation import observe
+from tests.unit.pipeline.bundle.test_profile import answer
 
 SINCE = datetime(2026, 11, 12, 9, 40, tzinfo=UTC)
 
@@ -42,11 +43,23 @@ def test_statistic_of_a_later_version_is_named():
     assert what_changed(alarm(statistic="moire")) == "moire is lower"
 
 
-@pytest.mark.parametrize("statistic", list(ImageStatistics.model_fields))
-def test_each_statistic_of_quality_has_words(statistic):
+OBSERVED = [
+    (group, statistic)
+    for group, statistics in observe(answer(0.9)).items()
+    for statistic in statistics
+    if group != "classes"
+]
+
+
+@pytest.mark.parametrize(("group", "statistic"), OBSERVED)
+def test_each_statistic_has_words(group, statistic):
     for is_higher in (True, False):
-        words = what_changed(alarm(statistic=statistic, is_higher=is_higher))
-        assert statistic not in words
+        words = what_changed(alarm(group=group, statistic=statistic, is_higher=is_higher))
+        assert words != f"{statistic} is {'higher' if is_higher else 'lower'}"
+
+
+def test_observation_has_each_group_but_the_embedding():
+    assert {group for group, _ in OBSERVED} | {"classes", "embedding"} == set(GROUPS)
 
 
 def test_each_group_and_reference_has_a_name():
