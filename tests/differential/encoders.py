@@ -200,10 +200,10 @@ def _tiffs_of_tiffcp(folder: Path) -> Iterator[Case]:
         truth = ~truth if photometric == "miniswhite" else truth
         if photometric == "miniswhite" and dtype is np.uint16:
             truth = (~wide >> 8).astype(np.uint8).repeat(3, 2)
-        for compression, shape, fill in itertools.product(
+        shapes = ("-s -r 16", "-s -r 1", "-s -r 1000", "-t -w 16 -l 32")
+        for compression, (shape, fill) in itertools.product(
             ("none", "lzw", "lzw:2", "zip", "zip:2", "packbits"),
-            ("-s -r 16", "-s -r 1", "-s -r 1000", "-t -w 16 -l 32"),
-            ("msb2lsb", "lsb2msb"),
+            (*((shape, "msb2lsb") for shape in shapes), ("-s -r 16", "lsb2msb")),
         ):
             command = f"tiffcp -c {compression} {shape} -f {fill} {'-B' if order == '>' else '-L'}"
             run(*command.split(), source_file, out)

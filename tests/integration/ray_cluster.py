@@ -219,8 +219,9 @@ def ray_cluster(num_cpus: int = 8) -> Iterator[RayCluster]:
         assert process.poll() is None, (folder / "head.log").read_text()
         yield cluster
     finally:
+        # At once: asked to end, a head gives its replicas half a minute.
         children = psutil.Process(process.pid).children(recursive=True)
-        process.terminate()
+        process.kill()
         process.wait(60)
         for child in children:
             with suppress(psutil.NoSuchProcess):

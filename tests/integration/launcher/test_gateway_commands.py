@@ -32,33 +32,36 @@ def key_states(commands: GatewayCommands) -> list[str]:
 def test_issued_keys_are_revoked(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.revoke_issued_keys()  # none was issued
-        commands.migrate()
-        commands.issue_probe_key()
-        commands.issue_key("local")
-        commands.revoke_issued_keys()
-        assert key_states(commands) == ["revoked", "revoked"]
+        with commands.in_one_process():
+            commands.revoke_issued_keys()  # none was issued
+            commands.migrate()
+            commands.issue_probe_key()
+            commands.issue_key("local")
+            commands.revoke_issued_keys()
+            assert key_states(commands) == ["revoked", "revoked"]
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_gateway_accepts_settings_of_probe(tmp_path, tls):
     with open_workspace(tmp_path, tls=tls, say=print) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.migrate()
-        key = commands.issue_probe_key()
+        with commands.in_one_process():
+            commands.migrate()
+            key = commands.issue_probe_key()
+            assert "\tprobe\tmonitoring\tprobe" in commands.run("list_keys")
         url = f"{workspace.scheme}://127.0.0.1:8080"
         variables = workspace.gateway_environment(url) | workspace.probe_settings(key, 8080)
         probe = Environment.read(variables).probe
         assert (probe.url, probe.key, probe.ca) == (url, key, workspace.ca)
-        assert "\tprobe\tmonitoring\tprobe" in commands.run("list_keys")
 
 
 def test_keys_of_killed_start_are_revoked_by_next_start(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.migrate()
-        commands.issue_probe_key()
-        commands.issue_key("local")
+        with commands.in_one_process():
+            commands.migrate()
+            commands.issue_probe_key()
+            commands.issue_key("local")
         note = (tmp_path / "lesionserve.lock").read_text().splitlines()[1]
         workspace.logs.rename(tmp_path / "logs" / "earlier")  # both starts may be in one second
     lock = FolderLock.take(tmp_path)
@@ -66,8 +69,9 @@ def test_keys_of_killed_start_are_revoked_by_next_start(tmp_path):
     os.close(lock.descriptor)  # as the system does it when a process is killed
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
-        commands.revoke_former_keys()
-        assert key_states(commands) == ["revoked", "revoked"]
+        with commands.in_one_process():
+            commands.revoke_former_keys()
+            assert key_states(commands) == ["revoked", "revoked"]
 
 
 def test_commands_share_process_until_one_fails(tmp_path):
