@@ -31,7 +31,10 @@ messages: $(READY)
 		$(addprefix --locale ,$(LANGUAGES))
 	cd gateway && $(DJANGO) compilemessages $(addprefix --locale ,$(LANGUAGES))
 
-# Two processes. The tests of a file stay together, since they share what their fixtures start.
+# Two processes. The tests of a file stay together, since they share what their fixtures start. PyTorch has one
+# thread in each: more would wait for one another. Python keeps what it compiles, which hundreds of processes import.
+test: export OMP_NUM_THREADS := 1
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

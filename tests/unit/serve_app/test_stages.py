@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.engines.torch_engines import open_engine
 from pipeline.errors import (
     BrokenImage,
     BundleError,
@@ -36,6 +37,7 @@ from tests.fakes import (
     open_unreproducible_bundle,
     png,
 )
+from tests.models import write_model
 from tests.unit.serve_app.recording import RecordingMetrics
 
 QUEUE = {"max_ongoing_requests": 8, "max_queued_requests": 8}
@@ -142,9 +144,16 @@ def test_predictor_does_not_start_if_golden_cases_differ():
         Predictor(app_args(), open_unreproducible_bundle)
 
 
-def test_model_runs_with_configured_threads():
-    predictor = Predictor(app_args(), open_fake_bundle)
-    assert predictor._pool.submit(torch.get_num_threads).result() == 2
+def test_model_runs_with_configured_threads(tmp_path):
+    config, weights = write_model(tmp_path)
+
+    class TorchBundle(FakeBundle):
+        def load_engine(self, engine="auto", device="auto", precision="float32", threads=None):
+            return open_engine(config, weights, "portable", "cpu", precision, threads)
+
+    model = {"bundle": "nowhere", "threads": 3, "max_batch_size": 4}
+    predictor = Predictor(app_args(model=model), lambda path: TorchBundle(path, MANIFEST))
+    assert predictor._pool.submit(torch.get_num_threads).result() == 3
 
 
 async def test_predictor_returns_manifest(predictor):
