@@ -6,9 +6,8 @@ A bundle's profile holds their distributions over the images that the model was 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.lesion_boxes import Boxes, boxes_of, ious
+from pipeline.lesion_boxes import boxes_of, ious
 from pipeline.rounding import significant
 from pipeline.schemas import Detection, ImageInfo, Prediction
 
@@ -91,17 +90,16 @@ def _areas(lesions: Sequence[Detection], image: ImageInfo) -> Mapping[str, float
         "elongation": (sides.max(axis=1) / sides.min(axis=1)).mean(),
         "centre_x": centres[:, 0].mean(),
         "centre_y": centres[:, 1].mean(),
-        "edge_share": _reach_edge(boxes, image).mean(),
+        "edge_share": sum(_reaches_edge(lesion, image) for lesion in lesions) / len(lesions),
         "overlap": np.triu(ious(boxes, boxes), k=1).max(),
     }
-    return {name: float(value) for name, value in measured.items()} | _fill(lesions)
+    return {**{name: float(value) for name, value in measured.items()}, **_fill(lesions)}
 
 
-def _reach_edge(boxes: Boxes, image: ImageInfo) -> NDArray[np.bool_]:
-    """Return whether each box comes within a pixel of an edge, shape (N,)."""
-    far = boxes[:, 2:] >= (image.width - 1, image.height - 1)
-    reach: NDArray[np.bool_] = ((boxes[:, :2] <= 1) | far).any(axis=1)
-    return reach
+def _reaches_edge(lesion: Detection, image: ImageInfo) -> bool:
+    """Return whether the box comes within a pixel of an edge of the image."""
+    left, top, right, bottom = lesion.box
+    return min(left, top) <= 1 or right >= image.width - 1 or bottom >= image.height - 1
 
 
 def _fill(lesions: Sequence[Detection]) -> Mapping[str, float]:
