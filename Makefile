@@ -32,7 +32,7 @@ messages: $(READY)
 	cd gateway && $(DJANGO) compilemessages $(addprefix --locale ,$(LANGUAGES))
 
 # Two processes. The tests of a file stay together, since they share what their fixtures start. PyTorch has one
-# thread in each: more would wait for one another. Python keeps what it compiles, which hundreds of processes import.
+# thread in each: more would wait for one another. Python keeps its bytecode, or hundreds of processes would compile anew.
 test: export OMP_NUM_THREADS := 1
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)

@@ -124,18 +124,18 @@ def _match(
     first: Sequence[Detection], second: Sequence[Detection], *, same_class: bool
 ) -> tuple[list[_Pair], list[Detection], list[Detection]]:
     """Return the pairs, and the lesions of the first and of the second model without a match."""
-    found = ious(boxes_of(first), boxes_of(second))
+    overlaps = ious(boxes_of(first), boxes_of(second))
     if same_class:
-        found *= _labels(first)[:, None] == _labels(second)
+        overlaps *= _labels(first)[:, None] == _labels(second)
     pairs: list[_Pair] = []
     lone: list[Detection] = []
     free = np.ones(len(first), np.bool_)
     for column, lesion in enumerate(second):  # by falling score
-        overlaps = np.where(free, found[:, column], 0.0)
-        row = int(overlaps.argmax()) if len(first) else 0
-        if len(first) and overlaps[row] >= MIN_IOU:
+        of_lesion = np.where(free, overlaps[:, column], 0.0)
+        row = int(of_lesion.argmax()) if len(first) else 0
+        if len(first) and of_lesion[row] >= MIN_IOU:
             free[row] = False
-            pairs.append((first[row], lesion, float(overlaps[row])))
+            pairs.append((first[row], lesion, float(of_lesion[row])))
         else:
             lone.append(lesion)
     return pairs, [lesion for lesion, is_free in zip(first, free, strict=True) if is_free], lone

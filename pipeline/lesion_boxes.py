@@ -21,10 +21,9 @@ def ious(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
     union = _areas(first)[:, None] + _areas(second)[None, :] - shared
-    found: NDArray[np.float64] = np.divide(
-        shared, union, out=np.zeros_like(shared), where=union > 0
-    )
-    return found
+    overlaps = np.zeros_like(shared)
+    np.divide(shared, union, out=overlaps, where=union > 0)
+    return overlaps
 
 
 def box_iou(first: Detection, second: Detection) -> float:

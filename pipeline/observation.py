@@ -17,6 +17,10 @@ Observation = Mapping[str, Mapping[str, float]]
 # The groups that say what the model made of the image.
 _OF_MODEL = ("detections", "scores", "classes", "areas", "embedding")
 
+# Of a side of the image, the part within which a box reaches its edge: a model sees 4,000 pixels as
+# 800, and its boxes end between them.
+_EDGE = 0.005
+
 
 def observe(prediction: Prediction) -> Observation:
     """Return the statistics of an image from its answer, which needs no options.
@@ -32,8 +36,9 @@ def observe(prediction: Prediction) -> Observation:
     areas: of the boxes as shares of the image, `largest`, `smallest`, `mean` and `sum`;
     `elongation`, the mean of a box's longer side by its shorter one; `box_fill`, the mean of the
     mask's share of its box, where the model predicts masks; `centre_x` and `centre_y`, the mean of
-    the boxes' centres as shares of width and height; `edge_share` of the lesions whose box reaches
-    an edge of the image; `overlap`, the highest IoU of two boxes, 0 for one lesion.
+    the boxes' centres as shares of width and height; `edge_share` of the lesions whose box is
+    within 0.5 % of the image's width or height of an edge; `overlap`, the highest IoU of two boxes,
+    0 for one lesion. Sides and areas of boxes count as one pixel at least.
     embedding: `distance`, from the validation images; none where the answer does not have it.
 
     Every value has six significant digits, as the values of a profile have.
@@ -97,14 +102,20 @@ def _areas(lesions: Sequence[Detection], image: ImageInfo) -> Mapping[str, float
 
 
 def _reaches_edge(lesion: Detection, image: ImageInfo) -> bool:
-    """Return whether the box comes within a pixel of an edge of the image."""
+    """Return whether the box reaches an edge of the image, as nearly as the model places it."""
     left, top, right, bottom = lesion.box
-    return min(left, top) <= 1 or right >= image.width - 1 or bottom >= image.height - 1
+    across, down = _EDGE * image.width, _EDGE * image.height
+    return (
+        left <= across
+        or top <= down
+        or right >= image.width - across
+        or bottom >= image.height - down
+    )
 
 
 def _fill(lesions: Sequence[Detection]) -> Mapping[str, float]:
     shares = [
-        lesion.mask_area / max(lesion.box_area, 1.0)
+        min(lesion.mask_area / max(lesion.box_area, 1.0), 1.0)
         for lesion in lesions
         if lesion.mask_area is not None
     ]

@@ -32,8 +32,8 @@ _ENDED_FOR = timedelta(days=1)
 
 # Of alpha, the part that is left for validation images that are by chance unlike all others.
 _FOR_THE_REFERENCE = 0.1
-# Each statistic of a profile has its share of that part, as if there were at least so many.
-_LEAST_STATISTICS = 50
+# Each statistic of a profile has an equal share of that part; there are at least so many shares.
+_FEWEST_STATISTICS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Watch:
     def __init__(self, profile: Profile | None, alpha: float) -> None:
         per_image = {} if profile is None else profile.per_image
         count = sum(len(statistics) for statistics in per_image.values())
-        chance = alpha * _FOR_THE_REFERENCE / max(count, _LEAST_STATISTICS)
+        chance = alpha * _FOR_THE_REFERENCE / max(count, _FEWEST_STATISTICS)
         self._validation = {
             group: {
                 name: ValidationReference.of(distribution, chance)

@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.monitor.level import Level
 from gateway.monitor.models import ServedModel, WatchAlarm, WatchState
 from gateway.monitor.watch import GROUPS
-from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, number, sentence
+from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, has_moved, number, sentence
 from gateway.people.models import Organisation
 
 _NEWEST = 20  # watches beside those with an alarm
@@ -28,12 +28,12 @@ class Range:
 
     @classmethod
     def of(cls, alarm: WatchAlarm) -> "Range | None":
-        if alarm.usual is None or alarm.now is None:
+        if not has_moved(alarm):
             return None
         usual: list[float] = alarm.usual
         low, median, high = usual
         first, last = min(low, alarm.now), max(high, alarm.now)
-        margin = 0.05 * (last - first) or 1.0
+        margin = 0.05 * (last - first)
 
         def place(value: float) -> float:
             return round(100 * (value - first + margin) / (last - first + 2 * margin), 1)

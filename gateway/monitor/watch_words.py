@@ -10,7 +10,7 @@ GROUP_NAMES: Mapping[str, str] = {
     "detections": "Lesions in an image",
     "scores": "Scores",
     "classes": "Classes of lesions",
-    "areas": "Sizes and places of lesions",
+    "areas": "Sizes, shapes and places of lesions",
     "embedding": "Familiarity to the model",
 }
 REFERENCE_NAMES: Mapping[str, str] = {
@@ -43,15 +43,18 @@ _WORDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("areas", "smallest"): ("The smallest lesions are larger", "The smallest lesions are smaller"),
     ("areas", "mean"): ("Lesions are larger", "Lesions are smaller"),
     ("areas", "sum"): ("Lesions cover more of an image", "Lesions cover less of an image"),
-    ("areas", "elongation"): ("Lesions are longer for their width", "Lesions are rounder"),
+    ("areas", "elongation"): (
+        "Boxes of lesions are longer for their width",
+        "Boxes of lesions are more nearly square",
+    ),
     ("areas", "box_fill"): ("Lesions fill more of their boxes", "Lesions fill less of their boxes"),
     ("areas", "centre_x"): ("Lesions lie further right", "Lesions lie further left"),
     ("areas", "centre_y"): ("Lesions lie further down", "Lesions lie further up"),
     ("areas", "edge_share"): (
-        "More lesions reach an edge of the image",
-        "Fewer lesions reach an edge of the image",
+        "A larger share of lesions reaches an edge of the image",
+        "A smaller share of lesions reaches an edge of the image",
     ),
-    ("areas", "overlap"): ("Lesions overlap more", "Lesions overlap less"),
+    ("areas", "overlap"): ("Lesions that overlap do so more", "Lesions that overlap do so less"),
     ("embedding", "distance"): (
         "Images are less familiar to the model",
         "Images are more familiar to the model",
@@ -75,12 +78,19 @@ def what_changed(alarm: WatchAlarm) -> str:
     return known[0] if alarm.is_higher else known[1]
 
 
+def has_moved(alarm: WatchAlarm) -> bool:
+    """Return whether the medians tell the change: that of a statistic that is mostly 0 stays 0."""
+    if alarm.usual is None or alarm.now is None:
+        return False
+    return number(alarm.now) != number(alarm.usual[1])
+
+
 def sentence(alarm: WatchAlarm) -> str:
     """Return the verdict: what changed, against what, by how much, and since when."""
     changed = what_changed(alarm)
     than = "than" if changed.startswith("Images ") else "than in"
     text = f"{changed} {than} {REFERENCE_NAMES[alarm.reference]}"
-    if alarm.usual is not None and alarm.now is not None:
+    if has_moved(alarm):
         low, median, high = map(number, alarm.usual)
         text += (
             f": the median of {alarm.statistic} is {number(alarm.now)} now, where {median} was "

@@ -203,7 +203,7 @@ def _tiffs_of_tiffcp(folder: Path) -> Iterator[Case]:
         shapes = ("-s -r 16", "-s -r 1", "-s -r 1000", "-t -w 16 -l 32")
         for compression, (shape, fill) in itertools.product(
             ("none", "lzw", "lzw:2", "zip", "zip:2", "packbits"),
-            (*((shape, "msb2lsb") for shape in shapes), ("-s -r 16", "lsb2msb")),
+            (*((shape, "msb2lsb") for shape in shapes), *((shapes[n], "lsb2msb") for n in (0, 3))),
         ):
             command = f"tiffcp -c {compression} {shape} -f {fill} {'-B' if order == '>' else '-L'}"
             run(*command.split(), source_file, out)

@@ -169,7 +169,7 @@ def test_ready_ingress_names_its_model(client):
 
 def test_overload_is_shed_with_retry_after(client):
     def ask_slowly() -> httpx.Response:
-        headers = {"X-Deadline-Ms": "4000"}  # longer than one of them takes, and than few wait
+        headers = {"X-Deadline-Ms": "4000"}  # one takes 3 s, and who would wait longer is refused
         return client.post("/predict", content=png(IS_SLOW), headers=headers)
 
     with ThreadPoolExecutor(8) as pool:
@@ -181,6 +181,7 @@ def test_overload_is_shed_with_retry_after(client):
         ]
         responses = late + [future.result() for future in crowd]
     assert {response.status_code for response in responses} <= {200, 503, 504}
+    assert any(response.status_code == 200 for response in responses)
     shed = [response for response in responses if response.status_code == 503]
     assert shed
     for response in shed:
@@ -200,9 +201,9 @@ def test_request_of_killed_replica_is_answered(url, layout):
 
 
 def test_image_that_kills_two_replicas_is_given_up(client, layout, url):
-    if layout == "staged":  # fused, nobody is left to say so but the gateway
+    if layout == "staged":
         assert problem(client.post("/predict", content=png(DIES))).code == "poison"
-    else:
+    else:  # nobody is left to say so but the gateway
         assert isinstance(outcome(f"{url}/{layout}", png(DIES)), PoisonImage)
     assert client.post("/predict", content=png()).status_code == 200
 

@@ -1,4 +1,6 @@
+import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -54,6 +56,14 @@ def gateway(_gateway: Gateway, ingress: FakeIngress, transactional_db: None) -> 
 def key(transactional_db: None) -> str:
     """An `X-API-Key` header with a valid key."""
     return f"X-API-Key: {issue_key('a clinic')[1]}"
+
+
+@pytest.fixture
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No minute of the rate limits ends during the test, which would let one more request in."""
+    now = time.time()
+    clock = SimpleNamespace(time=lambda: now)
+    monkeypatch.setattr("limits.aio.storage.memory.time", clock)
 
 
 @pytest.fixture(scope="session")

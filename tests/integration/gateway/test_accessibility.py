@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.integration.gateway.axe import fetch, violations
 from tests.integration.gateway.browser import (
     answering,
+    cards,
     choose,
     enter_key,
     find_lesions,
@@ -121,6 +122,7 @@ async def test_workplace_in_another_language(
         await page.locator("#key-details summary").click()
         await page.locator("#key").fill(key.removeprefix("X-API-Key: "))
         await choose(page, a=jpeg(640, 480))
+        await expect(cards(page)).to_have_count(1)
         await page.locator("#submit").click()
         await expect(pane(page).locator(".view")).to_be_visible()
         assert await faults(page, axe) == []

@@ -35,22 +35,22 @@ def test_form_of_page_that_stalls_times_out(gateway: Gateway, monkeypatch):
     assert_problem(response, 408, "request_timeout")
 
 
-def large(sent) -> tuple[int, bytes]:
-    answer = prediction(sent.headers["x-request-id"])
-    answer["visualization"] = "A" * 2**24
-    return FakeIngress.json(answer)
-
-
 def test_client_that_does_not_read_loses_its_slot(ingress, key, monkeypatch):
     monkeypatch.setattr("gateway.middleware._SEND_WITHIN_S", 0.5)
-    ingress.answer = large
+
+    def large_once(sent) -> tuple[int, bytes]:
+        ingress.answer = None
+        answer = prediction(sent.headers["x-request-id"])
+        answer["visualization"] = "A" * 2**24
+        return FakeIngress.json(answer)
+
+    ingress.answer = large_once
     url = f"http://127.0.0.1:{ingress.port}"
     with running_gateway(UPSTREAM_URL=url, MAX_IN_FLIGHT=1) as gateway, socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.connect(("127.0.0.1", gateway.port))
         lazy.sendall(request(key))
         assert ingress.was_asked.wait(30)
-        ingress.answer = None
         assert gateway.predict(IMAGE, key).status == 503
         for _ in range(100):
             if (status := gateway.predict(IMAGE, key).status) == 200:

@@ -94,6 +94,7 @@ async def send_tiff(page: Page, key: str) -> None:
     await enter_key(page, key)
     file = {"name": "scan.tif", "mimeType": "image/tiff", "buffer": TIFF}
     await page.locator("#file").set_input_files([file])
+    await expect(cards(page)).to_have_count(1)
     await page.get_by_role("button", name="Find lesions").click()
 
 

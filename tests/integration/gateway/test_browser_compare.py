@@ -26,6 +26,7 @@ from tests.integration.gateway.demo_model import demo_answers, example
 from tests.integration.gateway.ingress import FakeIngress, Sent
 from tests.integration.gateway.test_browser_report import say
 from tests.integration.gateway.test_sessions import person
+from tests.integration.gateway.viewer.scenes import AT_REST
 from tests.quality import statistics
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,6 +42,7 @@ def second(page: Page) -> Locator:
 
 async def compared(page: Page, key: str, ingress: FakeIngress) -> None:
     ingress.answer = answering(by_width)
+    await page.emulate_media(reduced_motion="reduce")  # a view is where it was sent at once
     await send(page, key, before=jpeg(610, 480), after=jpeg(620, 480), later=jpeg(630, 480))
     await expect(page.locator("#progress")).to_have_text("3 of 3 images are analysed.")
     await page.get_by_role("button", name="Compare").click()
@@ -65,8 +67,8 @@ async def test_two_images_are_shown_with_their_own_results(
 
 
 async def zooms(page: Page) -> tuple[float, float]:
-    """Return the zoom of both images in percent, once it stands still."""
-    await page.wait_for_timeout(500)
+    """Return the zoom of both images in percent, once they are painted."""
+    await page.evaluate(AT_REST)
     first, other = await page.locator(".pane .viewer-zoom").all_inner_texts()
     return float(first.removesuffix(" %")), float(other.removesuffix(" %"))
 

@@ -197,6 +197,7 @@ async def test_review_in_another_language_sends_labels_of_model(
     async with opened(chromium, url, locale="fr") as page:
         await enter(page)
         await choose(page, a=jpeg(640, 480))
+        await expect(cards(page)).to_have_count(1)
         await page.locator("#submit").click()
         await pane(page).locator(".review-toggle").click()
         names = ["Classe …", "LSIL", f"{LABELS['HSIL']['fr']} (HSIL)"]

@@ -71,6 +71,7 @@ async def test_images_of_visitor_are_sent_once_somebody_signed_in(page: Page, in
 async def test_images_of_visitor_stay_while_somebody_signs_in(page: Page, ingress: FakeIngress):
     await sync_to_async(person)()
     await choose(page, a=jpeg(61))
+    await expect(cards(page)).to_have_count(1)
     await sign_in_in_new_tab(page, page.get_by_role("link", name="Sign in").click)
     await expect(page.get_by_text("Signed in as nurse")).to_be_visible()
     await expect(card(page, "a.jpg")).to_have_attribute("data-state", "waiting")
@@ -83,6 +84,7 @@ async def test_images_of_visitor_stay_while_somebody_signs_in(page: Page, ingres
 async def test_page_of_person_who_may_not_predict_keeps_no_images(page: Page, ingress: FakeIngress):
     await sync_to_async(person)("auditor", "auditor")
     await choose(page, a=jpeg(61))
+    await expect(cards(page)).to_have_count(1)
     await sign_in_in_new_tab(page, page.get_by_role("link", name="Sign in").click, "auditor")
     title = page.get_by_role("heading", name="Your account cannot analyse images")
     await expect(title).to_be_visible()
@@ -90,6 +92,7 @@ async def test_page_of_person_who_may_not_predict_keeps_no_images(page: Page, in
 
 async def test_visitor_may_enter_key_instead(page: Page, key: str, ingress: FakeIngress):
     await choose(page, a=jpeg(61))
+    await expect(cards(page)).to_have_count(1)
     await page.get_by_role("button", name="Find lesions").click()
     await page.get_by_role("button", name="Use an API key").click()
     await expect(page.get_by_label("API key")).to_be_focused()

@@ -14,6 +14,7 @@ from gateway.reviews.models import Verdict, Version
 from tests.integration.gateway.browser import (
     answering,
     becomes,
+    cards,
     choose,
     find_lesions,
     open_report,
@@ -286,6 +287,7 @@ async def find_with_key(page: Page, key: str, image: bytes) -> None:
     await page.locator("#key-details summary").click()
     await page.locator("#key").fill(key.removeprefix("X-API-Key: "))
     await choose(page, a=image)
+    await expect(cards(page)).to_have_count(1)
     await page.locator("#submit").click()
 
 
@@ -515,6 +517,7 @@ async def test_report_of_images_that_change_meanwhile_is_not_printed(
 ):
     await begin_report(page, key)
     await choose(page, b=SECOND)
+    await expect(cards(page)).to_have_count(2)
     await page.evaluate("() => window.goOn()")
     await expect(page.locator("#report-problem")).to_have_text(
         "The images or their reviews changed meanwhile. Print the report again."

@@ -134,7 +134,9 @@ async def test_link_in_frame_opens_tab(context: BrowserContext, gateway: Gateway
 
 
 @pytest.fixture
-def demo(ingress: FakeIngress, transactional_db: None, settings) -> Iterator[Gateway]:
+def demo(
+    ingress: FakeIngress, transactional_db: None, one_minute: None, settings
+) -> Iterator[Gateway]:
     from gateway.asgi import application
 
     ingress.answer = answering(answer_of)
@@ -206,6 +208,7 @@ async def test_page_turns_ready_by_itself(
 ):
     ready = ingress.answer
     ingress.answer = lambda sent: (503, b"{}")
+    await becomes(lambda: gateway.get("/readyz").status == 503)  # no longer as a test has left it
     page = await context.new_page()
     await page.goto(f"http://127.0.0.1:{gateway.port}/")
     await expect(page.locator("#service")).to_have_text("The service is not ready yet.")

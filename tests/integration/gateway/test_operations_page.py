@@ -80,7 +80,8 @@ async def shows_after_refresh(page: Page, text: str) -> None:
     """
 
     async def shows() -> bool:
-        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        async with page.expect_response(re.compile("/operations$")):
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         return text in await page.locator("#state").inner_text()
 
     await becomes(shows)
@@ -100,6 +101,7 @@ async def test_operator_signs_in_and_sees_that_everything_works(page: Page, ingr
     await sync_to_async(healthy)()
     await open_operations(page)
     await shows_after_refresh(page, "Everything works")
+    await expect(page.get_by_role("heading", name="Everything works")).to_be_visible()
     await expect(page.get_by_text("A loaded model answers.")).to_be_visible()
     await expect(page.locator(".strip li")).to_have_count(30)
     await expect(page.get_by_text("Intact when it was last verified.")).to_be_visible()
@@ -150,6 +152,7 @@ async def test_page_says_what_the_watch_has_found_until_it_is_acknowledged(
     await page.get_by_role("button", name="Acknowledge").click()
     await expect(verdict).to_have_count(0)
     await shows_after_refresh(page, "Everything works")
+    await expect(page.get_by_role("heading", name="Everything works")).to_be_visible()
     seen = await WatchAlarm.objects.aget(organisation__name="a clinic")
     assert seen.acknowledged_by == "user:olga"
 

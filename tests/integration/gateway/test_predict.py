@@ -314,10 +314,10 @@ def test_image_is_refused_as_poison_after_two_replica_deaths(gateway, ingress, k
 def test_slow_ingress_times_out_at_deadline(ingress: FakeIngress, key):
     ingress.holds = True
     url = f"http://127.0.0.1:{ingress.port}"
-    with running_gateway(UPSTREAM_URL=url, DEADLINE_S=0.2) as gateway:
+    with running_gateway(UPSTREAM_URL=url, DEADLINE_S=1) as gateway:
         response = gateway.predict(form(part(jpeg())), key)
     assert_refused(response, 504, "deadline_exceeded", "failed")
-    assert 0 < int(ingress.sent[0].headers["x-deadline-ms"]) <= 180
+    assert 0 < int(ingress.sent[0].headers["x-deadline-ms"]) <= 900
     assert ingress.was_dropped.wait(30)
 
 

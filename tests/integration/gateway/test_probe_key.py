@@ -55,7 +55,9 @@ def test_key_with_probe_among_scopes_is_no_probe(gateway: Gateway, ingress, tran
     assert set(Record.objects.values_list("source", flat=True)) == {"client"}
 
 
-def test_probes_take_rate_of_their_own_key(gateway: Gateway, ingress, transactional_db, key):
+def test_probes_take_rate_of_their_own_key(
+    gateway: Gateway, ingress, transactional_db, key, one_minute
+):
     _, token = issue_key("a probe", scopes=["probe"], requests_per_minute=1)
     statuses = [gateway.predict(IMAGE, f"X-API-Key: {token}").status for _ in range(2)]
     assert statuses == [200, 429]

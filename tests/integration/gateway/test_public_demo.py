@@ -29,7 +29,7 @@ def demo_key(transactional_db: None) -> str:
 
 
 @pytest.fixture
-def demo(ingress: FakeIngress, demo_key: str, settings) -> Iterator[Gateway]:
+def demo(ingress: FakeIngress, demo_key: str, one_minute: None, settings) -> Iterator[Gateway]:
     """A public demo behind a proxy on the loopback address, as `up --public-demo` starts it."""
     from gateway.asgi import application
 

@@ -156,7 +156,7 @@ def assert_one_record_each(clinic: Clinic) -> None:
 
 
 def test_canary_is_sticky_by_examination(clinic):
-    start("canary", 50)
+    start("canary", 50, slow_factor=1000, max_slow=0.9)  # the test's machine may be slow
     routed(clinic, CANDIDATE)
     answers = {f"x{number}": {clinic.ask(f"x{number}") for _ in range(3)} for number in range(30)}
     assert {len(digests) for digests in answers.values()} == {1}

@@ -107,7 +107,7 @@ def say_nothing(connection: socket.socket, request: bytes) -> None:
 def test_deadline_ends_stalled_responses(answer, key):
     with (
         speaking(answer) as (port, came),
-        running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}", DEADLINE_S=0.5) as gateway,
+        running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{port}", DEADLINE_S=2) as gateway,
     ):
         response = gateway.predict(IMAGE, key)
         assert_refused(response, 504, "deadline_exceeded", "failed")

@@ -167,7 +167,7 @@ def test_organisation_quota_covers_all_keys(gateway, ingress, transactional_db):
     assert sorted(gateway.predict(IMAGE, header).status for header in headers) == [200, 200, 429]
 
 
-def test_answers_state_remaining_rate(ingress: FakeIngress, transactional_db):
+def test_answers_state_remaining_rate(ingress: FakeIngress, transactional_db, one_minute):
     header = f"X-API-Key: {issue_key(requests_per_minute=2)[1]}"
     with running_gateway(UPSTREAM_URL=f"http://127.0.0.1:{ingress.port}") as gateway:
         answers = [gateway.predict(IMAGE, header) for _ in range(3)]

@@ -32,13 +32,13 @@ def key_states(commands: GatewayCommands) -> list[str]:
 def test_issued_keys_are_revoked(tmp_path):
     with workspace_in(tmp_path) as workspace:
         commands = GatewayCommands(workspace, print)
+        commands.revoke_issued_keys()  # none was issued
         with commands.in_one_process():
-            commands.revoke_issued_keys()  # none was issued
             commands.migrate()
             commands.issue_probe_key()
             commands.issue_key("local")
-            commands.revoke_issued_keys()
-            assert key_states(commands) == ["revoked", "revoked"]
+        commands.revoke_issued_keys()
+        assert key_states(commands) == ["revoked", "revoked"]
 
 
 @pytest.mark.parametrize("tls", [False, True])

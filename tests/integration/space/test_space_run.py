@@ -1,5 +1,6 @@
 """The demo of a Space, run for real: as user 1000, with 64 MB of /dev/shm and read-only code."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def test_only_gateway_listens_on_all_interfaces(space: Space):
 
 def test_visitor_cannot_choose_address(space: Space):
     forged = [f"198.51.100.{number}, 203.0.113.9, 10.16.3.80" for number in range(12)]
-    # No images, since these are refused at once: the limit is that of a minute.
+    # No images, since these are refused at once: the limit is that of a minute, and none may end.
+    if (second := time.time() % 60) > 40:
+        time.sleep(60 - second)
     statuses = [post(space, forwarded, image=b"none").status_code for forwarded in forged]
     assert statuses == [415] * 10 + [429] * 2
     assert post(space, "203.0.113.10").status_code == 200

@@ -17,8 +17,8 @@ def test_observation_holds_what_is_watched_of_an_image():
 
 def with_boxes(*boxes: tuple[float, float, float, float], mask_area: int | None) -> Prediction:
     """Return an answer of an image of 64x48 pixels with lesions in these boxes."""
-    found = answer(0.9)
-    (template,) = (lesion.model_dump() for lesion in found.detections)
+    prediction = answer(0.9)
+    (template,) = (lesion.model_dump() for lesion in prediction.detections)
     lesions = [
         Detection.model_validate(
             template
@@ -27,8 +27,8 @@ def with_boxes(*boxes: tuple[float, float, float, float], mask_area: int | None)
         )
         for number, box in enumerate(boxes)
     ]
-    metrics = Metrics.of(lesions, found.metrics.class_distribution)
-    return found.model_copy(update={"detections": lesions, "metrics": metrics})
+    metrics = Metrics.of(lesions, prediction.metrics.class_distribution)
+    return prediction.model_copy(update={"detections": lesions, "metrics": metrics})
 
 
 def test_sizes_are_shares_of_the_image():
@@ -50,6 +50,12 @@ def test_shapes_are_those_of_boxes_and_of_masks_in_them():
     assert "box_fill" not in without
 
 
+def test_mask_never_fills_more_than_its_box():
+    """A mask has whole pixels, those that its box cuts through, too."""
+    areas = observe(with_boxes((0.4, 0.3, 3.6, 3.7), mask_area=16))["areas"]
+    assert areas["box_fill"] == 1
+
+
 def test_box_narrower_than_a_pixel_is_long_but_finite():
     areas = observe(with_boxes((10, 10, 10, 30), mask_area=0))["areas"]
     assert (areas["elongation"], areas["box_fill"]) == (20, 0)
@@ -61,7 +67,7 @@ def test_places_are_shares_of_width_and_height():
 
 
 @pytest.mark.parametrize(
-    "box", [(1, 9, 20, 20), (9, 0.5, 20, 20), (9, 9, 63, 20), (9, 9, 20, 47.5)]
+    "box", [(0.3, 9, 20, 20), (9, 0, 20, 20), (9, 9, 64, 20), (9, 9, 20, 47.8)]
 )
 def test_lesion_at_an_edge_is_counted(box):
     areas = observe(with_boxes(box, (2, 2, 62, 46), mask_area=1))["areas"]

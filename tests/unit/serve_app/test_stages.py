@@ -152,8 +152,10 @@ def test_model_runs_with_configured_threads(tmp_path):
             return open_engine(config, weights, "portable", "cpu", precision, threads)
 
     model = {"bundle": "nowhere", "threads": 3, "max_batch_size": 4}
+    before = torch.get_num_threads()
     predictor = Predictor(app_args(model=model), lambda path: TorchBundle(path, MANIFEST))
     assert predictor._pool.submit(torch.get_num_threads).result() == 3
+    torch.set_num_threads(before)
 
 
 async def test_predictor_returns_manifest(predictor):

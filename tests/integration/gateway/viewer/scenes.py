@@ -56,9 +56,17 @@ async def middle(page: Page) -> tuple[float, float]:
     return value[0], value[1]
 
 
+# Waits until the picture is painted as it stays, which it is in a frame after 120 ms of rest. The
+# page's own timer and frames run in order, however slow the machine is.
+AT_REST = """async () => {
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
+}"""
+
+
 async def colour_at(page: Page, x: float, y: float, pane: str = ".viewer-picture") -> list[int]:
     """Return the RGB that is painted at a place of the image, once the picture rests."""
-    await page.wait_for_timeout(200)
+    await page.evaluate(AT_REST)
     colour: list[int] = await page.evaluate(
         """([x, y, pane]) => {
           const canvas = document.querySelector(`${pane} canvas`);

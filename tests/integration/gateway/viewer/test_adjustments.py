@@ -6,6 +6,7 @@ from playwright.async_api import Page, expect
 
 from tests.integration.gateway.viewer import answers
 from tests.integration.gateway.viewer.scenes import (
+    AT_REST,
     DISCS,
     colour_at,
     picture,
@@ -62,7 +63,7 @@ async def test_ground_and_edges_of_image_stay_clean(page: Page):
     await show_scene(page)
     await page.evaluate("viewer.viewport.set({ scale: 1.2345, x: 320, y: 240 })")
     await adjust(page, contrast=60)
-    await page.wait_for_timeout(200)
+    await page.evaluate(AT_REST)
     row = await page.evaluate(
         """() => {
           const canvas = document.querySelector(".viewer-picture canvas");
@@ -92,7 +93,7 @@ async def test_small_picture_of_whole_is_adjusted_too(page: Page):
     await show_scene(page)
     await page.evaluate("viewer.viewport.set(viewer.viewport.zoomed(3))")
     await adjust(page, green=True)
-    await page.wait_for_timeout(200)
+    await page.evaluate(AT_REST)
     colour = await page.evaluate(
         """() => [...document.querySelector(".viewer-overview")
           .getContext("2d").getImageData(3, 3, 1, 1).data].slice(0, 3)"""

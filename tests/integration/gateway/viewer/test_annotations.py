@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from tests.integration.gateway.viewer import answers
 from tests.integration.gateway.viewer.scenes import (
+    AT_REST,
     DISCS,
     HEIGHT,
     WIDTH,
@@ -43,7 +44,7 @@ async def colours_along(
     page: Page, y: float, x1: float, x2: float, height: float = 0
 ) -> np.ndarray:
     """Return the RGB along a line of the image or in a band, (N, 3), once the picture rests."""
-    await page.wait_for_timeout(200)
+    await page.evaluate(AT_REST)
     row = await page.evaluate(
         """([y, x1, x2, height]) => {
           const context = document.querySelector(".viewer-picture canvas").getContext("2d");

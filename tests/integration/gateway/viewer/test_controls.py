@@ -8,6 +8,7 @@ from playwright.async_api import Browser, CDPSession, Page, expect
 
 from tests.integration.gateway.viewer import site
 from tests.integration.gateway.viewer.scenes import (
+    AT_REST,
     DISCS,
     HEIGHT,
     WIDTH,
@@ -351,7 +352,7 @@ async def test_viewer_outside_page_makes_pictures(page: Page):
 
 async def test_nothing_is_painted_while_nothing_changes(page: Page):
     await show_scene(page)
-    await page.wait_for_timeout(300)
+    await page.evaluate(AT_REST)
     frames = await page.evaluate(
         """async () => {
           let count = 0;

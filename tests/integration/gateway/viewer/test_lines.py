@@ -5,6 +5,7 @@ from playwright.async_api import Page, expect
 
 from tests.integration.gateway.viewer import answers
 from tests.integration.gateway.viewer.scenes import (
+    AT_REST,
     HEIGHT,
     WIDTH,
     colour_at,
@@ -201,12 +202,12 @@ async def test_diameter_of_lesion_out_of_sight_is_not_told(page: Page):
 
 
 # The least value of any pixel that is painted, once the picture rests: words have dark plates.
-DARKEST = """async () => {
-  await new Promise((done) => setTimeout(done, 300));
+DARKEST = f"""async () => {{
+  await ({AT_REST})();
   const canvas = document.querySelector(".viewer-picture canvas");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.reduce((least, value) => Math.min(least, value));
-}"""
+}}"""
 
 
 async def test_words_of_lines_do_not_cover_each_other(page: Page):

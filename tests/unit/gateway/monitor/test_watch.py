@@ -79,6 +79,19 @@ def test_model_without_profile_is_compared_with_earlier_images():
     assert {alarm.reference for alarm in watched(watch, images)} == {"earlier"}
 
 
+def test_statistics_share_the_doubt_of_the_reference_however_many():
+    """A profile of many classes has more statistics than are counted on, each with less doubt."""
+    rng = np.random.default_rng(13)
+    few = [healthy(rng) for _ in range(200)]
+    many = [values | {"classes": {f"class {n}": 0.0 for n in range(100)}} for values in few]
+    margins = [
+        Watch(profile_of(images), ALPHA)._validation["quality"]["luma_mean"].margin
+        for images in (few, many)
+    ]
+    doubts = [2 * np.exp(-2 * 200 * (margin - 0.01) ** 2) for margin in margins]
+    assert doubts == pytest.approx([ALPHA * 0.1 / 50, ALPHA * 0.1 / 104])
+
+
 def with_more(rng: np.random.Generator) -> Values:
     """An image whose statistics are those of a later version."""
     values = healthy(rng)
