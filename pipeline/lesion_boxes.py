@@ -21,7 +21,7 @@ def ious(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
     union = _areas(first)[:, None] + _areas(second)[None, :] - shared
-    overlaps = np.zeros_like(shared)
+    overlaps: NDArray[np.float64] = np.zeros_like(shared)
     np.divide(shared, union, out=overlaps, where=union > 0)
     return overlaps
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.monitor.level import Level
 from gateway.monitor.models import ServedModel, WatchAlarm, WatchState
 from gateway.monitor.watch import GROUPS
-from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, has_moved, number, sentence
+from gateway.monitor.watch_words import GROUP_NAMES, REFERENCE_NAMES, moved_median, number, sentence
 from gateway.people.models import Organisation
 
 _NEWEST = 20  # watches beside those with an alarm
@@ -28,11 +28,10 @@ class Range:
 
     @classmethod
     def of(cls, alarm: WatchAlarm) -> "Range | None":
-        if not has_moved(alarm):
+        if (moved := moved_median(alarm)) is None:
             return None
-        usual: list[float] = alarm.usual
-        low, median, high = usual
-        first, last = min(low, alarm.now), max(high, alarm.now)
+        low, median, high, now = moved
+        first, last = min(low, now), max(high, now)
         margin = 0.05 * (last - first)
 
         def place(value: float) -> float:
@@ -42,10 +41,10 @@ class Range:
             low=place(low),
             width=round(place(high) - place(low), 1),
             median=place(median),
-            now=place(alarm.now),
+            now=place(now),
             text=(
                 f"{alarm.statistic}: {number(low)} to {number(high)} for nine images of ten, "
-                f"median {number(median)}; now {number(alarm.now)}"
+                f"median {number(median)}; now {number(now)}"
             ),
         )
 

@@ -78,11 +78,15 @@ def what_changed(alarm: WatchAlarm) -> str:
     return known[0] if alarm.is_higher else known[1]
 
 
-def has_moved(alarm: WatchAlarm) -> bool:
-    """Return whether the medians tell the change: that of a statistic that is mostly 0 stays 0."""
+def moved_median(alarm: WatchAlarm) -> tuple[float, float, float, float] | None:
+    """Return the reference's 5 % quantile, median and 95 % quantile, and the median now.
+
+    None where they do not tell the change: the median of a statistic that is mostly 0 stays 0.
+    """
     if alarm.usual is None or alarm.now is None:
-        return False
-    return number(alarm.now) != number(alarm.usual[1])
+        return None
+    low, median, high = alarm.usual
+    return None if number(alarm.now) == number(median) else (low, median, high, alarm.now)
 
 
 def sentence(alarm: WatchAlarm) -> str:
@@ -90,10 +94,10 @@ def sentence(alarm: WatchAlarm) -> str:
     changed = what_changed(alarm)
     than = "than" if changed.startswith("Images ") else "than in"
     text = f"{changed} {than} {REFERENCE_NAMES[alarm.reference]}"
-    if has_moved(alarm):
-        low, median, high = map(number, alarm.usual)
+    if (moved := moved_median(alarm)) is not None:
+        low, median, high, now = map(number, moved)
         text += (
-            f": the median of {alarm.statistic} is {number(alarm.now)} now, where {median} was "
+            f": the median of {alarm.statistic} is {now} now, where {median} was "
             f"usual ({low} to {high} for nine images of ten)"
         )
     return f"{text}. Since about {alarm.since:%d %b %Y, %H:%M} UTC."
