@@ -28,7 +28,7 @@ def alerts_of(series, expected, folder):
     }
     file = {
         "rule_files": [str(path) for path in RULE_FILES],
-        "evaluation_interval": "1m",
+        "evaluation_interval": "2m",
         "group_eval_order": [],
         "tests": [test],
     }
