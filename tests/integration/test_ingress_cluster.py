@@ -169,7 +169,7 @@ def test_ready_ingress_names_its_model(client):
 
 def test_overload_is_shed_with_retry_after(client):
     def ask_slowly() -> httpx.Response:
-        headers = {"X-Deadline-Ms": "4000"}  # one takes 3 s, and who would wait longer is refused
+        headers = {"X-Deadline-Ms": "8000"}  # two of them take 6 s, and the others need not end
         return client.post("/predict", content=png(IS_SLOW), headers=headers)
 
     with ThreadPoolExecutor(8) as pool:

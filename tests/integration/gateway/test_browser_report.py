@@ -439,11 +439,11 @@ async def test_report_says_where_reviews_cannot_be_read(page: Page, ingress: Fak
 HOLD_PICTURES = """() => {
   window.pictures = 0;
   const gate = new Promise((resolve) => { window.goOn = resolve; });
-  const { toBlob } = HTMLCanvasElement.prototype;
-  HTMLCanvasElement.prototype.toBlob = async function (...given) {
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = async function (...given) {
     window.pictures += 1;
     await gate;
-    toBlob.apply(this, given);
+    postMessage.apply(this, given);
   };
 }"""
 
@@ -533,7 +533,11 @@ async def test_report_that_fails_says_so_in_language_of_page(
         await find_with_key(page, key, FIRST)
         await expect(pane(page).locator(".count")).to_be_visible()
         await page.evaluate(
-            "() => { HTMLCanvasElement.prototype.toBlob = (answer) => answer(null); }"
+            """() => {
+              Worker.prototype.postMessage = function () {
+                this.dispatchEvent(new MessageEvent("message", { data: null }));
+              };
+            }"""
         )
         await page.locator("#print").click()
         await page.locator("#report-print").click()

@@ -2,6 +2,7 @@ import { legendOf } from "./legend.js";
 import { Lines, paintLengths, paintLines } from "./lines.js";
 import { message } from "./messages.js";
 import { paintImage, paintLesions, paintNumbers, paintWords } from "./painter.js";
+import { pngOf } from "./png.js";
 import { Scale } from "./scale.js";
 import { Viewport } from "./viewport.js";
 
@@ -53,9 +54,7 @@ export function pictureOf(study, shown, annotations, style, { maxSide, paper = n
   legend.forEach((line, index) => {
     paintWords(context, line, [viewport.width / 2, viewport.height + (index + 0.5) * LEGEND.line * size], size);
   });
-  return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture is too large."))), "image/png");
-  });
+  return pngOf(canvas);
 }
 
 // Return pixels of a picture for a CSS pixel: lines and numbers are as large as on the service's own.

@@ -6,8 +6,14 @@ from gateway.web.templatetags.modules import imported, module_script
 from serve_app.paths import ROOT
 
 STATIC = ROOT / "gateway" / "web" / "static"
-# What pages start with, and what is no module.
-STARTED = {"web/page.js", "web/signed_in.js", "web/docs.js", "web/drop_guard.js"}
+# What pages and workers start with, and what is no module.
+STARTED = {
+    "web/page.js",
+    "web/signed_in.js",
+    "web/docs.js",
+    "web/drop_guard.js",
+    "web/viewer/png_worker.js",
+}
 
 
 def test_page_imports_each_module_of_folder_once():
