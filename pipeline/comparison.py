@@ -84,12 +84,13 @@ class ImageComparison(Schema):
 def compare(
     first: Prediction, second: Prediction, thresholds: tuple[float, float]
 ) -> ImageComparison:
-    """Compare two answers on the same image, with the same options.
+    """Compare two answers on the same image, where both were asked for the same scores.
 
     thresholds: the score thresholds of the two models themselves, which the request can only raise.
     """
-    assert (first.image, first.options) == (second.image, second.options), "they are comparable"
     asked = first.options.score_threshold or 0.0
+    assert first.image == second.image, "they are comparable"
+    assert asked == (second.options.score_threshold or 0.0), "they are comparable"
     first_threshold, second_threshold = (max(threshold, asked) for threshold in thresholds)
     agreed, lost, added = _match(first.detections, second.detections, same_class=True)
     others, lost, added = _match(lost, added, same_class=False)

@@ -57,16 +57,16 @@ class RolloutForwarder:
         except asyncio.CancelledError:
             # The client has left. Both models are asked now, so that a candidate is found that
             # hangs for longer than clients wait.
-            self.mirror.put(Job(route, request, sender, None))
+            self.mirror.put(Job(route, _lesions_only(request), sender, None))
             raise
 
     def answered(self, request: ImageRequest, sender: Sender, forwarded: Forwarded) -> None:
         """Queue the image for the comparison, where it takes part in the rollout."""
         route = self.route
         if route is not None and route.takes(sender):
-            # The picture is not compared, and may be as large as many images.
             prediction = forwarded.prediction.model_copy(update={"visualization": None})
-            self.mirror.put(Job(route, request, sender, replace(forwarded, prediction=prediction)))
+            kept = replace(forwarded, prediction=prediction)
+            self.mirror.put(Job(route, _lesions_only(request), sender, kept))
 
     def _is_canary(self, route: Route, sender: Sender) -> bool:
         """Return whether the client may wait for the candidate."""
@@ -126,6 +126,16 @@ class RolloutForwarder:
             metrics.show(evidence_of(rollout))
         elif self.route is not None and self.route.rollout == rollout.pk:
             self.route = None
+
+
+def _lesions_only(request: ImageRequest) -> ImageRequest:
+    """Return the request as the other model gets it.
+
+    The picture and the outlines of masks are not compared. They may be as large as many images, and
+    take milliseconds to draw and to send, which is less than what makes a model slow.
+    """
+    plain = {"masks": "none", "visualization": "none"}
+    return replace(request, options=request.options.model_copy(update=plain))
 
 
 def report_end(rollout: Rollout) -> None:

@@ -122,10 +122,13 @@ async def comparing(forwarder: RolloutForwarder) -> AsyncIterator[None]:
     await asyncio.wait([work])
 
 
-async def ask(applications: Applications, forwarder: RolloutForwarder) -> Forwarded:
+async def ask(
+    applications: Applications, forwarder: RolloutForwarder, score_threshold: float | None = None
+) -> Forwarded:
     """Send one image, and tell the forwarder that its client has the answer."""
-    forwarded = await forwarder.predict(request(), SENDER, applications.attempt)
-    forwarder.answered(request(), SENDER, forwarded)
+    sent = replace(request(), options=PredictOptions(score_threshold=score_threshold))
+    forwarded = await forwarder.predict(sent, SENDER, applications.attempt)
+    forwarder.answered(sent, SENDER, forwarded)
     return forwarded
 
 
@@ -161,17 +164,21 @@ async def test_shadow_answers_from_stable_model_and_compares():
     assert row.examination == SENDER.examination
 
 
-async def test_candidate_gets_same_image_and_options_in_shadow():
+async def test_candidate_gets_same_image_and_threshold_in_shadow():
     seen: list[httpx.Request] = []
     applications = Applications()
     applications.candidate = lambda sent: (seen.append(sent), answering(CANDIDATE)(sent))[1]
     forwarder = applications.forwarder()
     forwarder.route = await route(Rollout.Mode.SHADOW)
     async with comparing(forwarder):
-        await ask(applications, forwarder)
+        await ask(applications, forwarder, score_threshold=0.7)
     (sent,) = seen
     assert sent.content == IMAGE
-    assert dict(sent.url.params) == {"masks": "rle", "visualization": "jpeg"}
+    assert dict(sent.url.params) == {
+        "masks": "none",
+        "visualization": "none",
+        "score_threshold": "0.7",
+    }
     assert sent.headers["x-request-id"] == ID
 
 
