@@ -89,4 +89,6 @@ async def picture(page: Page, options: str) -> np.ndarray:
           return reader.result.split(",")[1];
         }}"""
     )
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA"))
+    assert pixels[..., 3].min() == 255, "it is opaque"
+    return pixels[..., :3]
