@@ -84,13 +84,13 @@ class ImageComparison(Schema):
 def compare(
     first: Prediction, second: Prediction, thresholds: tuple[float, float]
 ) -> ImageComparison:
-    """Compare two answers on the same image, where both were asked for the same scores.
+    """Compare two answers on the same image, asked for with the same score threshold.
 
     thresholds: the score thresholds of the two models themselves, which the request can only raise.
     """
     asked = first.options.score_threshold or 0.0
-    assert first.image == second.image, "they are comparable"
-    assert asked == (second.options.score_threshold or 0.0), "they are comparable"
+    same = (second.image, second.options.score_threshold or 0.0)
+    assert (first.image, asked) == same, "they are comparable"
     first_threshold, second_threshold = (max(threshold, asked) for threshold in thresholds)
     agreed, lost, added = _match(first.detections, second.detections, same_class=True)
     others, lost, added = _match(lost, added, same_class=False)

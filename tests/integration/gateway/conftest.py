@@ -60,7 +60,7 @@ def key(transactional_db: None) -> str:
 
 @pytest.fixture
 def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No minute of the rate limits ends during the test, which would let one more request in."""
+    """Stop the clock of the rate limits: a minute that ends would let one more request in."""
     now = time.time()
     clock = SimpleNamespace(time=lambda: now)
     monkeypatch.setattr("limits.aio.storage.memory.time", clock)
